@@ -1,0 +1,25 @@
+"""The one exception tree. Every error a user can cause is a `PinfunnelError` whose text is one line that says what to do."""
+
+
+class PinfunnelError(Exception):
+    """Base of all errors that the command line prints without a traceback (exit code 1)."""
+
+
+class ConfigError(PinfunnelError, ValueError):
+    """A YAML file or an argument is wrong."""
+
+
+class DataError(PinfunnelError, ValueError):
+    """Input data breaks the data contract (docs/data.md)."""
+
+
+class BundleError(PinfunnelError):
+    """A bundle is missing, damaged, or made for other features than the reader's."""
+
+
+class ModelError(PinfunnelError, ValueError):
+    """A model cannot be trained, loaded or scored as asked."""
+
+
+class GateRefused(PinfunnelError):
+    """The gate kept the incumbent: the candidate model is not better. The text gives the reason."""

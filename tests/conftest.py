@@ -1,0 +1,29 @@
+"""Fixtures every test may use. Ray starts once per session: four to five seconds each time otherwise."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """A local Ray of its own with two CPUs; never joins a cluster that happens to run on the machine."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 * 2**20)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with public data sets (`ml-100k/`, `gowalla/`), or a loud skip."""
+    folder = Path(os.environ.get("PINFUNNEL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data not found at {folder}: set PINFUNNEL_DATA to the folder with ml-100k/ and gowalla/")
+    return folder
