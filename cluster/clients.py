@@ -1,0 +1,113 @@
+"""A client is one YAML file: where its walks start, how its labels are made, what its users' actions are worth.
+
+Training, serving and evaluation read the same file. Adding a surface means adding a file (docs/clients.md).
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from cluster.config import Settings, parse, read_yaml
+from cluster.errors import ConfigError
+
+
+class WalkSettings(Settings):
+    """Parameters of the walk; same meaning as `cluster.graph.walk.WalkParams`."""
+
+    steps: int = Field(100_000, ge=100, le=5_000_000)
+    restart: float = Field(0.5, gt=0, lt=1)
+    n_p: int = Field(0, ge=0)
+    n_v: int = Field(0, ge=0)
+    min_visits: int = Field(1, ge=1)
+    popularity_discount: float = Field(0.0, ge=0, le=2)
+    hub: Literal["log", "linear"] = "log"
+    bias_share: float = Field(0.0, ge=0, le=1, description="share of steps kept to pins of the user's locale")
+
+
+class QuerySettings(Settings):
+    """Query pins: the pin on screen (`request`), the user's recent actions (`user`), or both."""
+
+    source: Literal["user", "request", "both"] = "user"
+    max_pins: int = Field(30, ge=1, le=256)
+    half_life_hours: float = Field(168.0, gt=0)
+    actions: dict[str, float] = {"save": 3.0, "long_click": 2.0, "click": 1.0, "closeup": 0.5}
+    request_weight: float = Field(10.0, gt=0, description="weight of a pin that the request itself names")
+
+
+class StageSizes(Settings):
+    """How many pins leave each stage."""
+
+    walk: int = Field(2000, ge=1, le=20_000)
+    lightweight: int = Field(500, ge=1)
+    answer: int = Field(25, ge=1)
+    explore: int = Field(0, ge=0, description="answer slots filled at random from the survivors, for unbiased logs")
+
+
+class StrategyTable(Settings):
+    """Example classes to labels and weights: a label of null leaves the class out."""
+
+    action_weight: dict[str, float] = {}
+    impressed_no_action_label: float | None = 0.0
+    impressed_no_action_weight: float = Field(1.0, ge=0)
+    unimpressed_label: float | None = None
+    unimpressed_weight: float = Field(1.0, ge=0)
+    unimpressed_per_request: int = Field(30, ge=0)
+    distillation: bool = False
+
+
+class LabelSettings(Settings):
+    """`strategy` names a preset of training/strategies.py, or `table` writes one out."""
+
+    strategy: Literal["engagement", "funnel_pure", "funnel_blended", "distillation", "custom"] = "funnel_blended"
+    table: StrategyTable | None = None
+    action_weights: dict[str, float] = {"save": 1.0, "click": 1.0, "closeup": 0.5, "long_click": 1.0}
+    local_label_weight: float = Field(0.0, ge=0)
+
+
+class Client(Settings):
+    """One surface that asks for recommendations."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    about: str = ""
+    api_key_env: str | None = Field(None, description="environment variable with this client's key; unset: open")
+    walk: WalkSettings = WalkSettings()
+    query: QuerySettings = QuerySettings()
+    sizes: StageSizes = StageSizes()
+    labels: LabelSettings = LabelSettings()
+    utility: dict[str, float] = {"save": 1.0, "click": 0.5, "closeup": 0.1, "long_click": 0.7, "hide": -2.0}
+    topic_cap: int = Field(0, ge=0, description="most pins of one topic in an answer; 0: no cap")
+
+    @field_validator("sizes")
+    @classmethod
+    def _funnel_narrows(cls, sizes: StageSizes) -> StageSizes:
+        if not sizes.answer <= sizes.lightweight <= sizes.walk:
+            raise ValueError("a funnel narrows: answer <= lightweight <= walk")
+        if sizes.explore >= sizes.answer:
+            raise ValueError("explore must leave slots to the ranking: explore < answer")
+        return sizes
+
+
+def load_client(path: str | Path, overrides: dict[str, Any] | None = None) -> Client:
+    """One client file; its `name` defaults to the file's stem."""
+    raw = {"name": Path(path).stem, **read_yaml(path), **(overrides or {})}
+    return parse(Client, raw, str(path))
+
+
+def load_clients(folder: str | Path, actions: tuple[str, ...] | None = None) -> dict[str, Client]:
+    """Every `*.yaml` of a folder by client name; with `actions`, names of unknown actions are errors."""
+    files = sorted(Path(folder).glob("*.yaml"))
+    if not files:
+        raise ConfigError(f"{folder}: no client files (*.yaml)")
+    clients: dict[str, Client] = {}
+    for file in files:
+        client = load_client(file)
+        if client.name in clients:
+            raise ConfigError(f"{file}: name: client '{client.name}' is defined twice")
+        for key, named in (("query.actions", client.query.actions), ("utility", client.utility),
+                           ("labels.action_weights", client.labels.action_weights)):  # fmt: skip
+            unknown = sorted(set(named) - set(actions)) if actions is not None else []
+            if unknown:
+                raise ConfigError(f"{file}: {key}: unknown action {unknown[0]!r}; actions are {list(actions or ())}")
+        clients[client.name] = client
+    return clients

@@ -1,0 +1,186 @@
+"""`pinfunnel.yaml` as frozen, typed settings. Unknown keys are errors that name the key and the nearest known one."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cluster.errors import ConfigError
+
+DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
+
+
+class Settings(BaseModel):
+    """Base of every YAML section: immutable, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class Source(Settings):
+    """One Parquet file or folder, with the user's column names: `columns: {pin_id: item}` reads `item` as `pin_id`."""
+
+    path: str
+    columns: dict[str, str] = {}
+
+
+class DataSettings(Settings):
+    """Where the input lies. Only `edges` is needed; each of the others makes the funnel better."""
+
+    edges: Source
+    pins: Source | None = None
+    users: Source | None = None
+    events: Source | None = None
+
+
+class FeatureSettings(Settings):
+    """The user's own feature columns: numeric ones as they are, categorical ones hashed (see features.py)."""
+
+    pin_numeric: tuple[str, ...] = ()
+    pin_categorical: tuple[str, ...] = ()
+    user_numeric: tuple[str, ...] = ()
+    user_categorical: tuple[str, ...] = ()
+    max_topics: int = Field(64, ge=1, le=1024)
+    sequence_length: int = Field(32, ge=1, le=512)
+
+
+class GraphSettings(Settings):
+    """How edges become a graph. `partitions` bounds memory: one partition of edges is in a worker at a time."""
+
+    partitions: int = Field(8, ge=1)
+    min_board_pins: int = Field(1, ge=1)
+    max_board_pins: int = Field(0, ge=0, description="0: keep every board; else drop boards with more pins (spam)")
+
+
+class GbdtSettings(Settings):
+    """Parameters of the lightweight rankers; `backend` picks Ray Train's own trainer or xgboost-ray (an extra)."""
+
+    backend: Literal["ray-train", "xgboost-ray"] = "ray-train"
+    rounds: int = Field(150, ge=1)
+    early_stopping_rounds: int = Field(15, ge=1)
+    max_depth: int = Field(6, ge=1, le=8)
+    learning_rate: float = Field(0.1, gt=0, le=1)
+    min_child_weight: float = Field(5.0, ge=0)
+    max_bin: int = Field(256, ge=2)
+    workers: int = Field(1, ge=1)
+    cpus_per_worker: float = Field(1.0, gt=0)
+    seed: int = 0
+
+
+class RankerSettings(Settings):
+    """The full ranker: a size from training/ranker/config.py and the plan of a fit."""
+
+    size: Literal["debug", "base", "large"] = "debug"
+    epochs: int = Field(3, ge=1)
+    batch_requests: int = Field(64, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    workers: int = Field(1, ge=1)
+    use_gpu: Literal["auto", "yes", "no"] = "auto"
+    seed: int = 0
+
+
+class ServingSettings(Settings):
+    """Budgets and sizes of the Serve application."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    shape: Literal["separate", "colocated"] = "separate"
+    deadline_ms: float = Field(500.0, gt=0)
+    poll_seconds: float = Field(1.0, gt=0)
+    log_flush_seconds: float = Field(2.0, gt=0)
+    log_queue_rows: int = Field(4096, ge=1)
+
+
+class Project(Settings):
+    """Everything in `pinfunnel.yaml`."""
+
+    home: str = "pinfunnel-home"
+    ids: Literal["int64", "string"] = "int64"
+    actions: tuple[str, ...] = DEFAULT_ACTIONS
+    negative_actions: tuple[str, ...] = ("hide",)
+    clients: str | None = Field(None, description="folder of client YAML files; default: the five that ship")
+    attribution_hours: float = Field(24.0, gt=0)
+    data: DataSettings
+    features: FeatureSettings = FeatureSettings()
+    graph: GraphSettings = GraphSettings()
+    gbdt: GbdtSettings = GbdtSettings()
+    ranker: RankerSettings = RankerSettings()
+    serving: ServingSettings = ServingSettings()
+
+    @model_validator(mode="after")
+    def _actions_known(self) -> "Project":
+        unknown = set(self.negative_actions) - set(self.actions)
+        if unknown:
+            raise ValueError(f"negative_actions names {sorted(unknown)}, not among actions {list(self.actions)}")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Project":
+        """Read a `pinfunnel.yaml`; relative paths in it are relative to the file's own folder.
+
+        Raises ConfigError with the file, the key and the fix.
+        """
+        path = Path(path)
+        raw = read_yaml(path)
+        project = parse(cls, raw, str(path))
+        base = path.resolve().parent
+        data = {
+            name: source.model_copy(update={"path": _anchor(base, source.path)})
+            for name in ("edges", "pins", "users", "events")
+            if (source := getattr(project.data, name)) is not None
+        }
+        return project.model_copy(
+            update={
+                "home": _anchor(base, project.home),
+                "clients": None if project.clients is None else _anchor(base, project.clients),
+                "data": project.data.model_copy(update=data),
+            }
+        )
+
+
+def _anchor(base: Path, path: str) -> str:
+    return path if "://" in path else str(base / path)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML mapping from a file, or a ConfigError that names the file and line."""
+    try:
+        raw = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, found {type(raw).__name__}")
+    return raw
+
+
+def parse(model: type[S], raw: dict[str, Any], origin: str) -> S:
+    """Validate `raw` as `model`; every fault is listed as `origin: key: what is wrong`."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"])
+            if fault["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]), n=1)
+                lines.append(f"{origin}: {key}: unknown key" + (f"; did you mean '{near[0]}'?" if near else ""))
+            else:
+                lines.append(f"{origin}: {key or 'file'}: {fault['msg']}, found {fault['input']!r:.80}")
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    here: Any = model
+    for part in path:
+        field = getattr(here, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        here = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    return list(getattr(here, "model_fields", {}))

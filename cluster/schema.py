@@ -1,0 +1,141 @@
+"""The data contract: Arrow schemas of edges, pins, users, events and the serving log. Text form: docs/data.md.
+
+Ids are int64 or string, one choice for the whole project (`ids:` in pinfunnel.yaml); they stay so end to end.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.config import FeatureSettings
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+# Stage that a candidate reached, as logged.
+WALKED, RANKED, IMPRESSED = 0, 1, 2
+"""Only the walk and the lightweight ranker saw it · the full ranker scored it · it was in the answer."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of an input table: `required` columns must be there, `nullable` ones may hold nulls."""
+
+    name: str
+    type: pa.DataType
+    required: bool = True
+    nullable: bool = False
+
+
+def id_type(ids: str) -> pa.DataType:
+    """Arrow type of ids: `int64` or `string`."""
+    return pa.int64() if ids == "int64" else pa.string()
+
+
+def edges_columns(ids: str) -> list[Column]:
+    """A pin saved to a board; `saved_at` gives recency features and time splits."""
+    return [
+        Column("board_id", id_type(ids)),
+        Column("pin_id", id_type(ids)),
+        Column("saved_at", TIMESTAMP, required=False, nullable=True),
+    ]
+
+
+def pins_columns(ids: str, features: FeatureSettings) -> list[Column]:
+    """Items: topics (list of names), locale, creation time, and the configured feature columns."""
+    return [
+        Column("pin_id", id_type(ids)),
+        Column("topics", pa.list_(pa.string()), required=False, nullable=True),
+        Column("locale", pa.string(), required=False, nullable=True),
+        Column("created_at", TIMESTAMP, required=False, nullable=True),
+        *(Column(name, pa.float32(), nullable=True) for name in features.pin_numeric),
+        *(Column(name, pa.string(), nullable=True) for name in features.pin_categorical),
+    ]
+
+
+def users_columns(ids: str, features: FeatureSettings) -> list[Column]:
+    """Users: locale, declared interests (topic names), and the configured feature columns."""
+    return [
+        Column("user_id", id_type(ids)),
+        Column("locale", pa.string(), required=False, nullable=True),
+        Column("interests", pa.list_(pa.string()), required=False, nullable=True),
+        *(Column(name, pa.float32(), nullable=True) for name in features.user_numeric),
+        *(Column(name, pa.string(), nullable=True) for name in features.user_categorical),
+    ]
+
+
+def events_columns(ids: str) -> list[Column]:
+    """What a user did with a pin. History from before the funnel has no request_id, and perhaps no client."""
+    return [
+        Column("user_id", id_type(ids)),
+        Column("pin_id", id_type(ids)),
+        Column("action", pa.string()),
+        Column("occurred_at", TIMESTAMP),
+        Column("event_id", pa.string(), required=False, nullable=True),
+        Column("request_id", pa.string(), required=False, nullable=True),
+        Column("client", pa.string(), required=False, nullable=True),
+    ]
+
+
+def event_schema(ids: str) -> pa.Schema:
+    """Schema of the durable event log: every column of the contract plus when the server took the event."""
+    return pa.schema([(c.name, c.type) for c in events_columns(ids)] + [("received_at", TIMESTAMP)])
+
+
+def serving_schema(ids: str) -> pa.Schema:
+    """Schema of the serving-stage log: one row a request, candidates nested.
+
+    `shared_features` has S values; `candidate_features` is the n x C matrix, row after row; names of both are in the
+    file's metadata. Lists of candidates run in the walk's order. `position` is the slot in the answer, -1 if not shown.
+    """
+    return pa.schema(
+        [
+            ("request_id", pa.string()),
+            ("client", pa.string()),
+            ("user_id", id_type(ids)),
+            ("requested_at", TIMESTAMP),
+            ("experiment", pa.string()),
+            ("degraded", pa.string()),
+            ("graph_version", pa.string()),
+            ("lightweight_version", pa.string()),
+            ("full_version", pa.string()),
+            ("schema_hash", pa.string()),
+            ("user_locale", pa.string()),
+            ("query_pin_id", pa.list_(id_type(ids))),
+            ("query_weight", pa.list_(pa.float32())),
+            ("sequence_pin_id", pa.list_(id_type(ids))),
+            ("sequence_action", pa.list_(pa.string())),
+            ("sequence_client", pa.list_(pa.string())),
+            ("sequence_age_hours", pa.list_(pa.float32())),
+            ("pin_id", pa.list_(id_type(ids))),
+            ("stage", pa.list_(pa.int8())),
+            ("position", pa.list_(pa.int16())),
+            ("explored", pa.list_(pa.bool_())),
+            ("visit_score", pa.list_(pa.float32())),
+            ("lightweight_score", pa.list_(pa.float32())),
+            ("full_score", pa.list_(pa.float32())),
+            ("shared_features", pa.list_(pa.float32())),
+            ("candidate_features", pa.list_(pa.float32())),
+        ]
+    )
+
+
+def stable_hash(values: np.ndarray) -> np.ndarray:
+    """FNV-1a 64-bit of each value's bytes (int64: little-endian; str: UTF-8), uint64[n].
+
+    Two processes always agree on it, unlike the builtin `hash`. Source: Fowler, Noll, Vo, RFC 9923.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind in "iu":
+        raw = np.ascontiguousarray(values.astype("<i8")).view(np.uint8).reshape(-1, 8)
+        lengths = np.full(len(values), 8)
+    else:
+        encoded = np.array([str(v).encode() for v in values], dtype=np.bytes_)
+        lengths = np.array([len(v) for v in encoded.tolist()], dtype=np.int64)
+        raw = encoded.view(np.uint8).reshape(len(values), -1) if len(values) else np.empty((0, 0), np.uint8)
+    out = np.full(len(values), 0xCBF29CE484222325, np.uint64)
+    prime = np.uint64(0x100000001B3)
+    for column in range(raw.shape[1] if len(values) else 0):
+        live = column < lengths
+        out[live] = (out[live] ^ raw[live, column]) * prime
+    return out
