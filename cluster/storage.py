@@ -92,7 +92,9 @@ class BundleStore:
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
         target = f"{self._base}/{kind}/{version}"
         if self.remote:
-            pafs.copy_files(str(aside), target, source_filesystem=pafs.LocalFileSystem(), destination_filesystem=self._fs)
+            pafs.copy_files(
+                str(aside), target, source_filesystem=pafs.LocalFileSystem(), destination_filesystem=self._fs
+            )
             return
         for path in [*files, aside / MANIFEST]:
             _fsync(path)
@@ -127,7 +129,9 @@ class BundleStore:
     def versions(self, kind: str) -> list[str]:
         """All stored versions, oldest first."""
         listing = self._fs.get_file_info(pafs.FileSelector(f"{self._base}/{kind}", allow_not_found=True))
-        return sorted(i.base_name for i in listing if i.type == pafs.FileType.Directory and not i.base_name.startswith("."))
+        return sorted(
+            i.base_name for i in listing if i.type == pafs.FileType.Directory and not i.base_name.startswith(".")
+        )
 
     def kinds(self) -> list[str]:
         """Every kind that has a published version."""
@@ -146,7 +150,9 @@ class BundleStore:
         try:
             manifest = json.loads((path / MANIFEST).read_text())
         except (FileNotFoundError, json.JSONDecodeError) as error:
-            raise BundleError(f"{kind} {version}: manifest unreadable under {self.root} ({type(error).__name__})") from None
+            raise BundleError(
+                f"{kind} {version}: manifest unreadable under {self.root} ({type(error).__name__})"
+            ) from None
         for name, facts in manifest["files"].items():
             file = path / name
             if not file.is_file() or file.stat().st_size != facts["bytes"] or (verify and _crc(file) != facts["crc32"]):
@@ -162,7 +168,9 @@ class BundleStore:
             draft = Path(tempfile.mkdtemp(prefix=".fetching-", dir=local.parent))
             source = f"{self._base}/{kind}/{version}"
             try:
-                pafs.copy_files(source, str(draft), source_filesystem=self._fs, destination_filesystem=pafs.LocalFileSystem())
+                pafs.copy_files(
+                    source, str(draft), source_filesystem=self._fs, destination_filesystem=pafs.LocalFileSystem()
+                )
                 os.rename(draft, local)
             except OSError:
                 shutil.rmtree(draft, ignore_errors=True)

@@ -1,0 +1,113 @@
+"""Request and response types of the HTTP API. Unknown fields are errors, so that a misspelt one is never ignored."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = int | str
+
+
+class Body(BaseModel):
+    """Base of every request body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class QueryPin(Body):
+    """A pin the walk starts from; `weight` defaults to the client's `request_weight`."""
+
+    pin_id: Id
+    weight: float | None = Field(None, gt=0, le=1e6)
+
+
+class RecommendationRequest(Body):
+    """Who asks, and from where the walk starts."""
+
+    user_id: Id | None = Field(None, description="omit for an anonymous visitor")
+    query_pins: list[QueryPin] = Field(default_factory=list, max_length=256)
+    exclude: list[Id] = Field(default_factory=list, max_length=10_000, description="pins never to answer with")
+    locale: str | None = Field(None, description="of a user who is not in the users table")
+    limit: int | None = Field(None, ge=1, le=500, description="default: the client's answer size")
+    explain: bool = False
+    order: Literal["ranked", "visit_count"] = Field(
+        "ranked", description="`visit_count` answers in the walk's order: the control arm of an experiment"
+    )
+    experiment: str = Field("", max_length=64, description="a label that is logged with the request")
+    at: datetime | None = Field(None, description="pretend that it is this moment (simulation and tests)")
+
+
+class QueryVisits(BaseModel):
+    """How often the walk from one query pin reached a pin."""
+
+    pin_id: Id
+    visits: int
+
+
+class Explanation(BaseModel):
+    """Why a pin is in the answer."""
+
+    visit_score: float
+    visit_rank: int
+    reached_from: list[QueryVisits]
+    lightweight_score: float | None = None
+    lightweight_top_features: dict[str, float] = Field(default_factory=dict)
+    full_score: float | None = None
+    probabilities: dict[str, float] = Field(default_factory=dict)
+    explored: bool = False
+
+
+class RankedPin(BaseModel):
+    """One pin of the answer, best first."""
+
+    pin_id: Id
+    score: float
+    explanation: Explanation | None = None
+
+
+class StageReport(BaseModel):
+    """What one stage took, kept and cost."""
+
+    stage: Literal["walker", "lightweight", "full"]
+    version: str | None
+    received: int
+    kept: int
+    milliseconds: float
+
+
+class RecommendationResponse(BaseModel):
+    """The answer; `degraded` says which stage was skipped and why, or is empty."""
+
+    request_id: str
+    client: str
+    pins: list[RankedPin]
+    source: Literal["walk", "popular"]
+    versions: dict[str, str | None]
+    stages: list[StageReport]
+    degraded: str = ""
+    milliseconds: float
+
+
+class Event(Body):
+    """What a user did with a pin. `event_id` makes a repeated delivery harmless."""
+
+    event_id: str = Field(min_length=1, max_length=128)
+    user_id: Id
+    pin_id: Id
+    action: str
+    client: str | None = None
+    request_id: str | None = None
+    occurred_at: datetime
+
+
+class EventBatch(Body):
+    """Events to store; the answer comes only when they are on disk."""
+
+    events: list[Event] = Field(min_length=1, max_length=1000)
+
+
+class EventReceipt(BaseModel):
+    """How many events were stored durably, and which were refused and why."""
+
+    accepted: int
+    refused: list[dict[str, str]] = Field(default_factory=list)
