@@ -1,0 +1,247 @@
+"""The pin–board graph as two memory-mapped CSR halves. Knows nothing of Ray, walks or where edges come from.
+
+On disk (a bundle folder):
+
+    graph.json            {"format": 1, "n_pins", "n_boards", "n_edges", "locales": [names] | null}
+    pin_index.npy         uint64[n_pins + 1]     offset << 24 | degree of each pin (`pack_offsets`)
+    pin_boards.npy        int32[n_edges]         boards of each pin, ascending
+    board_index.npy       uint64[n_boards + 1]   the same for boards
+    board_pins.npy        int32[n_edges]         pins of each board, ascending
+    locale_bounds.npy     int64[n_locales + 1]   pins of locale c are the indices bounds[c] .. bounds[c+1]-1 (optional)
+    pins.*.npy, boards.*.npy                     the id maps (`cluster.graph.ids`)
+
+Offset and degree share one word so that a walk reads one cache line a node. A degree of 2^24-1 or more is stored as
+2^24-1, and readers then take the difference to the next offset. Offsets reach 2^40 edges.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numba as nb
+import numpy as np
+
+from cluster.errors import BundleError, DataError
+from cluster.graph.ids import IdMap
+
+FORMAT = 1
+DEGREE_BITS = 24
+DEGREE_MAX = (1 << DEGREE_BITS) - 1
+
+
+def pack_offsets(offsets: np.ndarray) -> np.ndarray:
+    """int64[n+1] CSR offsets to uint64[n+1] of `offset << 24 | min(degree, 2^24-1)`; the last entry has degree 0."""
+    packed = offsets.astype(np.uint64) << np.uint64(DEGREE_BITS)
+    packed[:-1] |= np.minimum(np.diff(offsets), DEGREE_MAX).astype(np.uint64)
+    return packed
+
+
+def unpack_offsets(packed: np.ndarray) -> np.ndarray:
+    """The int64[n+1] offsets of `pack_offsets`."""
+    return (packed >> np.uint64(DEGREE_BITS)).astype(np.int64)
+
+
+@nb.njit(cache=True, nogil=True)
+def _group(keys, values, n):  # type: ignore[no-untyped-def]
+    """CSR of `values` grouped by `keys` (counting sort, stable): offsets int64[n+1], grouped int32[E]."""
+    offsets = np.zeros(n + 1, np.int64)
+    for k in keys:
+        offsets[k + 1] += 1
+    for i in range(n):
+        offsets[i + 1] += offsets[i]
+    cursor = offsets[:-1].copy()
+    out = np.empty(keys.size, np.int32)
+    for e in range(keys.size):
+        k = keys[e]
+        out[cursor[k]] = values[e]
+        cursor[k] += 1
+    return offsets, out
+
+
+@nb.njit(cache=True, nogil=True)
+def _transpose(offsets, values, n):  # type: ignore[no-untyped-def]
+    """The other half of a CSR; its neighbours come out ascending because rows are visited in order."""
+    out_offsets = np.zeros(n + 1, np.int64)
+    for v in values:
+        out_offsets[v + 1] += 1
+    for i in range(n):
+        out_offsets[i + 1] += out_offsets[i]
+    cursor = out_offsets[:-1].copy()
+    out = np.empty(values.size, np.int32)
+    for row in range(offsets.size - 1):
+        for e in range(offsets[row], offsets[row + 1]):
+            v = values[e]
+            out[cursor[v]] = row
+            cursor[v] += 1
+    return out_offsets, out
+
+
+@nb.njit(cache=True, nogil=True)
+def _drop_repeats(offsets, values):  # type: ignore[no-untyped-def]
+    """Removes equal neighbours within sorted rows, in place; returns the number kept."""
+    kept = 0
+    start = offsets[0]
+    for row in range(offsets.size - 1):
+        end = offsets[row + 1]
+        for e in range(start, end):
+            if e == start or values[e] != values[e - 1]:
+                values[kept] = values[e]
+                kept += 1
+        start = end
+        offsets[row + 1] = kept
+    return kept
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    """A read-only plain view: the kernels then compile once, for mapped and for in-memory graphs alike."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+class Graph:
+    """A bipartite graph. Immutable; every array is shared and read-only, so threads and processes can walk it at once."""
+
+    def __init__(
+        self, pin_index: np.ndarray, pin_boards: np.ndarray, board_index: np.ndarray, board_pins: np.ndarray,
+        pin_ids: IdMap, board_ids: IdMap, locale_bounds: np.ndarray | None = None, locales: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
+        self.pin_index, self.pin_boards = _frozen(pin_index), _frozen(pin_boards)
+        self.board_index, self.board_pins = _frozen(board_index), _frozen(board_pins)
+        self.pin_ids, self.board_ids = pin_ids, board_ids
+        self.locale_bounds = None if locale_bounds is None else _frozen(locale_bounds)
+        self.locales = None if locales is None else list(locales)
+        self.n_pins, self.n_boards = self.pin_index.size - 1, self.board_index.size - 1
+        self.n_edges = int(self.pin_boards.size)
+
+    @classmethod
+    def from_edges(
+        cls, board_index: Any, pin_index: Any, n_boards: int, n_pins: int,
+        pin_ids: Any = None, board_ids: Any = None, pin_locale: Any = None, locales: Sequence[str] | None = None,
+    ) -> Graph:  # fmt: skip
+        """Builds in memory from int[E] indices; repeated edges count once.
+
+        `pin_ids`, `board_ids`: IdMap or n ids (default: the index itself). `pin_locale`: int[n_pins] codes 0..L-1
+        (`locales` names them); pins are then renumbered by (locale, index), so given indices no longer hold: go by id.
+        Raises DataError for indices out of range.
+        """
+        boards, pins = np.ascontiguousarray(board_index, np.int32), np.ascontiguousarray(pin_index, np.int32)
+        if boards.size != pins.size:
+            raise DataError(f"edges need as many boards as pins, got {boards.size} and {pins.size}")
+        for what, index, n in (("board", boards, n_boards), ("pin", pins, n_pins)):
+            if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
+                raise DataError(f"a {what} index lies outside 0..{n - 1}")
+        bounds = None
+        pin_map = pin_ids if isinstance(pin_ids, IdMap) else IdMap.from_ids(np.arange(n_pins) if pin_ids is None else pin_ids)
+        if pin_locale is not None:
+            codes = np.asarray(pin_locale, np.int64)
+            n_locales = len(locales) if locales is not None else int(codes.max(initial=-1)) + 1
+            if codes.size != n_pins or (n_pins and (int(codes.min()) < 0 or int(codes.max()) >= n_locales)):
+                raise DataError(f"pin_locale needs one code in 0..{n_locales - 1} for each of {n_pins} pins")
+            order = np.argsort(codes, kind="stable")
+            rank = np.empty(n_pins, np.int32)
+            rank[order] = np.arange(n_pins, dtype=np.int32)
+            pins, pin_map = rank[pins], IdMap.from_ids(pin_map.ids_of(order))
+            bounds = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_locales))]).astype(np.int64)
+        board_map = (
+            board_ids if isinstance(board_ids, IdMap) else IdMap.from_ids(np.arange(n_boards) if board_ids is None else board_ids)
+        )
+        if len(pin_map) != n_pins or len(board_map) != n_boards:
+            raise DataError(f"the id maps hold {len(pin_map)} pins and {len(board_map)} boards, not {n_pins} and {n_boards}")
+        by_pin_offsets, by_pin = _group(pins, boards, n_pins)
+        board_offsets, board_pins = _transpose(by_pin_offsets, by_pin, n_boards)
+        del by_pin_offsets, by_pin
+        board_pins = board_pins[: _drop_repeats(board_offsets, board_pins)]
+        pin_offsets, pin_boards = _transpose(board_offsets, board_pins, n_pins)
+        return cls(
+            pack_offsets(pin_offsets), pin_boards, pack_offsets(board_offsets), board_pins, pin_map, board_map, bounds, locales
+        )
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Graph:
+        """Maps a saved graph; reads headers only. Raises BundleError when files are missing or do not fit together."""
+        folder = Path(directory)
+
+        def load(name: str, dtype: type) -> np.ndarray:
+            array = np.load(folder / f"{name}.npy", mmap_mode="r")
+            if array.ndim != 1 or array.dtype != dtype:
+                raise ValueError(f"{name}.npy is not a flat {np.dtype(dtype)} array")
+            return array
+
+        try:
+            meta = json.loads((folder / "graph.json").read_text())
+            if meta.get("format") != FORMAT:
+                raise ValueError(f"format {meta.get('format')} is not {FORMAT}")
+            bounds = load("locale_bounds", np.int64) if (folder / "locale_bounds.npy").exists() else None
+            graph = cls(
+                load("pin_index", np.uint64), load("pin_boards", np.int32), load("board_index", np.uint64),
+                load("board_pins", np.int32), IdMap.open(folder, "pins"), IdMap.open(folder, "boards"), bounds, meta["locales"],
+            )  # fmt: skip
+            for index, n in ((graph.pin_index, meta["n_pins"]), (graph.board_index, meta["n_boards"])):
+                if index.size != n + 1 or int(index[-1]) >> DEGREE_BITS != meta["n_edges"]:
+                    raise ValueError("offsets and graph.json disagree")
+            if not graph.pin_boards.size == graph.board_pins.size == meta["n_edges"]:
+                raise ValueError("the two halves differ in edges")
+            if (len(graph.pin_ids), len(graph.board_ids)) != (graph.n_pins, graph.n_boards):
+                raise ValueError("the id maps and graph.json disagree")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"cannot open the graph in {folder}: {error}; build it again") from None
+        return graph
+
+    def save(self, directory: str | Path) -> None:
+        """Writes the files named in the module's docstring. Not atomic: publish the folder through `cluster.storage`."""
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("pin_index", "pin_boards", "board_index", "board_pins", "locale_bounds"):
+            array = getattr(self, name)
+            if array is not None:
+                np.save(folder / f"{name}.npy", array)
+        self.pin_ids.save(folder, "pins")
+        self.board_ids.save(folder, "boards")
+        meta = {"format": FORMAT, "n_pins": self.n_pins, "n_boards": self.n_boards, "n_edges": self.n_edges, "locales": self.locales}
+        (folder / "graph.json").write_text(json.dumps(meta))
+
+    @cached_property
+    def pin_offsets(self) -> np.ndarray:
+        """int64[n_pins + 1]"""
+        return unpack_offsets(self.pin_index)
+
+    @cached_property
+    def board_offsets(self) -> np.ndarray:
+        """int64[n_boards + 1]"""
+        return unpack_offsets(self.board_index)
+
+    @cached_property
+    def pin_degree(self) -> np.ndarray:
+        """int32[n_pins]: boards of each pin."""
+        return np.diff(self.pin_offsets).astype(np.int32)
+
+    @cached_property
+    def board_degree(self) -> np.ndarray:
+        """int32[n_boards]: pins of each board."""
+        return np.diff(self.board_offsets).astype(np.int32)
+
+    @cached_property
+    def max_pin_degree(self) -> int:
+        return int(self.pin_degree.max(initial=0))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both directions, id maps left out."""
+        return sum(a.nbytes for a in (self.pin_index, self.pin_boards, self.board_index, self.board_pins))
+
+    def locale_range(self, locale: int | str) -> tuple[int, int]:
+        """The pin indices [start, end) of a locale, by code or by name; (0, 0) where the graph does not know it."""
+        if self.locale_bounds is None:
+            return 0, 0
+        if isinstance(locale, str):
+            if self.locales is None or locale not in self.locales:
+                return 0, 0
+            locale = self.locales.index(locale)
+        if not 0 <= locale < self.locale_bounds.size - 1:
+            return 0, 0
+        return int(self.locale_bounds[locale]), int(self.locale_bounds[locale + 1])
