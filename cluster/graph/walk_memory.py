@@ -1,0 +1,71 @@
+"""Working memory of one thread's walks, allocated once and reused. Knows nothing of graphs or of walking."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cluster.graph.walk_count import Candidates, Counters
+from cluster.graph.walk_kernel import K, Lanes
+
+
+class Arrays(NamedTuple):
+    """What the compiled request needs; see the kernels for shapes."""
+
+    lanes: Any
+    alive: Any
+    visited: Any
+    hist: Any
+    ends: Any
+    groups: Any
+    counters: Any
+    candidates: Any
+    bins: Any
+    keys: Any
+    chosen: Any
+    slots: Any
+
+
+class Need(NamedTuple):
+    """Sizes that a request asks for: walks on level 1, visits at most, counting groups, answers."""
+
+    walks: int
+    visits: int
+    groups: int
+    top_k: int
+
+
+class Memory:
+    """Arrays for requests up to `need`; `bucket` is the number of pins a counting bucket holds."""
+
+    def __init__(self, need: Need, bucket: int) -> None:
+        self.need = need
+        counters = Counters(
+            np.zeros(bucket, np.int32), np.zeros(bucket, np.int32), np.zeros(bucket, np.float32),
+            np.zeros(bucket, np.int16), np.zeros(bucket + 1, np.uint16), np.zeros(bucket + 1, np.uint16),
+        )  # fmt: skip
+        candidates = Candidates(
+            np.zeros(need.visits, np.uint32), np.zeros(need.visits, np.float32), np.zeros(need.visits, np.int32),
+            np.zeros(need.visits, np.int16),
+        )  # fmt: skip
+        self.arrays = Arrays(
+            Lanes(*(np.zeros(K, np.uint64) for _ in range(4))), np.zeros(need.walks + 1, np.uint64),
+            np.zeros(need.visits, np.uint64), np.zeros(need.groups, np.int32), np.zeros(need.groups, np.int32),
+            np.zeros(need.visits, np.uint16), counters, candidates, np.zeros(2048, np.int64),
+            np.zeros(need.top_k, np.uint64), np.zeros(need.top_k, np.uint64), np.zeros(bucket, np.int32),
+        )  # fmt: skip
+
+    @staticmethod
+    def needed(walks: int, restart: float, groups: int, top_k: int) -> Need:
+        """Room for the random number of visits: mean + 12 standard deviations of that many geometric lengths."""
+        spread = 12.0 * math.sqrt(walks * (1.0 - restart)) / restart
+        return Need(walks, int(walks / restart + spread) + 256, groups, top_k)
+
+    def fits(self, need: Need) -> bool:
+        return all(have >= want for have, want in zip(self.need, need, strict=True))
+
+    def grown(self, need: Need) -> Need:
+        """The smallest sizes that hold this and `need`."""
+        return Need(*(max(have, want) for have, want in zip(self.need, need, strict=True)))
