@@ -1,0 +1,243 @@
+"""LLVM IR of the scan: many candidates' bytes through collapsed trees. Text in, text out; compiles and runs nothing.
+
+A program is a list of chunks. A chunk is (a part of) one tree: at most 32 leaves, and its splits in preorder. A split is
+four int32: column, threshold (one signed byte, four times), left and right. The last two name slots: 0–31 hold the
+constant leaf numbers, 32 + i the result of the chunk's split i. Splits run backwards, so children come before parents:
+
+    slot[32 + i] = column > threshold ? slot[right] : slot[left]        (one byte per candidate)
+
+The leaf number left at the root looks the leaf's weight up in the chunk's table, and the weights add up in tree order,
+in float32, as XGBoost adds them. A slot is `blocks` registers wide, so that decoding a split costs little per candidate.
+"""
+
+from dataclasses import dataclass
+
+SLOTS = 32  # leaf numbers in a chunk, and the width of its table
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One instruction set's way to scan: register `width` in bytes and how leaves are looked up."""
+
+    width: int
+    lookup: str  # "permute" (AVX-512), "shuffle" (AVX2) or "scalar"
+
+    @property
+    def lanes(self) -> int:
+        return self.width // 4
+
+    @property
+    def order(self) -> list[list[int]]:
+        """Which candidate each lane of each of the four sum registers belongs to."""
+        if self.lookup == "permute":
+            return [[4 * lane + byte for lane in range(self.lanes)] for byte in range(4)]
+        if self.lookup == "shuffle":
+            return [[4 * part + i for i in range(4)] + [16 + 4 * part + i for i in range(4)] for part in range(4)]
+        return [[self.lanes * part + lane for lane in range(self.lanes)] for part in range(4)]
+
+
+def _splat(name: str, kind: str, lanes: int, value: str) -> str:
+    return (
+        f"  %{name}.1 = insertelement <{lanes} x {kind}> poison, {kind} {value}, i32 0\n"
+        f"  %{name} = shufflevector <{lanes} x {kind}> %{name}.1, <{lanes} x {kind}> poison, <{lanes} x i32> "
+        "zeroinitializer\n"
+    )
+
+
+def _mask(lanes: list[int]) -> str:
+    return f"<{len(lanes)} x i32> <{', '.join(f'i32 {lane}' for lane in lanes)}>"
+
+
+def _choose(scan: Scan, b: int) -> str:
+    """Left or right by the condition. Without mask registers: right-hand leaf numbers are the larger, so max serves."""
+    bytes_ = f"<{scan.width} x i8>"
+    if scan.lookup == "permute":
+        return f"  %v{b} = select <{scan.width} x i1> %c{b}, {bytes_} %r{b}, {bytes_} %l{b}\n"
+    return (
+        f"  %m{b} = sext <{scan.width} x i1> %c{b} to {bytes_}\n"
+        f"  %k{b} = and {bytes_} %m{b}, %r{b}\n"
+        f"  %v{b} = call {bytes_} @llvm.umax.v{scan.width}i8({bytes_} %k{b}, {bytes_} %l{b})\n"
+    )
+
+
+def _tables(scan: Scan) -> str:
+    """Load a chunk's table of leaf weights into registers, once per chunk and block."""
+    if scan.lookup == "permute":
+        return (
+            "  %t0 = load <16 x float>, ptr %table, align 4\n"
+            "  %tp1 = getelementptr i8, ptr %table, i64 64\n"
+            "  %t1 = load <16 x float>, ptr %tp1, align 4\n"
+        )
+    if scan.lookup == "shuffle":
+        out = "  %bytes = load <128 x i8>, ptr %table, align 4\n"
+        for plane in range(4):
+            for half in range(2):
+                lanes = [64 * half + 4 * i + plane for i in range(16)] * 2
+                out += f"  %p{plane}.{half} = shufflevector <128 x i8> %bytes, <128 x i8> poison, {_mask(lanes)}\n"
+        return out
+    return ""
+
+
+def _lookup_permute(b: int) -> str:
+    out = f"  %w{b} = bitcast <64 x i8> %id{b} to <16 x i32>\n"
+    for part in range(4):
+        out += f"  %x{b}.{part} = lshr <16 x i32> %w{b}, splat (i32 {8 * part})\n"
+        out += (
+            f"  %y{b}.{part} = call <16 x float> @llvm.x86.avx512.vpermi2var.ps.512("
+            f"<16 x float> %t0, <16 x i32> %x{b}.{part}, <16 x float> %t1)\n"
+        )
+    return out
+
+
+def _lookup_shuffle(b: int) -> str:
+    """Four byte planes by pshufb, which gives 0 for an index with its top bit set; then bytes back into floats."""
+    v, out = "<32 x i8>", ""
+    out += f"  %lo{b} = add {v} %id{b}, splat (i8 112)\n  %hi{b} = sub {v} %id{b}, splat (i8 16)\n"
+    for plane in range(4):
+        for half, index in enumerate(("lo", "hi")):
+            out += f"  %q{b}.{plane}.{half} = call {v} @llvm.x86.avx2.pshuf.b({v} %p{plane}.{half}, {v} %{index}{b})\n"
+        out += f"  %q{b}.{plane} = or {v} %q{b}.{plane}.0, %q{b}.{plane}.1\n"
+
+    def unpack(result: str, first: str, second: str, kind: str, lanes: int, high: int) -> str:
+        half, order = lanes // 2, []
+        for lane in range(2):
+            for i in range(half // 2):
+                at = lane * half + high * half // 2 + i
+                order += [at, lanes + at]
+        t = f"<{lanes} x {kind}>"
+        return f"  %{result} = shufflevector {t} %{first}, {t} %{second}, {_mask(order)}\n"
+
+    for pair in range(2):
+        for high in range(2):
+            name = f"u{b}.{pair}.{high}"
+            out += unpack(name + ".b", f"q{b}.{2 * pair}", f"q{b}.{2 * pair + 1}", "i8", 32, high)
+            out += f"  %{name} = bitcast {v} %{name}.b to <16 x i16>\n"
+    for part in range(4):
+        out += unpack(f"y{b}.{part}.w", f"u{b}.0.{part // 2}", f"u{b}.1.{part // 2}", "i16", 16, part % 2)
+        out += f"  %y{b}.{part} = bitcast <16 x i16> %y{b}.{part}.w to <8 x float>\n"
+    return out
+
+
+def _lookup_scalar(scan: Scan, b: int) -> str:
+    out, t = "", f"<{scan.lanes} x float>"
+    for part in range(4):
+        last = "poison"
+        for lane in range(scan.lanes):
+            n = f"{b}.{part}.{lane}"
+            out += f"  %e{n} = extractelement <{scan.width} x i8> %id{b}, i32 {scan.order[part][lane]}\n"
+            out += f"  %z{n} = zext i8 %e{n} to i64\n  %g{n} = getelementptr float, ptr %table, i64 %z{n}\n"
+            out += f"  %f{n} = load float, ptr %g{n}, align 4\n"
+            name = f"%y{b}.{part}" if lane == scan.lanes - 1 else f"%i{n}"
+            out += f"  {name} = insertelement {t} {last}, float %f{n}, i32 {lane}\n"
+            last = name
+    return out
+
+
+def scan_ir(scan: Scan, blocks: int) -> str:
+    """The function `scan_<blocks>`: from `start` while a whole slot fits before `end`.
+
+    Arguments: splits, sizes (int32 splits per chunk), tables (float32[chunks, 32]), chunks; bins (int8[columns, stride],
+    the bin minus 128), stride; start, end; scratch (64 slots, the first 32 filled with their number); sums
+    (float32[end]); the base margin.
+    """
+    width, slot = scan.width, scan.width * blocks
+    v, f = f"<{width} x i8>", f"<{scan.lanes} x float>"
+    step = "".join(
+        f"  %xp{b} = getelementptr i8, ptr %xp, i64 {b * width}\n  %x{b} = load {v}, ptr %xp{b}, align 16\n"
+        f"  %c{b} = icmp sgt {v} %x{b}, %t\n"
+        f"  %lp{b} = getelementptr i8, ptr %lp, i64 {b * width}\n  %l{b} = load {v}, ptr %lp{b}, align {width}\n"
+        f"  %rp{b} = getelementptr i8, ptr %rp, i64 {b * width}\n  %r{b} = load {v}, ptr %rp{b}, align {width}\n"
+        f"{_choose(scan, b)}"
+        f"  %dp{b} = getelementptr i8, ptr %dp, i64 {b * width}\n  store {v} %v{b}, ptr %dp{b}, align {width}\n"
+        for b in range(blocks)
+    )
+    first = "".join(
+        f"  %b{b}.{part} = getelementptr float, ptr %sum, i64 {b * width + part * scan.lanes}\n"
+        f"  store {f} %base.v, ptr %b{b}.{part}, align 16\n"
+        for b in range(blocks)
+        for part in range(4)
+    )
+    look, last = "", ""
+    for b in range(blocks):
+        look += f"  %ip{b} = getelementptr i8, ptr %ip, i64 {b * width}\n  %id{b} = load {v}, ptr %ip{b}, align {width}\n"
+        if scan.lookup == "permute":
+            look += _lookup_permute(b)
+        else:
+            look += _lookup_shuffle(b) if scan.lookup == "shuffle" else _lookup_scalar(scan, b)
+        for part in range(4):
+            n = f"{b}.{part}"
+            look += f"  %s{n} = load {f}, ptr %b{n}, align 16\n  %a{n} = fadd {f} %s{n}, %y{n}\n"
+            look += f"  store {f} %a{n}, ptr %b{n}, align 16\n"
+        flat = [lane for part in scan.order for lane in part]
+        if flat != sorted(flat):
+            back = [flat.index(i) for i in range(width)]
+            last += f"  %all{b} = load <{width} x float>, ptr %b{b}.0, align 16\n"
+            last += f"  %in{b} = shufflevector <{width} x float> %all{b}, <{width} x float> poison, {_mask(back)}\n"
+            last += f"  store <{width} x float> %in{b}, ptr %b{b}.0, align 16\n"
+    return f"""
+define void @scan_{blocks}(ptr noalias readonly %splits, ptr noalias readonly %sizes, ptr noalias readonly %tables,
+  i64 %chunks, ptr noalias readonly %bins, i64 %stride, i64 %start, i64 %end, ptr noalias %scratch, ptr noalias %sums,
+  float %base) #0 {{
+entry:
+{_splat("base.v", "float", scan.lanes, "%base")}  %fits = add i64 %start, {slot}
+  %any = icmp ule i64 %fits, %end
+  br i1 %any, label %block, label %done
+block:
+  %s = phi i64 [ %start, %entry ], [ %s.next, %end.block ]
+  %sum = getelementptr float, ptr %sums, i64 %s
+  %bin = getelementptr i8, ptr %bins, i64 %s
+{first}  br label %chunk
+chunk:
+  %c = phi i64 [ 0, %block ], [ %c.next, %leaves ]
+  %here = phi ptr [ %splits, %block ], [ %here.next, %leaves ]
+  %sp = getelementptr i32, ptr %sizes, i64 %c
+  %size.4 = load i32, ptr %sp, align 4
+  %size = zext i32 %size.4 to i64
+  %size.b = shl i64 %size, 4
+  %here.next = getelementptr i8, ptr %here, i64 %size.b
+  %none = icmp eq i64 %size, 0
+  %root = select i1 %none, i64 0, i64 {SLOTS * slot}
+  %ip = getelementptr i8, ptr %scratch, i64 %root
+  %table.o = shl i64 %c, 7
+  %table = getelementptr i8, ptr %tables, i64 %table.o
+  br i1 %none, label %leaves, label %split
+split:
+  %i = phi i64 [ %size, %chunk ], [ %i.next, %split ]
+  %i.next = sub i64 %i, 1
+  %at = shl i64 %i.next, 4
+  %rec = getelementptr i8, ptr %here, i64 %at
+  %column.4 = load i32, ptr %rec, align 4
+  %column = zext i32 %column.4 to i64
+  %xo = mul i64 %column, %stride
+  %xp = getelementptr i8, ptr %bin, i64 %xo
+  %tp = getelementptr i8, ptr %rec, i64 4
+  %t.4 = load i32, ptr %tp, align 4
+{_splat("t.w", "i32", scan.lanes, "%t.4")}  %t = bitcast <{scan.lanes} x i32> %t.w to {v}
+  %lq = getelementptr i8, ptr %rec, i64 8
+  %left.4 = load i32, ptr %lq, align 4
+  %left = zext i32 %left.4 to i64
+  %lo = mul i64 %left, {slot}
+  %lp = getelementptr i8, ptr %scratch, i64 %lo
+  %rq = getelementptr i8, ptr %rec, i64 12
+  %right.4 = load i32, ptr %rq, align 4
+  %right = zext i32 %right.4 to i64
+  %ro = mul i64 %right, {slot}
+  %rp = getelementptr i8, ptr %scratch, i64 %ro
+  %do = mul i64 %i.next, {slot}
+  %do.s = add i64 %do, {SLOTS * slot}
+  %dp = getelementptr i8, ptr %scratch, i64 %do.s
+{step}  %more = icmp ne i64 %i.next, 0
+  br i1 %more, label %split, label %leaves
+leaves:
+{_tables(scan)}{look}  %c.next = add i64 %c, 1
+  %again = icmp ult i64 %c.next, %chunks
+  br i1 %again, label %chunk, label %end.block
+end.block:
+{last}  %s.next = add i64 %s, {slot}
+  %s.end = add i64 %s.next, {slot}
+  %fits.next = icmp ule i64 %s.end, %end
+  br i1 %fits.next, label %block, label %done
+done:
+  ret void
+}}
+"""
