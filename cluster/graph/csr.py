@@ -22,10 +22,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numba as nb
 import numpy as np
 
 from cluster.errors import BundleError, DataError
+from cluster.graph.csr_sort import drop_repeats, group, transpose
 from cluster.graph.ids import IdMap
 
 FORMAT = 1
@@ -45,57 +45,6 @@ def unpack_offsets(packed: np.ndarray) -> np.ndarray:
     return (packed >> np.uint64(DEGREE_BITS)).astype(np.int64)
 
 
-@nb.njit(cache=True, nogil=True)
-def _group(keys, values, n):  # type: ignore[no-untyped-def]
-    """CSR of `values` grouped by `keys` (counting sort, stable): offsets int64[n+1], grouped int32[E]."""
-    offsets = np.zeros(n + 1, np.int64)
-    for k in keys:
-        offsets[k + 1] += 1
-    for i in range(n):
-        offsets[i + 1] += offsets[i]
-    cursor = offsets[:-1].copy()
-    out = np.empty(keys.size, np.int32)
-    for e in range(keys.size):
-        k = keys[e]
-        out[cursor[k]] = values[e]
-        cursor[k] += 1
-    return offsets, out
-
-
-@nb.njit(cache=True, nogil=True)
-def _transpose(offsets, values, n):  # type: ignore[no-untyped-def]
-    """The other half of a CSR; its neighbours come out ascending because rows are visited in order."""
-    out_offsets = np.zeros(n + 1, np.int64)
-    for v in values:
-        out_offsets[v + 1] += 1
-    for i in range(n):
-        out_offsets[i + 1] += out_offsets[i]
-    cursor = out_offsets[:-1].copy()
-    out = np.empty(values.size, np.int32)
-    for row in range(offsets.size - 1):
-        for e in range(offsets[row], offsets[row + 1]):
-            v = values[e]
-            out[cursor[v]] = row
-            cursor[v] += 1
-    return out_offsets, out
-
-
-@nb.njit(cache=True, nogil=True)
-def _drop_repeats(offsets, values):  # type: ignore[no-untyped-def]
-    """Removes equal neighbours within sorted rows, in place; returns the number kept."""
-    kept = 0
-    start = offsets[0]
-    for row in range(offsets.size - 1):
-        end = offsets[row + 1]
-        for e in range(start, end):
-            if e == start or values[e] != values[e - 1]:
-                values[kept] = values[e]
-                kept += 1
-        start = end
-        offsets[row + 1] = kept
-    return kept
-
-
 def _frozen(array: np.ndarray) -> np.ndarray:
     """A read-only plain view: the kernels then compile once, for mapped and for in-memory graphs alike."""
     view = np.asarray(array).view()
@@ -104,7 +53,7 @@ def _frozen(array: np.ndarray) -> np.ndarray:
 
 
 class Graph:
-    """A bipartite graph. Immutable; every array is shared and read-only, so threads and processes can walk it at once."""
+    """A bipartite graph. Immutable: its arrays are read-only, so threads and processes can walk it at once."""
 
     def __init__(
         self, pin_index: np.ndarray, pin_boards: np.ndarray, board_index: np.ndarray, board_pins: np.ndarray,
@@ -136,7 +85,9 @@ class Graph:
             if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
                 raise DataError(f"a {what} index lies outside 0..{n - 1}")
         bounds = None
-        pin_map = pin_ids if isinstance(pin_ids, IdMap) else IdMap.from_ids(np.arange(n_pins) if pin_ids is None else pin_ids)
+        pin_map = (
+            pin_ids if isinstance(pin_ids, IdMap) else IdMap.from_ids(np.arange(n_pins) if pin_ids is None else pin_ids)
+        )
         if pin_locale is not None:
             codes = np.asarray(pin_locale, np.int64)
             n_locales = len(locales) if locales is not None else int(codes.max(initial=-1)) + 1
@@ -148,22 +99,33 @@ class Graph:
             pins, pin_map = rank[pins], IdMap.from_ids(pin_map.ids_of(order))
             bounds = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_locales))]).astype(np.int64)
         board_map = (
-            board_ids if isinstance(board_ids, IdMap) else IdMap.from_ids(np.arange(n_boards) if board_ids is None else board_ids)
+            board_ids
+            if isinstance(board_ids, IdMap)
+            else IdMap.from_ids(np.arange(n_boards) if board_ids is None else board_ids)
         )
         if len(pin_map) != n_pins or len(board_map) != n_boards:
-            raise DataError(f"the id maps hold {len(pin_map)} pins and {len(board_map)} boards, not {n_pins} and {n_boards}")
-        by_pin_offsets, by_pin = _group(pins, boards, n_pins)
-        board_offsets, board_pins = _transpose(by_pin_offsets, by_pin, n_boards)
+            raise DataError(
+                f"the id maps hold {len(pin_map)} pins and {len(board_map)} boards, not {n_pins} and {n_boards}"
+            )
+        by_pin_offsets, by_pin = group(pins, boards, n_pins)
+        board_offsets, board_pins = transpose(by_pin_offsets, by_pin, n_boards)
         del by_pin_offsets, by_pin
-        board_pins = board_pins[: _drop_repeats(board_offsets, board_pins)]
-        pin_offsets, pin_boards = _transpose(board_offsets, board_pins, n_pins)
+        board_pins = board_pins[: drop_repeats(board_offsets, board_pins)]
+        pin_offsets, pin_boards = transpose(board_offsets, board_pins, n_pins)
         return cls(
-            pack_offsets(pin_offsets), pin_boards, pack_offsets(board_offsets), board_pins, pin_map, board_map, bounds, locales
+            pack_offsets(pin_offsets),
+            pin_boards,
+            pack_offsets(board_offsets),
+            board_pins,
+            pin_map,
+            board_map,
+            bounds,
+            locales,
         )
 
     @classmethod
     def open(cls, directory: str | Path) -> Graph:
-        """Maps a saved graph; reads headers only. Raises BundleError when files are missing or do not fit together."""
+        """Maps a saved graph; reads headers only. Raises BundleError when files are missing or do not fit."""
         folder = Path(directory)
 
         def load(name: str, dtype: type) -> np.ndarray:
@@ -193,7 +155,7 @@ class Graph:
         return graph
 
     def save(self, directory: str | Path) -> None:
-        """Writes the files named in the module's docstring. Not atomic: publish the folder through `cluster.storage`."""
+        """Writes the files named in the module's docstring. Not atomic: publish through `cluster.storage`."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("pin_index", "pin_boards", "board_index", "board_pins", "locale_bounds"):
@@ -202,7 +164,13 @@ class Graph:
                 np.save(folder / f"{name}.npy", array)
         self.pin_ids.save(folder, "pins")
         self.board_ids.save(folder, "boards")
-        meta = {"format": FORMAT, "n_pins": self.n_pins, "n_boards": self.n_boards, "n_edges": self.n_edges, "locales": self.locales}
+        meta = {
+            "format": FORMAT,
+            "n_pins": self.n_pins,
+            "n_boards": self.n_boards,
+            "n_edges": self.n_edges,
+            "locales": self.locales,
+        }
         (folder / "graph.json").write_text(json.dumps(meta))
 
     @cached_property

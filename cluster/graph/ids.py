@@ -63,7 +63,11 @@ def _string_arrays(ids: Any) -> tuple[np.ndarray, np.ndarray]:
     if column.null_count:
         raise DataError(f"{column.null_count} ids are null: every id needs a value")
     _, offsets, data = column.buffers()
-    starts = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1] if offsets else np.zeros(1, np.int64)
+    starts = (
+        np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+        if offsets
+        else np.zeros(1, np.int64)
+    )
     raw = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
     return raw[starts[0] : starts[-1]], starts - starts[0]
 
@@ -92,7 +96,7 @@ class IdMap:
 
     @classmethod
     def from_ids(cls, ids: Any) -> IdMap:
-        """`ids`: n distinct int64 or strings (list, numpy or Arrow); position = index. Raises DataError on duplicates."""
+        """`ids`: n distinct int64 or strings (list, numpy or Arrow); position = index. DataError on duplicates."""
         column = _as_column(ids)
         if isinstance(column, np.ndarray) and column.dtype == np.int64:
             arrays = {"ids": column}
@@ -129,7 +133,9 @@ class IdMap:
             arrays["order"] = load("order")
         made = cls("string" if string else "int64", arrays)
         if any(arrays[part].size != len(made) for part in ("order", "hashes") if part in arrays):
-            raise BundleError(f"the id map {folder / name} is damaged: its files differ in length; build the graph again")
+            raise BundleError(
+                f"the id map {folder / name} is damaged: its files differ in length; build the graph again"
+            )
         return made
 
     def save(self, directory: str | Path, name: str) -> None:

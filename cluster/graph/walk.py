@@ -1,7 +1,7 @@
 """Pixie random walks over one graph: query pins in, candidates out. Knows nothing of Ray, features or serving.
 
-Source: Eksombatchai et al., "Pixie: A System for Recommending 3+ Billion Items to 200+ Million Users in Real-Time", WWW 2018.
-The loops are in `walk_kernel` and `walk_count`; here are parameters, step allocation, per-thread memory and the ids.
+Source: Eksombatchai et al., "Pixie: A System for Recommending 3+ Billion Items to 200+ Million Users in Real-Time",
+WWW 2018. The loops are in `walk_request` and below; here are parameters, step allocation and ids.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import numba as nb
 import numpy as np
 
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
-from cluster.graph.walk_count import collect, count_high, deal, select, trace
-from cluster.graph.walk_kernel import GraphArrays, walk_levels
+from cluster.graph.walk_kernel import GraphArrays
 from cluster.graph.walk_memory import Memory
+from cluster.graph.walk_request import run_request
 
 _DISCOUNT_TABLE = 1 << 16
 
@@ -108,55 +107,6 @@ def _discounts(beta: float) -> np.ndarray:
     return np.asarray(np.maximum(np.arange(_DISCOUNT_TABLE, dtype=np.float64), 1.0) ** -beta, np.float32)
 
 
-@nb.njit(cache=True, nogil=True)
-def _request(  # type: ignore[no-untyped-def]
-    graph, memory, starts, from_board, walks, live_below, bias_below, bias_start, bias_end, seed, shift, n_p, n_v,
-    excluded, min_visits, discount, top_k, by_query, pins, scores, visits, hits,
-):  # fmt: skip
-    """One request from walks to sorted outputs; returns (candidates kept, steps walked)."""
-    queries = starts.size
-    buckets = ((graph.pin_index.size - 1) >> shift) + 1
-    hist, ends = memory.hist[: buckets * queries], memory.ends[: buckets * queries]
-    hist[:] = 0
-    wide_shift = np.uint64(shift)
-    state, n, limit = seed, 0, memory.visited.size
-    left, part = walks.copy(), np.zeros_like(walks)
-    high = np.zeros(queries, np.int64)
-    rounds = 4 if n_p > 0 and n_v > 0 else 1
-    for turn in range(rounds):  # shares 1/8, 1/8, 1/4, 1/2: recounting costs less than one more full count
-        share = 1 if turn == rounds - 1 else (4 if turn == 2 else 8)
-        for q in range(queries):
-            part[q] = left[q] if share == 1 else min(left[q], (walks[q] + share - 1) // share)
-            left[q] -= part[q]
-        n, state = walk_levels(
-            graph, memory.lanes, starts, from_board, part, live_below, bias_below, bias_start, bias_end, state,
-            memory.alive, memory.visited, n, limit, wide_shift, hist,
-        )  # fmt: skip
-        deal(memory.visited, n, wide_shift, np.uint64(queries), hist, ends, memory.groups)
-        if turn < rounds - 1:
-            count_high(memory.groups, ends, queries, memory.counters, n_v, high)
-            for q in range(queries):
-                if high[q] >= n_p:
-                    left[q] = 0
-    n_candidates = collect(
-        memory.groups, ends, queries, shift, memory.counters, excluded, min_visits, graph.pin_index, discount, memory.candidates
-    )
-    m = select(memory.candidates.score, n_candidates, top_k, memory.bins, memory.keys)
-    chosen = memory.chosen[:m]
-    for i in range(m):
-        at = memory.keys[i] & np.uint64(0xFFFFFFFF)
-        pins[i], scores[i] = memory.candidates.pin[at], memory.candidates.score[at]
-        visits[i], hits[i] = memory.candidates.visits[at], memory.candidates.hits[at]
-        chosen[i] = np.uint64(pins[i]) << np.uint64(32) | np.uint64(i + 1)
-    if queries == 1:
-        for i in range(m):
-            by_query[i + 1, 0] = visits[i]
-    else:
-        chosen.sort()
-        trace(memory.groups, ends, queries, wide_shift, chosen, memory.slots, by_query)
-    return m, n
-
-
 class Walker:
     """Walks one graph. Thread-safe: each thread keeps its own working memory, reused from request to request."""
 
@@ -173,8 +123,8 @@ class Walker:
         return cls(Graph.open(directory))
 
     def walk(
-        self, query_pins: Any, weights: Any = None, *, params: WalkParams | None = None, steps: int | None = None, seed: int = 0,
-        exclude: Any = None, bias_locale: int | str | None = None, query_boards: Any = None, board_weights: Any = None,
+        self, query_pins: Any, weights: Any = None, *, params: WalkParams | None = None, steps: int | None = None,
+        seed: int = 0, exclude: Any = None, bias_locale: int | str | None = None, query_boards: Any = None, board_weights: Any = None,
     ) -> WalkResult:  # fmt: skip
         """Candidates for query pins (and boards) given by id.
 
@@ -190,27 +140,39 @@ class Walker:
         dropped = None if exclude is None else self.graph.pin_ids.index_of(exclude)
         bias = (0, 0) if bias_locale is None else self.graph.locale_range(bias_locale)
         return self.walk_indices(
-            pins, weights, params=chosen, seed=seed, exclude=dropped, bias=bias, boards=boards, board_weights=board_weights
+            pins,
+            weights,
+            params=chosen,
+            seed=seed,
+            exclude=dropped,
+            bias=bias,
+            boards=boards,
+            board_weights=board_weights,
         )
 
     def walk_indices(
         self, pins: Any, weights: Any = None, *, params: WalkParams | None = None, seed: int = 0, exclude: Any = None,
         bias: tuple[int, int] = (0, 0), boards: Any = None, board_weights: Any = None,
     ) -> WalkResult:  # fmt: skip
-        """`walk` on dense indices: int32[Q] (-1: unknown), float32[Q]; exclude int32[n]; bias: pin range [start, end)."""
+        """`walk` on indices: pins int32[Q] (-1: unknown), exclude int32[n], bias: pin range [start, end)."""
         p, graph = params or WalkParams(), self.graph
         starts, from_board, budget = self._allocate(p, pins, weights, boards, board_weights)
         exact = budget * p.restart
         walks = np.where(exact > 0, np.maximum(np.rint(exact), 1), 0).astype(np.int64)
         queries, total = starts.size, int(walks.sum())
         by_query = np.zeros((p.top_k + 1, queries), np.uint32)
-        out = (np.empty(p.top_k, np.int32), np.empty(p.top_k, np.float32), np.empty(p.top_k, np.int32), np.empty(p.top_k, np.int16))
+        out = (
+            np.empty(p.top_k, np.int32),
+            np.empty(p.top_k, np.float32),
+            np.empty(p.top_k, np.int32),
+            np.empty(p.top_k, np.int16),
+        )
         m = n = 0
         if total:
             memory = self._memory(total, p, queries)
             own = np.asarray(starts[~from_board], np.int32) if p.drop_query else np.zeros(0, np.int32)
             barred = own if exclude is None else np.concatenate([own, np.asarray(exclude, np.int32)])
-            m, n = _request(
+            m, n = run_request(
                 self._arrays, memory, np.maximum(starts, 0), from_board, walks, _scaled(1.0 - p.restart),
                 _scaled(p.bias_share if bias[1] > bias[0] else 0.0), bias[0], bias[1], _seed_state(seed), self._shift,
                 p.n_p, p.n_v, np.unique(barred[barred >= 0]), p.min_visits, _discounts(p.popularity_discount), p.top_k,
@@ -234,7 +196,10 @@ class Walker:
                     raise ConfigError(f"weights of {what} must be {int(part.sum())} finite numbers, got {values.size}")
                 weight[part] = values
         degrees = np.zeros(starts.size, np.int64)
-        for part, index, n in ((~from_board, self.graph.pin_index, self.graph.n_pins), (from_board, self.graph.board_index, self.graph.n_boards)):
+        for part, index, n in (
+            (~from_board, self.graph.pin_index, self.graph.n_pins),
+            (from_board, self.graph.board_index, self.graph.n_boards),
+        ):
             nodes = starts[part]
             if nodes.size and (int(nodes.min()) < -1 or int(nodes.max()) >= n):
                 raise ConfigError(f"a query index lies outside 0..{n - 1}")

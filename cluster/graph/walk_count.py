@@ -1,7 +1,7 @@
-"""From raw visits to the best candidates: bucketed counting, multi-hit boost, selection, provenance. Knows nothing of graphs' edges.
+"""From raw visits to the best candidates: counting, multi-hit boost, selection, provenance. Knows nothing of edges.
 
 Visits are dealt into buckets of 2^shift pins and, within a bucket, by query pin, as uint16 offsets into the bucket. One
-bucket's counters stay in the fast caches whatever the size of the graph, where one counter a pin would miss on each visit.
+bucket's counters stay in the fast caches whatever the size of the graph; one counter a pin would miss on each visit.
 Counters are int32: a bucket's offset fits 16 bits, its counts never overflow.
 """
 

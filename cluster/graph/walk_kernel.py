@@ -115,7 +115,22 @@ def _first_at_least(values, start, end, bound):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def walk_levels(  # type: ignore[no-untyped-def]
-    graph, lanes, starts, from_board, walks, live_below, bias_below, bias_start, bias_end, state, alive, visited, n, limit, shift, hist
+    graph,
+    lanes,
+    starts,
+    from_board,
+    walks,
+    live_below,
+    bias_below,
+    bias_start,
+    bias_end,
+    state,
+    alive,
+    visited,
+    n,
+    limit,
+    shift,
+    hist,
 ):
     """Walks `walks[q]` walks from each of Q start nodes and appends every visit `q << 32 | pin` to `visited`.
 
@@ -181,7 +196,9 @@ def walk_levels(  # type: ignore[no-untyped-def]
                 start, count = entry >> _BITS, _degree(board_index, node, entry)
                 if bias_below:
                     state, random = draw(state)
-                    if random < bias_below:  # only the subrange of neighbours that match; the whole range when none does
+                    if (
+                        random < bias_below
+                    ):  # only the subrange of neighbours that match; the whole range when none does
                         end = _first_at_least(board_pins, start, start + count, bias_end)
                         begin_match = _first_at_least(board_pins, start, end, bias_start)
                         if begin_match < end:

@@ -1,0 +1,111 @@
+"""Pixie as the paper describes it: one walker, hash counters. Kept to check and to measure `walk`.
+
+`pixie_python` is the obvious version for tests; `plain_pixie` is the same algorithm compiled, the yardstick of the
+bench. Neither knows of ids or of threads.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numba as nb
+import numpy as np
+
+from cluster.graph.csr import Graph
+from cluster.graph.walk import allocate
+from cluster.graph.walk_count import select
+from cluster.graph.walk_kernel import draw, multiply_wide
+
+_U = np.uint64
+
+
+def pixie_python(graph: Graph, pin: int, steps: int, restart: float, seed: int) -> np.ndarray:
+    """int64[n_pins] visits of `steps` steps from one query pin, in plain Python."""
+    rng = random.Random(seed)
+    visits = np.zeros(graph.n_pins, np.int64)
+    at = pin
+    for _ in range(steps):
+        board = graph.pin_boards[rng.randrange(graph.pin_offsets[at], graph.pin_offsets[at + 1])]
+        at = graph.board_pins[rng.randrange(graph.board_offsets[board], graph.board_offsets[board + 1])]
+        visits[at] += 1
+        if rng.random() < restart:
+            at = pin
+    return visits
+
+
+@nb.njit(cache=True, nogil=True)
+def _slot(keys, key, mask):  # type: ignore[no-untyped-def]
+    """Where `key` is or belongs in an open-addressing table whose free slots hold -1."""
+    at = (_U(key) * _U(0x9E3779B97F4A7C15)) >> _U(32) & _U(mask)
+    while keys[at] != -1 and keys[at] != key:
+        at = (at + _U(1)) & _U(mask)
+    return at
+
+
+@nb.njit(cache=True, nogil=True)
+def _plain(pin_offsets, pin_boards, board_offsets, board_pins, pins, budget, restart, seed, n_p, n_v, k):  # type: ignore[no-untyped-def]
+    total = 0
+    for q in range(pins.size):
+        total += budget[q]
+    size = 16
+    while size < 2 * total:
+        size *= 2
+    keys, boost = np.full(size, -1, np.int32), np.zeros(size, np.float32)
+    state = _U(seed)
+    for q in range(pins.size):
+        if budget[q] == 0:
+            continue
+        q_size = 16
+        while q_size < 2 * budget[q]:
+            q_size *= 2
+        q_keys, q_counts = np.full(q_size, -1, np.int32), np.zeros(q_size, np.int32)
+        at, high = pins[q], 0
+        for _ in range(budget[q]):
+            state, word = draw(state)
+            degree = _U(pin_offsets[at + 1] - pin_offsets[at])
+            board = pin_boards[pin_offsets[at] + np.int64(multiply_wide(word, degree)[0])]
+            state, word = draw(state)
+            degree = _U(board_offsets[board + 1] - board_offsets[board])
+            at = board_pins[board_offsets[board] + np.int64(multiply_wide(word, degree)[0])]
+            slot = _slot(q_keys, at, q_size - 1)
+            q_keys[slot] = at
+            q_counts[slot] += 1
+            if q_counts[slot] == n_v:
+                high += 1
+                if high >= n_p > 0:
+                    break
+            state, word = draw(state)
+            if np.float64(word) < restart * 18446744073709551616.0:
+                at = pins[q]
+        for s in range(q_size):
+            if q_keys[s] >= 0:
+                slot = _slot(keys, q_keys[s], size - 1)
+                keys[slot] = q_keys[s]
+                boost[slot] += np.sqrt(np.float32(q_counts[s]))
+    n = 0
+    scores, found = np.empty(total, np.float32), np.empty(total, np.int32)
+    for s in range(size):
+        if keys[s] >= 0:
+            scores[n], found[n] = boost[s] * boost[s], keys[s]
+            n += 1
+    chosen = np.empty(k, _U)
+    m = select(scores, n, k, np.zeros(2048, np.int64), chosen)
+    best = (chosen[:m] & _U(0xFFFFFFFF)).astype(np.int64)
+    return found[best], scores[best]
+
+
+def plain_pixie(
+    graph: Graph,
+    pins: np.ndarray,
+    weights: np.ndarray,
+    steps: int,
+    restart: float,
+    k: int,
+    seed: int,
+    n_p: int = 0,
+    n_v: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(pins int32[m], boosted visit counts float32[m]), best first; the query pins are not dropped."""
+    budget = allocate(graph.pin_degree[pins], weights, graph.max_pin_degree, steps, "log")
+    offsets = (graph.pin_offsets, graph.pin_boards, graph.board_offsets, graph.board_pins)
+    return _plain(*offsets, pins.astype(np.int64), np.rint(budget).astype(np.int64), restart, seed, n_p, n_v, k)
