@@ -21,7 +21,7 @@ class WalkSettings(Settings):
     n_v: int = Field(0, ge=0)
     min_visits: int = Field(1, ge=1)
     popularity_discount: float = Field(0.0, ge=0, le=2)
-    hub: Literal["log", "linear"] = "log"
+    hub: Literal["log", "linear", "uniform"] = "log"
     bias_share: float = Field(0.0, ge=0, le=1, description="share of steps kept to pins of the user's locale")
 
 

@@ -93,6 +93,7 @@ class ServingSettings(Settings):
     poll_seconds: float = Field(1.0, gt=0)
     log_flush_seconds: float = Field(2.0, gt=0)
     log_queue_rows: int = Field(4096, ge=1)
+    simulation: bool = Field(False, description="let requests and events say what time it is (`at`, future events)")
 
 
 class Project(Settings):

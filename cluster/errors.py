@@ -1,4 +1,4 @@
-"""The one exception tree. Every error a user can cause is a `PinfunnelError` whose text is one line that says what to do."""
+"""The one exception tree: errors a user can cause, each one line of text that says what to do."""
 
 
 class PinfunnelError(Exception):

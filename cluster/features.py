@@ -1,6 +1,6 @@
 """Every feature once: name, side, dtype, default, and the arithmetic. Training reads what serving logged of them.
 
-Pure NumPy over one request. A missing value is NaN, never a silent 0; the trees and the full ranker treat NaN as missing.
+Pure NumPy over one request. A missing value is NaN, never a silent 0; both rankers treat NaN as missing.
 """
 
 import hashlib

@@ -126,6 +126,8 @@ def stable_hash(values: np.ndarray) -> np.ndarray:
     Two processes always agree on it, unlike the builtin `hash`. Source: Fowler, Noll, Vo, RFC 9923.
     """
     values = np.asarray(values)
+    if values.dtype.kind == "O" and len(values) and isinstance(values[0], (int, np.integer)):
+        values = values.astype(np.int64)
     if values.dtype.kind in "iu":
         raw = np.ascontiguousarray(values.astype("<i8")).view(np.uint8).reshape(-1, 8)
         lengths = np.full(len(values), 8)
@@ -139,3 +141,8 @@ def stable_hash(values: np.ndarray) -> np.ndarray:
         live = column < lengths
         out[live] = (out[live] ^ raw[live, column]) * prime
     return out
+
+
+def pin_hash(ids: np.ndarray) -> np.ndarray:
+    """Pin ids as the full ranker's embedding keys: `stable_hash` without its sign bit, int64[n]."""
+    return (stable_hash(ids) & np.uint64(0x7FFFFFFFFFFFFFFF)).astype(np.int64)

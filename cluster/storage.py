@@ -1,6 +1,6 @@
 """Bundles: versioned, immutable folders, published by one pointer swap. Local disk, or S3 through pyarrow.fs.
 
-Layout under the root: `<kind>/<version>/…`, `<kind>/<version>/manifest.json`, `<kind>/CURRENT`. A bundle is written aside,
+Layout: `<kind>/<version>/…`, `<kind>/<version>/manifest.json`, `<kind>/CURRENT`. A bundle is written aside,
 checksummed, moved to its place, and only then does CURRENT name it: a crash at any moment leaves the old version.
 """
 
@@ -60,7 +60,7 @@ class BundleStore:
 
     @contextmanager
     def write(self, kind: str, meta: Mapping[str, Any], publish: bool = True) -> Iterator[tuple[Path, str]]:
-        """Yields (folder to fill, the version it will have); on a clean exit the bundle is stored and, by default, published.
+        """Yields (folder to fill, its version); on a clean exit the bundle is stored and, by default, published.
 
         Nothing is left behind, and nothing is published, when the body raises.
         """

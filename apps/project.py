@@ -1,0 +1,29 @@
+"""Opens a user's project: pinfunnel.yaml and the client files it names, or the five that ship."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.clients import Client, load_clients
+from cluster.config import Project
+from serving.process import Process
+
+SHIPPED_CLIENTS = Path(__file__).parent / "clients"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A project with its clients."""
+
+    project: Project
+    clients: dict[str, Client]
+
+    @property
+    def process(self) -> Process:
+        """The parts of a process that works on this project."""
+        return Process(self.project, self.clients)
+
+
+def open_project(path: str | Path) -> Opened:
+    """Load and check a project. Raises ConfigError with file, key and fix."""
+    project = Project.load(path)
+    return Opened(project, load_clients(project.clients or SHIPPED_CLIENTS, project.actions))

@@ -1,0 +1,73 @@
+"""The Serve application: `build` for `serve deploy` and `serve run`, `start` for a server in this process's cluster."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.serve import Application
+
+from apps.project import open_project
+from serving.deployments import (
+    EventsDeployment,
+    FullDeployment,
+    IngressDeployment,
+    LightweightDeployment,
+    WalkerDeployment,
+)
+
+APP = "pinfunnel"
+
+
+class FunnelArgs(BaseModel):
+    """Arguments of the application (`args:` in serve.yaml)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project: str = Field("pinfunnel.yaml", description="path of the project file, on every node")
+    shape: Literal["separate", "colocated"] | None = Field(None, description="default: the project's")
+    ingress_replicas: int = Field(1, ge=1)
+    walker_replicas: int = Field(1, ge=1)
+    lightweight_replicas: int = Field(1, ge=1)
+    full_replicas: int = Field(1, ge=1)
+    cpus: float = Field(0.1, ge=0, description="CPUs that each replica reserves; 1 on a cluster, little on a laptop")
+    full_gpus: float = Field(0.0, ge=0, description="GPUs that each full replica reserves")
+
+
+def build(args: FunnelArgs) -> Application:
+    """Compose ingress, walker, lightweight and full. Raises ConfigError when the project file is wrong."""
+    opened = open_project(args.project)
+    project, clients = opened.project, opened.clients
+    cpu = {"ray_actor_options": {"num_cpus": args.cpus}}
+    events = EventsDeployment.options(**cpu).bind(project, clients)
+    if (args.shape or project.serving.shape) == "colocated":
+        return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(project, clients, events)
+    gpu = {"ray_actor_options": {"num_cpus": args.cpus, "num_gpus": args.full_gpus}}
+    stages = {
+        "walker": WalkerDeployment.options(num_replicas=args.walker_replicas, **cpu).bind(project, clients),
+        "lightweight": LightweightDeployment.options(num_replicas=args.lightweight_replicas, **cpu).bind(
+            project, clients
+        ),
+        "full": FullDeployment.options(num_replicas=args.full_replicas, **gpu).bind(project, clients),
+    }
+    return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(project, clients, events, stages)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running application."""
+
+    url: str
+
+    def stop(self) -> None:
+        """Take the application down; queued logs are written first."""
+        serve.delete(APP)
+
+
+def start(path: str, host: str | None = None, port: int | None = None, **args: object) -> Server:
+    """Serve a project on the Ray cluster that this process has joined; returns when every stage is healthy."""
+    settings = open_project(path).project.serving
+    host, port = host or settings.host, port or settings.port
+    serve.start(http_options={"host": host, "port": port, "request_timeout_s": 30})
+    serve.run(build(FunnelArgs(project=str(path), **args)), name=APP, route_prefix="/")  # type: ignore[arg-type]
+    return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")

@@ -1,0 +1,69 @@
+"""From the funnel's `Answer` to the HTTP response, with explanations when asked for."""
+
+import numpy as np
+
+from serving.api import Explanation, QueryVisits, RankedPin, RecommendationResponse, StageReport
+from serving.funnel import Answer
+
+
+def to_response(
+    answer: Answer, request_id: str, explain: bool, actions: tuple[str, ...], milliseconds: float
+) -> RecommendationResponse:
+    """The response of one answer. A pin's `score` is the last one that ordered it: utility, margin or visit count."""
+    walked, ranked, scored = answer.walked, answer.ranked, answer.scored
+    scores = walked.score
+    if ranked is not None and ranked.version is not None:
+        scores = np.where(np.isnan(ranked.scores), scores, ranked.scores)
+    full = answer.full_scores()
+    scores = np.where(np.isnan(full), scores, full)
+    pins = []
+    for slot, place in enumerate(answer.shown.tolist()):
+        pin = RankedPin(pin_id=_plain(walked.pin_ids[place]), score=float(scores[place]))
+        if explain:
+            pin.explanation = _explain(answer, slot, place, actions)
+        pins.append(pin)
+    return RecommendationResponse(
+        request_id=request_id,
+        client=answer.ask.client,
+        pins=pins,
+        source="popular" if walked.source == "popular" else "walk",
+        versions={
+            "graph": walked.graph_version,
+            "lightweight": None if ranked is None else ranked.version,
+            "full": None if scored is None else scored.version,
+        },
+        stages=[StageReport.model_validate(vars(stage)) for stage in answer.stages],
+        degraded=answer.degraded,
+        milliseconds=milliseconds,
+    )
+
+
+def _explain(answer: Answer, slot: int, place: int, actions: tuple[str, ...]) -> Explanation:
+    walked, ranked, scored = answer.walked, answer.ranked, answer.scored
+    visits = walked.by_query[place]
+    reached = [
+        QueryVisits(pin_id=_plain(walked.query_ids[q]), visits=int(visits[q]))
+        for q in np.argsort(-visits.astype(np.int64), kind="stable")
+        if visits[q]
+    ]
+    out = Explanation(
+        visit_score=float(walked.score[place]),
+        visit_rank=place,
+        reached_from=reached,
+        explored=bool(answer.explored[slot]),
+    )
+    if ranked is None:
+        return out
+    if ranked.version is not None:
+        out.lightweight_score = float(ranked.scores[place])
+    if answer.contributions:
+        out.lightweight_top_features = answer.contributions[slot]
+    survivor = np.flatnonzero(ranked.survivors == place)
+    if len(survivor) and scored is not None and scored.version is not None:
+        out.full_score = float(scored.utility[survivor[0]])
+        out.probabilities = dict(zip(actions, map(float, scored.probabilities[survivor[0]]), strict=True))
+    return out
+
+
+def _plain(value: object) -> int | str:
+    return value if isinstance(value, str) else int(value)  # type: ignore[call-overload]

@@ -1,0 +1,48 @@
+"""The graph bundles a process has mapped: the current one, and those that requests under way still name."""
+
+import threading
+from collections import OrderedDict
+
+from cluster.catalog import Catalog
+from cluster.storage import BundleStore
+
+KIND = "graph"
+
+
+class Catalogs:
+    """Opens graph versions on demand and keeps the last few mapped. Thread-safe."""
+
+    def __init__(self, store: BundleStore, schema_hash: str, keep: int = 3):
+        self._store, self._schema_hash, self._keep = store, schema_hash, keep
+        self._open: OrderedDict[str, Catalog] = OrderedDict()
+        self._lock = threading.Lock()
+        self._current: Catalog | None = None
+
+    def get(self, version: str, verify: bool = False) -> Catalog:
+        """The catalog of one version. Raises BundleError when it is gone, damaged or of other features.
+
+        Checksums are compared only with `verify`: the process that makes a version current does so, once.
+        """
+        with self._lock:
+            if version in self._open:
+                self._open.move_to_end(version)
+                return self._open[version]
+        bundle = self._store.open(KIND, version, verify).require_schema(self._schema_hash)
+        catalog = Catalog.open(bundle.path, bundle.version)
+        with self._lock:
+            self._open[version] = catalog
+            while len(self._open) > self._keep:
+                self._open.popitem(last=False)
+        return catalog
+
+    def load(self, version: str) -> None:
+        """Make `version` the one that new requests walk."""
+        self._current = self.get(version, verify=True)
+
+    @property
+    def current(self) -> Catalog:
+        """The catalog that new requests use; opened on first use."""
+        if self._current is None:
+            self.load(self._store.open(KIND, verify=False).version)
+        assert self._current is not None
+        return self._current

@@ -1,0 +1,79 @@
+"""The full stage: the multi-task network scores the survivors. `FullLogic` knows nothing of Ray and HTTP."""
+
+import numpy as np
+
+from cluster.clients import Client
+from cluster.schema import pin_hash
+from cluster.storage import BundleStore
+from serving.catalogs import Catalogs
+from serving.messages import Ranked, Scored, WalkAsk, Walked
+from training.ranker.batch import RequestBatch
+from training.ranker.scorer import FullScorer, empty_requests, utility
+
+KIND = "full"
+
+
+class FullLogic:
+    """Probabilities and utility of a request's survivors; without a model both are NaN and the order stays."""
+
+    def __init__(self, store: BundleStore, catalogs: Catalogs, clients: dict[str, Client], schema_hash: str):
+        self._store, self._catalogs, self._clients, self._schema_hash = store, catalogs, clients, schema_hash
+        self._loaded: tuple[str, FullScorer] | None = None
+
+    def load(self, version: str) -> None:
+        """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
+        bundle = self._store.open(KIND, version).require_schema(self._schema_hash)
+        scorer = FullScorer.open(bundle.path)
+        scorer.warm()
+        self._loaded = (bundle.version, scorer)
+
+    @property
+    def version(self) -> str | None:
+        """The version that new requests are scored with."""
+        return None if self._loaded is None else self._loaded[0]
+
+    def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked) -> Scored:
+        """Score one request's survivors."""
+        return self.score_many([(ask, walked, ranked)])[0]
+
+    def score_many(self, requests: list[tuple[WalkAsk, Walked, Ranked]]) -> list[Scored]:
+        """Several requests in one forward pass; every answer is of the same version."""
+        if self._loaded is None:
+            nothing = [np.full(len(r.survivors), np.nan, np.float32) for _, _, r in requests]
+            return [Scored(None, n, np.empty((len(n), 0), np.float32)) for n in nothing]
+        version, scorer = self._loaded
+        batches = [self._batch(scorer, *request) for request in requests]
+        probabilities = scorer.score(RequestBatch.concat(batches))
+        out, at = [], 0
+        for (ask, _, ranked), _batch in zip(requests, batches, strict=True):
+            rows = probabilities[at : at + len(ranked.survivors)]
+            at += len(rows)
+            value = utility(rows, self._clients[ask.client].utility, scorer.schema.actions)
+            out.append(Scored(version, value.astype(np.float32), rows))
+        return out
+
+    def _batch(self, scorer: FullScorer, ask: WalkAsk, walked: Walked, ranked: Ranked) -> RequestBatch:
+        catalog, schema = self._catalogs.get(walked.graph_version), scorer.schema
+        topics = catalog.pins.topics
+        batch = empty_requests(schema, requests=1, candidates=len(ranked.survivors))
+        batch.client[:] = schema.client_index(ask.client)
+        batch.shared[0] = ranked.shared
+        batch.candidates[:] = ranked.candidates[ranked.survivors]
+        batch.candidate_pin[:] = pin_hash(walked.pin_ids[ranked.survivors])
+        batch.candidate_vector[:] = topics[walked.pins[ranked.survivors]]
+        sequence, length = walked.sequence, min(len(walked.sequence.pin_ids), schema.sequence_length)
+        if length:
+            ids = sequence.pin_ids[:length]
+            index = catalog.graph.pin_ids.index_of(ids)
+            batch.sequence_pin[0, :length] = pin_hash(ids)
+            batch.sequence_action[0, :length] = _places(sequence.actions[:length], schema.actions)
+            batch.sequence_client[0, :length] = _places(sequence.clients[:length], schema.clients)
+            batch.sequence_age[0, :length] = walked.sequence_age(ask.at)[:length]
+            batch.sequence_vector[0, :length] = np.where((index >= 0)[:, None], topics[np.maximum(index, 0)], 0.0)
+        return batch
+
+
+def _places(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:
+    """1 + place of each value in `known`, 0 when it is not there."""
+    place = {name: at + 1 for at, name in enumerate(known)}
+    return np.array([place.get(value, 0) for value in values], np.int64)

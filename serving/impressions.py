@@ -1,0 +1,131 @@
+"""The serving-stage log: every candidate of every answer with the features that scored it, written behind the request.
+
+Serving never waits for it: `offer` puts a row on a bounded queue and returns; a full queue drops the row and counts it.
+"""
+
+import logging
+import queue
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.features import FeatureSet
+from cluster.logs import LogStore, feature_metadata
+from cluster.schema import serving_schema
+from serving.funnel import Answer
+
+log = logging.getLogger(__name__)
+
+
+def log_row(answer: Answer, request_id: str, schema_hash: str, experiment: str, locale: str | None) -> dict[str, Any]:
+    """One answer as a row of `serving_schema`, NumPy arrays in place of lists."""
+    walked, ranked, ask = answer.walked, answer.ranked, answer.ask
+    n = len(walked.pins)
+    position = np.full(n, -1, np.int16)
+    position[answer.shown] = np.arange(len(answer.shown))
+    explored = np.zeros(n, bool)
+    explored[answer.shown] = answer.explored
+    missing = np.full(n, np.nan, np.float32)
+    return {
+        "request_id": request_id,
+        "client": ask.client,
+        "user_id": ask.user_id,
+        "requested_at": datetime.fromtimestamp(ask.at / 1e6, UTC),
+        "experiment": experiment,
+        "degraded": answer.degraded,
+        "graph_version": walked.graph_version,
+        "lightweight_version": None if ranked is None else ranked.version,
+        "full_version": None if answer.scored is None else answer.scored.version,
+        "schema_hash": schema_hash,
+        "user_locale": locale,
+        "query_pin_id": walked.query_ids,
+        "query_weight": walked.query_weight,
+        "sequence_pin_id": walked.sequence.pin_ids,
+        "sequence_action": walked.sequence.actions,
+        "sequence_client": walked.sequence.clients,
+        "sequence_age_hours": walked.sequence_age(ask.at),
+        "pin_id": walked.pin_ids,
+        "stage": answer.stage_reached(),
+        "position": position,
+        "explored": explored,
+        "visit_score": walked.score,
+        "lightweight_score": missing if ranked is None else ranked.scores,
+        "full_score": answer.full_scores(),
+        "shared_features": np.empty(0, np.float32) if ranked is None else ranked.shared,
+        "candidate_features": np.empty(0, np.float32) if ranked is None else ranked.candidates.ravel(),
+    }
+
+
+def rows_to_table(rows: list[dict[str, Any]], ids: str, features: FeatureSet) -> pa.Table:
+    """Rows as one Arrow table; nested columns are built flat, without a Python object per candidate."""
+    schema = serving_schema(ids)
+    columns = []
+    for column in schema:
+        values = [row[column.name] for row in rows]
+        if pa.types.is_list(column.type):
+            offsets = np.cumsum([0, *(len(v) for v in values)])
+            flat = np.concatenate([np.asarray(v) for v in values])
+            items = pa.array(flat.tolist() if flat.dtype == object else flat, column.type.value_type)
+            columns.append(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items))
+        else:
+            columns.append(pa.array(values, column.type))
+    return pa.Table.from_arrays(columns, schema=schema.with_metadata(feature_metadata(features)))
+
+
+class ServingLog:
+    """A queue and a thread that writes it to Parquet every `seconds`."""
+
+    def __init__(self, store: LogStore, ids: str, features: FeatureSet, capacity: int = 4096, seconds: float = 2.0):
+        self._store, self._ids, self._features, self._seconds = store, ids, features, seconds
+        self._queue: queue.Queue[dict[str, Any]] = queue.Queue(capacity)
+        self.dropped = 0
+        self.written = 0
+        self._writing = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="serving-log", daemon=True)
+        self._thread.start()
+
+    def offer(self, row: dict[str, Any]) -> bool:
+        """Queue a row; False (and counted) when the queue is full."""
+        try:
+            self._queue.put_nowait(row)
+        except queue.Full:
+            self.dropped += 1
+            return False
+        return True
+
+    def flush(self) -> int:
+        """Write what is queued now; returns the number of rows. An unwritable disk keeps the rows for the next try."""
+        with self._writing:
+            rows = []
+            while True:
+                try:
+                    rows.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            if not rows:
+                return 0
+            try:
+                self._store.write_serving(rows_to_table(rows, self._ids, self._features))
+            except OSError:
+                for row in rows:
+                    self.offer(row)
+                raise
+            self.written += len(rows)
+            return len(rows)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self.flush()
+            except Exception:
+                log.exception("the serving log could not be written; it is tried again")
+
+    def close(self) -> None:
+        """Write the rest and end the thread."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+        self.flush()

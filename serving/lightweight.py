@@ -1,0 +1,99 @@
+"""The lightweight stage: features of every candidate, one GBDT per client, survivors. Knows nothing of Ray or HTTP."""
+
+import logging
+
+import numpy as np
+import xgboost as xgb
+
+from cluster.catalog import Catalog
+from cluster.clients import Client
+from cluster.features import FeatureBlock, FeatureSet
+from cluster.storage import BundleStore
+from serving.catalogs import Catalogs
+from serving.features import request_features
+from serving.forest import Forest
+from serving.messages import Ranked, WalkAsk, Walked
+
+log = logging.getLogger(__name__)
+
+
+class Scorer:
+    """One client's model: the forest kernel, or XGBoost itself for a model that the kernel refuses."""
+
+    def __init__(self, path: str, features: FeatureSet, version: str):
+        self.version, self._features = version, features
+        self.booster = xgb.Booster(model_file=path)
+        self.forest = Forest.from_booster(self.booster, n_shared=len(features.shared))
+        if self.forest.supported:
+            self.forest.warm()
+        else:
+            log.warning("model %s is scored by XGBoost itself: %s", version, self.forest.reason)
+
+    def margins(self, shared: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """The model's raw score of each candidate, float32[n]."""
+        return np.asarray(self.forest.margins(shared, candidates), np.float32)
+
+    def contributions(self, matrix: np.ndarray, top: int = 5) -> list[dict[str, float]]:
+        """Each row's `top` features by TreeSHAP (Lundberg et al., 2018), in margin units."""
+        names = list(self._features.names)
+        shap = self.booster.predict(xgb.DMatrix(matrix, feature_names=names), pred_contribs=True)[:, :-1]
+        return [{names[i]: float(row[i]) for i in np.argsort(-np.abs(row), kind="stable")[:top]} for row in shap]
+
+
+def main_topics(catalog: Catalog, pins: np.ndarray) -> np.ndarray:
+    """The strongest topic of each pin, int16[k]; -1 for a pin without topics."""
+    topics = catalog.pins.topics[pins]
+    return np.where(topics.any(axis=1), topics.argmax(axis=1), -1).astype(np.int16)
+
+
+class LightweightLogic:
+    """Scores all candidates of a request and keeps the client's `sizes.lightweight` best."""
+
+    def __init__(
+        self,
+        store: BundleStore,
+        catalogs: Catalogs,
+        clients: dict[str, Client],
+        features: FeatureSet,
+        negative_actions: tuple[str, ...],
+    ):
+        self._store, self._catalogs, self._clients, self._features = store, catalogs, clients, features
+        self._negative = negative_actions
+        self._scorers: dict[str, Scorer] = {}
+
+    def load(self, client: str, version: str) -> None:
+        """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""
+        bundle = self._store.open(f"lightweight/{client}", version).require_schema(self._features.schema_hash)
+        scorer = Scorer(str(bundle.path / "model.ubj"), self._features, bundle.version)
+        self._scorers = {**self._scorers, client: scorer}
+
+    def versions(self) -> dict[str, str]:
+        """Model version by client, for those that have one."""
+        return {client: scorer.version for client, scorer in self._scorers.items()}
+
+    def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool = False) -> Ranked:
+        """Features, scores and survivors of one request; the walk's own order without a model or when `by_visits`."""
+        catalog, client = self._catalogs.get(walked.graph_version), self._clients[ask.client]
+        block = request_features(catalog, walked, ask.user_id, ask.at, self._negative)
+        scorer = self._scorers.get(ask.client)
+        n = len(walked.pins)
+        scores = np.full(n, np.nan, np.float32)
+        if scorer is not None and n:
+            scores = scorer.margins(block.shared, block.candidates)
+        order = np.arange(n) if scorer is None or by_visits else np.argsort(-scores, kind="stable")
+        survivors = order[: client.sizes.lightweight].astype(np.int32)
+        return Ranked(
+            version=None if scorer is None else scorer.version,
+            survivors=survivors,
+            scores=scores,
+            shared=block.shared,
+            candidates=block.candidates,
+            topics=main_topics(catalog, walked.pins[survivors]),
+        )
+
+    def explain(self, client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
+        """The strongest features of the candidates at `places`; empty when the model has been swapped meanwhile."""
+        scorer = self._scorers.get(client)
+        if scorer is None or scorer.version != ranked.version or not len(places):
+            return []
+        return scorer.contributions(FeatureBlock(ranked.shared, ranked.candidates[places]).matrix())

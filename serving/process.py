@@ -1,0 +1,114 @@
+"""The stage logic of one process, opened from a project: what notebooks, backfill and every deployment share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from cluster.clients import Client
+from cluster.config import Project
+from cluster.features import FeatureSet
+from cluster.logs import LogStore
+from cluster.storage import BundleStore
+from serving.catalogs import Catalogs
+from serving.events import EventLog
+from serving.full import FullLogic
+from serving.funnel import Funnel, local_stages
+from serving.impressions import ServingLog
+from serving.lightweight import LightweightLogic
+from serving.walker import WalkerLogic
+from serving.watch import Watcher
+
+
+def bundles_root(home: str) -> str:
+    """Where a project's bundles lie."""
+    return f"{home}/bundles"
+
+
+def logs_root(home: str) -> str:
+    """Where a project's logs lie."""
+    return f"{home}/logs"
+
+
+@dataclass
+class Process:
+    """Opens each part once, when it is first asked for."""
+
+    project: Project
+    clients: dict[str, Client]
+
+    @cached_property
+    def features(self) -> FeatureSet:
+        """The features of the project."""
+        return FeatureSet.of(self.project.features)
+
+    @cached_property
+    def store(self) -> BundleStore:
+        """The project's bundles."""
+        return BundleStore(bundles_root(self.project.home))
+
+    @cached_property
+    def catalogs(self) -> Catalogs:
+        """The graph versions that this process has mapped."""
+        return Catalogs(self.store, self.features.schema_hash)
+
+    @cached_property
+    def walker(self) -> WalkerLogic:
+        """The walker stage."""
+        return WalkerLogic(self.catalogs, self.clients, self.project.features.sequence_length)
+
+    @cached_property
+    def lightweight(self) -> LightweightLogic:
+        """The lightweight stage."""
+        negative = self.project.negative_actions
+        return LightweightLogic(self.store, self.catalogs, self.clients, self.features, negative)
+
+    @cached_property
+    def full(self) -> FullLogic:
+        """The full stage."""
+        return FullLogic(self.store, self.catalogs, self.clients, self.features.schema_hash)
+
+    @cached_property
+    def funnel(self) -> Funnel:
+        """All stages in this process."""
+        stages = local_stages(self.walker, self.lightweight, self.full)
+        return Funnel(stages, self.clients, self.project.serving.deadline_ms)
+
+    @cached_property
+    def logs(self) -> LogStore:
+        """The project's logs."""
+        return LogStore(logs_root(self.project.home))
+
+    def serving_log(self) -> ServingLog:
+        """A new serving log that writes to the project's logs."""
+        settings = self.project.serving
+        return ServingLog(
+            self.logs, self.project.ids, self.features, settings.log_queue_rows, settings.log_flush_seconds
+        )
+
+    def event_log(self) -> EventLog:
+        """The durable event log; one process only may hold it."""
+        return EventLog(
+            Path(logs_root(self.project.home)) / "wal",
+            self.logs,
+            self.project.ids,
+            self.project.actions,
+            remember=2 * self.project.features.sequence_length,
+            check_clock=not self.project.serving.simulation,
+        )
+
+    def watcher(self, *stages: str) -> Watcher:
+        """A watcher that hot-swaps the bundles of the named stages (default: all)."""
+        loaders = {}
+        if not stages or "walker" in stages:
+            loaders["graph"] = self.walker.load
+        if not stages or "lightweight" in stages:
+            loaders |= {f"lightweight/{name}": partial(self.lightweight.load, name) for name in self.clients}
+        if not stages or "full" in stages:
+            loaders["full"] = self.full.load
+        return Watcher(self.store, loaders, self.project.serving.poll_seconds)
+
+    def versions(self) -> Mapping[str, str | None]:
+        """The versions that this process serves with right now, by kind."""
+        lightweight = {f"lightweight/{name}": version for name, version in self.lightweight.versions().items()}
+        return {"graph": self.walker.version, **lightweight, "full": self.full.version}
