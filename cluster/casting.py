@@ -1,0 +1,143 @@
+"""Columns as users store them to the types of the contract. Lossless or refused: knows nothing of files or projects.
+
+Accepted as they are: any integer width, floats that hold whole numbers (pandas writes nullable ints so), dictionary
+columns, dates and naive timestamps (read as UTC), large strings. Numbers become text where the contract wants text.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.schema import TIMESTAMP
+
+EXACT_FLOAT = 2.0**53
+FIX = {
+    "int64": "write it as int64 (or set `ids: string` in pinfunnel.yaml if these are ids that are not numbers)",
+    "string": "write it as string",
+    "float": "write it as float32 or float64; leave the value null where it is missing",
+    "timestamp": "write it as a timestamp, e.g. polars: pl.from_epoch('{column}', time_unit='s')",
+    "list": "write it as a list of strings, e.g. polars: pl.col('{column}').str.split('|')",
+}
+
+
+@dataclass
+class Fault(Exception):
+    """A value that does not fit: its row in the array, how it reads, and the type that is wanted."""
+
+    row: int
+    value: str
+    found: str
+    want: str
+
+
+def kind_of(want: pa.DataType) -> str:
+    """The contract's types by the keys of `FIX`."""
+    if pa.types.is_timestamp(want):
+        return "timestamp"
+    if pa.types.is_list(want):
+        return "list"
+    return str(want)
+
+
+def cast_column(column: pa.Array, want: pa.DataType) -> pa.Array:
+    """`column` as type `want`; nulls stay, NaN in whole-number columns is null. Raises Fault at the first bad row."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if column.type == want:
+        return column
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), want)
+    kind = kind_of(want)
+    if kind == "timestamp":
+        return _timestamp(column, want)
+    if kind == "list":
+        return _strings(column, want)
+    if kind == "float":
+        numeric = any(is_kind(column.type) for is_kind in (pa.types.is_integer, pa.types.is_floating,
+                                                          pa.types.is_boolean, pa.types.is_decimal))  # fmt: skip
+        if not numeric:
+            raise _first_value(column, want)
+        if pa.types.is_decimal(column.type):
+            column = column.cast(pa.float64())
+        return column.cast(want, safe=False)
+    if pa.types.is_floating(column.type):
+        column = _whole(column, want)
+    if kind == "int64":
+        if not pa.types.is_integer(column.type):
+            raise _first_value(column, want)
+        if column.type == pa.uint64():
+            _refuse(column, pc.greater(column, pa.scalar(2**63 - 1, pa.uint64())), want)
+        return column.cast(want)
+    text = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_integer,
+        pa.types.is_boolean,
+    )
+    if not any(is_kind(column.type) for is_kind in text):
+        raise _first_value(column, want)
+    return column.cast(want)
+
+
+def _whole(column: pa.Array, want: pa.DataType) -> pa.Array:
+    values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isnan(values) & ((np.floor(values) != values) | (np.abs(values) > EXACT_FLOAT))
+    _refuse(column, pa.array(bad), want)
+    missing = np.isnan(values)
+    return pa.array(np.where(missing, 0, values).astype(np.int64), mask=missing)
+
+
+def _timestamp(column: pa.Array, want: pa.DataType) -> pa.Array:
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if not pa.types.is_timestamp(column.type):
+        raise _first_value(column, want)
+    naive = column.cast(pa.timestamp(column.type.unit))
+    try:
+        return naive.cast(pa.timestamp("us"), safe=column.type.unit != "ns").cast(TIMESTAMP)
+    except pa.ArrowInvalid:  # seconds or milliseconds beyond the year 294247
+        limit = np.iinfo(np.int64).max // (10**6 if column.type.unit == "s" else 10**3)
+        counts = naive.view(pa.int64())
+        _refuse(column, pc.greater(pc.abs(counts), limit), want)
+        raise
+
+
+def _strings(column: pa.Array, want: pa.DataType) -> pa.Array:
+    listed = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(is_kind(column.type) for is_kind in listed):
+        raise _first_value(column, want)
+    item = column.type.value_type
+    if pa.types.is_dictionary(item):
+        item = item.value_type
+    if not (
+        pa.types.is_string(item)
+        or pa.types.is_large_string(item)
+        or pa.types.is_integer(item)
+        or pa.types.is_null(item)
+    ):
+        raise _first_value(column, want)
+    return column.cast(want)
+
+
+def _first_value(column: pa.Array, want: pa.DataType) -> Fault:
+    valid = np.asarray(column.is_valid())
+    row = int(valid.argmax()) if len(valid) and valid.any() else 0
+    return Fault(row, _show(column, row), str(column.type), kind_of(want))
+
+
+def _refuse(column: pa.Array, bad: pa.Array, want: pa.DataType) -> None:
+    marks = np.asarray(pc.fill_null(bad, False))
+    if marks.any():
+        row = int(marks.argmax())
+        raise Fault(row, _show(column, row), str(column.type), kind_of(want))
+
+
+def _show(column: pa.Array, row: int) -> str:
+    try:
+        return f"{column[row].as_py()!r:.60}" if len(column) else "nothing"
+    except (OverflowError, ValueError):  # a timestamp that Python cannot hold
+        return str(column[row])

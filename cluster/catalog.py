@@ -1,0 +1,208 @@
+"""A graph bundle opened whole: graph, pin table, user table, feature set. And how one is built from a project's inputs.
+
+Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.pins), users/ (cluster.users), and catalog.json.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.cleaning import Tally, clean_edges, clean_events, clean_pins, clean_users, now_us, to_us
+from cluster.config import FeatureSettings, Project
+from cluster.errors import BundleError, DataError
+from cluster.features import FeatureSet
+from cluster.graph.csr import Graph
+from cluster.graph.edges import Span, index_edges
+from cluster.graph.ids import IdMap
+from cluster.history import Recent
+from cluster.pins import PinTable, pin_rows
+from cluster.reading import open_inputs
+from cluster.schema import edges_columns, events_columns, pins_columns, users_columns
+from cluster.storage import BundleStore, note_meta
+from cluster.users import UserTable
+from cluster.vocabulary import Vocabulary
+
+KIND = "graph"
+FORMAT = 1
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything that serving and training read of the user's data, one version of it. Memory-mapped and read-only."""
+
+    path: Path
+    version: str
+    graph: Graph
+    pins: PinTable
+    users: UserTable
+    feature_set: FeatureSet
+    ids: str  # "int64" or "string"
+    actions: tuple[str, ...]
+    counts: dict[str, Any]
+    drops: dict[str, Any]  # per input, the counts of cluster.cleaning.Tally
+
+    @classmethod
+    def open(cls, path: str | Path, version: str) -> "Catalog":
+        """Maps a bundle's folder. Raises BundleError when something is missing or does not fit together."""
+        path = Path(path)
+        try:
+            facts = json.loads((path / "catalog.json").read_text(encoding="utf-8"))
+            settings = FeatureSettings.model_validate(facts["features"])
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(f"cannot open the graph bundle in {path}: {error}; build the graph again") from None
+        graph = Graph.open(path / "graph")
+        pins = PinTable.open(path / "pins")
+        if len(pins) != graph.n_pins:
+            raise BundleError(f"{path}: {len(pins)} pin rows for {graph.n_pins} pins; build the graph again")
+        users = UserTable.open(path / "users", graph.pin_ids)
+        features, actions = FeatureSet.of(settings), tuple(facts["actions"])
+        return cls(path, version, graph, pins, users, features, facts["ids"], actions, facts["counts"], facts["drops"])
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The cleaned pins and users inputs, and the names they share."""
+
+    pins: pa.Table | None
+    users: pa.Table | None
+    vocabulary: Vocabulary
+    pin_map: IdMap | None
+
+    @classmethod
+    def of(
+        cls, project: Project, pins: pa.Table | None, users: pa.Table | None, now: int, drops: dict[str, Tally]
+    ) -> "Nodes":
+        """Cleans both tables; what is dropped goes to `drops["pins"]` and `drops["users"]`."""
+        if pins is not None:
+            wanted = pa.schema([(c.name, c.type) for c in pins_columns(project.ids, project.features)])
+            pins = clean_pins(_conform(pins, wanted), now, drops.setdefault("pins", Tally()))
+        if users is not None:
+            wanted = pa.schema([(c.name, c.type) for c in users_columns(project.ids, project.features)])
+            users = clean_users(_conform(users, wanted), now, drops.setdefault("users", Tally()))
+        pin_map = None if pins is None else IdMap.from_ids(pins["pin_id"])
+        return cls(pins, users, Vocabulary.of(pins, users, project.features.max_topics), pin_map)
+
+    def locale_codes(self, pin_ids: IdMap) -> tuple[np.ndarray | None, list[str] | None]:
+        """Codes of the pins and the names of all codes for `Graph.from_edges`; unknown is a last locale, ""."""
+        if self.pins is None or not self.vocabulary.locales:
+            return None, None
+        rows = pin_rows(pin_ids, self.pins)
+        named = self.vocabulary.locale_codes(self.pins["locale"])
+        codes = np.where(rows >= 0, named[np.maximum(rows, 0)], -1).astype(np.int64)
+        codes[codes < 0] = len(self.vocabulary.locales)
+        return codes, [*self.vocabulary.locales, ""]
+
+
+def build_catalog_in_memory(
+    edges: pa.Table, pins: pa.Table | None, users: pa.Table | None, events: pa.Table | None,
+    project: Project, folder: Path, before: datetime | None = None, version: str = "",
+) -> Catalog:  # fmt: skip
+    """Builds a catalog in `folder` from tables in contract columns (optional ones may lack), without Ray or files read.
+
+    Rows are cleaned by the same rules as files; with `before`, edges and events from then on are left out. Of the
+    project, only ids, actions, features and graph settings are used. Raises DataError when no edge is left.
+    """
+    now, drops = now_us(), {"edges": Tally()}
+    cut = None if before is None else to_us(before)
+    nodes = Nodes.of(project, pins, users, now, drops)
+    table = _conform(edges, pa.schema([(c.name, c.type) for c in edges_columns(project.ids)]))
+    clean = clean_edges(table, now, drops["edges"], cut)
+    span = Span.of(clean["saved_at"])
+    indexed = index_edges(clean, project.graph, drops["edges"], nodes.pin_map)
+    require_edges(len(indexed.pins), drops["edges"])
+    dated, recent = indexed.pin_counts(span)
+    pin_ids = IdMap.from_ids(indexed.pin_ids)
+    codes, locales = nodes.locale_codes(pin_ids)
+    graph = Graph.from_edges(
+        indexed.boards, indexed.pins, len(indexed.board_ids), len(pin_ids), pin_ids, IdMap.from_ids(indexed.board_ids),
+        codes, locales,
+    )  # fmt: skip
+    if codes is not None:  # the graph has renumbered its pins by locale
+        order = np.argsort(codes, kind="stable")
+        dated, recent = dated[order], recent[order]
+    graph.save(folder / "graph")
+    schema = pa.schema([(c.name, c.type) for c in events_columns(project.ids)])
+    batches = [] if events is None else [_conform(events, schema)]
+    return finish_catalog(folder, graph, nodes, project, dated, recent, span, batches, drops, now, cut, version)
+
+
+def finish_catalog(
+    folder: Path, graph: Graph, nodes: Nodes, project: Project, dated: np.ndarray, recent: np.ndarray, span: Span,
+    events: Iterable[pa.Table], drops: dict[str, Tally], now: int, cut: int | None, version: str,
+) -> Catalog:  # fmt: skip
+    """Writes pins/, users/ and catalog.json beside a saved graph/; shared by the in-memory and the Ray build."""
+    PinTable.build(folder / "pins", graph, nodes.vocabulary, project.features, nodes.pins, dated, recent, span)
+    recents = Recent(2 * project.features.sequence_length, graph.pin_ids, drops.setdefault("events", Tally()))
+    for batch in events:
+        recents.feed(clean_events(batch, project.actions, now, drops["events"], cut))
+    users = UserTable.build(
+        folder / "users", graph.pin_ids, nodes.vocabulary, project.features, nodes.users, recents.finish()
+    )
+    counts = {"pins": graph.n_pins, "boards": graph.n_boards, "edges": graph.n_edges, "users": len(users)}
+    facts = {
+        "format": FORMAT, "ids": project.ids, "actions": project.actions, "features": project.features.model_dump(),
+        "counts": counts, "drops": {name: tally.as_dict() for name, tally in drops.items()},
+    }  # fmt: skip
+    (folder / "catalog.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
+    return Catalog.open(folder, version)
+
+
+def build_catalog(
+    project: Project, store: BundleStore, publish: bool = True, edges_before: datetime | None = None,
+    progress: Progress | None = None, in_memory: bool = False,
+) -> str:  # fmt: skip
+    """Builds a graph bundle from the project's inputs and returns its version. Ray must be up unless `in_memory`.
+
+    `edges_before` leaves out edges and events from that moment on. Raises DataError with file, column, row and fix.
+    """
+    inputs = open_inputs(project)
+    now, drops = now_us(), dict[str, Tally]()
+    cut = None if edges_before is None else to_us(edges_before)
+    schema_hash = FeatureSet.of(project.features).schema_hash
+    with store.write(KIND, {"schema_hash": schema_hash}, publish) as (folder, version):
+        if in_memory:
+            tables = [inputs[k].read() if k in inputs else None for k in ("edges", "pins", "users", "events")]
+            catalog = build_catalog_in_memory(*tables, project, folder, edges_before, version)
+            note_meta(folder, counts=catalog.counts, drops=catalog.drops)
+            return version
+        from cluster.graph.build import build_graph  # Ray is loaded only by those who build with it
+
+        if progress:
+            progress("read pins and users", 0.0)
+        nodes = Nodes.of(project, *(inputs[k].read() if k in inputs else None for k in ("pins", "users")), now, drops)
+        built = build_graph(
+            inputs["edges"], folder / "graph", project.graph, now=now, before=cut, nodes=nodes,
+            scratch=Path(project.home) / "build", progress=progress,
+        )  # fmt: skip
+        drops["edges"] = built.tally
+        if progress:
+            progress("write pins and users", 0.0)
+        events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
+        catalog = finish_catalog(
+            folder, built.graph, nodes, project, built.dated, built.recent, built.span, events, drops, now, cut, version
+        )
+        note_meta(folder, counts=catalog.counts, drops=catalog.drops)
+        if progress:
+            progress("write pins and users", 1.0)
+    return version
+
+
+def require_edges(edges: int, tally: Tally) -> None:
+    """Raises DataError when cleaning left nothing to build a graph from."""
+    if not edges:
+        why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items()) or "the input has no rows"
+        raise DataError(f"edges: no edge is left to build a graph from ({why})")
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Columns of `schema` in its order; those that `table` lacks are null."""
+    there = set(table.column_names)
+    columns = [table[f.name].cast(f.type) if f.name in there else pa.nulls(len(table), f.type) for f in schema]
+    return pa.table(columns, schema=schema)

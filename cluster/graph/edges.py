@@ -1,0 +1,147 @@
+"""Edges by id to distinct edges by dense rank, for a table or a partition of it. Knows nothing of files or Ray."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.cleaning import Tally
+from cluster.config import GraphSettings
+from cluster.graph.ids import IdMap
+
+NO_TIME = np.iinfo(np.int64).min
+RECENT_SHARE = 0.1
+"""`pin_recent_share` counts the newest tenth of the time that the edges span."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Oldest and newest saved_at in microseconds since 1970; None without any."""
+
+    oldest: int | None = None
+    newest: int | None = None
+
+    @classmethod
+    def of(cls, saved_at: pa.ChunkedArray) -> "Span":
+        """The span of a column of timestamps."""
+        ends = pc.min_max(saved_at.cast(pa.int64())).as_py()
+        return cls(ends["min"], ends["max"])
+
+    def union(self, other: "Span") -> "Span":
+        """The span that holds both."""
+        old = [s.oldest for s in (self, other) if s.oldest is not None]
+        new = [s.newest for s in (self, other) if s.newest is not None]
+        return Span(min(old, default=None), max(new, default=None))
+
+    @property
+    def recent_from(self) -> int | None:
+        """Where the newest tenth begins."""
+        if self.oldest is None or self.newest is None:
+            return None
+        return self.newest - int((self.newest - self.oldest) * RECENT_SHARE)
+
+
+@dataclass(frozen=True)
+class IndexedEdges:
+    """Distinct edges in the order of (board, pin); ranks index the sorted ids."""
+
+    board_ids: pa.Array  # sorted, each with an edge
+    pin_ids: pa.Array
+    boards: np.ndarray  # int32[E]
+    pins: np.ndarray  # int32[E]
+    saved: np.ndarray | None  # int64[E] microseconds, NO_TIME where unknown; None when no edge has one
+
+    def pin_counts(self, span: Span) -> tuple[np.ndarray, np.ndarray]:
+        """Per pin, int32[n_pins]: edges with a time, and those in the newest tenth of `span`."""
+        n, start = len(self.pin_ids), span.recent_from
+        if self.saved is None or start is None:
+            return np.zeros(n, np.int32), np.zeros(n, np.int32)
+        dated = np.bincount(self.pins[self.saved != NO_TIME], minlength=n).astype(np.int32)
+        return dated, np.bincount(self.pins[self.saved >= start], minlength=n).astype(np.int32)
+
+
+def rank(ids: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """The distinct ids in ascending order, and each id's place among them, int32[n].
+
+    int64 ids in a narrow range are ranked by a table over the range, without sorting or hashing.
+    """
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.combine_chunks()
+    if pa.types.is_integer(ids.type):
+        values = ids.to_numpy()
+        low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+        if high - low < 4 * len(values) + (1 << 20):
+            seen = np.zeros(high - low + 1, bool)
+            seen[values - low] = True
+            places = np.cumsum(seen, dtype=np.int32) - np.int32(1)
+            return pa.array(np.flatnonzero(seen) + low if len(values) else values), places[values - low]
+    encoded = ids.dictionary_encode()
+    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
+    places = np.empty(len(order), np.int32)
+    places[order] = np.arange(len(order), dtype=np.int32)
+    return encoded.dictionary.take(pa.array(order)), places[encoded.indices.to_numpy()]
+
+
+def index_edges(
+    table: pa.Table, settings: GraphSettings, tally: Tally, known_pins: IdMap | None = None
+) -> IndexedEdges:
+    """Distinct edges of cleaned rows that hold whole boards.
+
+    Counted drops: pins that `known_pins` lacks, repeated edges (the newest saved_at is kept), boards of a size that the
+    settings leave out. Ids without an edge left have no rank.
+    """
+    board_ids, boards = rank(table["board_id"])
+    pin_ids, pins = rank(table["pin_id"])
+    saved = _times(table)
+    if known_pins is not None and len(pin_ids):
+        known = known_pins.index_of(pin_ids) >= 0
+        if not known.all():
+            keep = known[pins]
+            tally.dropped["pin_id is not among the pins"] += int(len(keep) - keep.sum())
+            boards, pins, saved = boards[keep], pins[keep], None if saved is None else saved[keep]
+    total = len(boards)
+    key = boards.astype(np.int64) << 32 | pins
+    if saved is None:
+        key.sort()
+    else:
+        order = np.argsort(key)
+        key, saved = key[order], saved[order]
+    starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if total else np.empty(0, np.int64)
+    if len(starts) < total:
+        tally.dropped["edge is there twice (the newest saved_at is kept)"] += total - len(starts)
+        key, saved = key[starts], None if saved is None else np.maximum.reduceat(saved, starts)
+    boards, pins = (key >> 32).astype(np.int32), (key & 0xFFFFFFFF).astype(np.int32)
+    boards, pins, saved = _prune_boards(boards, pins, saved, len(board_ids), settings, tally)
+    board_ids, boards = _compact(board_ids, boards)
+    pin_ids, pins = _compact(pin_ids, pins)
+    return IndexedEdges(board_ids, pin_ids, boards, pins, saved)
+
+
+def _times(table: pa.Table) -> np.ndarray | None:
+    if "saved_at" not in table.column_names or table["saved_at"].null_count == len(table):
+        return None
+    return table["saved_at"].cast(pa.int64()).fill_null(NO_TIME).to_numpy()
+
+
+def _prune_boards(
+    boards: np.ndarray, pins: np.ndarray, saved: np.ndarray | None, n_boards: int, settings: GraphSettings, tally: Tally
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    size = np.bincount(boards, minlength=n_boards)
+    small = size < settings.min_board_pins
+    large = size > (settings.max_board_pins or len(boards))
+    if not (size[small].any() or large.any()):
+        return boards, pins, saved
+    for bad, what in ((small, "fewer pins than graph.min_board_pins"), (large, "more pins than graph.max_board_pins")):
+        if size[bad].any():
+            tally.dropped[f"board has {what}"] += int(size[bad].sum())
+    keep = ~(small | large)[boards]
+    return boards[keep], pins[keep], None if saved is None else saved[keep]
+
+
+def _compact(ids: pa.Array, index: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    used = np.zeros(len(ids), bool)
+    used[index] = True
+    if used.all():
+        return ids, index
+    return ids.filter(pa.array(used)), (np.cumsum(used, dtype=np.int32) - np.int32(1))[index]

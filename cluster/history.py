@@ -1,0 +1,92 @@
+"""Each user's newest actions out of a stream of cleaned events, in bounded memory. Knows nothing of files."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.cleaning import Tally
+from cluster.graph.ids import IdMap
+
+COMPACT_ROWS = 4_000_000
+
+
+@dataclass(frozen=True)
+class History:
+    """CSR over `user_ids`: the actions of user u are rows offsets[u] .. offsets[u+1]-1, newest first."""
+
+    user_ids: pa.Array
+    offsets: np.ndarray  # int64[U+1]
+    pins: np.ndarray  # int32[H], the graph's pin index
+    actions: np.ndarray  # int16[H], into `action_names`
+    clients: np.ndarray  # int16[H], into `client_names`
+    occurred_at: np.ndarray  # int64[H], microseconds
+    action_names: tuple[str, ...]
+    client_names: tuple[str, ...]
+
+
+class Recent:
+    """Keeps the newest `most` events of every user; feed it batches, then `finish`."""
+
+    def __init__(self, most: int, pin_ids: IdMap, tally: Tally):
+        self._most, self._pin_ids, self._tally = most, pin_ids, tally
+        self._tables: list[pa.Table] = []
+        self._rows = 0
+
+    def feed(self, events: pa.Table) -> None:
+        """Takes cleaned events; those with pins that are not in the graph are counted and dropped."""
+        pins = self._pin_ids.index_of(events["pin_id"])
+        unknown = int((pins < 0).sum())
+        columns = ["user_id", "action", "occurred_at", "event_id", "client"]
+        table = events.select(columns).append_column("pin", pa.array(pins))
+        if unknown:
+            self._tally.dropped["pin_id is not in the graph"] += unknown
+            table = table.filter(pa.array(pins >= 0))
+        self._tables.append(table)
+        self._rows += len(table)
+        if self._rows > COMPACT_ROWS:
+            self._tables = [self._trimmed()]
+            self._rows = len(self._tables[0])
+
+    def finish(self) -> History | None:
+        """The history of every user that had an event, or None without events."""
+        table = self._trimmed() if self._tables else None
+        if table is None or not len(table):
+            return None
+        users, offsets = _runs(table["user_id"].combine_chunks())
+        actions, clients = _coded(table["action"]), _coded(table["client"].fill_null(""))
+        return History(
+            users, offsets, table["pin"].to_numpy(), actions[0], clients[0],
+            table["occurred_at"].cast(pa.int64()).to_numpy(), actions[1], clients[1],
+        )  # fmt: skip
+
+    def _trimmed(self) -> pa.Table:
+        """Sorted by user, newest first, `most` rows a user, each event_id once."""
+        table = pa.concat_tables(self._tables).combine_chunks()
+        table = table.sort_by([("user_id", "ascending"), ("occurred_at", "descending"), ("pin", "ascending")])
+        ids = table["event_id"]
+        if ids.null_count < len(ids):
+            first = pa.table({"id": ids, "row": np.arange(len(table))}).group_by("id").aggregate([("row", "min")])
+            keep = np.asarray(ids.is_null()).copy()
+            keep[first["row_min"].to_numpy()] = True
+            if not keep.all():
+                self._tally.dropped["event_id is there twice"] += int((~keep).sum())
+                table = table.filter(pa.array(keep))
+        _, offsets = _runs(table["user_id"].combine_chunks())
+        place = np.arange(len(table)) - np.repeat(offsets[:-1], np.diff(offsets))
+        return table.filter(pa.array(place < self._most))
+
+
+def _runs(ordered: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Distinct values of a sorted column and the offsets int64[U+1] of their runs."""
+    if not len(ordered):
+        return ordered, np.zeros(1, np.int64)
+    new = np.asarray(pc.not_equal(ordered[1:], ordered[:-1]))
+    starts = np.concatenate([[0], np.flatnonzero(new) + 1]).astype(np.int64)
+    return ordered.take(pa.array(starts)), np.append(starts, len(ordered))
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int16), tuple(encoded.dictionary.to_pylist())

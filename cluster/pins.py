@@ -1,0 +1,139 @@
+"""What is known of each pin, as memory-mapped arrays aligned with the graph's pin index.
+
+On disk: static.npy float32[n, P] · topics.npy float32[n, T] · locale.npy int16[n] · popular.npy int32[n] (all pins,
+most saved first) · popular_by_locale.npy int32[n] and popular_bounds.npy int64[L+1] (the same within each locale) ·
+vocabulary.json.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.config import FeatureSettings
+from cluster.errors import BundleError
+from cluster.features import FeatureSet, category_code
+from cluster.graph.csr import Graph
+from cluster.graph.edges import Span
+from cluster.graph.ids import IdMap
+from cluster.vocabulary import Vocabulary
+
+US_PER_DAY = 86_400e6
+ARRAYS = ("static", "topics", "locale", "popular", "popular_by_locale", "popular_bounds")
+
+
+@dataclass(frozen=True)
+class PinTable:
+    """Read-only; safe to share between threads and processes."""
+
+    static: np.ndarray  # float32[n, P], columns of FeatureSet.pin
+    topics: np.ndarray  # float32[n, T], unit rows or zero
+    locale: np.ndarray  # int16[n], -1 unknown
+    vocabulary: Vocabulary
+    _popular: np.ndarray
+    _popular_by_locale: np.ndarray
+    _popular_bounds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.locale)
+
+    def popular(self, locale: int, k: int) -> np.ndarray:
+        """int32[<= k]: the most saved pins of a locale code, or of all for -1; by recent saves, then all saves."""
+        if locale < 0:
+            return np.asarray(self._popular[:k])
+        if locale >= len(self._popular_bounds) - 1:
+            return np.empty(0, np.int32)
+        start, end = int(self._popular_bounds[locale]), int(self._popular_bounds[locale + 1])
+        return np.asarray(self._popular_by_locale[start : min(end, start + k)])
+
+    def locale_code(self, name: str | None) -> int:
+        """The code of a locale's name, -1 when unknown."""
+        return self.vocabulary.locale_code(name)
+
+    @classmethod
+    def build(
+        cls, folder: Path, graph: Graph, vocabulary: Vocabulary, settings: FeatureSettings,
+        pins: pa.Table | None, dated: np.ndarray, recent: np.ndarray, span: Span,
+    ) -> "PinTable":  # fmt: skip
+        """Writes `folder` from the cleaned pins input and per-pin edge counts (`IndexedEdges.pin_counts`)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        n = graph.n_pins
+        rows = pin_rows(graph.pin_ids, pins)
+        names = FeatureSet.of(settings).pin
+        static = np.lib.format.open_memmap(folder / "static.npy", "w+", np.float32, (n, len(names)))
+        static[:, names.index("pin_degree")] = np.log1p(graph.pin_degree)
+        static[:, names.index("pin_age_days")] = _age_days(pins, rows, span)
+        with np.errstate(invalid="ignore"):
+            static[:, names.index("pin_recent_share")] = np.where(dated > 0, recent / np.maximum(dated, 1), np.nan)
+        for name in settings.pin_numeric:
+            static[:, names.index(f"pin_{name}")] = _gather(numeric_column(pins, name), rows)
+        for name in settings.pin_categorical:
+            static[:, names.index(f"pin_{name}")] = _gather(category_column(pins, name), rows)
+        topics = np.lib.format.open_memmap(folder / "topics.npy", "w+", np.float32, (n, vocabulary.width))
+        locale = np.full(n, -1, np.int16)
+        if pins is not None:
+            there = np.flatnonzero(rows >= 0)
+            topics[there] = vocabulary.topic_rows(pins["topics"].take(pa.array(rows[there])))
+            locale[there] = vocabulary.locale_codes(pins["locale"])[rows[there]]
+        np.save(folder / "locale.npy", locale)
+        order = np.lexsort((np.arange(n), -graph.pin_degree.astype(np.int64), -recent.astype(np.int64))).astype(
+            np.int32
+        )
+        np.save(folder / "popular.npy", order)
+        np.save(folder / "popular_by_locale.npy", order[np.argsort(locale[order], kind="stable")])
+        sizes = np.bincount(locale.astype(np.int64) + 1, minlength=len(vocabulary.locales) + 1)
+        np.save(folder / "popular_bounds.npy", np.cumsum(sizes).astype(np.int64))
+        vocabulary.save(folder)
+        static.flush()
+        topics.flush()
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "PinTable":
+        """Maps the files of `build`. Raises BundleError when one is missing or does not fit."""
+        folder = Path(folder)
+        try:
+            static, topics, locale, *popular = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS)
+        except (OSError, ValueError) as error:
+            raise BundleError(f"cannot open the pins in {folder}: {error}; build the graph again") from None
+        if not len(static) == len(topics) == len(locale) == len(popular[0]):
+            raise BundleError(f"the pins in {folder} differ in length; build the graph again")
+        return cls(static, topics, locale, Vocabulary.open(folder), *popular)
+
+
+def pin_rows(ids: IdMap, pins: pa.Table | None) -> np.ndarray:
+    """int64[n_pins]: the row of each graph pin in the cleaned pins input, -1 where it has none."""
+    rows = np.full(len(ids), -1, np.int64)
+    if pins is not None and len(pins):
+        index = ids.index_of(pins["pin_id"])
+        known = np.flatnonzero(index >= 0)
+        rows[index[known]] = known
+    return rows
+
+
+def numeric_column(table: pa.Table | None, name: str) -> np.ndarray | None:
+    """float32[rows], NaN for null; None without a table."""
+    return None if table is None else table[name].to_numpy().astype(np.float32)
+
+
+def category_column(table: pa.Table | None, name: str) -> np.ndarray | None:
+    """float32[rows] of `category_code`, NaN for null; each distinct value is hashed once."""
+    if table is None:
+        return None
+    encoded = table[name].combine_chunks().dictionary_encode()
+    codes = category_code(np.array([*encoded.dictionary.to_pylist(), None], dtype=object))
+    return codes[encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)]
+
+
+def _age_days(pins: pa.Table | None, rows: np.ndarray, span: Span) -> np.ndarray:
+    if pins is None or span.newest is None or pins["created_at"].null_count == len(pins):
+        return np.full(len(rows), np.nan, np.float32)
+    created = pins["created_at"].cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy()
+    return _gather(((span.newest - created) / US_PER_DAY).astype(np.float32), rows)
+
+
+def _gather(column: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+    if column is None or not len(column):
+        return np.full(len(rows), np.nan, np.float32)
+    return np.where(rows >= 0, column[np.maximum(rows, 0)], np.float32(np.nan))

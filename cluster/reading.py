@@ -1,0 +1,207 @@
+"""One input of the data contract as batches: finds the Parquet files, maps the user's column names, casts, says what is wrong.
+
+Knows nothing of what rows mean: which rows are dropped is `cluster.cleaning`'s business.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs as pafs
+
+from cluster.casting import FIX, Fault, cast_column
+from cluster.config import Project, Source
+from cluster.errors import ConfigError, DataError
+from cluster.schema import Column, edges_columns, events_columns, pins_columns, users_columns
+
+BATCH_ROWS = 1 << 18
+SUFFIXES = (".parquet", ".pq", ".parq")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A row group of a file, the unit of parallel reading: `first_row` is its first row's number in the file, from 0."""
+
+    file: str
+    row_group: int
+    first_row: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one file in contract columns and types; `first_row` numbers the first of them in the file, from 0."""
+
+    file: str
+    first_row: int
+    table: pa.Table
+
+
+@dataclass(frozen=True)
+class Input:
+    """One table of the contract in the user's files. Opening it reads footers only; every fault is a DataError."""
+
+    name: str
+    source: Source
+    columns: tuple[Column, ...]
+    files: tuple[str, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Every row group with rows. Raises DataError for the first file that is not complete Parquet or lacks a column."""
+        found: list[Piece] = []
+        for file in self.files:
+            first, reader = 0, self._reader(file)
+            for group in range(reader.metadata.num_row_groups):
+                rows = reader.metadata.row_group(group).num_rows
+                if rows:
+                    found.append(Piece(file, group, first, rows))
+                first += rows
+        return tuple(found)
+
+    @property
+    def rows(self) -> int:
+        """Rows in all files, from the footers."""
+        return sum(piece.rows for piece in self.pieces)
+
+    def batches(self, pieces: Sequence[Piece] | None = None, names: Sequence[str] | None = None) -> Iterator[Batch]:
+        """The rows of `pieces` (default: all), in order, as tables of at most BATCH_ROWS rows with the `names` columns.
+
+        Optional columns that the files lack come as nulls. Raises DataError that names file, column, row and fix.
+        """
+        columns = [c for c in self.columns if names is None or c.name in names]
+        for piece in self.pieces if pieces is None else pieces:
+            reader = self._reader(piece.file)
+            theirs = {c.name: self.theirs(c) for c in columns if self.theirs(c) in reader.schema_arrow.names}
+            row = piece.first_row
+            try:
+                for raw in reader.iter_batches(
+                    BATCH_ROWS, [piece.row_group], sorted(set(theirs.values())), use_threads=False
+                ):
+                    arrays = [self._column(c, raw, theirs, piece.file, row) for c in columns]
+                    yield Batch(piece.file, row, pa.table(arrays, names=[c.name for c in columns]))
+                    row += raw.num_rows
+            except (OSError, pa.ArrowException) as error:
+                raise DataError(
+                    f"{self.name}: {piece.file}: rows from {row} on cannot be read ({_brief(error)}): write the file again"
+                ) from None
+
+    def read(self, names: Sequence[str] | None = None) -> pa.Table:
+        """All rows in memory."""
+        tables = [batch.table for batch in self.batches(names=names)]
+        return pa.concat_tables(tables) if tables else self.schema(names).empty_table()
+
+    def schema(self, names: Sequence[str] | None = None) -> pa.Schema:
+        """The schema that batches have."""
+        return pa.schema([(c.name, c.type) for c in self.columns if names is None or c.name in names])
+
+    def has(self, name: str) -> bool:
+        """Whether the first file holds an optional column."""
+        column = next(c for c in self.columns if c.name == name)
+        return self.theirs(column) in self._reader(self.files[0]).schema_arrow.names
+
+    def theirs(self, column: Column) -> str:
+        """The user's name of a column."""
+        return self.source.columns.get(column.name, column.name)
+
+    def _reader(self, file: str) -> pq.ParquetFile:
+        system, path = filesystem(file)
+        try:
+            reader = pq.ParquetFile(system.open_input_file(path), pre_buffer=False)
+        except (OSError, pa.ArrowException) as error:
+            if system.get_file_info(path).size == 0:
+                raise DataError(f"{self.name}: {file} is empty (0 bytes): write it again or delete it") from None
+            raise DataError(
+                f"{self.name}: {file} is not a complete Parquet file, it may be cut off ({_brief(error)}): write it again"
+            ) from None
+        self._check_columns(file, reader.schema_arrow.names)
+        return reader
+
+    def _check_columns(self, file: str, present: list[str]) -> None:
+        for column in self.columns:
+            theirs = self.theirs(column)
+            if theirs in present or not (column.required or column.name in self.source.columns):
+                continue
+            taken = {self.theirs(c) for c in self.columns}
+            free = [name for name in present if name not in taken]
+            near = difflib.get_close_matches(theirs, free, n=1, cutoff=0.5) or difflib.get_close_matches(
+                theirs.replace("_", ""), free, n=1, cutoff=0.4
+            )
+            fix = f"if it is {near[0]!r}" if near else f"name yours (columns there: {', '.join(present)})"
+            value = near[0] if near else "YOUR_COLUMN"
+            raise DataError(
+                f"{self.name}: {file} has no column {theirs!r}: {fix}, set `data.{self.name}.columns: "
+                f"{{{column.name}: {value}}}` in pinfunnel.yaml"
+            )
+
+    def _column(self, column: Column, raw: pa.RecordBatch, theirs: dict[str, str], file: str, first: int) -> pa.Array:
+        if column.name not in theirs:
+            return pa.nulls(raw.num_rows, column.type)
+        try:
+            return cast_column(raw.column(theirs[column.name]), column.type)
+        except Fault as fault:
+            name = theirs[column.name]
+            raise DataError(
+                f"{self.name}: {file}: column {name!r}, row {first + fault.row}: {fault.value} ({fault.found}) is not "
+                f"{fault.want}: {FIX[fault.want].format(column=name)}"
+            ) from None
+
+
+def open_input(name: str, source: Source, columns: Sequence[Column]) -> Input:
+    """Finds the files of one input. Raises DataError or ConfigError when there are none or the mapping names no column."""
+    known = [c.name for c in columns]
+    for ours in source.columns:
+        if ours not in known:
+            near = difflib.get_close_matches(ours, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; columns are {', '.join(known)}"
+            raise ConfigError(f"data.{name}.columns: {name} has no column {ours!r}{hint}")
+    return Input(name, source, tuple(columns), tuple(_find(name, source.path)))
+
+
+def open_inputs(project: Project) -> dict[str, Input]:
+    """The inputs that a project has, by name: `edges` and perhaps `pins`, `users`, `events`."""
+    contract = {
+        "edges": edges_columns(project.ids),
+        "pins": pins_columns(project.ids, project.features),
+        "users": users_columns(project.ids, project.features),
+        "events": events_columns(project.ids),
+    }
+    given = {name: getattr(project.data, name) for name in contract}
+    return {name: open_input(name, source, contract[name]) for name, source in given.items() if source is not None}
+
+
+def filesystem(path: str) -> tuple[Any, str]:
+    """The file system of a path or URI, and the path in it."""
+    if "://" in path:
+        system, inner = pafs.FileSystem.from_uri(path)
+        return system, inner
+    return pafs.LocalFileSystem(), path
+
+
+def _find(name: str, path: str) -> list[str]:
+    system, inner = filesystem(path)
+    prefix = path[: len(path) - len(inner)] if "://" in path else ""
+    info = system.get_file_info(inner)
+    if info.type == pafs.FileType.NotFound:
+        raise DataError(
+            f"{name}: {path} does not exist: set `data.{name}.path` in pinfunnel.yaml to a Parquet file or folder"
+        )
+    if info.type == pafs.FileType.File:
+        return [path]
+    entries = system.get_file_info(pafs.FileSelector(inner, recursive=True))
+    files = sorted(
+        prefix + e.path
+        for e in entries
+        if e.type == pafs.FileType.File and e.path.endswith(SUFFIXES) and not e.base_name.startswith((".", "_"))
+    )
+    if not files:
+        raise DataError(f"{name}: {path} holds no Parquet files (*.parquet): write some, or correct `data.{name}.path`")
+    return files
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120]

@@ -1,0 +1,141 @@
+"""What is known of each user: locale, interests, configured columns and their newest actions, memory-mapped.
+
+On disk: users.* (id map) · locale.npy int16[U] · interests.npy float32[U, T] · numeric.npy float32[U, K] · offsets.npy
+int64[U+1] · pins.npy int32[H] (the graph's pin index) · actions.npy, clients.npy int16[H] · occurred_at.npy int64[H] · names.json.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.config import FeatureSettings
+from cluster.errors import BundleError
+from cluster.graph.ids import IdMap
+from cluster.history import History
+from cluster.pins import category_column, numeric_column
+from cluster.vocabulary import Vocabulary
+
+ARRAYS = ("locale", "interests", "numeric", "offsets", "pins", "actions", "clients", "occurred_at")
+
+
+@dataclass(frozen=True)
+class UserRow:
+    """One user. The history runs from the newest action to the oldest; all of it is empty for an unknown user."""
+
+    known: bool
+    locale: int  # code, -1 unknown
+    interests: np.ndarray  # float32[T], unit length or zero
+    numeric: np.ndarray  # float32[K], NaN unknown
+    pin_ids: np.ndarray  # [H] int64, or object of str
+    actions: np.ndarray  # object[H] of str
+    clients: np.ndarray  # object[H] of str, "" when the event named none
+    occurred_at: np.ndarray  # int64[H], microseconds since 1970
+
+
+class UserTable:
+    """Read-only; safe to share between threads and processes."""
+
+    def __init__(self, ids: IdMap, pin_ids: IdMap, arrays: dict[str, np.ndarray], names: dict[str, list[str]]) -> None:
+        self.ids, self._pin_ids, self._arrays = ids, pin_ids, arrays
+        self._actions = np.array([*names["actions"], None], dtype=object)[:-1]
+        self._clients = np.array([*names["clients"], None], dtype=object)[:-1]
+        none = np.empty(0, np.int64)
+        no_pins = none if pin_ids.dtype == "int64" else np.empty(0, object)
+        self._nobody = UserRow(
+            False, -1, np.zeros(arrays["interests"].shape[1], np.float32),
+            np.full(arrays["numeric"].shape[1], np.nan, np.float32), no_pins, np.empty(0, object), np.empty(0, object), none,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def row(self, user_id: int | str | None) -> UserRow:
+        """The user's row; an empty one for None, for an unknown id and for an id of the other type."""
+        if not isinstance(user_id, (int, np.integer) if self.ids.dtype == "int64" else str):
+            return self._nobody
+        try:
+            at = int(self.ids.index_of([user_id])[0])
+        except OverflowError:  # beyond int64: nobody has it
+            return self._nobody
+        return self._nobody if at < 0 else self._row(at)
+
+    def _row(self, at: int) -> UserRow:
+        a = self._arrays
+        rows = slice(int(a["offsets"][at]), int(a["offsets"][at + 1]))
+        return UserRow(
+            True,
+            int(a["locale"][at]),
+            np.asarray(a["interests"][at]),
+            np.asarray(a["numeric"][at]),
+            self._pin_ids.ids_of(a["pins"][rows]),
+            self._actions[a["actions"][rows]],
+            self._clients[a["clients"][rows]],
+            np.asarray(a["occurred_at"][rows]),
+        )
+
+    @classmethod
+    def build(
+        cls, folder: Path, pin_ids: IdMap, vocabulary: Vocabulary, settings: FeatureSettings,
+        users: pa.Table | None, history: History | None,
+    ) -> "UserTable":  # fmt: skip
+        """Writes `folder` from the cleaned users input and the history; users with history only get a row as well."""
+        folder.mkdir(parents=True, exist_ok=True)
+        kind = pa.int64() if pin_ids.dtype == "int64" else pa.string()
+        ids = pa.array([], kind) if users is None else users["user_id"].combine_chunks()
+        listed = len(ids)
+        if history is not None:
+            extra = history.user_ids.filter(pa.array(IdMap.from_ids(ids).index_of(history.user_ids) < 0))
+            ids = pa.concat_arrays([ids, extra])
+        n = len(ids)
+        ids_map = IdMap.from_ids(ids)
+        locale = np.full(n, -1, np.int16)
+        interests = np.zeros((n, vocabulary.width), np.float32)
+        if users is not None:
+            locale[:listed] = vocabulary.locale_codes(users["locale"])
+            interests[:listed] = vocabulary.topic_rows(users["interests"])
+        columns = [numeric_column(users, name) for name in settings.user_numeric]
+        columns += [category_column(users, name) for name in settings.user_categorical]
+        numeric = np.full((n, len(columns)), np.nan, np.float32)
+        for at, column in enumerate(columns):
+            if column is not None:
+                numeric[:listed, at] = column
+        arrays = {"locale": locale, "interests": interests, "numeric": numeric, **_history_arrays(history, ids_map)}
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
+        ids_map.save(folder, "users")
+        names = {"actions": history.action_names, "clients": history.client_names} if history else {"actions": (), "clients": ()}
+        (folder / "names.json").write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
+        return cls.open(folder, pin_ids)
+
+    @classmethod
+    def open(cls, folder: str | Path, pin_ids: IdMap) -> "UserTable":
+        """Maps the files of `build`; `pin_ids` is the graph's. Raises BundleError when a file is missing or does not fit."""
+        folder = Path(folder)
+        try:
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+            names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleError(f"cannot open the users in {folder}: {error}; build the graph again") from None
+        ids = IdMap.open(folder, "users")
+        if not len(ids) == len(arrays["locale"]) == len(arrays["offsets"]) - 1:
+            raise BundleError(f"the users in {folder} differ in length; build the graph again")
+        return cls(ids, pin_ids, arrays, names)
+
+
+def _history_arrays(history: History | None, ids: IdMap) -> dict[str, np.ndarray]:
+    """The history with its users renumbered by `ids`."""
+    sizes = np.zeros(len(ids), np.int64)
+    if history is None:
+        empty = {"pins": np.int32, "actions": np.int16, "clients": np.int16, "occurred_at": np.int64}
+        arrays = {name: np.empty(0, dtype) for name, dtype in empty.items()}
+        return {"offsets": np.zeros(len(ids) + 1, np.int64), **arrays}
+    users = ids.index_of(history.user_ids)
+    lengths = np.diff(history.offsets)
+    sizes[users] = lengths
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    order = np.argsort(np.repeat(users, lengths), kind="stable")
+    columns = {"pins": history.pins, "actions": history.actions, "clients": history.clients, "occurred_at": history.occurred_at}
+    return {"offsets": offsets, **{name: column[order] for name, column in columns.items()}}
