@@ -31,6 +31,7 @@ from cluster.graph.ids import IdMap
 FORMAT = 1
 DEGREE_BITS = 24
 DEGREE_MAX = (1 << DEGREE_BITS) - 1
+_INT32_MAX = np.iinfo(np.int32).max
 
 
 def pack_offsets(offsets: np.ndarray) -> np.ndarray:
@@ -141,7 +142,8 @@ class Graph:
             bounds = load("locale_bounds", np.int64) if (folder / "locale_bounds.npy").exists() else None
             graph = cls(
                 load("pin_index", np.uint64), load("pin_boards", np.int32), load("board_index", np.uint64),
-                load("board_pins", np.int32), IdMap.open(folder, "pins"), IdMap.open(folder, "boards"), bounds, meta["locales"],
+                load("board_pins", np.int32), IdMap.open(folder, "pins"), IdMap.open(folder, "boards"), bounds,
+                meta["locales"],
             )  # fmt: skip
             for index, n in ((graph.pin_index, meta["n_pins"]), (graph.board_index, meta["n_boards"])):
                 if index.size != n + 1 or int(index[-1]) >> DEGREE_BITS != meta["n_edges"]:
@@ -186,12 +188,12 @@ class Graph:
     @cached_property
     def pin_degree(self) -> np.ndarray:
         """int32[n_pins]: boards of each pin."""
-        return np.diff(self.pin_offsets).astype(np.int32)
+        return np.minimum(np.diff(self.pin_offsets), _INT32_MAX).astype(np.int32)
 
     @cached_property
     def board_degree(self) -> np.ndarray:
         """int32[n_boards]: pins of each board."""
-        return np.diff(self.board_offsets).astype(np.int32)
+        return np.minimum(np.diff(self.board_offsets), _INT32_MAX).astype(np.int32)
 
     @cached_property
     def max_pin_degree(self) -> int:

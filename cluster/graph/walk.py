@@ -124,7 +124,8 @@ class Walker:
 
     def walk(
         self, query_pins: Any, weights: Any = None, *, params: WalkParams | None = None, steps: int | None = None,
-        seed: int = 0, exclude: Any = None, bias_locale: int | str | None = None, query_boards: Any = None, board_weights: Any = None,
+        seed: int = 0, exclude: Any = None, bias_locale: int | str | None = None, query_boards: Any = None,
+        board_weights: Any = None,
     ) -> WalkResult:  # fmt: skip
         """Candidates for query pins (and boards) given by id.
 
@@ -178,7 +179,8 @@ class Walker:
                 p.n_p, p.n_v, np.unique(barred[barred >= 0]), p.min_visits, _discounts(p.popularity_discount), p.top_k,
                 by_query, *out,
             )  # fmt: skip
-        return WalkResult(*(a[:m] for a in out), by_query[1 : m + 1], n, graph.pin_ids)
+        found, scores, visits, hits = (a[:m] for a in out)
+        return WalkResult(found, scores, visits, hits, by_query[1 : m + 1], n, graph.pin_ids)
 
     def _allocate(
         self, p: WalkParams, pins: Any, weights: Any, boards: Any, board_weights: Any

@@ -66,10 +66,10 @@ def count_high(groups, ends, queries, counters, n_v, high):  # type: ignore[no-u
         for t in range(start, ends[key]):
             x = groups[t]
             unique[n_unique] = x
-            n_unique += np.int64(per_query[x] == 0)
+            n_unique += int(per_query[x] == 0)
             per_query[x] += 1
         for u in range(n_unique):
-            high[key % queries] += np.int64(per_query[unique[u]] >= n_v)
+            high[key % queries] += int(per_query[unique[u]] >= n_v)
             per_query[unique[u]] = 0
         start = ends[key]
 
@@ -91,14 +91,14 @@ def collect(groups, ends, queries, shift, counters, excluded, min_visits, pin_in
             for t in range(start, end):
                 x = groups[t]
                 unique[n_unique] = x
-                n_unique += np.int64(per_query[x] == 0)
+                n_unique += int(per_query[x] == 0)
                 per_query[x] += 1
             for u in range(n_unique):
                 x = unique[u]
                 count = per_query[x]
                 per_query[x] = 0
                 touched[n_touched] = x
-                n_touched += np.int64(total[x] == 0)
+                n_touched += int(total[x] == 0)
                 total[x] += count
                 boost[x] += np.sqrt(np.float32(count))
                 hits[x] += 1
@@ -161,7 +161,7 @@ def select(scores, n, k, bins, keys):  # type: ignore[no-untyped-def]
         if head == prefix:
             carry += wanted
             keep = carry >= ties
-            carry -= ties * np.int64(keep)
+            carry -= ties * int(keep)
         if keep:
             keys[m] = (_U(~bits[i]) & _LOW32) << _SHIFT32 | _U(i)
             m += 1

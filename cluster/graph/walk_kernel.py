@@ -213,7 +213,7 @@ def walk_levels(  # type: ignore[no-untyped-def]
                 n += 1
                 hist[(pin >> shift) * _U(queries) + (who[j] >> _SHIFT32)] += 1
                 alive[survivors] = walker  # never ahead of what this level still has to read
-                survivors += np.int64(frac[j] < live_below)
+                survivors += int(frac[j] < live_below)
             if n == limit:
                 return n, state
         n_alive = survivors

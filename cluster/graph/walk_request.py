@@ -1,4 +1,4 @@
-"""One request, compiled end to end: walk, count, stop early, select, trace. Knows nothing of ids or of parameters' meaning."""
+"""One request, compiled end to end: walk, count, stop early, select, trace. Knows nothing of ids."""
 
 from __future__ import annotations
 
