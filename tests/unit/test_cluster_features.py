@@ -1,0 +1,120 @@
+"""Features: one definition, stable hashes, NaN for what is missing."""
+
+import numpy as np
+import pytest
+
+from cluster.config import FeatureSettings
+from cluster.features import (
+    CandidateInput,
+    FeatureSet,
+    QueryInput,
+    UserInput,
+    build_features,
+    category_code,
+    unit_rows,
+)
+from cluster.schema import stable_hash
+
+TOPICS = 4
+
+
+def user(recents: int = 2, **changes: object) -> UserInput:
+    fields: dict = {
+        "numeric": np.empty(0, np.float32),
+        "interests": np.array([1, 0, 0, 0], np.float32),
+        "locale": 1,
+        "recent_age_hours": np.arange(recents, dtype=np.float32),
+        "recent_positive": np.ones(recents, bool),
+        "recent_topics": np.eye(TOPICS, dtype=np.float32)[:recents],
+    }
+    return UserInput(**{**fields, **changes})
+
+
+def query(pins: int = 2) -> QueryInput:
+    return QueryInput(
+        np.ones(pins, np.float32), np.arange(pins, dtype=np.float32), np.eye(TOPICS, dtype=np.float32)[:pins], 13, 6
+    )
+
+
+def found(n: int = 3, pins: int = 2) -> CandidateInput:
+    rng = np.random.default_rng(0)
+    by_query = rng.integers(0, 9, (n, pins)).astype(np.uint32)
+    return CandidateInput(
+        score=np.sort(rng.random(n).astype(np.float32))[::-1] * 50,
+        visits=by_query.sum(axis=1),
+        hits=(by_query > 0).sum(axis=1),
+        by_query=by_query,
+        degree=rng.integers(1, 30, n),
+        locale=np.array([1, 2, -1], np.int16)[:n],
+        topics=unit_rows(rng.random((n, TOPICS)).astype(np.float32)),
+        static=rng.random((n, 3)).astype(np.float32),
+    )
+
+
+def columns(features: FeatureSet, block: object) -> dict[str, np.ndarray]:
+    return dict(zip(features.names, block.matrix().T, strict=True))  # type: ignore[attr-defined]
+
+
+def test_widths_follow_the_feature_set() -> None:
+    features = FeatureSet.of(FeatureSettings())
+    block = build_features(user(), query(), found())
+    assert block.shared.shape == (len(features.shared),)
+    assert block.candidates.shape == (3, len(features.candidate))
+    assert block.matrix().dtype == np.float32
+    assert features.candidate[: len(features.pin)] == features.pin
+
+
+def test_values_are_what_their_text_says() -> None:
+    features, candidates = FeatureSet.of(FeatureSettings()), found()
+    got = columns(features, build_features(user(), query(), candidates))
+    assert got["context_hour"].tolist() == [13, 13, 13]
+    assert got["graph_rank"] == pytest.approx(np.log1p([0, 1, 2]))
+    assert got["graph_hit_share"] == pytest.approx(candidates.hits / 2)
+    assert got["cross_interest_topic"] == pytest.approx(candidates.topics[:, 0])
+    assert got["cross_best_topic"] == pytest.approx(candidates.topics[:, :2].max(axis=1))
+    assert got["cross_locale_match"][:2].tolist() == [1, 0]
+    assert np.isnan(got["cross_locale_match"][2])
+    share = candidates.by_query.max(axis=1) / candidates.by_query.sum(axis=1)
+    assert got["cross_best_query_share"] == pytest.approx(share)
+
+
+def test_a_new_user_has_missing_values_not_zeros() -> None:
+    nobody = user(0, interests=np.zeros(TOPICS, np.float32), recent_topics=np.zeros((1, TOPICS), np.float32), locale=-1)
+    got = columns(FeatureSet.of(FeatureSettings()), build_features(nobody, query(0), found(pins=0)))
+    for name in ("user_hours_idle", "user_positive_share", "cross_history_topic", "cross_interest_topic",
+                 "cross_query_topic", "cross_locale_match"):  # fmt: skip
+        assert np.isnan(got[name]).all(), name
+    assert got["user_actions"].tolist() == [0, 0, 0]
+
+
+def test_no_candidates_is_no_error() -> None:
+    block = build_features(user(), query(), found(0))
+    assert block.candidates.shape[0] == 0
+
+
+def test_the_hash_changes_with_the_features() -> None:
+    plain = FeatureSet.of(FeatureSettings())
+    own = FeatureSet.of(FeatureSettings(pin_numeric=("price",), user_categorical=("plan",)))
+    assert own.schema_hash != plain.schema_hash
+    assert own.shared[-1] == "user_plan"
+    assert "pin_price" in own.pin
+    assert own.categorical == ("user_plan",)
+
+
+def test_stable_hash_is_fnv1a() -> None:
+    """Values from the FNV reference (RFC 9923)."""
+    assert [hex(v) for v in stable_hash(np.array(["", "a", "foobar"]))] == [
+        "0xcbf29ce484222325",
+        "0xaf63dc4c8601ec8c",
+        "0x85944171f73967e8",
+    ]
+    same = stable_hash(np.array([5, -1], np.int64))
+    assert (stable_hash(np.array([5, -1], object)) == same).all()
+    assert stable_hash(np.array([], object)).shape == (0,)
+
+
+def test_category_codes_survive_float32() -> None:
+    codes = category_code(np.array(["red", None, "blue", "red"], object))
+    assert codes[0] == codes[3] != codes[2]
+    assert np.isnan(codes[1])
+    assert codes[0] == float(int(codes[0]))

@@ -1,0 +1,125 @@
+"""Bundles: atomic publishing, damage found, crashes harmless."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import BundleError
+from cluster.storage import BundleStore, note_meta
+
+
+def publish(store: BundleStore, text: str, kind: str = "model", **meta: object) -> str:
+    with store.write(kind, meta) as (folder, version):
+        (folder / "deep").mkdir()
+        (folder / "deep" / "data.txt").write_text(text)
+    return version
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    version = publish(store, "hello", schema_hash="abc")
+    bundle = BundleStore(tmp_path).open("model")
+    assert bundle.version == version
+    assert (bundle.path / "deep" / "data.txt").read_text() == "hello"
+    assert bundle.require_schema("abc") is bundle
+
+
+def test_publishing_moves_only_the_pointer(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    first = publish(store, "one")
+    second = publish(store, "two")
+    assert store.current("model") == second
+    assert store.versions("model") == sorted([first, second])
+    store.publish("model", first)
+    assert (store.open("model").path / "deep" / "data.txt").read_text() == "one"
+
+
+def test_kinds_may_be_nested(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    publish(store, "x", "lightweight/homefeed")
+    publish(store, "y", "graph")
+    assert store.kinds() == ["graph", "lightweight/homefeed"]
+
+
+def test_an_error_in_the_body_leaves_nothing(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    with pytest.raises(RuntimeError), store.write("model", {}) as (folder, _):
+        (folder / "half").write_text("x")
+        raise RuntimeError
+    assert store.current("model") is None
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_facts_learned_while_writing_reach_the_manifest(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    with store.write("model", {"a": 1}) as (folder, _):
+        note_meta(folder, rows=7)
+        note_meta(folder, columns=3)
+    assert dict(store.open("model").meta) == {"a": 1, "rows": 7, "columns": 3}
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "manifest"])
+def test_damage_is_found(tmp_path: Path, damage: str) -> None:
+    store = BundleStore(tmp_path)
+    publish(store, "hello world")
+    file = store.open("model").path / "deep" / "data.txt"
+    if damage == "flip":
+        file.write_text("hellO world")
+    elif damage == "cut":
+        file.write_text("hello")
+    elif damage == "remove":
+        file.unlink()
+    else:
+        (file.parents[1] / "manifest.json").write_text('{"ver')
+    with pytest.raises(BundleError, match=r"damaged|unreadable"):
+        store.open("model")
+
+
+def test_another_schema_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    publish(store, "x", schema_hash="old")
+    with pytest.raises(BundleError, match="train it again"):
+        store.open("model").require_schema("new")
+
+
+def test_nothing_published_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no graph is published"):
+        BundleStore(tmp_path).open("graph")
+    with pytest.raises(BundleError, match="nothing to publish"):
+        BundleStore(tmp_path).publish("graph", "20200101T000000-abcdef")
+
+
+def test_a_killed_writer_leaves_the_old_version(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    old = publish(store, "old")
+    code = f"""
+        from cluster.storage import BundleStore
+        with BundleStore({str(tmp_path)!r}).write("model", {{}}) as (folder, version):
+            (folder / "half").write_text("x" * 100)
+            print("ready", flush=True)
+            import time; time.sleep(60)
+    """
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline().strip() == "ready"
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert store.current("model") == old
+    assert store.versions("model") == [old]
+    assert store.sweep(older_than_seconds=-1) == 1
+
+
+def test_a_remote_root_goes_through_a_local_copy(tmp_path: Path) -> None:
+    store = BundleStore(f"file://{tmp_path}/far", cache=tmp_path / "near")
+    version = publish(store, "hello")
+    bundle = store.open("model")
+    assert bundle.version == version
+    assert bundle.path.is_relative_to(tmp_path / "near")
+    assert (bundle.path / "deep" / "data.txt").read_text() == "hello"
+    assert store.versions("model") == [version]
