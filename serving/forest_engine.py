@@ -1,11 +1,13 @@
 """The scoring engine of one model: collapse, bin, scan. Knows arrays and instruction sets, not requests or Ray."""
 
 import threading
+from dataclasses import fields
 
 import numpy as np
 
 from serving import forest_program as program
 from serving.forest_bins import BinPlan
+from serving.forest_masks import build_masks
 from serving.forest_model import Trees
 from serving.forest_native import Native
 
@@ -40,6 +42,8 @@ class Engine:
         packed[:, program.THRESHOLD] = plan.threshold
         self._ints, self._floats = packed, packed.view(np.float32)
         self._roots = trees.roots[:-1][trees.group == group].astype(np.int64)
+        masks = build_masks(trees, group, plan.column, plan.threshold, n_resolved)
+        self._masks = tuple(getattr(masks, field.name) for field in fields(masks))
         self.base = float(trees.base[group])
         self.n_resolved = n_resolved
         leaves, depth = _sizes(trees, group)
@@ -59,7 +63,7 @@ class Engine:
             local.kept = np.empty((self._largest, 5), np.int64)
             local.weights = np.empty(self._largest, np.float32)
         made.chunks, made.n_splits = program.emit(
-            self._ints, self._floats, self._roots, shared, made.splits, made.sizes, made.tables,
+            self._ints, self._floats, self._roots, self._masks, shared, made.splits, made.sizes, made.tables,
             local.stack, local.kept, local.weights,
         )  # fmt: skip
         return made

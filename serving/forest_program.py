@@ -7,8 +7,9 @@ with 30 of the leaves at most and minus zero for the others, which adds nothing 
 import numpy as np
 from numba import njit
 
+from serving.forest_masks import SLOTS, emit_masks, live_leaves, lowest, popcount
+
 LEFT, RIGHT, FEATURE, VALUE, DEFAULT_LEFT, COLUMN, THRESHOLD = range(7)
-SLOTS = 32
 PART = 30
 
 
@@ -27,36 +28,6 @@ def resolve(ints, floats, node, shared):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def emit_tree(ints, floats, root, shared, splits, begin, table, stack):  # type: ignore[no-untyped-def]
-    """Write a tree's splits from `begin` on and its leaf table. Returns the splits' end, or -1 beyond 32 leaves."""
-    flat = splits.reshape(-1)
-    end, leaves, depth = begin, 0, 0
-    node, field = root, np.int64(-1)
-    while True:
-        node = resolve(ints, floats, node, shared)
-        if ints[node, FEATURE] < 0:
-            if leaves == SLOTS:
-                return -1
-            table[leaves] = floats[node, VALUE]
-            if field >= 0:
-                flat[field] = leaves
-            leaves += 1
-            if depth == 0:
-                return end
-            depth -= 1
-            node, field = stack[depth, 0], stack[depth, 1]
-        else:
-            if field >= 0:
-                flat[field] = SLOTS + end - begin
-            splits[end, 0] = ints[node, COLUMN]
-            splits[end, 1] = ints[node, THRESHOLD]
-            stack[depth, 0], stack[depth, 1] = ints[node, RIGHT], 4 * end + 3
-            depth += 1
-            node, field = ints[node, LEFT], 4 * end + 2
-            end += 1
-
-
-@njit(cache=True, nogil=True)
 def collapse(ints, floats, root, shared, kept, weights, stack):  # type: ignore[no-untyped-def]
     """The live tree in preorder: kept[i] = node, left, right (i, or ~leaf), first and last + 1 leaf below."""
     count, leaves, depth = 0, 0, 0
@@ -65,7 +36,8 @@ def collapse(ints, floats, root, shared, kept, weights, stack):  # type: ignore[
         node = resolve(ints, floats, node, shared)
         if ints[node, FEATURE] < 0:
             weights[leaves] = floats[node, VALUE]
-            kept[parent, side] = ~leaves
+            if parent >= 0:
+                kept[parent, side] = ~leaves
             leaves += 1
             if depth == 0:
                 break
@@ -86,7 +58,7 @@ def collapse(ints, floats, root, shared, kept, weights, stack):  # type: ignore[
 
 
 @njit(cache=True, nogil=True)
-def emit_part(ints, kept, weights, first, last, leaves, splits, begin, table, stack):  # type: ignore[no-untyped-def]
+def emit_part(ints, kept, len_kept, weights, first, last, splits, begin, table, stack):  # type: ignore[no-untyped-def]
     """Write the chunk of the leaves [first, last): others before are number 0, others behind the highest."""
     shift = 1 if first > 0 else 0
     behind = last - first + shift
@@ -95,6 +67,8 @@ def emit_part(ints, kept, weights, first, last, leaves, splits, begin, table, st
         table[leaf - first + shift] = weights[leaf]
     flat = splits.reshape(-1)
     end, depth = begin, 0
+    if len_kept == 0:
+        return end
     child, field = np.int64(0), np.int64(-1)
     while True:
         low = ~child if child < 0 else kept[child, 3]
@@ -118,24 +92,35 @@ def emit_part(ints, kept, weights, first, last, leaves, splits, begin, table, st
 
 
 @njit(cache=True, nogil=True)
-def emit(ints, floats, roots, shared, splits, sizes, tables, stack, kept, weights):  # type: ignore[no-untyped-def]
+def emit(ints, floats, roots, masks, shared, splits, sizes, tables, stack, kept, weights):  # type: ignore[no-untyped-def]
     """Write the program of the trees at `roots` for `shared`. Returns (chunks, splits) written.
 
-    ints int32[nodes, 8] and floats, the same memory as float32; splits int32[·, 4]; sizes int32[chunks]; tables
-    float32[chunks, 32]; stack, kept, weights: scratch of the largest tree's size.
+    ints int32[nodes, 8] and floats, the same memory as float32; masks: the arrays of forest_masks.Masks, in order;
+    splits int32[·, 4]; sizes int32[chunks]; tables float32[chunks, 32]; stack, kept, weights: scratch of the largest
+    tree's size.
     """
+    trees, fits, tested, test, keep, sides, code, mask_weights = masks
     chunks, end = 0, 0
-    for root in roots:
-        after = emit_tree(ints, floats, root, shared, splits, end, tables[chunks], stack)
-        if after >= 0:
-            sizes[chunks] = after - end
-            chunks, end = chunks + 1, after
-            continue
-        _, leaves = collapse(ints, floats, root, shared, kept, weights, stack)
-        parts = (leaves + PART - 1) // PART
+    for tree in range(len(roots)):
+        if fits[tree]:
+            first = trees[tree, 2]
+            count = trees[tree + 1, 2] - first
+            live = live_leaves(tested, test, keep, trees[tree, 0], trees[tree + 1, 0], count, shared)
+            if popcount(live) <= SLOTS:
+                after = emit_masks(sides, code, trees[tree, 1], trees[tree + 1, 1], live, splits, end)
+                leaf = 0
+                while live != np.uint64(0):
+                    tables[chunks, leaf] = mask_weights[np.uint64(first) + lowest(live)]
+                    live &= live - np.uint64(1)
+                    leaf += 1
+                sizes[chunks] = after - end
+                chunks, end = chunks + 1, after
+                continue
+        splits_kept, leaves = collapse(ints, floats, roots[tree], shared, kept, weights, stack)
+        parts = 1 if leaves <= SLOTS else (leaves + PART - 1) // PART
         for part in range(parts):
             first, last = leaves * part // parts, leaves * (part + 1) // parts
-            after = emit_part(ints, kept, weights, first, last, leaves, splits, end, tables[chunks], stack)
+            after = emit_part(ints, kept, splits_kept, weights, first, last, splits, end, tables[chunks], stack)
             sizes[chunks] = after - end
             chunks, end = chunks + 1, after
     return chunks, end
