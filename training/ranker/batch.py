@@ -1,0 +1,260 @@
+"""The tensor contract of the full ranker: a schema, a batch of requests as numpy arrays, and how one is read from
+Arrow.
+
+One row of a table is one request with its candidates nested, so the request side is stored, moved and encoded
+once. Knows nothing of torch and Ray.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.errors import DataError
+from training.ranker.config import Widths
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RankerSchema:
+    """Names and sizes of everything a model reads and predicts; saved with the model, checked when serving loads
+    it.
+    """
+
+    shared: tuple[str, ...]  # dense columns of the request
+    candidate: tuple[str, ...]  # dense columns of a candidate
+    actions: tuple[str, ...] = ("save", "click", "closeup", "long_click", "hide")
+    clients: tuple[str, ...] = ("homefeed", "related_pins", "notifications", "search", "ads")
+    n_topics: int = 0  # width of the content vector of a pin, may be 0
+    sequence_length: int = 50
+    schema_hash: str = ""
+    categorical: tuple[tuple[str, str], ...] = ()  # (name, "shared" | "candidate"), carried as hash_ids()
+
+    def client_index(self, client: str) -> int:
+        """1 + place in `clients`; 0 for a client the model was not trained on (it then acts client-neutral)."""
+        return self.clients.index(client) + 1 if client in self.clients else 0
+
+    @property
+    def widths(self) -> Widths:
+        """Sizes for the model."""
+        sides = [side for _, side in self.categorical]
+        return Widths(
+            shared=len(self.shared),
+            candidate=len(self.candidate),
+            shared_category=sides.count("shared"),
+            candidate_category=sides.count("candidate"),
+            vector=self.n_topics,
+            actions=len(self.actions),
+            clients=len(self.clients),
+            sequence=self.sequence_length,
+        )
+
+    def to_json(self) -> str:
+        """Text for the bundle."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of `to_json`."""
+        raw: dict[str, Any] = json.loads(text)
+        raw["categorical"] = [(n, s) for n, s in raw.get("categorical", ())]
+        listed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+        return cls(**listed)
+
+
+@dataclass
+class RequestBatch:
+    """B requests, N candidates in all. `request[n]` says whose candidate n is and never decreases; NaN = missing.
+
+    Hashed ids come from `hash_ids`, 0 is padding. Sequences are the user's last actions, newest first.
+    """
+
+    client: Ints  # [B] schema.client_index, 0 = unknown
+    shared: Floats  # [B, S]
+    candidates: Floats  # [N, C]
+    request: Ints  # [N]
+    sequence_pin: Ints  # [B, L] hashed, 0 = padding
+    sequence_action: Ints  # [B, L] 1 + action, 0 = other or padding
+    sequence_client: Ints  # [B, L] schema.client_index
+    sequence_age: Floats  # [B, L] hours
+    sequence_vector: Floats  # [B, L, T]
+    candidate_pin: Ints  # [N] hashed
+    candidate_vector: Floats  # [N, T]
+    shared_category: Ints | None = None  # [B, K] hashed
+    candidate_category: Ints | None = None  # [N, K] hashed
+    position: Ints | None = None  # [N] place shown, -1 = not shown; training only
+    labels: Floats | None = None  # [N, A], NaN = unknown, not trained on
+    weights: Floats | None = None  # [N] importance weight, 1 / sampling rate
+    label_mask: Floats | None = None  # [N, A] 0 = do not train on this label
+
+    @property
+    def n_requests(self) -> int:
+        """B."""
+        return len(self.client)
+
+    @property
+    def n_candidates(self) -> int:
+        """N."""
+        return len(self.request)
+
+    @classmethod
+    def concat(cls, batches: Sequence["RequestBatch"]) -> "RequestBatch":
+        """Several batches as one forward pass; optional parts must be there in all or in none."""
+        if len(batches) == 1:
+            return batches[0]
+        out: dict[str, Any] = {}
+        for f in fields(cls):
+            parts = [getattr(b, f.name) for b in batches]
+            if f.name == "request":
+                starts = np.cumsum([0, *(b.n_requests for b in batches[:-1])])
+                parts = [p + s for p, s in zip(parts, starts, strict=True)]
+            present = [p is not None for p in parts]
+            if any(present) and not all(present):
+                raise DataError(f"cannot join batches: {f.name} is missing in some of them")
+            out[f.name] = np.concatenate(parts) if all(present) else None
+        return cls(**out)
+
+    def take(self, requests: Ints) -> "RequestBatch":
+        """A batch of the given requests only, in the given order."""
+        counts = np.bincount(self.request, minlength=self.n_requests)
+        start = np.cumsum(counts) - counts
+        lengths = counts[requests]
+        new_request = np.repeat(np.arange(len(requests)), lengths)
+        within = np.arange(len(new_request)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows = np.repeat(start[requests], lengths) + within
+        per_request = {"client", "shared", "shared_category"}
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is not None:
+                whole = f.name in per_request or f.name.startswith("sequence_")
+                value = new_request if f.name == "request" else value[requests if whole else rows]
+            out[f.name] = value
+        return RequestBatch(**out)
+
+    @classmethod
+    def from_table(cls, table: pa.Table, schema: RankerSchema) -> "RequestBatch":
+        """Read rows of the training table (docs/ranker.md). Raises DataError naming the column and row that is
+        wrong.
+        """
+        w = schema.widths
+        rows = _Rows(table)
+        pins, counts = rows.flat("pin_hash", np.int64)
+        n, b, length = len(pins), table.num_rows, w.sequence
+
+        def per_candidate(name: str, dtype: type, width: int, optional: bool = True) -> npt.NDArray | None:
+            if width == 0:
+                return np.zeros((n, 0), dtype)
+            if optional and name not in table.column_names:
+                return None
+            return rows.sized(name, dtype, counts * width).reshape(n, width)
+
+        def per_request(name: str, dtype: type, width: int) -> npt.NDArray:
+            if width == 0:
+                return np.zeros((b, 0), dtype)
+            return rows.sized(name, dtype, np.full(b, width)).reshape(b, width)
+
+        seq, seq_counts = (
+            rows.flat("sequence_pin_hash", np.int64) if length else (np.zeros(0, np.int64), np.zeros(b, np.int64))
+        )
+        row = np.repeat(np.arange(b), seq_counts)
+        slot = np.arange(len(seq)) - np.repeat(np.cumsum(seq_counts) - seq_counts, seq_counts)
+        keep = slot < length
+
+        def padded(values: npt.NDArray, dtype: type, *tail: int) -> npt.NDArray:
+            out = np.zeros((b, length, *tail), dtype)
+            out[row[keep], slot[keep]] = values[keep]
+            return out
+
+        def names(column: str, known: tuple[str, ...]) -> npt.NDArray:
+            if not length:
+                return np.zeros(0, np.int64)
+            return _index(rows.sized_arrow(column, seq_counts), known)
+
+        ages = rows.sized("sequence_age", np.float32, seq_counts) if length else np.zeros(0, np.float32)
+        vectors = np.zeros((len(seq), 0), np.float32)
+        if w.vector and length and "sequence_vectors" in table.column_names:
+            vectors = rows.sized("sequence_vectors", np.float32, seq_counts * w.vector).reshape(-1, w.vector)
+        elif w.vector:
+            vectors = np.zeros((len(seq), w.vector), np.float32)
+        candidates = per_candidate("candidates", np.float32, w.candidate, optional=False)
+        candidate_vector = per_candidate("vectors", np.float32, w.vector)
+        position = rows.sized("position", np.int64, counts) if "position" in table.column_names else None
+        weights = rows.sized("weights", np.float32, counts) if "weights" in table.column_names else None
+        if weights is not None and not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise DataError(
+                "training rows: column weights holds a negative or non-finite number: drop or fix those rows"
+            )
+        assert candidates is not None
+        return cls(
+            client=_index(table.column("client").combine_chunks(), schema.clients),
+            shared=per_request("shared", np.float32, w.shared),
+            candidates=candidates,
+            request=np.repeat(np.arange(b), counts),
+            sequence_pin=padded(seq, np.int64),
+            sequence_action=padded(names("sequence_action", schema.actions), np.int64),
+            sequence_client=padded(names("sequence_client", schema.clients), np.int64),
+            sequence_age=padded(np.nan_to_num(ages), np.float32),
+            sequence_vector=padded(vectors, np.float32, w.vector),
+            candidate_pin=pins,
+            candidate_vector=np.zeros((n, w.vector), np.float32) if candidate_vector is None else candidate_vector,
+            shared_category=per_request("shared_category", np.int64, w.shared_category) if w.shared_category else None,
+            candidate_category=per_candidate("candidate_category", np.int64, w.candidate_category, optional=False)
+            if w.candidate_category
+            else None,
+            position=position,
+            labels=per_candidate("labels", np.float32, w.actions),
+            weights=weights,
+        )
+
+
+def _index(values: pa.Array, known: tuple[str, ...]) -> Ints:
+    """1 + place of each name in `known`, 0 when it is not there."""
+    found = pc.index_in(values.cast(pa.string()), value_set=pa.array(known, pa.string()))
+    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64) + 1
+
+
+class _Rows:
+    """List columns of a table as flat arrays, with the lengths checked."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def _list(self, name: str) -> pa.Array:
+        if name not in self.table.column_names:
+            raise DataError(f"training rows: column {name} is missing: rebuild the examples for this schema")
+        column = self.table.column(name)
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+    def flat(self, name: str, dtype: type) -> tuple[npt.NDArray, Ints]:
+        """Values of all rows end to end and the count of each row; no copy when the type is already right."""
+        column = self._list(name)
+        lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        return self._numpy(column.flatten(), dtype), lengths
+
+    def sized_arrow(self, name: str, expected: Ints) -> pa.Array:
+        """Flat Arrow values, after checking that row i holds expected[i] of them."""
+        column = self._list(name)
+        lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        wrong = np.flatnonzero(lengths != expected)
+        if len(wrong):
+            i = int(wrong[0])
+            raise DataError(f"training rows: column {name}, row {i}: {lengths[i]} values where {expected[i]} belong")
+        return column.flatten()
+
+    def sized(self, name: str, dtype: type, expected: Ints) -> npt.NDArray:
+        """As `sized_arrow`, as numpy."""
+        return self._numpy(self.sized_arrow(name, expected), dtype)
+
+    @staticmethod
+    def _numpy(values: pa.Array, dtype: type) -> npt.NDArray:
+        if values.null_count:
+            values = values.fill_null(float("nan")) if pa.types.is_floating(values.type) else values.fill_null(0)
+        return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)

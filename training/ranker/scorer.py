@@ -1,0 +1,149 @@
+"""A trained full ranker as a folder, and the class that scores with it. Knows nothing of Ray: serving wraps it.
+
+Folder: `ranker.json` (schema, sizes, calibration, metrics), `history.json` (one row per epoch), `weights.pt`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cluster.errors import BundleError, ModelError
+from training.ranker.batch import Floats, RankerSchema, RequestBatch
+from training.ranker.calibration import Calibration
+from training.ranker.config import ModelConfig
+from training.ranker.inputs import to_inputs
+from training.ranker.model import FullRanker
+
+FORMAT = 1
+
+
+class FullScorer:
+    """Probabilities for every candidate and action. Read-only after construction, so any number of threads may
+    score.
+    """
+
+    def __init__(
+        self,
+        schema: RankerSchema,
+        config: ModelConfig,
+        model: FullRanker,
+        calibration: Calibration | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        history: Sequence[Mapping[str, Any]] = (),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.schema, self.config = schema, config
+        self.device = torch.device(device)
+        self.model = model.to(self.device).eval()
+        self.calibration = calibration or Calibration.identity(len(schema.clients), len(schema.actions))
+        self.metrics = dict(metrics or {})
+        self.history = list(history)
+
+    @classmethod
+    def open(cls, folder: Path | str, device: torch.device | str = "cpu") -> "FullScorer":
+        """Load a saved ranker. Raises BundleError when the folder is incomplete, damaged or of another format."""
+        folder = Path(folder)
+        try:
+            about = json.loads((folder / "ranker.json").read_text())
+            if about["format"] != FORMAT:
+                raise BundleError(
+                    f"full ranker at {folder} has format {about['format']}, this version reads {FORMAT}: train it again"
+                )
+            schema = RankerSchema.from_json(json.dumps(about["schema"]))
+            config = ModelConfig.from_dict(about["config"])
+            model = FullRanker(schema.widths, config)
+            model.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
+            calibration = Calibration(np.array(about["calibration"]["slope"]), np.array(about["calibration"]["offset"]))
+            history = json.loads((folder / "history.json").read_text())
+        except BundleError:
+            raise
+        except (OSError, KeyError, ValueError, RuntimeError, EOFError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BundleError(f"cannot load the full ranker at {folder} ({reason}): publish it again") from error
+        return cls(schema, config, model, calibration, about["metrics"], history, device)
+
+    def save(self, folder: Path | str) -> None:
+        """Write the folder; storage publishes it atomically."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save({k: v.cpu() for k, v in self.model.state_dict().items()}, folder / "weights.pt")
+        about = {
+            "format": FORMAT,
+            "schema": json.loads(self.schema.to_json()),
+            "config": self.config.to_dict(),
+            "calibration": {"slope": self.calibration.slope.tolist(), "offset": self.calibration.offset.tolist()},
+            "metrics": self.metrics,
+        }
+        (folder / "history.json").write_text(json.dumps(self.history, indent=1))
+        (folder / "ranker.json").write_text(json.dumps(about, indent=1))
+
+    def logits(self, batch: RequestBatch) -> Floats:
+        """Uncalibrated float32[N, A]; positions in the batch are ignored."""
+        if batch.n_candidates == 0:
+            return np.zeros((0, len(self.schema.actions)), np.float32)
+        self._check(batch)
+        with torch.inference_mode():
+            out: Floats = self.model(to_inputs(batch, self.device)._replace(position=None)).cpu().numpy()
+        return out
+
+    def score(self, batch: RequestBatch) -> Floats:
+        """Calibrated probabilities float32[N, A], columns in `schema.actions` order. Raises ModelError on a wrong
+        width.
+        """
+        return self.calibration.apply(self.logits(batch), batch.client[batch.request])
+
+    def warm(self) -> None:
+        """Run once on made-up input, so that the first real request does not pay for lazy set-up."""
+        self.score(empty_requests(self.schema, requests=1, candidates=64))
+
+    def _check(self, batch: RequestBatch) -> None:
+        w = self.schema.widths
+        got = (batch.shared.shape[1], batch.candidates.shape[1], batch.candidate_vector.shape[1])
+        if got != (w.shared, w.candidate, w.vector):
+            raise ModelError(
+                f"request has {got[0]} shared, {got[1]} candidate and {got[2]} vector columns, the full ranker was "
+                f"trained on {w.shared}, {w.candidate} and {w.vector}: serve the model trained for this schema"
+            )
+
+
+def empty_requests(schema: RankerSchema, requests: int, candidates: int) -> RequestBatch:
+    """A batch of `requests` requests with `candidates` candidates each, all values zero: a base to fill in."""
+    w, b, n = schema.widths, requests, requests * candidates
+
+    def floats(*shape: int) -> Floats:
+        return np.zeros(shape, np.float32)
+
+    return RequestBatch(
+        client=np.zeros(b, np.int64),
+        shared=floats(b, w.shared),
+        candidates=floats(n, w.candidate),
+        request=np.repeat(np.arange(b), candidates),
+        sequence_pin=np.zeros((b, w.sequence), np.int64),
+        sequence_action=np.zeros((b, w.sequence), np.int64),
+        sequence_client=np.zeros((b, w.sequence), np.int64),
+        sequence_age=floats(b, w.sequence),
+        sequence_vector=floats(b, w.sequence, w.vector),
+        candidate_pin=np.zeros(n, np.int64),
+        candidate_vector=floats(n, w.vector),
+        shared_category=np.zeros((b, w.shared_category), np.int64),
+        candidate_category=np.zeros((n, w.candidate_category), np.int64),
+    )
+
+
+def utility(probabilities: Floats, weights: Mapping[str, float], actions: Sequence[str]) -> Floats:
+    """One score per candidate: Σ_a weight_a · P(a), float32[N]. A missing action weighs 0; `hide` should weigh
+    below 0.
+
+    Raises ModelError for a weight of an action the model does not predict.
+    """
+    unknown = sorted(set(weights) - set(actions))
+    if unknown:
+        raise ModelError(
+            f"utility weight for unknown action {unknown[0]!r}: the full ranker predicts {', '.join(actions)}"
+        )
+    vector = np.array([weights.get(a, 0.0) for a in actions], np.float32)
+    return np.asarray(probabilities @ vector, np.float32)
