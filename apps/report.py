@@ -1,0 +1,166 @@
+"""Two arms of a simulation compared: action rates, relative lift, and confidence intervals that resample users.
+
+One user's answers are not independent, so users are what is resampled (a cluster bootstrap). NumPy only; the console
+table and the HTML page read the same `Comparison`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from apps.actions import HABITS
+from apps.traffic import Traffic
+from cluster.errors import DataError
+
+UTILITY = "utility"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One client and action (or `utility`), per impression. A bound is None where too few actions give no interval."""
+
+    client: str
+    action: str
+    primary: bool
+    users: int
+    requests: tuple[int, int]  # baseline, treatment
+    impressions: tuple[int, int]
+    baseline: float
+    treatment: float
+    lift: float | None  # treatment / baseline - 1
+    low: float | None
+    high: float | None
+    expected_lift: float | None  # the same from the world's true probabilities of what was shown: less noise
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows of one comparison, with how the intervals were made."""
+
+    baseline: str
+    treatment: str
+    confidence: float
+    resamples: int
+    rows: tuple[Row, ...] = field(repr=False)
+
+    def row(self, client: str, action: str) -> Row:
+        """The row of one client and action. Raises KeyError."""
+        for row in self.rows:
+            if (row.client, row.action) == (client, action):
+                return row
+        raise KeyError((client, action))
+
+    @property
+    def primary(self) -> list[Row]:
+        """One row per client: the action that the surface is judged by."""
+        return [row for row in self.rows if row.primary]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        return asdict(self) | {"rows": [asdict(row) | {"significant": row.significant} for row in self.rows]}
+
+
+def compare(
+    traffic: Traffic,
+    baseline: str = "visit_count",
+    treatment: str = "ranked",
+    *,
+    utilities: Mapping[str, Mapping[str, float]] | None = None,
+    primary: Mapping[str, str] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Rates per impression in both arms, with percentile intervals of the relative lift.
+
+    `utilities`: action weights by client, adds a `utility` row each. `primary`: the judged action by client, default
+    those of the world's habits. Raises DataError when an arm is missing.
+    """
+    for arm in (baseline, treatment):
+        if arm not in traffic.arms:
+            raise DataError(f"the traffic has no arm '{arm}', only {', '.join(traffic.arms)}")
+    sides = [traffic.arms.index(baseline), traffic.arms.index(treatment)]
+    judged = primary or {name: habit.primary for name, habit in HABITS.items()}
+    rng, users = np.random.default_rng(seed), len(traffic.users)
+    weights = rng.multinomial(users, np.full(users, 1.0 / users), size=resamples).astype(np.float64)  # [B, U]
+    rows = []
+    for at, client in enumerate(traffic.clients):
+        shown = traffic.shown[at][sides]  # [2, U]
+        if not shown.sum(axis=1).all():
+            continue
+        measures = {action: np.eye(len(traffic.actions))[code] for code, action in enumerate(traffic.actions)}
+        if utilities is not None and client in utilities:
+            measures[UTILITY] = np.array([utilities[client].get(name, 0.0) for name in traffic.actions])
+        for action, weight in measures.items():
+            did, expected = traffic.did[at][sides] @ weight, traffic.expected[at][sides] @ weight  # [2, U]
+            rate = did.sum(axis=1) / shown.sum(axis=1)
+            low, high = _interval(weights, shown, did, confidence)
+            rows.append(
+                Row(
+                    client, action, judged.get(client) == action, int((shown.sum(axis=0) > 0).sum()),
+                    _pair(traffic.requests[at][sides].sum(axis=1)), _pair(shown.sum(axis=1)),
+                    float(rate[0]), float(rate[1]), _lift(rate), low, high,
+                    _lift(expected.sum(axis=1) / shown.sum(axis=1)),
+                )
+            )  # fmt: skip
+    return Comparison(baseline, treatment, confidence, resamples, tuple(rows))
+
+
+def _pair(values: np.ndarray) -> tuple[int, int]:
+    return int(values[0]), int(values[1])
+
+
+def _lift(rate: np.ndarray) -> float | None:
+    return float(rate[1] / rate[0] - 1.0) if rate[0] > 0 else None
+
+
+def _interval(
+    weights: np.ndarray, shown: np.ndarray, did: np.ndarray, confidence: float
+) -> tuple[float | None, float | None]:  # fmt: skip
+    """Percentile interval of the lift over resampled users; none when a resample in twenty has no baseline actions."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rates = (weights @ did.T) / (weights @ shown.T)  # [B, 2]
+        lifts = rates[:, 1] / rates[:, 0] - 1.0
+    good = lifts[np.isfinite(lifts) & (rates[:, 0] > 0)]
+    if len(good) < 0.95 * len(lifts):
+        return None, None
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(good, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def percent(value: float | None, signed: bool = False) -> str:
+    """A share as per cent for people; a dash for none."""
+    return "–" if value is None else f"{100.0 * value:+.0f} %" if signed else f"{100.0 * value:.2f} %"
+
+
+def table(comparison: Comparison, all_actions: bool = False) -> Table:
+    """The console table: one row per client with its judged action, or one per client and action."""
+    out = Table(title=f"Actions per pin shown: {comparison.baseline} order against {comparison.treatment}")
+    for name in ("client", "action"):
+        out.add_column(name)
+    lift = f"lift [{100 * comparison.confidence:.0f} % interval]"
+    for name in ("answers", comparison.baseline, comparison.treatment, lift):
+        out.add_column(name, justify="right")
+    for row in comparison.rows if all_actions else comparison.primary:
+        bounds = f" [{percent(row.low, True)}, {percent(row.high, True)}]" if row.low is not None else " [too few]"
+        colour = "" if not row.significant else "green" if ((row.lift or 0) > 0) == (row.action != "hide") else "red"
+        rates = (
+            [f"{row.baseline:.4f}", f"{row.treatment:.4f}"]
+            if row.action == UTILITY
+            else [percent(row.baseline), percent(row.treatment)]
+        )
+        text = percent(row.lift, True) + bounds.replace("[", r"\[")
+        out.add_row(
+            row.client, row.action, f"{row.requests[0]} + {row.requests[1]}", *rates,
+            f"[{colour}]{text}[/{colour}]" if colour else text,
+        )  # fmt: skip
+    return out

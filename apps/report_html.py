@@ -1,0 +1,109 @@
+"""A comparison as one self-contained HTML page with inline SVG: no scripts, nothing fetched."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from apps.report import UTILITY, Comparison, Row, percent
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d2430; --soft: #68717f; --line: #d8dde5; --paper: #ffffff; --good: #157f4b;
+  --bad: #b3372f; --calm: #7a8596; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e7ebf1; --soft: #9aa4b2; --line: #364050; --paper: #151a21;
+  --good: #4cc38a; --bad: #ef7a70; --calm: #8b96a6; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
+  margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+p.note, dt { color: var(--soft); }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { font-weight: 600; } th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+tr.primary td { font-weight: 600; } .good { color: var(--good); } .bad { color: var(--bad); }
+svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: var(--ink); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; } dd { margin: 0;
+  overflow-wrap: anywhere; }
+"""
+WIDTH, LEFT, RIGHT, STEP = 760, 190, 130, 34
+
+
+def write_html(comparison: Comparison, path: str | Path, title: str, facts: Mapping[str, object] | None = None) -> Path:
+    """Write the page; `facts` are listed below the tables (sizes, versions, seconds). Returns the path."""
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>Actions per pin shown, <b>{escape(comparison.baseline)}</b> against "
+        f"<b>{escape(comparison.treatment)}</b>. Bars are {100 * comparison.confidence:.0f} % intervals of the relative lift from {comparison.resamples} "
+        "resamples of users.</p>",
+        "<h2>The action each client is judged by</h2>",
+        forest_plot(comparison.primary),
+        "<h2>All actions</h2>",
+        _table(comparison),
+        "<p class='note'>Expected lift is the same figure from the world's true probabilities of the pins shown.</p>",
+    ]
+    if facts:
+        items = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items())
+        body.append(f"<h2>About this run</h2><dl>{items}</dl>")
+    path = Path(path)
+    path.write_text(
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    )
+    return path
+
+
+def forest_plot(rows: Sequence[Row]) -> str:
+    """Lift and interval of each row as inline SVG, on one axis that includes zero."""
+    bounds = [0.0, *(v for r in rows for v in (r.low, r.high, r.lift) if v is not None)]
+    low, high = min(bounds), max(bounds)
+    span = max(high - low, 0.1)
+    low, high = low - 0.05 * span, high + 0.05 * span
+    height = STEP * (len(rows) + 1)
+
+    def x(value: float) -> float:
+        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+
+    parts = [f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='Relative lift by client'>"]
+    parts.append(
+        f"<line x1='{x(0):.1f}' x2='{x(0):.1f}' y1='8' y2='{height - STEP + 4}' stroke='var(--soft)' "
+        f"stroke-dasharray='4 4'/><text x='{x(0):.1f}' y='{height - 12}' text-anchor='middle'>no difference</text>"
+    )
+    for at, row in enumerate(rows):
+        y = STEP * at + 22
+        colour = f"var(--{_tone(row) or 'calm'})"
+        parts.append(f"<text x='0' y='{y + 4}'>{escape(row.client)} · {escape(row.action)}</text>")
+        if row.low is not None and row.high is not None:
+            parts.append(
+                f"<line x1='{x(row.low):.1f}' x2='{x(row.high):.1f}' y1='{y}' y2='{y}' stroke='{colour}' "
+                "stroke-width='4' stroke-linecap='round'/>"
+            )
+        if row.lift is not None:
+            parts.append(f"<circle cx='{x(row.lift):.1f}' cy='{y}' r='6' fill='{colour}'/>")
+        parts.append(f"<text x='{WIDTH}' y='{y + 4}' text-anchor='end'>{percent(row.lift, True)}</text>")
+    return "".join([*parts, "</svg>"])
+
+
+def _tone(row: Row) -> str:
+    if not row.significant or row.lift is None:
+        return ""
+    return "good" if (row.lift > 0) == (row.action != "hide") else "bad"
+
+
+def _table(comparison: Comparison) -> str:
+    heads = ("client", "action", "answers", "pins shown", comparison.baseline, comparison.treatment, "lift", "interval",
+             "expected lift")  # fmt: skip
+    lines = ["<div class='wide'><table><tr>", *(f"<th>{escape(head)}</th>" for head in heads), "</tr>"]
+    for row in comparison.rows:
+        rates = (
+            [f"{row.baseline:.4f}", f"{row.treatment:.4f}"]
+            if row.action == UTILITY
+            else [percent(row.baseline), percent(row.treatment)]
+        )
+        interval = "too few" if row.low is None else f"{percent(row.low, True)} to {percent(row.high, True)}"
+        cells = (row.client, row.action, f"{sum(row.requests):,}", f"{sum(row.impressions):,}", *rates)
+        tail = (percent(row.lift, True), interval, percent(row.expected_lift, True))
+        lines.append(f"<tr{' class=primary' if row.primary else ''}>")
+        lines += [f"<td>{escape(str(cell))}</td>" for cell in cells]
+        lines += [f"<td class='{_tone(row)}'>{escape(cell)}</td>" for cell in tail]
+        lines.append("</tr>")
+    return "".join([*lines, "</table></div>"])
