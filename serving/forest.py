@@ -4,14 +4,21 @@ Knows nothing of Ray, HTTP or files beyond the model's own. The first `n_shared`
 every candidate of a request (user and context); the rest differ by candidate. See docs/forest.md.
 """
 
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xgboost
 
 from cluster.errors import DataError, ModelError
+from serving.forest_kernel import Kernel
 from serving.forest_model import read_model
+from serving.forest_native import best_level
 from serving.forest_top import top_k
+
+if TYPE_CHECKING:
+    from serving.forest_bound import BoundForest
 
 _LOGISTIC = {"binary:logistic", "reg:logistic"}
 _EXP = {"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox"}
@@ -27,7 +34,7 @@ class Forest:
     `supported` is False when the kernel refuses the model; `reason` says why, and XGBoost scores it instead.
     """
 
-    def __init__(self, booster: xgboost.Booster, n_shared: int) -> None:
+    def __init__(self, booster: xgboost.Booster, n_shared: int, level: str | None = None) -> None:
         model = read_model(booster)
         if not 0 <= n_shared <= model.n_features:
             raise ModelError(f"n_shared is {n_shared}, but the model has {model.n_features} features")
@@ -39,13 +46,20 @@ class Forest:
         self.objective = model.objective
         self.best_iteration = model.best_iteration
         self.reason = model.reason
-        self.supported = not model.reason
+        self.supported = model.trees is not None
+        self.level = level or best_level()
+        self.trees = model.trees
         self.n_outputs = len(model.trees.base) if model.trees is not None else self._ask_outputs()
+        self._lock = threading.Lock()
+        self._kernels: dict[str, Kernel] = {}
 
     @classmethod
-    def from_booster(cls, booster: xgboost.Booster, n_shared: int) -> "Forest":
-        """From a trained Booster whose first `n_shared` columns are the shared (user, context) features."""
-        return cls(booster, n_shared)
+    def from_booster(cls, booster: xgboost.Booster, n_shared: int, level: str | None = None) -> "Forest":
+        """From a trained Booster whose first `n_shared` columns are the shared (user, context) features.
+
+        `level` forces an instruction set ("avx512", "avx2", "plain"); the default is the machine's best.
+        """
+        return cls(booster, n_shared, level)
 
     @classmethod
     def load(cls, path: str | Path, n_shared: int) -> "Forest":
@@ -59,15 +73,29 @@ class Forest:
 
     def warm(self) -> None:
         """Compile everything; call it before a replica reports healthy."""
+        if not self.supported:
+            return
+        rows = np.zeros((600, self.n_features), np.float32)
+        self.margins(rows[0, : self.n_shared], rows[:, self.n_shared :])
+        self.margins_of_rows(rows)
+        top_k(rows[:, 0] if self.n_features else np.zeros(1, np.float32), 10)
 
     def margins(self, shared: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Raw scores, float32[n] (or [n, outputs]): those of `Booster.predict(output_margin=True)`, bit for bit.
 
         `shared` float32[S], `candidates` float32[n, C]; NaN is missing.
         """
-        shared, candidates = self._check(shared, candidates)
-        rows = np.concatenate([np.broadcast_to(shared, (len(candidates), len(shared))), candidates], axis=1)
-        return self._xgboost_margins(rows)
+        return self.specialise(shared).margins(candidates)
+
+    def margins_of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """As `margins` for rows float32[n, S + C] that share nothing: a batch that mixes users."""
+        rows = np.ascontiguousarray(rows, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.n_features:
+            raise DataError(f"rows has shape {rows.shape}; the model wants (n, {self.n_features})")
+        kernel = self.kernel("rows")
+        if kernel is None:
+            return self.xgboost_margins(rows)
+        return kernel.margins(kernel.collapse(np.empty(0, np.float32)), rows)
 
     def predict(self, shared: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Scores after the objective's link: probability for binary:logistic, the value itself for regression."""
@@ -89,7 +117,10 @@ class Forest:
 
     def specialise(self, shared: np.ndarray) -> "SpecialisedForest":
         """The forest of one request: every split on a shared feature is resolved once."""
-        return SpecialisedForest(self, np.ascontiguousarray(shared, np.float32))
+        shared = np.ascontiguousarray(shared, np.float32)
+        if shared.shape != (self.n_shared,):
+            raise DataError(f"shared has shape {shared.shape}; the model wants ({self.n_shared},)")
+        return SpecialisedForest(self, shared)
 
     def top(self, shared: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best candidates: (index int32[k], margin float32[k]), best first, ties by the lower index."""
@@ -100,21 +131,25 @@ class Forest:
 
         `static_columns` int[P] counts from the first candidate column; the other candidate columns are dynamic.
         """
+        from serving.forest_bound import BoundForest  # it builds on Forest
+
         return BoundForest(self, static, static_columns)
 
-    def _check(self, shared: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        shared = np.ascontiguousarray(shared, np.float32)
-        candidates = np.ascontiguousarray(candidates, np.float32)
-        if shared.shape != (self.n_shared,):
-            raise DataError(f"shared has shape {shared.shape}; the model wants ({self.n_shared},)")
-        if candidates.ndim != 2 or candidates.shape[1] != self.n_candidate:
-            raise DataError(f"candidates has shape {candidates.shape}; the model wants (n, {self.n_candidate})")
-        return shared, candidates
+    def kernel(self, kind: str) -> "Kernel | None":
+        """The kernel for "request" (shared features resolved) or "rows" (nothing shared); None if XGBoost scores."""
+        if self.trees is None:
+            return None
+        with self._lock:
+            if kind not in self._kernels:
+                resolved = self.n_shared if kind == "request" else 0
+                self._kernels[kind] = Kernel(self.trees, resolved, self.n_features, self.level)
+            return self._kernels[kind]
 
     def _ask_outputs(self) -> int:
-        return int(self._xgboost_margins(np.zeros((1, self.n_features), np.float32)).size)
+        return int(self.xgboost_margins(np.zeros((1, self.n_features), np.float32)).size)
 
-    def _xgboost_margins(self, rows: np.ndarray) -> np.ndarray:
+    def xgboost_margins(self, rows: np.ndarray) -> np.ndarray:
+        """XGBoost's own margins of rows float32[n, S + C]."""
         margins = self.booster.inplace_predict(rows, predict_type="margin", validate_features=False)
         return np.asarray(margins, np.float32)
 
@@ -125,25 +160,15 @@ class SpecialisedForest:
     def __init__(self, forest: Forest, shared: np.ndarray) -> None:
         self.forest = forest
         self.shared = shared
+        self._kernel = forest.kernel("request")
+        self._programs = self._kernel.collapse(shared) if self._kernel is not None else []
 
     def margins(self, candidates: np.ndarray) -> np.ndarray:
         """As `Forest.margins` for the shared features given to `specialise`."""
-        return self.forest.margins(self.shared, candidates)
-
-
-class BoundForest:
-    """A forest tied to a pin table."""
-
-    def __init__(self, forest: Forest, static: np.ndarray, static_columns: np.ndarray) -> None:
-        columns = np.asarray(static_columns, np.int64)
-        self.forest = forest
-        self.static = np.asarray(static, np.float32)
-        self.static_columns = columns
-        self.dynamic_columns = np.setdiff1d(np.arange(forest.n_candidate), columns)
-
-    def score(self, shared: np.ndarray, pins: np.ndarray, dynamic: np.ndarray) -> np.ndarray:
-        """Margins of the pins (int32[n]) given their dynamic columns (float32[n, D], in column order)."""
-        candidates = np.empty((len(pins), self.forest.n_candidate), np.float32)
-        candidates[:, self.static_columns] = self.static[pins]
-        candidates[:, self.dynamic_columns] = dynamic
-        return self.forest.margins(shared, candidates)
+        candidates = np.ascontiguousarray(candidates, np.float32)
+        if candidates.ndim != 2 or candidates.shape[1] != self.forest.n_candidate:
+            raise DataError(f"candidates has shape {candidates.shape}; the model wants (n, {self.forest.n_candidate})")
+        if self._kernel is None:
+            shared = np.broadcast_to(self.shared, (len(candidates), len(self.shared)))
+            return self.forest.xgboost_margins(np.concatenate([shared, candidates], axis=1))
+        return self._kernel.margins(self._programs, candidates)

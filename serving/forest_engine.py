@@ -7,22 +7,22 @@ import numpy as np
 
 from serving import forest_program as program
 from serving.forest_bins import BinPlan
+from serving.forest_buffers import UNIT, Bytes, Floats, address, padded
 from serving.forest_masks import build_masks
 from serving.forest_model import Trees
 from serving.forest_native import Native
-
-UNIT = 64  # candidates are padded to whole units
 
 
 class Program:
     """Collapsed trees, ready to scan. `splits` int32[s, 4], `sizes` int32[chunks], `tables` float32[chunks, 32]."""
 
-    __slots__ = ("base", "chunks", "n_splits", "sizes", "splits", "tables")
+    __slots__ = ("base", "chunks", "n_splits", "sizes", "sizes_at", "splits", "splits_at", "tables", "tables_at")
 
     def __init__(self, capacity: tuple[int, int], base: float) -> None:
         self.splits = np.empty((capacity[0], 4), np.int32)
         self.sizes = np.empty(capacity[1], np.int32)
-        self.tables = np.zeros((capacity[1], program.SLOTS), np.float32)
+        self.tables = np.empty((capacity[1], program.SLOTS), np.float32)
+        self.splits_at, self.sizes_at, self.tables_at = address(self.splits), address(self.sizes), address(self.tables)
         self.base = base
         self.chunks = 0
         self.n_splits = 0
@@ -69,44 +69,42 @@ class Engine:
         return made
 
 
-class Scanner:
-    """Runs programs over byte columns with one instruction set; holds each thread's scratch."""
+class Workspace(threading.local):
+    """Each thread's scratch for one instruction set: byte columns, float columns, and the scan's slots."""
 
-    def __init__(self, native: Native) -> None:
-        self._native = native
-        self._local = threading.local()
+    def __init__(self) -> None:
+        self.bytes = Bytes()
+        self.floats = Floats()
+        self.slots = 0
+        self._wide = self._narrow = np.empty((0, 0), np.int8)
+        self.wide_at = self.narrow_at = 0
 
-    def scan(self, made: Program, bins: np.ndarray, n: int, slots: int) -> np.ndarray:
-        """Margins float32[n]. `bins` int8[columns, stride], a stride of whole units that holds n; slots of scratch."""
-        padded = -(-n // UNIT) * UNIT
-        sums = np.empty(padded, np.float32)
-        wide, one = self._constants(slots)
-        level = self._native.level
-        step = level.scan.width * level.blocks
-        middle = padded // step * step
-        arguments = (
-            made.splits.ctypes.data, made.sizes.ctypes.data, made.tables.ctypes.data, made.chunks,
-            bins.ctypes.data, bins.shape[1],
-        )  # fmt: skip
-        self._native.scan_wide(*arguments, 0, middle, wide.ctypes.data, sums.ctypes.data, made.base)
-        self._native.scan_one(*arguments, middle, padded, one.ctypes.data, sums.ctypes.data, made.base)
-        return sums[:n]
+    def reserve_slots(self, slots: int, native: Native) -> None:
+        """Room for programs that use so many slots; the first 32 of a scratch hold their own number."""
+        if slots > self.slots:
+            width = native.level.scan.width
+            self._wide, self._narrow = _aligned(slots, width * native.level.blocks), _aligned(slots, width)
+            self.wide_at, self.narrow_at = address(self._wide), address(self._narrow)
+            self.slots = slots
 
-    def _constants(self, slots: int) -> tuple[np.ndarray, np.ndarray]:
-        local = self._local
-        if getattr(local, "slots", 0) < slots:
-            level = self._native.level
-            width = level.scan.width
-            local.wide = _aligned(slots, width * level.blocks)
-            local.one = _aligned(slots, width)
-            local.slots = slots
-        return local.wide, local.one
+
+def scan(native: Native, space: Workspace, made: Program, n: int) -> np.ndarray:
+    """Margins float32[n] of a program over the byte columns in `space.bytes`."""
+    whole = padded(n)
+    sums = np.empty(whole, np.float32)
+    level = native.level
+    middle = whole - whole % (level.scan.width * level.blocks)
+    native.scan(
+        made.splits_at, made.sizes_at, made.tables_at, made.chunks, space.bytes.start, space.bytes.stride,
+        middle, whole, space.wide_at, space.narrow_at, address(sums), made.base,
+    )  # fmt: skip
+    return sums[:n]
 
 
 def _aligned(slots: int, width: int) -> np.ndarray:
     """int8[slots, width] at a multiple of 64 bytes, the first 32 rows filled with their number."""
-    raw = np.empty(slots * width + 64, np.int8)
-    start = -raw.ctypes.data % 64
+    raw = np.empty(slots * width + UNIT, np.int8)
+    start = -address(raw) % UNIT
     out = raw[start : start + slots * width].reshape(slots, width)
     out[: program.SLOTS] = np.arange(program.SLOTS, dtype=np.int8)[:, None]
     return out

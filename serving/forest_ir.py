@@ -175,7 +175,7 @@ def scan_ir(scan: Scan, blocks: int) -> str:
             last += f"  %in{b} = shufflevector <{width} x float> %all{b}, <{width} x float> poison, {_mask(back)}\n"
             last += f"  store <{width} x float> %in{b}, ptr %b{b}.0, align 16\n"
     return f"""
-define void @scan_{blocks}(ptr noalias readonly %splits, ptr noalias readonly %sizes, ptr noalias readonly %tables,
+define internal void @scan_{blocks}(ptr noalias readonly %splits, ptr noalias readonly %sizes, ptr noalias readonly %tables,
   i64 %chunks, ptr noalias readonly %bins, i64 %stride, i64 %start, i64 %end, ptr noalias %scratch, ptr noalias %sums,
   float %base) #0 {{
 entry:
@@ -238,6 +238,21 @@ end.block:
   %fits.next = icmp ule i64 %s.end, %end
   br i1 %fits.next, label %block, label %done
 done:
+  ret void
+}}
+"""
+
+
+def whole_scan_ir(scan: Scan, blocks: int) -> str:
+    """`scan`: the first `middle` candidates with wide slots, the rest up to `end` with slots of one register.
+
+    Takes two scratches, and otherwise what scan_<blocks> takes.
+    """
+    shared = "ptr %splits, ptr %sizes, ptr %tables, i64 %chunks, ptr %bins, i64 %stride"
+    return f"""
+define void @scan({shared}, i64 %middle, i64 %end, ptr %wide, ptr %narrow, ptr %sums, float %base) #0 {{
+  call void @scan_{blocks}({shared}, i64 0, i64 %middle, ptr %wide, ptr %sums, float %base)
+  call void @scan_1({shared}, i64 %middle, i64 %end, ptr %narrow, ptr %sums, float %base)
   ret void
 }}
 """

@@ -8,16 +8,21 @@ import ctypes
 import platform
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from serving.forest_ir import Scan, scan_ir
+from serving.forest_ir import Scan, scan_ir, whole_scan_ir
+from serving.forest_ir_bin import gather_ir, search_ir, transpose_ir
 
 _POINTER, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _DECLARATIONS = """
 declare <16 x float> @llvm.x86.avx512.vpermi2var.ps.512(<16 x float>, <16 x i32>, <16 x float>)
+declare <16 x float> @llvm.x86.avx512.permvar.sf.512(<16 x float>, <16 x i32>)
+declare <8 x float> @llvm.x86.avx2.gather.d.ps.256(<8 x float>, ptr, <8 x i32>, <8 x float>, i8)
+declare i64 @llvm.umin.i64(i64, i64)
+declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
 declare <32 x i8> @llvm.x86.avx2.pshuf.b(<32 x i8>, <32 x i8>)
 declare <32 x i8> @llvm.umax.v32i8(<32 x i8>, <32 x i8>)
 declare <16 x i8> @llvm.umax.v16i8(<16 x i8>, <16 x i8>)
@@ -67,18 +72,22 @@ class Native:
     def __init__(self, level: Level) -> None:
         self.level = level
         self._engine = self._compile(level)
-        address = self._engine.get_function_address
-        signature = ctypes.CFUNCTYPE(
-            None, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _INT, _INT, _POINTER, _POINTER, _FLOAT
-        )
-        self.scan_wide = signature(address(f"scan_{level.blocks}"))
-        self.scan_one = signature(address("scan_1"))
+        p, i = _POINTER, _INT
+        self.scan = self._function("scan", p, p, p, i, p, i, i, i, p, p, p, _FLOAT)
+        self.transpose = self._function("transpose", p, i, i, p, i)
+        self.search = self._function("search", p, i, i, p, i, p, i)
+        self.gather = self._function("gather", p, i, p, i, p, i)
+
+    def _function(self, name: str, *arguments: Any) -> Any:
+        return ctypes.CFUNCTYPE(None, *arguments)(self._engine.get_function_address(name))
 
     @staticmethod
     def _compile(level: Level) -> Any:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        text = _DECLARATIONS + scan_ir(level.scan, level.blocks) + scan_ir(level.scan, 1) + _ATTRIBUTES
+        scan = level.scan
+        text = _DECLARATIONS + scan_ir(scan, level.blocks) + scan_ir(scan, 1) + whole_scan_ir(scan, level.blocks)
+        text += transpose_ir(scan.lanes) + search_ir(scan.lookup, scan.lanes) + gather_ir() + _ATTRIBUTES
         module = llvm.parse_assembly(text)
         module.triple = llvm.get_process_triple()
         module.verify()
@@ -92,7 +101,7 @@ class Native:
         return engine
 
 
-@lru_cache(maxsize=None)
+@cache
 def _native(name: str) -> Native:
     return Native(LEVELS[name])
 
