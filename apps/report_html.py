@@ -32,8 +32,9 @@ def write_html(comparison: Comparison, path: str | Path, title: str, facts: Mapp
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>Actions per pin shown, <b>{escape(comparison.baseline)}</b> against "
-        f"<b>{escape(comparison.treatment)}</b>. Bars are {100 * comparison.confidence:.0f} % intervals of the relative lift from {comparison.resamples} "
-        "resamples of users.</p>",
+        f"<b>{escape(comparison.treatment)}</b>. "
+        f"Bars: {100 * comparison.confidence:.0f} % intervals of the relative lift, users resampled "
+        f"{comparison.resamples} times.</p>",
         "<h2>The action each client is judged by</h2>",
         forest_plot(comparison.primary),
         "<h2>All actions</h2>",

@@ -139,7 +139,7 @@ class Simulator:
         self, front: FrontEnd, plan: Plan, step: _Visit, traffic: Traffic, row: int, untold: set[int]
     ) -> None:
         rng = np.random.default_rng([plan.seed, self.world.seed, step.number])
-        query = self._query_pins(rng, step)
+        query = query_pins(self.world, rng, step.client, step.user, self._last.get(step.user))
         began = time.perf_counter()
         answer = await front.ask(
             step.client,
@@ -170,18 +170,6 @@ class Simulator:
             untold.add(step.user)
             await front.tell(step.client, events)
 
-    def _query_pins(self, rng: np.random.Generator, step: _Visit) -> np.ndarray:
-        pins, users = self.world.latent.pins, self.world.latent.users
-        if step.client in BESIDE_A_PIN:
-            default = int(self.world.edges.pin[rng.integers(len(self.world.edges.pin))])  # somebody's saved pin
-            return np.array([self._last.get(step.user, default)], np.int64)
-        if step.client == "search":
-            interest = users.interests[step.user]
-            pool = np.flatnonzero(pins.main == rng.choice(len(interest), p=interest / interest.sum()))
-            keys = pins.appeal[pool] + rng.gumbel(size=len(pool))
-            return pool[np.argsort(-keys)[:SEARCH_PINS]]
-        return np.empty(0, np.int64)
-
     def _known(self, answer: RecommendationResponse) -> np.ndarray:
         try:
             return np.array([self._index[pin.pin_id] for pin in answer.pins], np.int64)
@@ -211,6 +199,20 @@ class Simulator:
                 )
             )
         return events
+
+
+def query_pins(world: World, rng: np.random.Generator, client: str, user: int, last: int | None) -> np.ndarray:
+    """Indices of the pins that the front end names in a request, int64[Q]; `last`: what the user last acted on."""
+    pins, users = world.latent.pins, world.latent.users
+    if client in BESIDE_A_PIN:
+        somebodys = int(world.edges.pin[rng.integers(len(world.edges.pin))])
+        return np.array([somebodys if last is None else last], np.int64)
+    if client == "search":
+        interest = users.interests[user]
+        pool = np.flatnonzero(pins.main == rng.choice(len(interest), p=interest / interest.sum()))
+        keys = pins.appeal[pool] + rng.gumbel(size=len(pool))
+        return pool[np.argsort(-keys)[:SEARCH_PINS]]
+    return np.empty(0, np.int64)
 
 
 def schedule(world: World, plan: Plan) -> list[_Visit]:
