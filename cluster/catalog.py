@@ -166,17 +166,29 @@ def build_catalog(
     now, drops = now_us(), dict[str, Tally]()
     cut = None if edges_before is None else to_us(edges_before)
     schema_hash = FeatureSet.of(project.features).schema_hash
+
+    def read(name: str) -> pa.Table | None:
+        return inputs[name].read() if name in inputs else None
+
     with store.write(KIND, {"schema_hash": schema_hash}, publish) as (folder, version):
         if in_memory:
-            tables = [inputs[k].read() if k in inputs else None for k in ("edges", "pins", "users", "events")]
-            catalog = build_catalog_in_memory(*tables, project, folder, edges_before, version)
+            catalog = build_catalog_in_memory(
+                inputs["edges"].read(),
+                read("pins"),
+                read("users"),
+                read("events"),
+                project,
+                folder,
+                edges_before,
+                version,
+            )
             note_meta(folder, counts=catalog.counts, drops=catalog.drops)
             return version
         from cluster.graph.build import build_graph  # Ray is loaded only by those who build with it
 
         if progress:
             progress("read pins and users", 0.0)
-        nodes = Nodes.of(project, *(inputs[k].read() if k in inputs else None for k in ("pins", "users")), now, drops)
+        nodes = Nodes.of(project, read("pins"), read("users"), now, drops)
         built = build_graph(
             inputs["edges"], folder / "graph", project.graph, now=now, before=cut, nodes=nodes,
             scratch=Path(project.home) / "build", progress=progress,

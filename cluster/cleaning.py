@@ -78,7 +78,7 @@ def clean_edges(table: pa.Table, now: int, tally: Tally, before: int | None = No
     """
     table = _drop_null_ids(table, ("board_id", "pin_id"), tally)
     table = _drop_future(table, "saved_at", now, tally)
-    if before is not None:
+    if before is not None and "saved_at" in table.column_names:
         table = table.filter(pc.fill_null(pc.less(table["saved_at"], moment(before)), True))
     return table
 

@@ -1,4 +1,4 @@
-"""One input of the data contract as batches: finds the Parquet files, maps the user's column names, casts, says what is wrong.
+"""One input of the data contract as batches: finds the files, maps the user's column names, casts, says what is wrong.
 
 Knows nothing of what rows mean: which rows are dropped is `cluster.cleaning`'s business.
 """
@@ -24,7 +24,7 @@ SUFFIXES = (".parquet", ".pq", ".parq")
 
 @dataclass(frozen=True)
 class Piece:
-    """A row group of a file, the unit of parallel reading: `first_row` is its first row's number in the file, from 0."""
+    """A row group of a file, the unit of parallel reading; `first_row` is its first row's number in the file."""
 
     file: str
     row_group: int
@@ -52,7 +52,7 @@ class Input:
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
-        """Every row group with rows. Raises DataError for the first file that is not complete Parquet or lacks a column."""
+        """Every row group with rows. Raises DataError for a file that is not complete Parquet or lacks a column."""
         found: list[Piece] = []
         for file in self.files:
             first, reader = 0, self._reader(file)
@@ -87,7 +87,8 @@ class Input:
                     row += raw.num_rows
             except (OSError, pa.ArrowException) as error:
                 raise DataError(
-                    f"{self.name}: {piece.file}: rows from {row} on cannot be read ({_brief(error)}): write the file again"
+                    f"{self.name}: {piece.file}: rows from {row} on cannot be read ({_brief(error)}): "
+                    "write the file again"
                 ) from None
 
     def read(self, names: Sequence[str] | None = None) -> pa.Table:
@@ -100,9 +101,9 @@ class Input:
         return pa.schema([(c.name, c.type) for c in self.columns if names is None or c.name in names])
 
     def has(self, name: str) -> bool:
-        """Whether the first file holds an optional column."""
-        column = next(c for c in self.columns if c.name == name)
-        return self.theirs(column) in self._reader(self.files[0]).schema_arrow.names
+        """Whether any file holds an optional column."""
+        theirs = self.theirs(next(c for c in self.columns if c.name == name))
+        return any(theirs in self._reader(file).schema_arrow.names for file in self.files)
 
     def theirs(self, column: Column) -> str:
         """The user's name of a column."""
@@ -116,7 +117,8 @@ class Input:
             if system.get_file_info(path).size == 0:
                 raise DataError(f"{self.name}: {file} is empty (0 bytes): write it again or delete it") from None
             raise DataError(
-                f"{self.name}: {file} is not a complete Parquet file, it may be cut off ({_brief(error)}): write it again"
+                f"{self.name}: {file} is not a complete Parquet file, it may be cut off ({_brief(error)}): "
+                "write it again"
             ) from None
         self._check_columns(file, reader.schema_arrow.names)
         return reader
@@ -152,7 +154,7 @@ class Input:
 
 
 def open_input(name: str, source: Source, columns: Sequence[Column]) -> Input:
-    """Finds the files of one input. Raises DataError or ConfigError when there are none or the mapping names no column."""
+    """Finds the files of one input. Raises DataError without any, ConfigError when the mapping names no column."""
     known = [c.name for c in columns]
     for ours in source.columns:
         if ours not in known:

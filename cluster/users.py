@@ -1,7 +1,8 @@
 """What is known of each user: locale, interests, configured columns and their newest actions, memory-mapped.
 
-On disk: users.* (id map) · locale.npy int16[U] · interests.npy float32[U, T] · numeric.npy float32[U, K] · offsets.npy
-int64[U+1] · pins.npy int32[H] (the graph's pin index) · actions.npy, clients.npy int16[H] · occurred_at.npy int64[H] · names.json.
+On disk: users.* (id map) · locale.npy int16[U] · interests.npy float32[U, T] · numeric.npy float32[U, K] ·
+offsets.npy int64[U+1] · pins.npy int32[H] (the graph's pin index) · actions.npy, clients.npy int16[H] ·
+occurred_at.npy int64[H] · names.json.
 """
 
 import json
@@ -42,11 +43,11 @@ class UserTable:
         self.ids, self._pin_ids, self._arrays = ids, pin_ids, arrays
         self._actions = np.array([*names["actions"], None], dtype=object)[:-1]
         self._clients = np.array([*names["clients"], None], dtype=object)[:-1]
-        none = np.empty(0, np.int64)
-        no_pins = none if pin_ids.dtype == "int64" else np.empty(0, object)
+        none, no_text = np.empty(0, np.int64), np.empty(0, object)
+        no_pins = none if pin_ids.dtype == "int64" else no_text
         self._nobody = UserRow(
             False, -1, np.zeros(arrays["interests"].shape[1], np.float32),
-            np.full(arrays["numeric"].shape[1], np.nan, np.float32), no_pins, np.empty(0, object), np.empty(0, object), none,
+            np.full(arrays["numeric"].shape[1], np.nan, np.float32), no_pins, no_text, no_text, none,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -102,17 +103,22 @@ class UserTable:
         for at, column in enumerate(columns):
             if column is not None:
                 numeric[:listed, at] = column
-        arrays = {"locale": locale, "interests": interests, "numeric": numeric, **_history_arrays(history, ids_map)}
+        arrays: dict[str, np.ndarray] = {
+            "locale": locale,
+            "interests": interests,
+            "numeric": numeric,
+            **_history_arrays(history, ids_map),
+        }
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
         ids_map.save(folder, "users")
-        names = {"actions": history.action_names, "clients": history.client_names} if history else {"actions": (), "clients": ()}
+        names = {"actions": history.action_names if history else (), "clients": history.client_names if history else ()}
         (folder / "names.json").write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
         return cls.open(folder, pin_ids)
 
     @classmethod
     def open(cls, folder: str | Path, pin_ids: IdMap) -> "UserTable":
-        """Maps the files of `build`; `pin_ids` is the graph's. Raises BundleError when a file is missing or does not fit."""
+        """Maps the files of `build`; `pin_ids` is the graph's. Raises BundleError when a file is missing or unfit."""
         folder = Path(folder)
         try:
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
@@ -137,5 +143,5 @@ def _history_arrays(history: History | None, ids: IdMap) -> dict[str, np.ndarray
     sizes[users] = lengths
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     order = np.argsort(np.repeat(users, lengths), kind="stable")
-    columns = {"pins": history.pins, "actions": history.actions, "clients": history.clients, "occurred_at": history.occurred_at}
-    return {"offsets": offsets, **{name: column[order] for name, column in columns.items()}}
+    names = ("pins", "actions", "clients", "occurred_at")
+    return {"offsets": offsets, **{name: getattr(history, name)[order] for name in names}}

@@ -19,7 +19,7 @@ FILE = "vocabulary.json"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """`topics`: the most frequent ones of the pins, most frequent first. `locales`: of pins and users, most frequent first."""
+    """`topics` of the pins and `locales` of pins and users, the most frequent first."""
 
     topics: tuple[str, ...] = ()
     locales: tuple[str, ...] = field(default=())
