@@ -25,8 +25,13 @@ from serving.process import Process
 
 log = logging.getLogger("ray.serve")
 
-STAGE = {"max_ongoing_requests": 16, "max_queued_requests": 256, "graceful_shutdown_timeout_s": 10}
-FRONT = {"max_ongoing_requests": 64, "max_queued_requests": 256, "graceful_shutdown_timeout_s": 10}
+LIMITS = {
+    "max_queued_requests": 256,
+    "graceful_shutdown_timeout_s": 10,
+    "logging_config": {"enable_access_log": False},  # metrics count requests; a line each would cost a millisecond
+}
+STAGE = {"max_ongoing_requests": 16, **LIMITS}
+FRONT = {"max_ongoing_requests": 64, **LIMITS}
 
 
 class WalkerReplica:
@@ -171,7 +176,7 @@ class IngressReplica:
         self._serving_log = process.serving_log()
         if stages is None:
             self._watcher = process.watcher().start()
-            funnel = process.funnel
+            funnel = process.threaded_funnel
         else:
             remote = remote_stages(stages["walker"], stages["lightweight"], stages["full"])
             funnel = Funnel(remote, clients, project.serving.deadline_ms)

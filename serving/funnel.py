@@ -1,10 +1,11 @@
 """The pure stage sequence: walk, lightweight ranking, full ranking, policy. No Ray, no HTTP, no disk.
 
-The stages are awaitables, so the same code runs over plain classes in one process (`local_stages`) and over remote
+The stages are awaitables, so the same code runs over plain classes in one process (`direct_stages`) and over remote
 deployments. A stage that fails or misses the deadline degrades the answer instead of losing it.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -32,7 +33,25 @@ class Stages:
     explain: Callable[[str, Ranked, np.ndarray], Awaitable[list[dict[str, float]]]]
 
 
-def local_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic) -> Stages:
+def direct_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic) -> Stages:
+    """Stages called in place, for callers that have no event loop to keep free: notebooks, backfill, tests."""
+
+    async def walk(ask: WalkAsk) -> Walked:
+        return walker.walk(ask)
+
+    async def rank(ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+        return lightweight.rank(ask, walked, by_visits)
+
+    async def score(ask: WalkAsk, walked: Walked, ranked: Ranked) -> Scored:
+        return full.score(ask, walked, ranked)
+
+    async def explain(client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
+        return lightweight.explain(client, ranked, places)
+
+    return Stages(walk, rank, score, explain)
+
+
+def threaded_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic) -> Stages:
     """Stages in this process, each call in a thread so that an event loop stays free."""
     return Stages(
         lambda ask: asyncio.to_thread(walker.walk, ask),
@@ -122,7 +141,7 @@ class Funnel:
         self._stages, self._clients, self._deadline = stages, clients, deadline_ms / 1e3
 
     def recommend_now(self, ask: WalkAsk, **options: object) -> Answer:
-        """`recommend` for callers without an event loop: notebooks, backfill, tests."""
+        """`recommend` for callers without an event loop."""
         return asyncio.run(self.recommend(ask, **options))  # type: ignore[arg-type]
 
     async def recommend(
@@ -174,7 +193,7 @@ class Funnel:
             answer.degraded = f"{stage}: no time left"
             return None
         try:
-            return await asyncio.wait_for(call(), left)
+            return await asyncio.wait_for(call(), None if math.isinf(left) else left)
         except TimeoutError:
             answer.degraded = f"{stage}: not done within the deadline"
         except Exception as error:  # any fault of a ranking stage leaves the order before it

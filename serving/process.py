@@ -1,5 +1,6 @@
 """The stage logic of one process, opened from a project: what notebooks, backfill and every deployment share."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,7 +14,7 @@ from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.events import EventLog
 from serving.full import FullLogic
-from serving.funnel import Funnel, local_stages
+from serving.funnel import Funnel, direct_stages, threaded_stages
 from serving.impressions import ServingLog
 from serving.lightweight import LightweightLogic
 from serving.walker import WalkerLogic
@@ -70,8 +71,13 @@ class Process:
 
     @cached_property
     def funnel(self) -> Funnel:
-        """All stages in this process."""
-        stages = local_stages(self.walker, self.lightweight, self.full)
+        """All stages in this process, called in place and without a deadline: `funnel.recommend_now(ask)`."""
+        return Funnel(direct_stages(self.walker, self.lightweight, self.full), self.clients, deadline_ms=math.inf)
+
+    @cached_property
+    def threaded_funnel(self) -> Funnel:
+        """All stages in this process, for a server: each in a thread, within the project's deadline."""
+        stages = threaded_stages(self.walker, self.lightweight, self.full)
         return Funnel(stages, self.clients, self.project.serving.deadline_ms)
 
     @cached_property

@@ -1,0 +1,52 @@
+"""The toy world as an opened project with a built graph, and asks to put to it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+
+from apps.project import Opened, open_project
+from cluster.catalog import build_catalog
+from cluster.features import FeatureSet
+from cluster.storage import BundleStore
+from serving.messages import Recents, WalkAsk
+from tests.world import toy_project
+
+NOW = int(datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp() * 1e6)
+
+
+def opened_world(folder: Path, **serving: Any) -> Opened:
+    """A project in `folder` with its graph published."""
+    opened = open_project(toy_project(folder, settings={"serving": {"simulation": True, **serving}}))
+    build_catalog(opened.project, opened.process.store, in_memory=True)
+    return opened
+
+
+def ask(client: str = "homefeed", user_id: int | None = None, **changes: Any) -> WalkAsk:
+    """A request of now."""
+    fields: dict[str, Any] = {
+        "client": client, "user_id": user_id, "query_pins": (), "exclude": (), "locale": None, "at": NOW, "seed": 7,
+        "recents": Recents.none(),
+    }  # fmt: skip
+    return WalkAsk(**{**fields, **changes})
+
+
+def some_user(opened: Opened) -> int:
+    """A user with history."""
+    users = opened.process.catalogs.current.users
+    ids = users.ids.ids_of(np.arange(len(users), dtype=np.int32))
+    return next(int(i) for i in ids if len(users.row(int(i)).pin_ids) > 5)
+
+
+def publish_lightweight(store: BundleStore, features: FeatureSet, client: str, column: str, sign: float = 1.0) -> str:
+    """A small real model that orders candidates by one feature column; returns its version."""
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(2.0, 3.0, (4000, len(features.names))).astype(np.float32)
+    target = (sign * matrix[:, features.names.index(column)] > sign * 2.0).astype(np.float32)
+    data = xgb.DMatrix(matrix, target, feature_names=list(features.names))
+    booster = xgb.train({"objective": "binary:logistic", "max_depth": 4, "tree_method": "hist"}, data, 20)
+    with store.write(f"lightweight/{client}", {"schema_hash": features.schema_hash}) as (folder, version):
+        booster.save_model(folder / "model.ubj")
+    return version

@@ -1,0 +1,160 @@
+"""The stage sequence: cold start, swaps, degradation, exploration, and logged features that equal recomputed ones."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost as xgb
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.project import Opened
+from cluster.errors import BundleError
+from cluster.schema import IMPRESSED, RANKED, WALKED
+from serving.features import request_features
+from serving.funnel import Funnel, cap_topics, direct_stages, explore
+from serving.impressions import log_row, rows_to_table
+from tests.funnel_world import NOW, ask, opened_world, publish_lightweight, some_user
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Opened:
+    return opened_world(tmp_path)
+
+
+def test_cold_start_answers_in_visit_count_order(world: Opened) -> None:
+    process = world.process
+    answer = process.funnel.recommend_now(ask(user_id=some_user(world)), by_visits=True)
+    size = world.clients["homefeed"].sizes.answer
+    assert answer.shown.tolist() == list(range(size))
+    assert answer.ranked is not None
+    assert answer.ranked.version is None
+    assert [s.stage for s in answer.stages] == ["walker", "lightweight"]
+    reached = answer.stage_reached()
+    assert (reached[:size] == IMPRESSED).all()
+    assert (reached[size : world.clients["homefeed"].sizes.lightweight] == RANKED).all()
+    assert (reached[world.clients["homefeed"].sizes.lightweight :] == WALKED).all()
+
+
+def test_scores_equal_xgboost_and_order_the_answer(world: Opened) -> None:
+    process = world.process
+    version = publish_lightweight(process.store, process.features, "homefeed", "graph_rank")
+    watcher = process.watcher()
+    assert set(watcher.poll()) == {"graph", "lightweight/homefeed"}
+    answer = process.funnel.recommend_now(ask(user_id=some_user(world)), explain=True)
+    ranked = answer.ranked
+    assert ranked is not None
+    assert ranked.version == version
+    model = process.store.open("lightweight/homefeed").path / "model.ubj"
+    rows = np.concatenate([np.tile(ranked.shared, (len(ranked.candidates), 1)), ranked.candidates], axis=1)
+    matrix = xgb.DMatrix(rows, feature_names=list(process.features.names))
+    expected = xgb.Booster(model_file=str(model)).predict(matrix, output_margin=True)
+    assert (ranked.scores == expected).all()
+    assert ranked.scores[ranked.survivors[0]] == expected.max()
+    assert len(answer.contributions) == len(answer.shown)
+    assert all("graph_rank" in c for c in answer.contributions)
+
+
+def test_a_swap_changes_the_next_answer_without_a_restart(world: Opened) -> None:
+    process, user = world.process, some_user(world)
+    watcher = process.watcher()
+    watcher.poll()
+    before = process.funnel.recommend_now(ask(user_id=user))
+    publish_lightweight(process.store, process.features, "homefeed", "graph_rank")
+    assert watcher.poll() == ["lightweight/homefeed"]
+    after = process.funnel.recommend_now(ask(user_id=user))
+    assert before.ranked is not None
+    assert after.ranked is not None
+    assert before.ranked.version is None
+    assert after.ranked.version is not None
+    assert before.shown.tolist() != after.shown.tolist()
+
+
+def test_a_broken_bundle_keeps_the_old_one(world: Opened) -> None:
+    process = world.process
+    good = publish_lightweight(process.store, process.features, "homefeed", "graph_rank")
+    watcher = process.watcher()
+    watcher.poll()
+    bad = publish_lightweight(process.store, process.features, "homefeed", "graph_visits")
+    (Path(process.store.root) / "lightweight/homefeed" / bad / "model.ubj").write_bytes(b"nonsense")
+    assert watcher.poll() == []
+    assert bad in watcher.failures["lightweight/homefeed"]
+    assert process.lightweight.versions() == {"homefeed": good}
+    assert watcher.poll() == []
+
+
+def test_a_model_of_other_features_is_refused(world: Opened) -> None:
+    process = world.process
+    with process.store.write("lightweight/homefeed", {"schema_hash": "other"}) as (folder, version):
+        (folder / "model.ubj").write_bytes(b"x")
+    with pytest.raises(BundleError, match="feature schema other"):
+        process.lightweight.load("homefeed", version)
+
+
+@pytest.mark.parametrize("stage", ["rank", "score"])
+@pytest.mark.parametrize("fault", ["raises", "hangs"])
+def test_a_failed_stage_degrades_and_still_answers(world: Opened, stage: str, fault: str) -> None:
+    process = world.process
+
+    async def broken(*_: Any) -> Any:
+        if fault == "hangs":
+            await asyncio.sleep(60)
+        raise RuntimeError("boom")
+
+    stages = replace(direct_stages(process.walker, process.lightweight, process.full), **{stage: broken})
+    funnel = Funnel(stages, world.clients, deadline_ms=2000 if fault == "raises" else 300)
+    user = some_user(world)
+    process.walker.walk(ask(user_id=user))  # compile before the deadline counts
+    process.funnel.recommend_now(ask(user_id=user))
+    answer = asyncio.run(funnel.recommend(ask(user_id=user)))
+    assert len(answer.shown) == world.clients["homefeed"].sizes.answer
+    name = {"rank": "lightweight", "score": "full"}[stage]
+    assert answer.degraded.startswith(name)
+    assert ("boom" if fault == "raises" else "deadline") in answer.degraded
+
+
+def test_replayed_features_equal_the_logged_ones(world: Opened) -> None:
+    """Parity: what was logged is what the bundle, the request and the walk give again."""
+    process, user = world.process, some_user(world)
+    answer = process.funnel.recommend_now(ask(user_id=user))
+    row = log_row(answer, "r1", process.features.schema_hash, "", None)
+    table = rows_to_table([row], "int64", process.features)
+    logged = np.array(table["candidate_features"][0].as_py(), np.float32).reshape(len(answer.walked.pins), -1)
+    walked = process.walker.walk(ask(user_id=user))
+    catalog = process.catalogs.get(table["graph_version"][0].as_py())
+    block = request_features(catalog, walked, user, NOW, world.project.negative_actions)
+    assert table["pin_id"][0].as_py() == walked.pin_ids.tolist()
+    np.testing.assert_array_equal(logged, block.candidates)
+    np.testing.assert_array_equal(np.array(table["shared_features"][0].as_py(), np.float32), block.shared)
+
+
+def test_the_log_row_says_what_was_shown_where(world: Opened) -> None:
+    process = world.process
+    answer = process.funnel.recommend_now(ask(user_id=some_user(world)))
+    table = rows_to_table([log_row(answer, "r", "h", "arm", "xx")] * 2, "int64", process.features)
+    position = np.array(table["position"][1].as_py())
+    stage = np.array(table["stage"][1].as_py())
+    assert (position[answer.shown] == np.arange(len(answer.shown))).all()
+    assert ((position >= 0) == (stage == IMPRESSED)).all()
+    assert table["explored"][0].as_py().count(True) == world.clients["homefeed"].sizes.explore
+    assert table["experiment"].to_pylist() == ["arm", "arm"]
+
+
+@given(st.integers(1, 60), st.integers(1, 30), st.integers(0, 10), st.integers(0, 2**31))
+def test_exploring_keeps_size_and_uniqueness(n: int, size: int, slots: int, seed: int) -> None:
+    order = np.arange(n)
+    shown, drawn = explore(order, size, min(slots, size - 1), seed)
+    assert len(shown) == min(n, size) == len(drawn)
+    assert len(set(shown.tolist())) == len(shown)
+    assert (np.diff(shown[~drawn]) > 0).all()
+    assert set(shown[drawn].tolist()) <= set(range(size - drawn.sum(), n))
+
+
+def test_topic_caps_move_pins_back_without_loss() -> None:
+    order = np.array([3, 0, 1, 2, 4])
+    topics = np.array([1, 1, 2, 1, -1])
+    assert cap_topics(order, topics, 2).tolist() == [3, 0, 2, 4, 1]
+    assert cap_topics(order, topics, 0).tolist() == order.tolist()
