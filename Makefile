@@ -1,0 +1,53 @@
+# pinfunnel: every target sets up what it needs (.venv) and can run again at no cost. Needs bash, Python 3.11+ and pip.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRA_VENV := .venv-xgboost-ray
+export PYTHON
+
+.PHONY: help setup demo serve test check format bench test-xgboost-ray clean
+
+help: ## this list
+	@echo "pinfunnel: a recommendation funnel on Ray. First steps: make demo"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Settings: PYTHON=python3.12 (interpreter), ARGS='...' (passed on), PINFUNNEL_DATA=folder (real data for tests)"
+
+setup: ## make .venv with the exact versions of constraints.txt (again only when something changed)
+	@.ci/venv $(VENV) constraints.txt '.[dev]'
+
+demo: setup ## watch the funnel build, serve, log, train and improve; ends by itself with a table
+	@$(BIN)/pinfunnel demo $(ARGS)
+
+serve: setup ## keep the server up; prints URLs and a curl line (Ctrl-C ends it)
+	@$(BIN)/pinfunnel serve $(ARGS)
+
+test: setup ## all tests with line coverage; ARGS='tests/unit -k walk' picks some
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+check: setup ## ruff, mypy --strict, and the imports' direction
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## let ruff format and fix what it can
+	@$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## run the benchmarks (docs/benchmarks.md); ARGS='walk --json out.json' picks one
+	@$(BIN)/pinfunnel bench $(ARGS)
+
+test-xgboost-ray: ## the tests of the extra pinfunnel[xgboost-ray], in an environment of its own
+	@.ci/venv $(EXTRA_VENV) constraints-xgboost-ray.txt '.[xgboost-ray,test]'
+	$(EXTRA_VENV)/bin/python -m pytest tests/extra $(ARGS)
+
+clean: ## remove environments and caches (never your data, nor pinfunnel-home)
+	@rm -rf $(VENV) $(EXTRA_VENV) build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find apps cluster serving tests training -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,198 @@
+"""Start or join Ray, with every environment flag in place before Ray is imported. Knows nothing of graphs or models.
+
+Ray reads its settings from the environment, in each process, when that process imports it; processes that Ray starts
+inherit the environment of the one that started them. So this module imports Ray late, and `set_flags` comes first.
+"""
+
+import logging
+import os
+import shutil
+import socket
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from cluster.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+# The same values as in cluster/launch/node.sh, which sets them on machines of a cluster (a test compares the two).
+FLAGS: Mapping[str, str] = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",  # HAProxy in front of the replicas instead of Python proxies
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between deployments; alone it pins proxies to the head: set both
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone in tasks without a GPU
+    "RAY_USAGE_STATS_ENABLED": "0",  # a project that you run yourself reports to nobody
+}
+_SERVE_FLAGS = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED")
+
+_MIB = 2**20
+_STORE_MIN, _STORE_MAX = 128 * _MIB, 4096 * _MIB
+_STORE_SHARE_OF_MEMORY, _STORE_SHARE_OF_SHM = 0.2, 0.9
+
+# Ray's CPUs are slots, not cores: fewer than two, and a train worker would leave no slot to Ray Data, which then waits.
+MIN_LOCAL_CPUS = 2
+
+
+def set_flags(address: str | None = None) -> None:
+    """Put Ray's flags into the environment; a value that the user set stays. Call it before `import ray`.
+
+    `RAY_AUTH_MODE` becomes `token` for a cluster (an address is given, or RAY_ADDRESS is set) and `disabled` for a Ray
+    that lives and dies with this process. Raises ConfigError when Ray was imported without token mode, which it needs.
+    """
+    for name, value in FLAGS.items():
+        os.environ.setdefault(name, value)
+    if not sys.platform.startswith("linux"):  # the HAProxy binary exists for Linux only
+        for name in _SERVE_FLAGS:
+            os.environ[name] = "0"
+    _agree_with_loaded_serve()
+    mode = "token" if address or os.environ.get("RAY_ADDRESS") else "disabled"
+    if "RAY_AUTH_MODE" not in os.environ:
+        if mode == "token" and "ray" in sys.modules:
+            raise ConfigError("Ray was imported before the session joined a cluster: set RAY_AUTH_MODE=token first")
+        os.environ["RAY_AUTH_MODE"] = mode
+
+
+def _agree_with_loaded_serve() -> None:
+    # Serve fixes its flags when imported; if the replicas read others, driver and replicas would talk past each other.
+    constants = sys.modules.get("ray.serve._private.constants")
+    for name in _SERVE_FLAGS if constants else ():
+        loaded = "1" if getattr(constants, name) else "0"
+        if os.environ[name] != loaded:
+            logger.warning("%s stays %s: ray.serve was imported before the session started", name, loaded)
+            os.environ[name] = loaded
+
+
+def start(num_cpus: int | None = None, dashboard: bool = True, address: str | None = None) -> None:
+    """Start a Ray of this process's own, or join the cluster at `address` (or RAY_ADDRESS; "auto": on this machine).
+
+    `num_cpus` are slots for tasks and actors of a new Ray (default: the CPUs this process may use, at least two);
+    a cluster has its own. Does nothing when Ray already runs in this process. Raises ConfigError with what to do.
+    """
+    target = address or os.environ.get("RAY_ADDRESS")
+    if target and num_cpus is not None:
+        raise ConfigError(
+            f"num_cpus belongs to a Ray that starts here, but {target} is a running cluster: leave it out"
+        )
+    if num_cpus is not None and num_cpus < 1:
+        raise ConfigError(f"num_cpus must be at least 1, found {num_cpus}")
+    set_flags(address)
+    import ray
+
+    if ray.is_initialized():
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about defaults of later releases; nothing that a user of ours could change
+        if target:
+            try:
+                ray.init(address=target, logging_level=logging.ERROR, log_to_driver=False)
+            except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+                raise ConfigError(f"cannot join Ray at {target}: {' '.join(str(error).split())[:200]}") from error
+        else:
+            os.environ.update({name: value for name, value in _local_haproxy().items() if name not in os.environ})
+            # Never address=None: that would join whichever Ray another program left running on this machine.
+            ray.init(
+                address="local",
+                num_cpus=num_cpus or max(MIN_LOCAL_CPUS, len(os.sched_getaffinity(0))),
+                include_dashboard=dashboard,
+                object_store_memory=object_store_bytes(),
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+
+
+def _local_haproxy() -> dict[str, str]:
+    """HAProxy's settings for a Ray on a shared machine: own ports and sockets, and no half minute of draining.
+
+    The folder is short because a Unix socket's path may have about a hundred characters; Ray adds 57 of them.
+    """
+    folder = f"/tmp/pinfunnel-{os.getuid()}"
+    stats, metrics = _free_ports(2)
+    return {
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{folder}/metrics.sock",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, len(os.sched_getaffinity(0)))),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0.5",  # 30 by default, and serve.shutdown waits for it
+        "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "0.5",
+    }
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("", 0))) for _ in range(count)]
+        return [s.getsockname()[1] for s in sockets]
+
+
+def stop() -> None:
+    """Leave Ray: a Ray that `start` began ends, with Serve and all its processes; a cluster that it joined runs on."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
+
+
+@contextmanager
+def session(num_cpus: int | None = None, dashboard: bool = True, address: str | None = None) -> Iterator[None]:
+    """`start` on entry and `stop` on exit, unless Ray already ran: then whoever started it ends it."""
+    ray = sys.modules.get("ray")
+    ours = ray is None or not ray.is_initialized()
+    start(num_cpus=num_cpus, dashboard=dashboard, address=address)
+    try:
+        yield
+    finally:
+        if ours:
+            stop()
+
+
+def object_store_bytes(memory_file: Path = Path("/proc/meminfo"), shm: Path = Path("/dev/shm")) -> int:
+    """Bytes of a local object store: a fifth of the available memory, 128 MiB to 4 GiB, within /dev/shm.
+
+    Ray's own default is 30 % of all memory. A /dev/shm below 128 MiB (a container's default is 64) cannot hold any
+    store: Ray then falls back to files in /tmp by itself.
+    """
+    available = _available_memory(memory_file)
+    size = min(_STORE_MAX, int(available * _STORE_SHARE_OF_MEMORY)) if available else _STORE_MAX // 8
+    room = int(shutil.disk_usage(shm).free * _STORE_SHARE_OF_SHM) if shm.is_dir() else 0
+    if room >= _STORE_MIN:
+        size = min(size, room)
+    return max(_STORE_MIN, size)
+
+
+def _available_memory(memory_file: Path) -> int:
+    try:
+        for line in memory_file.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0
+
+
+def train_resources() -> tuple[int, dict[str, float]]:
+    """Workers and `resources_per_worker` of a Ray Train run that leaves Ray Data room to read: never all the CPUs.
+
+    One worker per node that has CPUs. Together they take at most what is free now less one CPU, each at most half of
+    the smallest node, whole CPUs where that gives one or more and quarters below. With a single CPU the worker takes 0.
+    """
+    import ray
+
+    nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+    return share_cpus([cpus for cpus in nodes if cpus > 0], ray.available_resources().get("CPU", 0.0))
+
+
+def share_cpus(node_cpus: list[float], free_cpus: float) -> tuple[int, dict[str, float]]:
+    """The arithmetic of `train_resources`: CPUs per node, and CPUs that nobody holds, to workers and CPUs for each.
+
+    Fewer free CPUs than one per worker and one to spare means fewer workers.
+    """
+    spare = max(0.0, min(free_cpus, sum(node_cpus)) - 1.0)
+    workers = max(1, min(len(node_cpus), int(spare)))
+    each = min(spare / workers, min(node_cpus, default=0.0) / 2)
+    each = float(int(each)) if each >= 1 else int(each * 4) / 4
+    return workers, {"CPU": each}
