@@ -69,7 +69,7 @@ class StageReport(BaseModel):
     """What one stage took, kept and cost."""
 
     stage: Literal["walker", "lightweight", "full"]
-    version: str | None
+    version: str | None = None
     received: int
     kept: int
     milliseconds: float
