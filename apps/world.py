@@ -84,7 +84,7 @@ class World:
         return DAY_ZERO + timedelta(days=float(day))
 
     def write(self, folder: str | Path, settings: dict[str, Any] | None = None) -> Path:
-        """Write edges/, pins/, users/, events/ and pinfunnel.yaml (its path is returned); `settings` go into the YAML.
+        """Write edges/, pins/, users/, events/ and pinfunnel.yaml (its path is returned); `settings` are merged in.
 
         The noise of the observed columns depends on the seed alone.
         """
@@ -98,7 +98,7 @@ class World:
         ):
             (folder / name).mkdir(parents=True, exist_ok=True)
             pq.write_table(table, folder / name / "part-0.parquet")
-        project = {
+        project: dict[str, Any] = {
             "ids": self.ids,
             "data": {name: {"path": name} for name in ("edges", "pins", "users", "events")},
             "features": {
@@ -107,9 +107,13 @@ class World:
                 "user_numeric": ["account_age_days"],
                 "user_categorical": ["device"],
             },
+            "serving": {"simulation": True},
         }
+        for name, value in (settings or {}).items():
+            inner = project.get(name)
+            project[name] = inner | value if isinstance(inner, dict) and isinstance(value, dict) else value
         path = folder / "pinfunnel.yaml"
-        path.write_text(yaml.safe_dump(project | (settings or {}), sort_keys=False))
+        path.write_text(yaml.safe_dump(project, sort_keys=False))
         return path
 
     def _edges_table(self) -> pa.Table:
