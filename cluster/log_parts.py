@@ -1,0 +1,110 @@
+"""Single files of the logs: written whole or not at all, merged without repeats. Knows nothing of dates and clients."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+REPLACES_KEY = b"pinfunnel.replaces"
+"""Footer entry of a merged file: the names of the files that it stands for."""
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One readable part. `client` is empty for events, `schema_hash` too."""
+
+    path: str
+    rows: int
+    bytes: int
+    date: str
+    client: str = ""
+    schema_hash: str = ""
+
+
+def first_of_each(table: pa.Table, key: str) -> pa.Table:
+    """The first row of each key value; rows without a key are all kept."""
+    keys = table.column(key).to_pandas() if key in table.column_names else None
+    if keys is None or not len(keys):
+        return table
+    keep = ~(keys.duplicated() & keys.notna())
+    return table if keep.all() else table.filter(pa.array(keep.to_numpy()))
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The rows of several files, streamed, each id once."""
+
+    files: Sequence[LogFile]
+
+    @property
+    def schema(self) -> pa.Schema:
+        schema = pq.read_schema(self.files[0].path)
+        names = json.dumps([Path(f.path).name for f in self.files]).encode()
+        return schema.with_metadata({**(schema.metadata or {}), REPLACES_KEY: names})
+
+    def batches(self, rows: int) -> Iterator[pa.Table]:
+        schema = self.schema
+        key = "request_id" if self.files[0].client else "event_id"
+        seen: set[str] = set()
+        for file in self.files:
+            for batch in pq.ParquetFile(file.path).iter_batches(batch_size=rows):
+                part = first_of_each(pa.Table.from_batches([batch]), key)
+                ids = part.column(key).to_pylist()
+                fresh = [i is None or i not in seen for i in ids]
+                seen.update(i for i in ids if i is not None)
+                yield part.filter(pa.array(fresh, pa.bool_())).cast(schema)
+
+
+def write_part(rows: pa.Table | Merged, folder: Path, row_group: int, prefix: str = "part") -> Path:
+    """One new Parquet file in `folder`, visible only when it is whole and on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{prefix}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
+    aside, target = folder / f".{name}.writing", folder / name
+    parts: Iterable[pa.Table] = [rows] if isinstance(rows, pa.Table) else rows.batches(row_group)
+    try:
+        with pq.ParquetWriter(aside, rows.schema, compression="zstd", compression_level=1) as writer:
+            for part in parts:
+                writer.write_table(part, row_group_size=row_group)
+        for place in (aside, None):
+            if place is None:
+                os.rename(aside, target)
+            handle = os.open(place or folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    finally:
+        aside.unlink(missing_ok=True)
+    return target
+
+
+def is_replaced(path: Path) -> bool:
+    for other in path.parent.glob("compact-*.parquet"):
+        if other != path:
+            try:
+                notes = pq.read_metadata(other).metadata or {}
+            except (OSError, pa.ArrowInvalid):
+                continue
+            if path.name in json.loads(notes.get(REPLACES_KEY, b"[]")):
+                return True
+    return False
+
+
+def groups(files: list[LogFile], target_bytes: int) -> Iterator[list[LogFile]]:
+    """Runs of at least two files of one feature schema, up to `target_bytes` each."""
+    group: list[LogFile] = []
+    for file in sorted(files, key=lambda f: (f.schema_hash, f.path)):
+        full = sum(f.bytes for f in group) + file.bytes > target_bytes
+        if group and (full or file.schema_hash != group[0].schema_hash):
+            if len(group) > 1:
+                yield group
+            group = []
+        group.append(file)
+    if len(group) > 1:
+        yield group

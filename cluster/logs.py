@@ -1,0 +1,180 @@
+"""The serving log and the event log at rest: Parquet by date (and client), written atomically, compacted, read safely.
+
+Below `<home>/logs`: `serving/date=YYYY-MM-DD/client=X/part-*.parquet` and `events/date=YYYY-MM-DD/part-*.parquet`.
+Files hold every column of their schema, so each can be read alone. Knows nothing of Ray, queues or labels.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cluster.errors import DataError
+from cluster.features import FeatureSet
+from cluster.log_parts import REPLACES_KEY, LogFile, Merged, first_of_each, groups, is_replaced, write_part
+
+SHARED_KEY, CANDIDATE_KEY = b"pinfunnel.shared_features", b"pinfunnel.candidate_features"
+HASH_KEY = b"pinfunnel.schema_hash"
+ROW_GROUP_REQUESTS = 256
+"""Requests a row group: a reader holds one group, about 10 MB of features with 500 candidates a request."""
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """The readable parts of a query, oldest date first, and the paths of those that could not be opened."""
+
+    files: tuple[LogFile, ...]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the readable files."""
+        return [f.path for f in self.files]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the readable files."""
+        return sum(f.rows for f in self.files)
+
+    def report(self) -> str:
+        """One line for the user; empty when nothing was left out."""
+        if not self.unreadable:
+            return ""
+        shown = ", ".join(self.unreadable[:3]) + (", …" if len(self.unreadable) > 3 else "")
+        return f"{len(self.unreadable)} unreadable log file(s) skipped (truncated or not Parquet; delete them): {shown}"
+
+
+def feature_metadata(features: FeatureSet) -> dict[bytes, bytes]:
+    """What a serving file's schema metadata says of its feature columns."""
+    return {
+        SHARED_KEY: json.dumps(features.shared).encode(),
+        CANDIDATE_KEY: json.dumps(features.candidate).encode(),
+        HASH_KEY: features.schema_hash.encode(),
+    }
+
+
+class LogStore:
+    """Both logs below one local folder. Safe for one writer per file name and any number of readers."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def write_serving(self, table: pa.Table, features: FeatureSet | None = None) -> list[Path]:
+        """Append served requests (`cluster.schema.serving_schema`), one new file for each date and client in them.
+
+        `features` names the feature columns; without it the table's schema metadata must. Raises DataError otherwise.
+        """
+        metadata = feature_metadata(features) if features else dict(table.schema.metadata or {})
+        if not {SHARED_KEY, CANDIDATE_KEY, HASH_KEY} <= set(metadata):
+            raise DataError("serving log: the table's metadata lacks the feature names: pass `features`")
+        table = table.replace_schema_metadata(metadata)
+        days = _days(table.column("requested_at"))
+        clients = np.asarray(table.column("client").to_pylist(), dtype=object)
+        written = []
+        for day, client in sorted({*zip(days, clients, strict=True)}):
+            rows = np.flatnonzero((days == day) & (clients == client))
+            folder = self.root / "serving" / f"date={day}" / f"client={client}"
+            written.append(write_part(table.take(pa.array(rows)), folder, ROW_GROUP_REQUESTS))
+        return written
+
+    def write_events(self, table: pa.Table) -> list[Path]:
+        """Append events (`cluster.schema.event_schema`), one new file for each date of `occurred_at`."""
+        days = _days(table.column("occurred_at"))
+        return [
+            write_part(table.take(pa.array(np.flatnonzero(days == day))), self.root / "events" / f"date={day}", 1 << 16)
+            for day in sorted(set(days))
+        ]
+
+    def serving_files(
+        self, client: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> LogFiles:
+        """Parts of one client (default: all) whose date lies in [since, until]; the rows at the edges are not cut."""
+        pattern = f"client={client or '*'}/*.parquet"
+        return self._list(self.root / "serving", pattern, since, until)
+
+    def event_files(self, since: datetime | None = None, until: datetime | None = None) -> LogFiles:
+        """Parts of the event log whose date lies in [since, until]."""
+        return self._list(self.root / "events", "*.parquet", since, until)
+
+    def dates(self, log: str = "serving") -> list[str]:
+        """Dates with files in `serving` or `events`, oldest first."""
+        return sorted(p.name.removeprefix("date=") for p in (self.root / log).glob("date=*"))
+
+    def _list(self, root: Path, pattern: str, since: datetime | None, until: datetime | None) -> LogFiles:
+        low, high = since and _day(since), until and _day(until)
+        found: list[LogFile] = []
+        broken: list[str] = []
+        for folder in sorted(root.glob("date=*")):
+            day = folder.name.removeprefix("date=")
+            if (low and day < low) or (high and day > high):
+                continue
+            replaced: set[str] = set()
+            here: list[LogFile] = []
+            for path in sorted(p for p in folder.glob(pattern) if not p.name.startswith(".")):
+                try:
+                    footer = pq.read_metadata(path)
+                except FileNotFoundError:  # compaction removed it since the listing
+                    continue
+                except (OSError, pa.ArrowInvalid):
+                    broken.append(str(path))
+                    continue
+                notes = footer.metadata or {}
+                replaced |= {str(path.parent / name) for name in json.loads(notes.get(REPLACES_KEY, b"[]"))}
+                client = path.parent.name.removeprefix("client=") if path.parent != folder else ""
+                schema_hash = notes.get(HASH_KEY, b"").decode()
+                here.append(LogFile(str(path), footer.num_rows, path.stat().st_size, day, client, schema_hash))
+            found += [f for f in here if f.path not in replaced]
+        return LogFiles(tuple(found), tuple(broken))
+
+    def read_events(self, since: datetime | None = None, until: datetime | None = None) -> tuple[pa.Table, int]:
+        """Events of a date range as one table without repeated event ids, and how many repeats were dropped."""
+        parts = [pq.ParquetFile(path).read() for path in self.event_files(since, until).paths]
+        if not parts:
+            return pa.table({}), 0
+        table = pa.concat_tables(parts, promote_options="default")
+        unique = first_of_each(table, "event_id")
+        return unique, table.num_rows - unique.num_rows
+
+    def compact(
+        self, day: str | date, small_bytes: int = 32 << 20, target_bytes: int = 256 << 20, grace_seconds: float = 3600.0
+    ) -> dict[str, int]:
+        """Merge the small files of one date, each id once. Returns how many were {"merged", "written", "removed"}.
+
+        A merged file names those it replaces, so a crash at any point leaves each row once. The replaced files stay for
+        `grace_seconds` for readers that listed them before, and go with a later call.
+        """
+        day = str(day)
+        done = {"merged": 0, "written": 0, "removed": 0}
+        bounds = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        partitions: dict[Path, list[LogFile]] = {}
+        for log in (self.serving_files(None, bounds, bounds), self.event_files(bounds, bounds)):
+            for file in log.files:
+                partitions.setdefault(Path(file.path).parent, []).append(file)
+        for folder, files in partitions.items():
+            live = {f.path for f in files}
+            for group in groups([f for f in files if f.bytes < small_bytes], target_bytes):
+                write_part(Merged(group), folder, ROW_GROUP_REQUESTS if group[0].client else 1 << 16, "compact")
+                done["merged"] += len(group)
+                done["written"] += 1
+            for path in folder.glob("*.parquet"):
+                old = str(path) not in live and time.time() - path.stat().st_mtime >= grace_seconds
+                if old and is_replaced(path):
+                    path.unlink()
+                    done["removed"] += 1
+        return done
+
+
+def _day(moment: datetime) -> str:
+    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).strftime("%Y-%m-%d")
+
+
+def _days(moments: pa.ChunkedArray) -> np.ndarray:
+    if moments.null_count:
+        raise DataError("log: a row has no time: requested_at and occurred_at may not be null")
+    return np.asarray(pc.strftime(moments, format="%Y-%m-%d").to_pylist(), dtype=object)

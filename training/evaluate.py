@@ -1,0 +1,167 @@
+"""Compares orderings of logged candidates on held-out requests, at the lightweight stage. Pure NumPy; no Ray, no files.
+
+Candidates that nobody saw have no action, so action metrics look at the impressed ones; the funnel metrics look at all
+candidates and take the full ranker (the teacher) as the judge. The log's own policy chose what was impressed: at a cold
+start that is visit count, which flatters visit count in `action_recall`; NDCG and AUC over the shown pins do not care.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cluster.clients import Client
+from cluster.features import FeatureSet
+from cluster.schema import IMPRESSED
+from training.boost import LOCALE_BOOST, BoostRule, boosted_visits
+from training.examples import Request
+from training.metrics import Interval, auc, bootstrap, expected_calibration_error, ndcg_of_request, order_by, recall_at
+
+Scorer = Callable[[Sequence[Request]], list[np.ndarray]]
+"""Requests → a score for every candidate of each, float32[n]; the best is the largest."""
+
+TEACHER_TOP = (25, 100)
+NDCG_AT = 10
+
+
+@dataclass(frozen=True)
+class LightweightReport:
+    """Metrics of each ordering with intervals, and paired differences of the first one to each other one."""
+
+    client: str
+    requests: int
+    requests_with_action: int
+    orders: dict[str, dict[str, Interval]]
+    differences: dict[str, dict[str, Interval]]
+    calibration: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+
+        def plain(table: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:
+            return {name: {m: i.to_dict() for m, i in row.items()} for name, row in table.items()}
+
+        return {
+            "client": self.client,
+            "requests": self.requests,
+            "requests_with_action": self.requests_with_action,
+            "orders": plain(self.orders),
+            "differences": plain(self.differences),
+            "calibration": {k: (v if v == v else None) for k, v in self.calibration.items()},
+        }
+
+
+def visit_count(requests: Sequence[Request]) -> list[np.ndarray]:
+    """The walk's own order."""
+    return [r.visit_score for r in requests]
+
+
+def boost(features: FeatureSet, rules: Sequence[BoostRule] = LOCALE_BOOST) -> Scorer:
+    """Visit count with the legacy rules."""
+    return lambda requests: [boosted_visits(r.visit_score, r.candidates, features.candidate, rules) for r in requests]
+
+
+def booster_scorer(model: bytes, features: Sequence[str], chunk: int = 64) -> Scorer:
+    """Predictions (not margins: they are probabilities for a logistic objective) of a UBJ model."""
+    import xgboost as xgb
+
+    booster = xgb.Booster(model_file=bytearray(model))
+
+    def score(requests: Sequence[Request]) -> list[np.ndarray]:
+        out: list[np.ndarray] = []
+        for start in range(0, len(requests), chunk):
+            part = requests[start : start + chunk]
+            matrix = xgb.DMatrix(np.concatenate([r.matrix() for r in part]), feature_names=list(features))
+            out += np.split(booster.predict(matrix), np.cumsum([r.n for r in part])[:-1])
+        return out
+
+    return score
+
+
+def evaluate_lightweight(
+    requests: Sequence[Request],
+    client: Client,
+    actions: Sequence[str],
+    features: FeatureSet,
+    orders: Mapping[str, Scorer],
+    teacher: Scorer | None = None,
+    cuts: Sequence[int] | None = None,
+) -> LightweightReport:
+    """All metrics of all orderings over the same requests; differences are of the first ordering to each other one.
+
+    `teacher` scores every candidate by the full ranker; without it the logged full scores judge, which only the
+    incumbent's own survivors have. `cuts` defaults to a quarter, a half and the whole of the client's lightweight size.
+    """
+    cuts = cuts or sorted({max(1, client.sizes.lightweight // d) for d in (4, 2, 1)})
+    local = features.candidate.index("cross_locale_match")
+    judged = teacher(requests) if teacher else [r.full_score for r in requests]
+    worth = np.array([client.utility.get(a, 0.0) for a in actions], np.float32)
+    values: dict[str, dict[str, np.ndarray]] = {}
+    calibration: dict[str, float] = {}
+    for name, scorer in orders.items():
+        scores = scorer(requests)
+        rows = [
+            _metrics(r, s, t, worth, r.candidates[:, local] == 1.0, client.sizes.answer, cuts)
+            for r, s, t in zip(requests, scores, judged, strict=True)
+        ]
+        values[name] = {m: np.array([row[m] for row in rows]) for m in (rows[0] if rows else ())}
+        calibration[name] = _calibration(requests, scores, worth)
+    first = next(iter(orders))
+    return LightweightReport(
+        client=client.name,
+        requests=len(requests),
+        requests_with_action=sum(1 for r in requests if ((r.actions * worth) > 0).any()),
+        orders={name: {m: bootstrap(v) for m, v in table.items()} for name, table in values.items()},
+        differences={
+            name: {m: bootstrap(values[first][m] - v) for m, v in table.items()}
+            for name, table in values.items()
+            if name != first
+        },
+        calibration=calibration,
+    )
+
+
+def _metrics(
+    request: Request,
+    score: np.ndarray,
+    judged: np.ndarray,
+    worth: np.ndarray,
+    local: np.ndarray,
+    answer: int,
+    cuts: Sequence[int],
+) -> dict[str, float]:
+    shown = (request.stage >= IMPRESSED) | (request.actions > 0).any(axis=1)
+    gain = request.actions @ worth
+    good = gain > 0
+    order = order_by(score)
+    out = {
+        f"ndcg@{NDCG_AT}": ndcg_of_request(score[shown], gain[shown], NDCG_AT),
+        "auc": auc(score[shown], good[shown]) if good.any() else float("nan"),
+        f"local_share@{answer}": float(local[order[:answer]].mean()),
+    }
+    scored = np.flatnonzero(np.isfinite(judged))
+    for cut in cuts:
+        survivors = np.zeros(request.n, bool)
+        survivors[order[:cut]] = True
+        out[f"action_recall@{cut}"] = recall_at(score, good, cut)
+        out[f"impressed_share@{cut}"] = float((request.stage[survivors] >= IMPRESSED).mean())
+        for top in TEACHER_TOP:
+            if top < cut and len(scored) > top:  # a cut inside the top, or a top of everything, says nothing
+                best = scored[order_by(judged[scored])[:top]]
+                out[f"teacher_top{top}@{cut}"] = float(survivors[best].mean())
+            else:
+                out[f"teacher_top{top}@{cut}"] = float("nan")
+    return out
+
+
+def _calibration(requests: Sequence[Request], scores: Sequence[np.ndarray], worth: np.ndarray) -> float:
+    """Expected calibration error over shown candidates; NaN for scores that are no probabilities."""
+    if not requests:
+        return float("nan")
+    shown = [r.stage >= IMPRESSED for r in requests]
+    probability = np.concatenate([s[m] for s, m in zip(scores, shown, strict=True)])
+    label = np.concatenate([((r.actions @ worth) > 0)[m] for r, m in zip(requests, shown, strict=True)])
+    if not len(probability) or not ((probability >= 0) & (probability <= 1)).all():
+        return float("nan")
+    return float(expected_calibration_error(probability, label.astype(np.float64)))

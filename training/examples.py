@@ -1,0 +1,236 @@
+"""Labelled examples of the lightweight rankers: joined requests → feature matrices in Ray's object store.
+
+One Ray Data run for all clients: the blocks stay where they were made, training workers fetch those of their client.
+Nothing larger than a block is ever in one process here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.clients import Client
+from cluster.errors import ModelError
+from cluster.features import FeatureSet
+from cluster.schema import stable_hash
+from training.attribution import as_datetime64, split_time
+from training.requests import Joined, Window
+from training.strategies import CLASSES, LabelRule, label_request, resolve
+
+TRAIN, VALID = 0, 1
+"""Which examples fit the trees, and which (later ones) stop the boosting."""
+
+COLUMNS = ("stage", "explored", "visit_score", "full_score", "shared_features", "candidate_features")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One joined request as arrays: what labels, examples and evaluation are made from."""
+
+    request_id: str
+    client: str
+    stage: np.ndarray  # int8[n]
+    explored: np.ndarray  # bool[n]
+    visit_score: np.ndarray  # float32[n]
+    full_score: np.ndarray  # float32[n], NaN where the full ranker did not score
+    shared: np.ndarray  # float32[S]
+    candidates: np.ndarray  # float32[n, C]
+    actions: np.ndarray  # float32[n, A]
+    row: int  # in the table that it was read from
+
+    @property
+    def n(self) -> int:
+        """Number of candidates."""
+        return len(self.stage)
+
+    def matrix(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """float32[rows, S + C], columns in the order of `FeatureSet.names`."""
+        right = self.candidates[rows]
+        left = np.broadcast_to(self.shared, (len(right), len(self.shared)))
+        return np.concatenate([left, right], axis=1)
+
+
+def read_requests(table: pa.Table) -> Iterator[Request]:
+    """The requests of a joined table; those without candidates are passed over."""
+    if not table.num_rows:
+        return
+    table = table.combine_chunks()
+    columns = {name: ListColumn(table.column(name)) for name in (*COLUMNS, "actions")}
+    ids, clients = table.column("request_id").to_pylist(), table.column("client").to_pylist()
+    for i, (request_id, client) in enumerate(zip(ids, clients, strict=True)):
+        part = {name: column[i] for name, column in columns.items()}
+        n = len(part["stage"])
+        if n:
+            yield Request(
+                request_id, client, part["stage"], part["explored"].astype(bool), part["visit_score"],
+                part["full_score"], part["shared_features"], part["candidate_features"].reshape(n, -1),
+                part["actions"].reshape(n, -1), i,
+            )  # fmt: skip
+
+
+class ListColumn:
+    """A list column as flat NumPy values, row by row without copies; nulls are NaN, False or 0."""
+
+    def __init__(self, column: pa.ChunkedArray):
+        array = column.combine_chunks()
+        array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+        lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+        self.offsets = np.append(0, np.cumsum(lengths.astype(np.int64)))
+        values = array.flatten()
+        if values.null_count:
+            fill: Any = float("nan") if pa.types.is_floating(values.type) else pa.scalar(0).cast(values.type)
+            values = values.fill_null(fill)
+        self.values = values.to_numpy(zero_copy_only=False)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+
+@dataclass(frozen=True)
+class MakeExamples:
+    """Table of joined requests → table of examples: client code, features, label, weight, class, split, request."""
+
+    names: tuple[str, ...]  # clients; their places are the codes
+    rules: tuple[LabelRule, ...]
+    valid_from: tuple[np.datetime64, ...]
+    local_column: int  # of the candidate features
+    width: int
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Only kept examples; classes and counts follow from them."""
+        made: list[tuple[np.ndarray, ...]] = []
+        at = as_datetime64(table.column("requested_at"))
+        for request in read_requests(table):
+            code = self.names.index(request.client)
+            labels = label_request(
+                self.rules[code], request.request_id, request.stage, request.explored, request.actions,
+                request.candidates[:, self.local_column], request.full_score,
+            )  # fmt: skip
+            rows = np.flatnonzero(labels.kept)
+            split = VALID if at[request.row] >= self.valid_from[code] else TRAIN
+            key = stable_hash(np.array([request.request_id], dtype=object)).view(np.int64)[0]
+            made.append(
+                (
+                    np.full(len(rows), code, np.int16),
+                    request.matrix(rows),
+                    labels.label[rows],
+                    labels.weight[rows],
+                    labels.example_class[rows],
+                    np.full(len(rows), split, np.int8),
+                    np.full(len(rows), key, np.int64),
+                )
+            )
+        empty = (np.zeros(0, np.int16), np.zeros((0, self.width), np.float32), *(np.zeros(0, np.float32),) * 2,
+                 *(np.zeros(0, np.int8),) * 2, np.zeros(0, np.int64))  # fmt: skip
+        codes, x, label, weight, kind, splits, keys = (
+            np.concatenate(parts) for parts in zip(empty, *made, strict=True)
+        )
+        return pa.table(
+            {
+                "client": codes,
+                "x": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), self.width),
+                "label": label,
+                "weight": weight,
+                "class": kind,
+                "split": splits,
+                "request": keys,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class ClientExamples:
+    """The examples of one client: references to blocks that may hold other clients' too."""
+
+    client: str
+    code: int
+    features: tuple[str, ...]
+    rule: LabelRule
+    blocks: list[Any] = field(repr=False)  # ObjectRef[pa.Table]
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)  # split -> class -> rows
+
+    @property
+    def rows(self) -> int:
+        """Examples that fit the trees."""
+        return sum(self.counts.get("train", {}).values())
+
+    def require_learnable(self) -> None:
+        """Raises ModelError, with the reason, when no trees can be fitted on these examples."""
+        train, student = self.counts.get("train", {}), self.rule.table.distillation
+        why = ""
+        if not self.rows and student:
+            why = "distillation needs the full ranker's scores and the log has none: train full first"
+        elif not self.rows:
+            why = "no examples before the held-out time: let the log grow first"
+        elif not student and not train.get("action", 0):
+            why = f"no actions in {self.rows} examples: check the event log and attribution_hours"
+        elif not student and sum(1 for n in train.values() if n) < 2:
+            why = f"only one class of examples ({train}): nothing to tell apart"
+        if why:
+            raise ModelError(f"client {self.client}: {why}")
+
+
+def build_examples(
+    joined: Joined, clients: Mapping[str, Client], windows: Mapping[str, Window], valid_share: float = 0.15
+) -> dict[str, ClientExamples]:
+    """Examples of all `clients` from the requests in `windows`; the last `valid_share` of each stops the boosting."""
+    import ray
+
+    project = joined.project
+    features = FeatureSet.of(project.features)
+    names = tuple(clients)
+    rules = tuple(resolve(clients[n].labels, project.actions, project.negative_actions) for n in names)
+    valid_from = []
+    for name in names:
+        times = joined.index.times(name)
+        until = windows[name].until
+        valid_from.append(split_time(times if until is None else times[times < until], valid_share))
+    local = features.candidate.index("cross_locale_match")
+    make = MakeExamples(names, rules, tuple(valid_from), local, len(features.names))
+    dataset = joined.requests(COLUMNS, dict(windows)).map_batches(
+        make, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
+    )
+    blocks = list(dataset.materialize().to_arrow_refs())
+    count = ray.remote(num_cpus=0.1)(count_classes)
+    per_block = ray.get([count.remote(block, len(names)) for block in blocks])
+    out = {}
+    for code, name in enumerate(names):
+        mine = [b for b, c in zip(blocks, per_block, strict=True) if c[code].any()]
+        total = np.sum([c[code] for c in per_block], axis=0) if per_block else np.zeros((2, len(CLASSES)), np.int64)
+        counts = {
+            split: {kind: int(total[s, k]) for k, kind in enumerate(CLASSES)}
+            for s, split in enumerate(("train", "valid"))
+        }
+        out[name] = ClientExamples(name, code, features.names, rules[code], mine, counts)
+    return out
+
+
+def count_classes(block: pa.Table, clients: int) -> np.ndarray:
+    """int64[clients, 2, classes]: rows of a block by client, split and class."""
+    key = [np.asarray(block.column(c).to_numpy()).astype(np.int64) for c in ("client", "split", "class")]
+    flat = (key[0] * 2 + key[1]) * len(CLASSES) + key[2]
+    return np.bincount(flat, minlength=clients * 2 * len(CLASSES)).reshape(clients, 2, len(CLASSES))
+
+
+def block_arrays(block: pa.Table, code: int, split: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x float32[m, F], label float32[m], weight float32[m] of one client and split of a block."""
+    block = block.combine_chunks()
+    if not block.num_rows:
+        return np.zeros((0, 0), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32)
+    keep = (block.column("client").to_numpy() == code) & (block.column("split").to_numpy() == split)
+    fixed = block.column("x").combine_chunks()
+    fixed = fixed.chunk(0) if isinstance(fixed, pa.ChunkedArray) else fixed
+    x = fixed.flatten().to_numpy(zero_copy_only=False).reshape(block.num_rows, -1)
+    label, weight = (block.column(c).to_numpy() for c in ("label", "weight"))
+    return (x, label, weight) if keep.all() else (x[keep], label[keep], weight[keep])
+
+
+def windows_of(
+    joined: Joined, clients: Sequence[str], held_out_share: float
+) -> tuple[dict[str, Window], dict[str, Window]]:
+    """(training, held-out) windows of each client: strictly before and at or after its own split time."""
+    cuts = {c: split_time(joined.index.times(c), held_out_share) for c in clients}
+    return {c: Window(until=cut) for c, cut in cuts.items()}, {c: Window(since=cut) for c, cut in cuts.items()}

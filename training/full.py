@@ -1,0 +1,220 @@
+"""From logs to a published full ranker: rows → fit (training.ranker) → judge beside the incumbent → gate → bundle."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.catalog import KIND as GRAPH
+from cluster.clients import Client
+from cluster.config import Project, RankerSettings
+from cluster.errors import BundleError, DataError, ModelError
+from cluster.features import FeatureSet
+from cluster.logs import LogStore
+from cluster.storage import BundleStore
+from training.attribution import split_time
+from training.evaluate_full import FullReport, evaluate_full
+from training.examples import windows_of
+from training.gate import Decision, Gate, decide
+from training.gbdt import Progress
+from training.ranker.batch import RankerSchema
+from training.ranker.config import FitConfig, ModelConfig
+from training.ranker_rows import LOG_COLUMNS, MakeRows, Topics, ranker_schema
+from training.requests import Joined, Window, join_logs
+
+KIND = "full"
+MAX_HELD_OUT = 2000
+"""Held-out requests of all clients together that the gate looks at."""
+
+
+@dataclass(frozen=True)
+class FullOutcome:
+    """What became of a training run. `version` is stored either way; serving loads it when `published`."""
+
+    published: bool
+    reason: str
+    version: str
+    incumbent: str | None
+    requests: dict[str, int]
+    fit: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def train_full_ranker(
+    project: Project,
+    clients: Mapping[str, Client],
+    store: BundleStore,
+    logs: LogStore,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    held_out_share: float = 0.2,
+    unimpressed: int = 0,
+    num_workers: int | None = None,
+    gate: Gate | None = None,
+    progress: Progress | None = None,
+) -> FullOutcome:
+    """Train one model for all clients that have logged requests. Ray must be running.
+
+    `unimpressed` survivors of each request that were not shown are added as examples without actions, weighted by the
+    inverse of their rate. `num_workers` overrides the settings; 0 trains in this process. Raises DataError, ModelError,
+    BundleError (no graph bundle to take topic vectors from).
+    """
+    say = progress or (lambda stage, share: None)
+    logged = {f.client for f in logs.serving_files(None, since, until).files}
+    able = {n: c for n, c in clients.items() if n in logged}
+    if not able:
+        raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
+    graph = store.current(GRAPH)
+    if graph is None:
+        raise BundleError(
+            "no graph is published, and the full ranker reads topic vectors from it: build the graph first"
+        )
+    features = FeatureSet.of(project.features)
+    say("join", 0.0)
+    joined = join_logs(project, logs, list(able), since, until)
+    say("join", 1.0)
+    topics = Topics(store.root, graph)
+    schema = ranker_schema(features, tuple(clients), project.actions, topics.width(), project.features.sequence_length)
+    scratch = Path(project.home) / "train" / f"full-{time.time_ns()}"
+    try:
+        say("rows", 0.0)
+        make = MakeRows(topics, project.features.sequence_length, unimpressed)
+        parts = _write_rows(joined, list(able), held_out_share, make, scratch)
+        say("rows", 1.0)
+        if not parts["train"]:
+            raise ModelError("no shown candidate before the held-out time: let the log grow first")
+        say("fit", 0.0)
+        fit = _fit(project.ranker, schema, parts, scratch, num_workers)
+        say("fit", 1.0)
+        held = _read(parts["held"], MAX_HELD_OUT)
+        report, decision, incumbent = _judge(schema, able, store, scratch / "model", held, gate)
+        requests = {name: sum(pq.read_metadata(p).num_rows for p in paths) for name, paths in parts.items()}
+        meta = {
+            "schema_hash": features.schema_hash,
+            "clients": list(schema.clients),
+            "graph_version": graph,
+            "requests": requests,
+            "events": None if joined.counts is None else asdict(joined.counts),
+            "metrics": report.to_dict(),
+            "gate": asdict(decision),
+        }
+        with store.write(KIND, meta, publish=decision.publish) as (folder, version):
+            shutil.copytree(scratch / "model", folder, dirs_exist_ok=True)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    say("evaluate", 1.0)
+    return FullOutcome(
+        decision.publish, decision.reason, version, incumbent, requests, fit, report.to_dict(), joined.notes
+    )
+
+
+def _write_rows(
+    joined: Joined, clients: list[str], held_out_share: float, make: MakeRows, scratch: Path
+) -> dict[str, list[str]]:
+    """Parquet rows of the fit, of the later requests that stop and calibrate it, and of the held-out ones."""
+    before, held = windows_of(joined, clients, held_out_share)
+    cuts = {}
+    for name in clients:
+        times = joined.index.times(name)
+        cuts[name] = split_time(times[times < before[name].until], 0.15)
+    windows: dict[str, dict[str, Window]] = {
+        "train": {n: Window(until=cuts[n]) for n in clients},
+        "valid": {n: Window(since=cuts[n], until=before[n].until) for n in clients},
+        "held": held,
+    }
+    out = {}
+    for part, window in windows.items():
+        rows = joined.requests(LOG_COLUMNS, window).map_batches(make, batch_format="pyarrow", batch_size=None)
+        rows.write_parquet(str(scratch / part))
+        files = sorted(str(p) for p in (scratch / part).glob("*.parquet"))
+        out[part] = [f for f in files if pq.read_metadata(f).num_rows]
+    return out
+
+
+def _fit(
+    settings: RankerSettings, schema: RankerSchema, parts: dict[str, list[str]], scratch: Path, num_workers: int | None
+) -> dict[str, Any]:
+    import ray
+
+    from training.ranker.trainer import train_full  # torch loads only where a model is fitted
+
+    sizes = {"debug": ModelConfig.debug, "base": ModelConfig.base, "large": ModelConfig.large}
+    gpus = float(ray.cluster_resources().get("GPU", 0))
+    if settings.use_gpu == "yes" and gpus < 1:
+        raise ModelError("ranker.use_gpu is yes and the cluster has no GPU: add one, or set it to auto")
+    plan = FitConfig.debug() if settings.size == "debug" else FitConfig()
+    plan = plan.but(
+        epochs=settings.epochs,
+        batch_requests=settings.batch_requests,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+    )
+    return train_full(
+        parts["train"],
+        schema,
+        sizes[settings.size](),
+        plan,
+        scratch / "model",
+        validation=parts["valid"],
+        num_workers=settings.workers if num_workers is None else num_workers,
+        use_gpu=settings.use_gpu != "no" and gpus >= 1,
+        storage=scratch / "checkpoints",
+    )
+
+
+def _judge(
+    schema: RankerSchema,
+    clients: Mapping[str, Client],
+    store: BundleStore,
+    model: Path,
+    held: pa.Table | None,
+    gate: Gate | None,
+) -> tuple[FullReport, Decision, str | None]:
+    from training.ranker.scorer import FullScorer
+
+    models = {"full": FullScorer.open(model)}
+    version = store.current(KIND)
+    if version is not None:
+        try:
+            incumbent = FullScorer.open(store.open(KIND, version).require_schema(schema.schema_hash).path)
+            if incumbent.schema == schema:  # of other clients, actions or topics: serving loads it, rows do not fit it
+                models["incumbent"] = incumbent
+        except BundleError:
+            version = None
+    if held is None:
+        empty = FullReport(0, {}, {}, {}, True, False)
+        return empty, Decision(False, "refused: no held-out requests to judge on: let the log grow"), version
+    report = evaluate_full(held, schema, clients, models)
+    against = "incumbent" if "incumbent" in models else "visit_count"
+    label = f"incumbent {version}" if against == "incumbent" else "visit count"
+    decision = decide(report.differences[against]["all"], label, report.finite, report.constant, gate)
+    least = (gate or Gate()).min_requests
+    for client, difference in report.differences[against].items():
+        if decision.publish and client != "all" and difference.n >= least and difference.high < 0:
+            decision = Decision(
+                False,
+                f"refused: worse for client {client}, NDCG {difference.mean:+.4f} against {label} on {difference.n}",
+            )
+    return report, decision, version
+
+
+def _read(paths: list[str], most: int) -> pa.Table | None:
+    if not paths:
+        return None
+    table = pa.concat_tables([pq.read_table(p, partitioning=None) for p in paths])
+    if table.num_rows > most:
+        table = table.take(np.random.default_rng(0).permutation(table.num_rows)[:most])
+    return table

@@ -1,0 +1,240 @@
+"""Fits the lightweight rankers' trees: Ray Train's XGBoostTrainer around `fit_one`, several clients in one call.
+
+Starting a Ray Train run costs seconds (controller, worker, imports) and fitting a client of a small log less than one,
+so one run fits many clients one after the other; runs go side by side only where the cluster has CPUs for them. Workers
+take their blocks from the object store: no Ray Data task runs beside them that they could starve. Nothing is reported
+while boosting (each report costs a poll of the controller); the models come back as the run's return value.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster.config import GbdtSettings
+from cluster.errors import ConfigError, ModelError
+from training.examples import TRAIN, VALID, ClientExamples, block_arrays
+from training.portable import make_portable
+
+Progress = Callable[[str, float], None]
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One client's trees: `model` are UBJ bytes that xgboost 2.0 and 3.x load."""
+
+    client: str
+    model: bytes = field(repr=False)
+    rounds: int
+    loss: float  # on the later requests that stopped the boosting; NaN when there were none
+    rows: int
+    seconds: float  # inside the worker: matrices and boosting
+    backend: str
+
+    def save(self, path: str | Path) -> None:
+        """Write the model; `.ubj`."""
+        Path(path).write_bytes(self.model)
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """What a worker needs to fit one client."""
+
+    client: str
+    code: int
+    features: tuple[str, ...]
+    objective: str
+    blocks: Sequence[Any] = field(repr=False)
+
+
+def fit_clients(
+    examples: Mapping[str, ClientExamples],
+    settings: GbdtSettings,
+    progress: Progress | None = None,
+    storage: str | None = None,
+) -> dict[str, Fitted]:
+    """One GBDT for each client, on the backend that `settings` names. Ray must be running.
+
+    `storage` is where Ray Train keeps its run state; on several hosts it must be one that they all reach. Raises
+    ModelError when a client has nothing to learn from or a worker fails.
+    """
+    for one in examples.values():
+        one.require_learnable()
+    jobs = [FitJob(e.client, e.code, e.features, e.rule.objective, e.blocks) for e in examples.values()]
+    if progress:
+        progress("fit", 0.0)
+    if settings.backend == "xgboost-ray":
+        from training.gbdt_xgboost_ray import fit_jobs
+
+        fitted = fit_jobs(jobs, settings)
+    else:
+        fitted = _fit_lanes(jobs, settings, storage)
+    if progress:
+        progress("fit", 1.0)
+    return {f.client: f for f in fitted}
+
+
+def parameters(settings: GbdtSettings, objective: str, threads: int) -> dict[str, Any]:
+    """XGBoost's parameters, the same on both backends."""
+    return {
+        "objective": objective,
+        "eval_metric": "logloss" if objective == "binary:logistic" else "rmse",
+        "tree_method": "hist",
+        "max_bin": settings.max_bin,
+        "max_depth": settings.max_depth,
+        "learning_rate": settings.learning_rate,
+        "min_child_weight": settings.min_child_weight,
+        "seed": settings.seed,
+        "nthread": threads,
+    }
+
+
+def fit_one(
+    job: FitJob, settings: GbdtSettings, blocks: Callable[[], Iterable[Any]], rank: int = 0, world: int = 1
+) -> Fitted:
+    """Boost one client's trees in this process, from a restartable stream of Arrow blocks.
+
+    The blocks are binned as they stream by (XGBoost's QuantileDMatrix): the float matrix never stands in memory as a
+    whole. With `world` > 1 each worker takes every world-th row, inside XGBoost's collective.
+    """
+    import xgboost as xgb
+
+    started = time.perf_counter()
+
+    def matrix(split: int, ref: Any = None) -> Any:
+        class Stream(xgb.DataIter):
+            def __init__(self) -> None:
+                super().__init__()
+                self.reset()
+
+            def reset(self) -> None:
+                self._left = iter(blocks())
+
+            def next(self, input_data: Callable[..., Any]) -> bool:
+                for block in self._left:
+                    x, label, weight = block_arrays(block, job.code, split)
+                    part = slice(rank, None, world)
+                    if len(x[part]):
+                        input_data(
+                            data=x[part], label=label[part], weight=weight[part], feature_names=list(job.features)
+                        )
+                        return True
+                return False
+
+        return xgb.QuantileDMatrix(Stream(), max_bin=settings.max_bin, ref=ref)
+
+    has_valid = any(len(block_arrays(b, job.code, VALID)[0]) >= world for b in blocks())
+    train = matrix(TRAIN)
+    watched = [(matrix(VALID, train), "valid")] if has_valid else []
+    log: dict[str, Any] = {}
+    booster = xgb.train(
+        parameters(settings, job.objective, max(1, int(settings.cpus_per_worker))),
+        train,
+        settings.rounds,
+        evals=watched,
+        evals_result=log,
+        early_stopping_rounds=settings.early_stopping_rounds if watched else None,
+        verbose_eval=False,
+    )
+    return finish(job, booster, log, int(train.num_row()), time.perf_counter() - started, "ray-train")
+
+
+def finish(job: FitJob, booster: Any, log: Mapping[str, Any], rows: int, seconds: float, backend: str) -> Fitted:
+    """Cut the trees after the best round, name the features, write a model that both xgboost versions read."""
+    stopped = next(iter(log.values()), None)
+    losses = next(iter(stopped.values())) if stopped else []
+    best = int(np.argmin(losses)) if len(losses) else booster.num_boosted_rounds() - 1
+    if best + 1 < booster.num_boosted_rounds():
+        booster = booster[: best + 1]
+    booster.feature_names = list(job.features)
+    model = make_portable(bytes(booster.save_raw("ubj")))
+    loss = float(losses[best]) if len(losses) else float("nan")
+    return Fitted(job.client, model, best + 1, loss, rows, seconds, backend)
+
+
+def _worker(config: dict[str, Any]) -> list[Fitted]:
+    """What each Ray Train worker runs; rank 0's return value is the run's."""
+    import ray
+    import ray.train
+
+    context = ray.train.get_context()
+    out = []
+    for job in config["jobs"]:
+
+        def blocks(refs: Sequence[Any] = job.blocks) -> Iterable[Any]:
+            return (ray.get(ref) for ref in refs)
+
+        out.append(fit_one(job, config["settings"], blocks, context.get_world_rank(), context.get_world_size()))
+    return out
+
+
+def run_trainer(jobs: Sequence[FitJob], settings: GbdtSettings, reserve: float, storage: str | None) -> list[Fitted]:
+    """One Ray Train run that fits `jobs` one after the other."""
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # default 2: how long a finished worker waits
+    import ray.train
+    from ray.train.xgboost import XGBoostTrainer
+
+    with tempfile.TemporaryDirectory(prefix="pinfunnel-train-") as folder:
+        trainer = XGBoostTrainer(
+            _worker,
+            train_loop_config={"jobs": list(jobs), "settings": settings},
+            scaling_config=ray.train.ScalingConfig(num_workers=settings.workers, resources_per_worker={"CPU": reserve}),
+            run_config=ray.train.RunConfig(name=f"lightweight-{time.time_ns()}", storage_path=storage or folder),
+        )
+        try:
+            fitted: list[Fitted] | None = trainer.fit().return_value
+        except Exception as error:
+            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+            raise ModelError(f"fitting {', '.join(j.client for j in jobs)} failed on Ray: {lines[-1]}") from error
+    if fitted is None:
+        raise ModelError(
+            f"fitting {', '.join(j.client for j in jobs)} on Ray ended without models: see the worker's log"
+        )
+    return fitted
+
+
+def _fit_lanes(jobs: Sequence[FitJob], settings: GbdtSettings, storage: str | None) -> list[Fitted]:
+    """Split the clients over as many runs as the cluster's CPUs carry, largest clients first."""
+    import ray
+
+    total = float(ray.cluster_resources().get("CPU", 1))
+    free = float(ray.available_resources().get("CPU", 0))
+    lanes, reserve = plan_lanes(len(jobs), total, free, settings)
+    if lanes == 1:
+        return run_trainer(jobs, settings, reserve, storage)
+    ordered = sorted(jobs, key=lambda j: -len(j.blocks))
+    task = ray.remote(num_cpus=0)(run_trainer)
+    runs = [task.remote(ordered[i::lanes], settings, reserve, storage) for i in range(lanes)]
+    return [fitted for run in ray.get(runs) for fitted in run]
+
+
+def plan_lanes(jobs: int, total: float, free: float, settings: GbdtSettings) -> tuple[int, float]:
+    """(runs side by side, CPUs that each worker reserves). One CPU is always left to others.
+
+    When less is free than a worker asks for, it reserves what there is: a run that waits for CPUs which a Serve
+    application holds would wait for ever.
+    """
+    spare = max(min(total - 1.0, free), 0.0)
+    each = settings.workers * settings.cpus_per_worker
+    lanes = max(1, min(jobs, int(spare // each)))
+    reserve = min(settings.cpus_per_worker, int(100 * spare / (lanes * settings.workers)) / 100)
+    return lanes, reserve
+
+
+def require_backend(name: str) -> None:
+    """Raises ConfigError when the backend's packages are not installed."""
+    if name == "xgboost-ray":
+        try:
+            import xgboost_ray  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "gbdt.backend is xgboost-ray, which is not installed: pip install 'pinfunnel[xgboost-ray]' in an "
+                "environment of its own (it needs xgboost 2.0.3), or set gbdt.backend: ray-train"
+            ) from None

@@ -1,0 +1,63 @@
+"""The same fit through xgboost-ray (last release 0.1.19, xgboost 2.0.3). Imported only for `gbdt.backend: xgboost-ray`.
+
+xgboost-ray starts its own actors and shards rows over them; it holds each client's float matrix in memory.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cluster.config import GbdtSettings
+from cluster.errors import ModelError
+from training.examples import TRAIN, VALID, block_arrays
+from training.gbdt import FitJob, Fitted, finish, parameters, plan_lanes, require_backend
+
+
+def fit_jobs(jobs: Sequence[FitJob], settings: GbdtSettings) -> list[Fitted]:
+    """Fit the clients one after the other. Raises ConfigError without the extra, ModelError when a run fails."""
+    require_backend("xgboost-ray")
+    return [_fit(job, settings) for job in jobs]
+
+
+def _fit(job: FitJob, settings: GbdtSettings) -> Fitted:
+    import ray
+    from xgboost_ray import RayDMatrix, RayParams, train
+
+    started = time.perf_counter()
+
+    def matrix(split: int) -> tuple[Any, int]:
+        parts = [block_arrays(ray.get(block), job.code, split) for block in job.blocks]
+        parts = [p for p in parts if len(p[0])]
+        if not parts:
+            return None, 0
+        x, label, weight = (np.concatenate([p[i] for p in parts]) for i in range(3))
+        return RayDMatrix(x, label=label, weight=weight, feature_names=list(job.features)), len(x)
+
+    data, rows = matrix(TRAIN)
+    valid, held = matrix(VALID)
+    watched = [(valid, "valid")] if held >= settings.workers else []
+    threads = max(1, int(settings.cpus_per_worker))
+    total = float(ray.cluster_resources().get("CPU", 1))
+    _, reserve = plan_lanes(1, total, float(ray.available_resources().get("CPU", 0)), settings)
+    if reserve < threads:
+        raise ModelError(
+            f"gbdt.backend xgboost-ray reserves whole CPUs and needs {settings.workers * threads} besides one for "
+            f"others, of {total:g}: free some, or set gbdt.backend: ray-train"
+        )
+    log: dict[str, Any] = {}
+    try:
+        booster = train(
+            {k: v for k, v in parameters(settings, job.objective, threads).items() if k != "nthread"},
+            data,
+            num_boost_round=settings.rounds,
+            evals=watched,
+            evals_result=log,
+            early_stopping_rounds=settings.early_stopping_rounds if watched else None,
+            verbose_eval=False,
+            ray_params=RayParams(num_actors=settings.workers, cpus_per_actor=threads),
+        )
+    except Exception as error:
+        raise ModelError(f"fitting {job.client} through xgboost-ray failed: {str(error).splitlines()[0]}") from error
+    return finish(job, booster, log, rows, time.perf_counter() - started, "xgboost-ray")

@@ -1,0 +1,191 @@
+"""From logs to published lightweight rankers: examples → fit → compare with the incumbent → gate → bundle.
+
+The bundle `lightweight/<client>` holds model.ubj and features.json; its manifest the strategy, row counts and metrics.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from cluster.clients import Client
+from cluster.config import Project
+from cluster.errors import DataError, PinfunnelError
+from cluster.features import FeatureSet
+from cluster.logs import LogStore
+from cluster.storage import BundleStore
+from training.evaluate import (
+    NDCG_AT,
+    LightweightReport,
+    Scorer,
+    boost,
+    booster_scorer,
+    evaluate_lightweight,
+    visit_count,
+)
+from training.examples import COLUMNS, ClientExamples, Request, build_examples, read_requests, windows_of
+from training.gate import Decision, Gate, decide
+from training.gbdt import Fitted, Progress, fit_clients, require_backend
+from training.requests import Joined, Window, join_logs
+
+MAX_HELD_OUT = 1000
+"""Held-out requests a client is judged on; more are drawn by hash of the request id."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one client's training. `version` is stored either way; serving loads it when `published`."""
+
+    client: str
+    published: bool
+    reason: str
+    version: str | None = None
+    incumbent: str | None = None
+    strategy: str = ""
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    fit: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def train_lightweight(project: Project, client: Client, store: BundleStore, logs: LogStore, **options: Any) -> Outcome:
+    """Train one client; options as in `train_all_lightweight`. Raises what kept it from training."""
+    return train_all_lightweight(project, {client.name: client}, store, logs, strict=True, **options)[client.name]
+
+
+def train_all_lightweight(
+    project: Project,
+    clients: Mapping[str, Client],
+    store: BundleStore,
+    logs: LogStore,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    held_out_share: float = 0.2,
+    gate: Gate | None = None,
+    progress: Progress | None = None,
+    strict: bool = False,
+) -> dict[str, Outcome]:
+    """Train, judge and publish every client's lightweight ranker from requests in [since, until). Ray must run.
+
+    Each client's last `held_out_share` of requests is judged on and never trained on. A client that cannot be trained
+    gives an unpublished Outcome with the reason; with `strict` its error is raised. Raises ConfigError, DataError,
+    ModelError.
+    """
+    require_backend(project.gbdt.backend)
+    say = progress or (lambda stage, share: None)
+    outcomes: dict[str, Outcome] = {}
+    able = dict(clients)
+    if not strict:
+        logged = {f.client for f in logs.serving_files(None, since, until).files}
+        for name in sorted(set(clients) - logged):
+            outcomes[name] = Outcome(name, False, "not trained: no logged requests")
+            del able[name]
+        if not able:
+            raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
+    say("join", 0.0)
+    joined = join_logs(project, logs, list(able), since, until)
+    say("join", 1.0)
+    train_windows, held_windows = windows_of(joined, list(able), held_out_share)
+    say("examples", 0.0)
+    examples = build_examples(joined, able, train_windows)
+    say("examples", 1.0)
+    for name in list(examples):
+        try:
+            examples[name].require_learnable()
+        except PinfunnelError as error:
+            if strict:
+                raise
+            outcomes[name] = Outcome(name, False, f"not trained: {error}", counts=examples.pop(name).counts)
+    fitted = fit_clients(examples, project.gbdt, progress) if examples else {}
+    say("evaluate", 0.0)
+    held = held_out_requests(joined, {n: held_windows[n] for n in fitted}) if fitted else {}
+    for at, (name, model) in enumerate(fitted.items()):
+        outcomes[name] = _judge(joined, able[name], store, examples[name], model, held.get(name, []), gate)
+        say("evaluate", (at + 1) / len(fitted))
+    return {name: outcomes[name] for name in clients}
+
+
+def held_out_requests(
+    joined: Joined, windows: Mapping[str, Window], most: int = MAX_HELD_OUT
+) -> dict[str, list[Request]]:
+    """The requests of each client's window, at most about `most` of each, in this process."""
+    limited = {}
+    for name, window in windows.items():
+        times = joined.index.times(name)
+        inside = int(((times >= window.since) if window.since is not None else np.ones(len(times), bool)).sum())
+        limited[name] = Window(window.since, window.until, min(1.0, most / max(inside, 1)))
+    out: dict[str, list[Request]] = {name: [] for name in windows}
+    for table in joined.requests(COLUMNS, limited).iter_batches(batch_size=None, batch_format="pyarrow"):
+        for request in read_requests(table):
+            out[request.client].append(request)
+    return out
+
+
+def _judge(
+    joined: Joined,
+    client: Client,
+    store: BundleStore,
+    examples: ClientExamples,
+    model: Fitted,
+    held: list[Request],
+    gate: Gate | None,
+) -> Outcome:
+    project = joined.project
+    features = FeatureSet.of(project.features)
+    kind = f"lightweight/{client.name}"
+    report, decision, incumbent = judge(project, client, store, model.model, held, gate)
+    fit = {k: v for k, v in asdict(model).items() if k != "model"}
+    meta = {
+        "schema_hash": features.schema_hash,
+        "client": client.name,
+        "strategy": client.labels.strategy,
+        "table": examples.rule.table.model_dump(),
+        "objective": examples.rule.objective,
+        "examples": examples.counts,
+        "events": None if joined.counts is None else asdict(joined.counts),
+        "fit": fit,
+        "metrics": report.to_dict(),
+        "gate": asdict(decision),
+    }
+    with store.write(kind, meta, publish=decision.publish) as (folder, version):
+        model.save(folder / "model.ubj")
+        listed = {"shared": features.shared, "candidate": features.candidate, "schema_hash": features.schema_hash}
+        (folder / "features.json").write_text(json.dumps(listed, indent=1))
+    return Outcome(
+        client.name, decision.publish, decision.reason, version, incumbent, client.labels.strategy, examples.counts,
+        fit, report.to_dict(), joined.notes,
+    )  # fmt: skip
+
+
+def judge(
+    project: Project, client: Client, store: BundleStore, model: bytes, held: list[Request], gate: Gate | None = None
+) -> tuple[LightweightReport, Decision, str | None]:
+    """Metrics of a model beside visit count, `boost` and the published incumbent, and the gate's decision."""
+    features = FeatureSet.of(project.features)
+    candidate = booster_scorer(model, features.names)
+    orders: dict[str, Scorer] = {"lightweight": candidate, "visit_count": visit_count, "boost": boost(features)}
+    incumbent = store.current(f"lightweight/{client.name}")
+    against = "visit_count"
+    if incumbent is not None:
+        try:
+            bundle = store.open(f"lightweight/{client.name}", incumbent).require_schema(features.schema_hash)
+            orders["incumbent"] = booster_scorer((bundle.path / "model.ubj").read_bytes(), features.names)
+            against = "incumbent"
+        except PinfunnelError:  # damaged, or of other features: serving cannot use it either
+            incumbent = None
+    report = evaluate_lightweight(held, client, project.actions, features, orders)
+    scores = np.concatenate([*candidate(held), np.zeros(0, np.float32)])
+    difference = report.differences[against].get(f"ndcg@{NDCG_AT}")
+    if difference is None:  # nothing held out
+        return report, Decision(False, "refused: no held-out requests to judge on: let the log grow"), incumbent
+    name = f"incumbent {incumbent}" if against == "incumbent" else "visit count"
+    constant = all(len(s) < 2 or np.ptp(s) == 0 for s in candidate(held[:50]))
+    return report, decide(difference, name, bool(np.isfinite(scores).all()), constant, gate), incumbent

@@ -1,0 +1,167 @@
+"""Rows of the full ranker: one joined request → one row with its candidates nested (docs/ranker.md).
+
+The candidates are the impressed ones, plus a sampled share of the survivors that were not shown, with inverse-rate
+weights. Topic vectors come from the graph version that served the request. Knows nothing of Ray and torch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.catalog import KIND as GRAPH
+from cluster.catalog import Catalog
+from cluster.errors import BundleError
+from cluster.features import FeatureSet
+from cluster.schema import IMPRESSED, RANKED, pin_hash
+from cluster.storage import BundleStore
+from training.attribution import as_datetime64
+from training.examples import COLUMNS, Request, read_requests
+from training.ranker.batch import RankerSchema
+from training.strategies import sample
+
+LOG_COLUMNS = (
+    *COLUMNS,
+    "position",
+    "graph_version",
+    "sequence_pin_id",
+    "sequence_action",
+    "sequence_client",
+    "sequence_age_hours",
+)
+"""Columns of the serving log that rows are made from."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Topic vectors of pins, by the graph version that a request was served with."""
+
+    root: str
+    current: str  # version that stands in for one that is no longer stored or has another vocabulary width
+
+    def width(self) -> int:
+        """T."""
+        return int(_catalog(self.root, self.current).pins.topics.shape[1])
+
+    def vectors(self, version: str | None, ids: np.ndarray) -> np.ndarray:
+        """float32[n, T]; zero rows for pins that the graph does not know."""
+        catalog = _catalog(self.root, self.current)
+        if version and version != self.current:
+            try:
+                logged = _catalog(self.root, version)
+                catalog = logged if logged.pins.topics.shape[1] == self.width() else catalog
+            except BundleError:
+                pass
+        index = catalog.graph.pin_ids.index_of(ids)
+        known = index >= 0
+        out = np.zeros((len(ids), self.width()), np.float32)
+        out[known] = catalog.pins.topics[index[known]]
+        return out
+
+
+@lru_cache(maxsize=4)
+def _catalog(root: str, version: str) -> Catalog:
+    bundle = BundleStore(root).open(GRAPH, version, verify=False)  # maps files: a checksum would read all of them
+    return Catalog.open(Path(bundle.path), bundle.version)
+
+
+def ranker_schema(
+    features: FeatureSet, clients: Sequence[str], actions: Sequence[str], n_topics: int, sequence_length: int
+) -> RankerSchema:
+    """The tensor contract of a project's full ranker: every logged feature as it is."""
+    return RankerSchema(
+        shared=features.shared, candidate=features.candidate, actions=tuple(actions), clients=tuple(clients),
+        n_topics=n_topics, sequence_length=sequence_length, schema_hash=features.schema_hash,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MakeRows:
+    """Table of joined requests → table of rows. Requests that showed nothing and drew no survivor give no row."""
+
+    topics: Topics
+    sequence_length: int
+    unimpressed: int = 0  # survivors not shown, sampled from each request
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """In the layout of `RequestBatch.from_table`, and `requested_at` and `request_id` beside it."""
+        table = table.combine_chunks()
+        at = as_datetime64(table.column("requested_at"))
+        made = []
+        for request in read_requests(table):
+            kept, weight = self._choose(request)
+            if len(kept):
+                row = {name: table.column(name)[request.row] for name in LOG_COLUMNS if name not in COLUMNS}
+                made.append(self._row(request, kept, weight, row, table.column("pin_id")[request.row], at[request.row]))
+        columns: dict[str, list] = {name: [row[name] for row in made] for name in ROW_SCHEMA.names}
+        return pa.table({n: pa.array(v, ROW_SCHEMA.field(n).type) for n, v in columns.items()}, schema=ROW_SCHEMA)
+
+    def _choose(self, request: Request) -> tuple[np.ndarray, np.ndarray]:
+        acted = (request.actions > 0).any(axis=1)
+        shown = (request.stage >= IMPRESSED) | acted
+        rest = np.flatnonzero(~shown & (request.stage == RANKED))
+        picked, rate = sample(rest, self.unimpressed, request.request_id)
+        weight = np.where(shown, 1.0, 0.0).astype(np.float32)
+        weight[picked] = 1.0 / rate if len(picked) else 0.0
+        kept = np.flatnonzero(weight > 0)
+        return kept, weight[kept]
+
+    def _row(
+        self, request: Request, kept: np.ndarray, weight: np.ndarray, row: dict, pin_ids: pa.Scalar, at: np.datetime64
+    ) -> dict:
+        version = row["graph_version"].as_py()
+        ids = _ids(pin_ids)[kept]
+        length = self.sequence_length
+        history = _ids(row["sequence_pin_id"])[:length]
+        names = {k: (row[f"sequence_{k}"].as_py() or [])[:length] for k in ("action", "client", "age_hours")}
+        position = np.asarray(row["position"].values.to_numpy(zero_copy_only=False))[kept]
+        return {
+            "request_id": request.request_id,
+            "requested_at": int(at.astype(np.int64)),
+            "client": request.client,
+            "shared": request.shared,
+            "candidates": request.candidates[kept].ravel(),
+            "pin_hash": pin_hash(ids).astype(np.int64),
+            "vectors": self.topics.vectors(version, ids).ravel(),
+            "position": position.astype(np.int16),
+            "labels": request.actions[kept].ravel(),
+            "weights": weight,
+            "sequence_pin_hash": pin_hash(history).astype(np.int64) if len(history) else np.zeros(0, np.int64),
+            "sequence_action": names["action"],
+            "sequence_client": names["client"],
+            "sequence_age": names["age_hours"],
+            "sequence_vectors": self.topics.vectors(version, history).ravel() if len(history) else [],
+        }
+
+
+ROW_SCHEMA = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("requested_at", pa.timestamp("us", tz="UTC")),
+        ("client", pa.string()),
+        ("shared", pa.list_(pa.float32())),
+        ("candidates", pa.list_(pa.float32())),
+        ("pin_hash", pa.list_(pa.int64())),
+        ("vectors", pa.list_(pa.float32())),
+        ("position", pa.list_(pa.int16())),
+        ("labels", pa.list_(pa.float32())),
+        ("weights", pa.list_(pa.float32())),
+        ("sequence_pin_hash", pa.list_(pa.int64())),
+        ("sequence_action", pa.list_(pa.string())),
+        ("sequence_client", pa.list_(pa.string())),
+        ("sequence_age", pa.list_(pa.float32())),
+        ("sequence_vectors", pa.list_(pa.float32())),
+    ]
+)
+
+
+def _ids(values: pa.Scalar) -> np.ndarray:
+    """int64[n] or object[n] of a list scalar; a null list is empty."""
+    if not values.is_valid:
+        return np.zeros(0, np.int64)
+    if pa.types.is_integer(values.values.type):
+        return np.asarray(values.values.to_numpy(zero_copy_only=False))
+    return np.array(values.values.to_pylist(), dtype=object)
