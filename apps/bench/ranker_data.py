@@ -1,4 +1,6 @@
-"""A seeded toy log for the full ranker's tests and benches: requests whose actions follow a known rule. No Ray, no torch."""
+"""A seeded toy log for the full ranker's tests and benches: requests whose actions follow a known rule. No Ray, no
+torch.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +33,10 @@ def _nested(flat: np.ndarray, per_row: int) -> pa.ListArray:
 def toy_table(
     schema: RankerSchema, requests: int, candidates: int, seed: int = 0, n_pins: int = 5000, position_bias: float = 0.0
 ) -> pa.Table:
-    """One row per request. The chance of an action grows with the match of the pin's topics and those the user acted on,
-    with a pin column that counts double in `search`, and falls with the place shown by `position_bias` per doubling."""
+    """One row per request. The chance of an action grows with the match of the pin's topics and those the user
+    acted on, with a pin column that counts double in `search`, and falls with the place shown by
+    `position_bias` per doubling.
+    """
     rng = np.random.default_rng(seed)
     fixed = np.random.default_rng(0)  # the world's pins are the same for every seed
     b, c, t, length = requests, candidates, max(schema.n_topics, 1), schema.sequence_length
@@ -53,9 +57,7 @@ def toy_table(
     shared = rng.normal(size=(b, len(schema.shared))).astype(np.float32)
     dense = rng.normal(size=(b, c, len(schema.candidate))).astype(np.float32)
     match = np.einsum("bt,bct->bc", taste, topics[pins])
-    strength = (
-        np.where(client == schema.clients.index("search"), 2.0, 1.0)[:, None] if "search" in schema.clients else 1.0
-    )
+    strength = np.array([2.0 if name == "search" else 1.0 for name in schema.clients])[client][:, None]
     latent = 5 * match + 0.7 * strength * dense[:, :, 0] + 0.5 * shared[:, :1] * dense[:, :, 3 % dense.shape[2]]
     place = np.tile(np.arange(c), (b, 1))
     latent -= position_bias * np.log2(place + 1)

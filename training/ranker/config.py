@@ -156,4 +156,4 @@ class FitConfig(_Frozen):
     @classmethod
     def debug(cls) -> Self:
         """Few epochs over larger batches, for demo-sized logs."""
-        return cls(epochs=4, batch_requests=16, learning_rate=4e-3, warmup_steps=20)
+        return cls(epochs=4, batch_requests=16, learning_rate=4e-3, warmup_steps=20, threads=1)

@@ -49,8 +49,9 @@ class Experts(nn.Module):
         self.first = nn.Linear(width, self.count * hidden)
         self.second = Grouped(self.count, hidden, out)
         self.drop = nn.Dropout(dropout)
-        self.gate = nn.Linear(width, tasks * self.count)
-        self.client_gate = nn.Embedding(clients + 1, tasks * self.count) if client_gates else None
+        # a single expert needs no gate, and a weight without a gradient would trouble distributed training
+        self.gate = nn.Linear(width, tasks * self.count) if self.count > 1 else None
+        self.client_gate = nn.Embedding(clients + 1, tasks * self.count) if client_gates and self.count > 1 else None
         if self.client_gate is not None:
             nn.init.zeros_(self.client_gate.weight)
         allowed = torch.zeros(tasks, self.count)
@@ -64,7 +65,7 @@ class Experts(nn.Module):
         n = x.shape[0]
         hidden = torch.relu(self.first(x)).view(n, self.count, self.hidden).transpose(0, 1)
         outs = torch.relu(self.second(self.drop(hidden)))  # [E, N, out]
-        if self.count == 1:
+        if self.gate is None:
             return outs.expand(self.tasks, -1, -1)
         gate = self.gate(x)
         if self.client_gate is not None:

@@ -1,6 +1,8 @@
-"""One training job of the full ranker: what every worker is given, how its model starts and how its result is finished.
+"""One training job of the full ranker: what every worker is given, how its model starts and how its result is
+finished.
 
-Used alike by the in-process run and by Ray Train workers (trainer.py). Imports no Ray: a Ray Dataset is only handed through.
+Used alike by the in-process run and by Ray Train workers (trainer.py). Imports no Ray: a Ray Dataset is only
+handed through.
 """
 
 from collections.abc import Callable, Mapping, Sequence

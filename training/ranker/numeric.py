@@ -15,6 +15,7 @@ from training.ranker.batch import Floats
 
 _TAIL = 8.0
 _CLIP = 6.0
+_HUGE = 1e30
 
 
 class Numeric(nn.Module):
@@ -62,7 +63,7 @@ class Numeric(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Encode; see the class."""
         missing = torch.isnan(x)
-        x = torch.where(missing, self.mean_raw(), x)
+        x = torch.nan_to_num(x, nan=0.0, posinf=_HUGE, neginf=-_HUGE)  # missing values are masked out again below
         logged = torch.sign(x) * torch.log1p(x.abs())
         x = torch.where(self.tail > 0, logged, x)
         z = ((x - self.mean) * self.scale).clamp(-_CLIP, _CLIP)
@@ -72,7 +73,3 @@ class Numeric(nn.Module):
             steps = ((z.unsqueeze(-1) - self.edge) * self.step).clamp(0.0, 1.0)
             parts.append((steps * (~missing).unsqueeze(-1)).flatten(1))
         return torch.cat(parts, 1)
-
-    def mean_raw(self) -> Tensor:
-        """Any finite stand-in for missing values: they are masked out again after the transform."""
-        return torch.zeros((), dtype=self.mean.dtype, device=self.mean.device)

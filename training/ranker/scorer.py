@@ -61,7 +61,7 @@ class FullScorer:
             history = json.loads((folder / "history.json").read_text())
         except BundleError:
             raise
-        except (OSError, KeyError, ValueError, RuntimeError, EOFError) as error:
+        except Exception as error:  # a torn file can fail in any way inside the unpickler
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BundleError(f"cannot load the full ranker at {folder} ({reason}): publish it again") from error
         return cls(schema, config, model, calibration, about["metrics"], history, device)

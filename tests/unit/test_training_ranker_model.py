@@ -1,0 +1,352 @@
+"""The network, its loss, calibration, metrics, scorer and the plain loop."""
+
+import json
+import threading
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.metrics import ndcg_score, roc_auc_score
+
+from apps.bench.ranker_data import toy_schema, toy_table
+from cluster.errors import BundleError, ConfigError, ModelError
+from training.ranker.batch import RankerSchema, RequestBatch
+from training.ranker.calibration import Calibration, expected_calibration_error, fit_calibration
+from training.ranker.config import FitConfig, ModelConfig
+from training.ranker.fit import Hooks, fit, learn_inputs
+from training.ranker.inputs import Targets, to_inputs
+from training.ranker.loss import MultiTaskLoss, listwise_loss, per_task_loss
+from training.ranker.metrics import ndcg, weighted_auc
+from training.ranker.model import FullRanker
+from training.ranker.numeric import Numeric
+from training.ranker.position import PositionBias, bucket_of
+from training.ranker.scorer import FullScorer, empty_requests, utility
+from training.ranker.trainer import train_full
+
+SCHEMA = toy_schema(shared=3, candidate=6, topics=4, length=5)
+TINY = ModelConfig.debug().but(pin_buckets=256, dropout=0.0, id_dropout=0.0)
+
+
+def _batch(requests: int = 6, candidates: int = 20, seed: int = 0) -> RequestBatch:
+    return RequestBatch.from_table(toy_table(SCHEMA, requests, candidates, seed=seed), SCHEMA)
+
+
+def _model(config: ModelConfig = TINY) -> FullRanker:
+    torch.manual_seed(0)
+    model = FullRanker(SCHEMA.widths, config)
+    learn_inputs(model, [_batch(16)])
+    with torch.no_grad():  # fresh client tables are zero: give them something to show
+        for table in (model.client_scale, model.client_bias, model.experts.client_gate):
+            if table is not None:
+                table.weight.normal_()
+    return model.eval()
+
+
+SWITCHES = [
+    {},
+    {"crossing": "none"},
+    {"crossing": "mask"},
+    {"experts": "ple", "task_experts": 1},
+    {"experts": "shared"},
+    {"sequence_layers": -1},
+    {"sequence_layers": 0},
+    {"pin_buckets": 0},
+    {"client_gates": False},
+    {"bins": 0},
+    {"position": False},
+]
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+def test_every_part_can_be_switched_off_and_gradients_reach_the_rest(switch: dict) -> None:
+    model = _model(TINY.but(**switch)).train()
+    logits = model(to_inputs(_batch()))
+    assert logits.shape == (120, 5)
+    logits.square().sum().backward()
+    idle = [name for name, p in model.named_parameters() if p.grad is None]
+    assert idle == []
+
+
+def test_requests_in_one_pass_score_as_they_do_alone() -> None:
+    model, batch = _model(), _batch()
+    batch.sequence_pin[2] = 0  # a user without history
+    batch.sequence_pin[3, 2:] = 0
+    with torch.no_grad():
+        together = model(to_inputs(batch)).numpy()
+        alone = [model(to_inputs(batch.take(np.array([i])))).numpy() for i in range(6)]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+    ragged = RequestBatch.concat([_batch(1, 3, seed=1), _batch(1, 9, seed=2)])
+    with torch.no_grad():
+        np.testing.assert_allclose(
+            model(to_inputs(ragged)).numpy()[3:], model(to_inputs(_batch(1, 9, seed=2))).numpy(), atol=1e-5
+        )
+
+
+def test_padding_of_the_sequence_changes_nothing_and_its_content_does() -> None:
+    model, batch = _model(), _batch()
+    batch.sequence_pin[:, 3:] = 0
+    with torch.no_grad():
+        before = model(to_inputs(batch)).numpy()
+        batch.sequence_action[:, 3:], batch.sequence_vector[:, 3:] = 2, 9.0
+        np.testing.assert_array_equal(model(to_inputs(batch)).numpy(), before)
+        batch.sequence_action[:, 0] = (batch.sequence_action[:, 0] + 1) % 5
+        assert np.abs(model(to_inputs(batch)).numpy() - before).max() > 1e-4
+
+
+def test_client_changes_the_scores() -> None:
+    model, batch = _model(), _batch()
+    with torch.no_grad():
+        before = model(to_inputs(batch)).numpy()
+        batch.client[:] = (batch.client + 1) % 4
+        assert np.abs(model(to_inputs(batch)).numpy() - before).max() > 1e-3
+
+
+def test_position_counts_in_training_only_and_is_neutral_on_average() -> None:
+    bias = PositionBias(2, 3, 16)
+    torch.nn.init.normal_(bias.everyone)
+    client = torch.tensor([1, 1, 1, 2, 2, 1])
+    position = torch.tensor([0, 1, 40, 0, 3, -1])
+    bias.learn(client, position)
+    shown = bias(client, position)
+    assert shown[5].abs().sum() == 0  # not shown: no bias
+    torch.testing.assert_close(shown[:3].mean(0), torch.zeros(3), atol=1e-6, rtol=0)
+    assert shown[0].abs().sum() > 0.01
+    assert bucket_of(torch.tensor([0, 7, 8, 15, 16, 10**6]), 16).tolist() == [0, 7, 8, 8, 9, 15]
+    model, batch = _model(), _batch()
+    assert model.position is not None
+    torch.nn.init.normal_(model.position.everyone)
+    with torch.no_grad():
+        with_place = model(to_inputs(batch))
+        torch.testing.assert_close(with_place, model(to_inputs(batch)._replace(position=None)))
+        model.train()
+        assert (model(to_inputs(batch)) - with_place).abs().max() > 1e-3
+
+
+def test_dense_columns_survive_missing_constant_and_huge_values() -> None:
+    rng = np.random.default_rng(0)
+    sample = rng.normal(size=(500, 4)).astype(np.float32)
+    sample[:, 1] = 7.0
+    sample[:, 2] = np.exp(4 * sample[:, 2])
+    sample[:, 3] = np.nan
+    numeric = Numeric(4, bins=4)
+    numeric.learn(sample)
+    out = numeric(torch.from_numpy(sample)).numpy()
+    assert out.shape == (500, 4 * 6)
+    assert np.isfinite(out).all()
+    assert abs(out[:, 2].mean()) < 1e-4
+    assert abs(out[:, 2].std() - 1) < 0.02  # the log made the heavy tail normal
+    assert (out[:, 1] == 0).all()
+    assert (out[:, 7] == 1).all()  # column 3's missing indicator
+    wild = numeric(torch.tensor([[np.inf, -np.inf, np.inf, 1.0], [np.nan] * 4])).numpy()
+    assert np.isfinite(wild).all()
+    assert (wild[1, 8:] == 0).all()
+    edge = numeric(torch.tensor([[np.median(sample[:, 0]), 7, 1, 0]], dtype=torch.float32)).numpy()[0, 8:12]
+    np.testing.assert_allclose(edge, [1, 1, 0, 0], atol=0.02)  # the median has passed half of the quantile bins
+
+
+def test_loss_equals_the_slow_sum_and_ignores_what_has_no_weight() -> None:
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(7, 2)))
+    labels = torch.from_numpy((rng.random((7, 2)) < 0.5).astype(float))
+    weights = torch.from_numpy(rng.random((7, 2)))
+    weights[3] = 0
+    request = torch.tensor([0, 0, 0, 0, 1, 1, 1])
+    slow, ranked = [], []
+    for a in range(2):
+        p = 1 / (1 + np.exp(-logits[:, a].numpy()))
+        y, w = labels[:, a].numpy(), weights[:, a].numpy()
+        slow.append((w * -(y * np.log(p) + (1 - y) * np.log(1 - p))).sum() / w.sum())
+        total = 0.0
+        for r in (0, 1):
+            mine = (request.numpy() == r) & (w > 0)
+            z = logits[mine, a].numpy()
+            total += ((y * w)[mine] * -(z - np.log(np.exp(z).sum()))).sum()
+        ranked.append(total / (y * w).sum())
+    targets = Targets(labels, weights, request)
+    np.testing.assert_allclose(per_task_loss(logits, targets).numpy(), slow)
+    np.testing.assert_allclose(listwise_loss(logits, targets, 2).numpy(), ranked)
+    fixed, _ = MultiTaskLoss(2, (3.0, 1.0))(logits, targets, 2)
+    assert float(fixed) == pytest.approx((3 * slow[0] + slow[1]) / 4)
+
+
+def test_uncertainty_weighting_settles_at_the_log_of_the_loss() -> None:
+    loss = MultiTaskLoss(1, uncertainty=True)
+    targets = Targets(torch.tensor([[1.0], [0.0]]), torch.ones(2, 1), torch.zeros(2, dtype=torch.long))
+    logits = torch.tensor([[0.5], [0.5]])
+    step = torch.optim.SGD(loss.parameters(), 0.5)
+    for _ in range(300):
+        step.zero_grad()
+        total, entropy = loss(logits, targets, 1)
+        total.backward()
+        step.step()
+    assert loss.log_variance is not None
+    assert loss.log_variance.item() == pytest.approx(np.log(2 * float(entropy[0])), abs=1e-3)
+
+
+def test_auc_and_ndcg_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    score, label = rng.integers(0, 9, 200).astype(float), rng.integers(0, 2, 200)
+    weight = rng.random(200)
+    assert weighted_auc(score, label, weight) == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
+    score = rng.random(60)
+    request = np.repeat(np.arange(3), 20)
+    gain = rng.integers(0, 3, 60).astype(float)
+    slow = [ndcg_score([gain[request == r]], [score[request == r]], k=5) for r in range(3)]
+    assert ndcg(score, gain, request, 5) == pytest.approx(np.mean(slow))
+
+
+def test_calibration_repairs_skewed_logits_per_client_and_keeps_the_order() -> None:
+    rng = np.random.default_rng(0)
+    client = np.repeat([1, 2], 20_000)
+    true = rng.normal(-2, 1, 40_000)
+    label = (rng.random(40_000) < 1 / (1 + np.exp(-true))).astype(np.float32)
+    logits = (2 * true + np.where(client == 1, 3, -1))[:, None].astype(np.float32)
+    fitted = fit_calibration(logits, label[:, None], np.ones((40_000, 1), np.float32), client, 2)
+    p = fitted.apply(logits, client)[:, 0]
+    raw = Calibration.identity(2, 1).apply(logits, client)[:, 0]
+    for c in (1, 2):
+        mine = client == c
+        assert (
+            expected_calibration_error(p[mine], label[mine])
+            < 0.012
+            < expected_calibration_error(raw[mine], label[mine])
+        )
+        assert (np.diff(p[mine][np.argsort(logits[mine, 0])]) >= 0).all()
+    np.testing.assert_allclose(fitted.slope[1:, 0], 0.5, atol=0.05)
+    one_class = fit_calibration(logits[:9], np.zeros((9, 1), np.float32), np.ones((9, 1), np.float32), client[:9], 2)
+    assert (one_class.slope == 1).all()
+
+
+def test_ece_of_known_gaps() -> None:
+    assert expected_calibration_error(np.full(10, 0.3), np.array([1, 0] * 5), bins=1) == pytest.approx(0.2)
+    assert np.isnan(expected_calibration_error(np.zeros(0), np.zeros(0)))
+
+
+def _run(config: FitConfig, hooks: Hooks | None = None, resume: dict | None = None) -> tuple[FullRanker, object]:
+    torch.manual_seed(1)
+    model = FullRanker(SCHEMA.widths, TINY.but(dropout=0.1), sparse=True)
+    train, held_out = _batch(24, 12), _batch(8, 12, seed=5)
+    learn_inputs(model, [train])
+
+    def feed(epoch: int, used: int):
+        return (train.take(np.arange(i, i + 4)) for i in range(used, 24, 4))
+
+    return model, fit(model, feed, [held_out], config, hooks=hooks, resume=resume, total_steps=6 * config.epochs)
+
+
+def test_same_seed_same_weights_and_a_resumed_run_is_bit_identical() -> None:
+    kept: list[dict] = []
+
+    def keep(make, step: int) -> None:
+        import copy
+
+        if step == 9:  # in the middle of the second epoch
+            kept.append(copy.deepcopy(make()))
+
+    config = FitConfig(epochs=3, checkpoint_steps=3, patience=0)
+    first, result = _run(config, Hooks(on_checkpoint=keep))
+    again, _ = _run(config)
+    resumed, resumed_result = _run(config, resume=kept[0])
+    other, _ = _run(config.but(seed=7))
+    assert result.steps == resumed_result.steps == 18
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert not torch.equal(first.tower_out.weight, other.tower_out.weight)
+
+
+def test_early_stop_returns_the_best_epoch() -> None:
+    _, result = _run(FitConfig(epochs=40, learning_rate=0.05, patience=2))
+    losses = [np.mean(row["validation_loss"]) for row in result.history]
+    assert len(losses) < 40
+    assert result.best_epoch == int(np.argmin(losses)) == len(losses) - 3
+    assert result.held_out is not None
+
+
+def test_training_in_process_saves_what_it_trained_and_warm_starts(tmp_path) -> None:
+    pq.write_table(toy_table(SCHEMA, 150, 30, seed=1), tmp_path / "rows.parquet", row_group_size=50)
+    held_out = toy_table(SCHEMA, 60, 30, seed=2)
+    fit_config = FitConfig(epochs=3, batch_requests=10, learning_rate=0.01, warmup_steps=5)
+    metrics = train_full([tmp_path / "rows.parquet"], SCHEMA, TINY, fit_config, tmp_path / "m", validation=held_out)
+    assert metrics["validation"]["save"]["auc"] > 0.6
+    mean = {k: np.mean([v["ece"] for v in metrics[k].values()]) for k in ("validation", "calibrated")}
+    assert mean["calibrated"] < mean["validation"] + 0.01
+    scorer = FullScorer.open(tmp_path / "m")
+    assert len(scorer.history) == 3
+    assert not (tmp_path / "m.checkpoints").exists()
+    batch = RequestBatch.from_table(held_out, SCHEMA)
+    scorer.save(tmp_path / "copy")
+    np.testing.assert_array_equal(FullScorer.open(tmp_path / "copy").score(batch), scorer.score(batch))
+    warm = train_full(
+        [tmp_path / "rows.parquet"], SCHEMA, TINY, fit_config.but(epochs=1, learning_rate=1e-4), tmp_path / "w",
+        validation=held_out, warm_start=tmp_path / "m",
+    )  # fmt: skip
+    assert abs(warm["validation"]["save"]["log_loss"] - metrics["validation"]["save"]["log_loss"]) < 0.01
+    with pytest.raises(ModelError, match="cannot warm-start"):
+        train_full(
+            [tmp_path / "rows.parquet"],
+            SCHEMA,
+            TINY.but(user_width=8),
+            fit_config,
+            tmp_path / "x",
+            warm_start=tmp_path / "m",
+        )
+
+
+def test_scoring_from_many_threads_is_the_same(tmp_path) -> None:
+    scorer = FullScorer(SCHEMA, TINY, _model())
+    scorer.warm()
+    batches = [_batch(2, 10, seed=i) for i in range(4)]
+    expected = [scorer.score(b) for b in batches]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        for _ in range(5):
+            if not np.array_equal(scorer.score(batches[i]), expected[i]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert wrong == []
+
+
+def test_errors_say_what_to_do(tmp_path) -> None:
+    scorer = FullScorer(SCHEMA, TINY, _model())
+    with pytest.raises(ModelError, match="serve the model trained for this schema"):
+        scorer.score(empty_requests(toy_schema(shared=3, candidate=7, topics=4, length=5), 1, 2))
+    with pytest.raises(BundleError, match="publish it again"):
+        FullScorer.open(tmp_path / "nothing")
+    scorer.save(tmp_path / "m")
+    (tmp_path / "m" / "weights.pt").write_bytes(b"torn")
+    with pytest.raises(BundleError, match="publish it again"):
+        FullScorer.open(tmp_path / "m")
+    scorer.save(tmp_path / "m")
+    about = json.loads((tmp_path / "m" / "ranker.json").read_text())
+    (tmp_path / "m" / "ranker.json").write_text(json.dumps(about | {"format": 99}))
+    with pytest.raises(BundleError, match="format 99"):
+        FullScorer.open(tmp_path / "m")
+    with pytest.raises(ConfigError, match="learning_rat"):
+        FitConfig.from_dict({"learning_rat": 1})
+    with pytest.raises(ModelError, match="no training requests"):
+        train_full([], SCHEMA, TINY, FitConfig(), tmp_path / "none")
+    assert scorer.score(empty_requests(SCHEMA, 1, 0)).shape == (0, 5)
+
+
+def test_utility_adds_up_and_hide_counts_against() -> None:
+    p = np.array([[0.5, 0.0, 0.0, 0.0, 0.1], [0.5, 0.0, 0.0, 0.0, 0.4]], np.float32)
+    score = utility(p, {"save": 2.0, "hide": -5.0}, SCHEMA.actions)
+    np.testing.assert_allclose(score, [0.5, -1.0], atol=1e-6)
+    with pytest.raises(ModelError, match="'share'"):
+        utility(p, {"share": 1.0}, SCHEMA.actions)
+
+
+def test_schema_and_configs_survive_json() -> None:
+    schema = RankerSchema(("a",), ("b",), categorical=(("country", "shared"), ("board", "candidate")))
+    assert RankerSchema.from_json(schema.to_json()) == schema
+    assert schema.widths.shared_category == schema.widths.candidate_category == 1
+    for config in (ModelConfig.debug(), ModelConfig.base(), ModelConfig.large()):
+        assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
