@@ -47,6 +47,7 @@ class Forest:
         self.best_iteration = model.best_iteration
         self.reason = model.reason
         self.supported = model.trees is not None
+        self._in_place = model.kind != "gblinear"  # which cannot
         self.level = level or best_level()
         self.trees = model.trees
         self.n_outputs = len(model.trees.base) if model.trees is not None else self._ask_outputs()
@@ -150,7 +151,10 @@ class Forest:
 
     def xgboost_margins(self, rows: np.ndarray) -> np.ndarray:
         """XGBoost's own margins of rows float32[n, S + C]."""
-        margins = self.booster.inplace_predict(rows, predict_type="margin", validate_features=False)
+        if self._in_place:
+            margins = self.booster.inplace_predict(rows, predict_type="margin", validate_features=False)
+        else:
+            margins = self.booster.predict(xgboost.DMatrix(rows), output_margin=True, validate_features=False)
         return np.asarray(margins, np.float32)
 
 

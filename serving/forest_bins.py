@@ -1,9 +1,9 @@
 """Turn features into bytes that answer every split of a model exactly. Knows nothing of requests or Ray.
 
 The bin of x is the number of the feature's thresholds that are <= x, so x < threshold j is bin <= j. A byte holds 255
-thresholds; a feature with more gets several columns, each for the next 255. A missing value goes where a split's default
-says: the lowest bin goes left everywhere and the highest right everywhere, so a feature whose splits disagree gets one
-column for each. Bins are stored minus 128, as signed bytes.
+thresholds; a feature with more gets several columns, each for the next 255. A missing value goes where a split's
+default says: the lowest bin goes left everywhere and the highest right everywhere, so a feature whose splits disagree
+gets one column for each. Bins are stored minus 128, as signed bytes.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Byte columns of candidates, filled from float rows and from a pin table. Knows native functions, not models or Ray."""
+"""Byte columns of candidates, filled from float rows or a pin table. Knows native functions, not models or Ray."""
 
 import numpy as np
 
@@ -42,6 +42,11 @@ class Bytes:
         raw = address(self._raw)
         self.start = raw + -raw % UNIT
 
+    def view(self, columns: int, n: int) -> np.ndarray:
+        """The first n bytes of the first columns, int8[columns, n]; valid until the next `reserve`."""
+        first = self.start - address(self._raw)
+        return self._raw[first : first + columns * self.stride].reshape(columns, self.stride)[:, :n]
+
 
 class Binner:
     """Bins float rows into byte columns. `features` are the columns' positions in those rows."""
@@ -64,13 +69,17 @@ class Binner:
         if self.count == 0 or n == 0:
             return
         lanes = native.level.scan.lanes
-        if n < lanes or width < lanes:
-            larger = np.zeros((max(n, lanes), max(width, lanes)), np.float32)
-            larger[:n, :width] = rows
-            rows = larger
-        between = stride_for(len(rows))
-        by_column = scratch.reserve(rows.shape[1] * between)
-        native.transpose(address(rows), rows.shape[0], rows.shape[1], by_column, between)
+        between = stride_for(n)
+        by_column = scratch.reserve(max(width, lanes) * between)
+        # A tile of narrow rows reads past a row's end, so the last rows go through a copy with room behind them.
+        main = n if width >= lanes else n - lanes
+        if main >= lanes:
+            native.transpose(address(rows), main, width, by_column, between)
+        if main < n or main < lanes:
+            first = main if main >= lanes else 0
+            tail = np.zeros((max(n - first, lanes), max(width, lanes)), np.float32)
+            tail[: n - first, :width] = rows[first:]
+            native.transpose(address(tail), len(tail), tail.shape[1], by_column + 4 * first, between)
         native.search(by_column, between, n, self._table_at, self.count, into, stride)
 
 
@@ -99,7 +108,7 @@ def gather(native: Native, table: np.ndarray, pins: np.ndarray, into: int, strid
 
 
 def _search_tree(cuts: np.ndarray, levels: int) -> np.ndarray:
-    """Sorted thresholds as a search tree, float32[256]: the children of entry i are 2i and 2i + 1; NaN where none is."""
+    """Sorted thresholds as a search tree, float32[256]: entry i has the children 2i and 2i + 1; NaN where none is."""
     tree = np.full(CUT_SLOTS, np.nan, np.float32)
     full = np.full((1 << levels) - 1, np.nan, np.float32)
     full[: len(cuts)] = cuts

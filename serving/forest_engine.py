@@ -8,7 +8,7 @@ import numpy as np
 from serving import forest_program as program
 from serving.forest_bins import BinPlan
 from serving.forest_buffers import UNIT, Bytes, Floats, address, padded
-from serving.forest_masks import build_masks
+from serving.forest_masks import SLOTS, build_masks
 from serving.forest_model import Trees
 from serving.forest_native import Native
 
@@ -21,7 +21,7 @@ class Program:
     def __init__(self, capacity: tuple[int, int], base: float) -> None:
         self.splits = np.empty((capacity[0], 4), np.int32)
         self.sizes = np.empty(capacity[1], np.int32)
-        self.tables = np.empty((capacity[1], program.SLOTS), np.float32)
+        self.tables = np.empty((capacity[1], SLOTS), np.float32)
         self.splits_at, self.sizes_at, self.tables_at = address(self.splits), address(self.sizes), address(self.tables)
         self.base = base
         self.chunks = 0
@@ -47,9 +47,9 @@ class Engine:
         self.base = float(trees.base[group])
         self.n_resolved = n_resolved
         leaves, depth = _sizes(trees, group)
-        parts = np.where(leaves <= program.SLOTS, 1, -(-leaves // program.PART))
+        parts = np.where(leaves <= SLOTS, 1, -(-leaves // program.PART))
         self.capacity = (int((leaves - 1 + 2 * parts * (depth + 1)).sum()), int(parts.sum()))
-        self.scratch_slots = 2 * program.SLOTS + 2 * int(depth.max()) + 2
+        self.scratch_slots = 2 * SLOTS + 2 * int(depth.max()) + 2
         self._largest = int(leaves.max()) + 1
         self._depth = int(depth.max()) + 2
         self._local = threading.local()
@@ -106,7 +106,7 @@ def _aligned(slots: int, width: int) -> np.ndarray:
     raw = np.empty(slots * width + UNIT, np.int8)
     start = -address(raw) % UNIT
     out = raw[start : start + slots * width].reshape(slots, width)
-    out[: program.SLOTS] = np.arange(program.SLOTS, dtype=np.int8)[:, None]
+    out[:SLOTS] = np.arange(SLOTS, dtype=np.int8)[:, None]
     return out
 
 

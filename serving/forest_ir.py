@@ -1,13 +1,13 @@
 """LLVM IR of the scan: many candidates' bytes through collapsed trees. Text in, text out; compiles and runs nothing.
 
-A program is a list of chunks. A chunk is (a part of) one tree: at most 32 leaves, and its splits in preorder. A split is
-four int32: column, threshold (one signed byte, four times), left and right. The last two name slots: 0–31 hold the
+A program is a list of chunks. A chunk is (a part of) one tree: at most 32 leaves, and its splits in preorder. A split
+is four int32: column, threshold (one signed byte, four times), left and right. The last two name slots: 0–31 hold the
 constant leaf numbers, 32 + i the result of the chunk's split i. Splits run backwards, so children come before parents:
 
     slot[32 + i] = column > threshold ? slot[right] : slot[left]        (one byte per candidate)
 
 The leaf number left at the root looks the leaf's weight up in the chunk's table, and the weights add up in tree order,
-in float32, as XGBoost adds them. A slot is `blocks` registers wide, so that decoding a split costs little per candidate.
+in float32, as XGBoost adds them. A slot is `blocks` registers wide, so that decoding a split costs little.
 """
 
 from dataclasses import dataclass
@@ -136,9 +136,9 @@ def _lookup_scalar(scan: Scan, b: int) -> str:
 def scan_ir(scan: Scan, blocks: int) -> str:
     """The function `scan_<blocks>`: from `start` while a whole slot fits before `end`.
 
-    Arguments: splits, sizes (int32 splits per chunk), tables (float32[chunks, 32]), chunks; bins (int8[columns, stride],
-    the bin minus 128), stride; start, end; scratch (64 slots, the first 32 filled with their number); sums
-    (float32[end]); the base margin.
+    Arguments: splits, sizes (int32 splits per chunk), tables (float32[chunks, 32]), chunks; bins (int8[columns,
+    stride], the bin minus 128), stride; start, end; scratch (32 slots filled with their number, then one per split of
+    the largest chunk); sums (float32[end]); the base margin.
     """
     width, slot = scan.width, scan.width * blocks
     v, f = f"<{width} x i8>", f"<{scan.lanes} x float>"
@@ -159,7 +159,8 @@ def scan_ir(scan: Scan, blocks: int) -> str:
     )
     look, last = "", ""
     for b in range(blocks):
-        look += f"  %ip{b} = getelementptr i8, ptr %ip, i64 {b * width}\n  %id{b} = load {v}, ptr %ip{b}, align {width}\n"
+        look += f"  %ip{b} = getelementptr i8, ptr %ip, i64 {b * width}\n"
+        look += f"  %id{b} = load {v}, ptr %ip{b}, align {width}\n"
         if scan.lookup == "permute":
             look += _lookup_permute(b)
         else:
@@ -175,9 +176,9 @@ def scan_ir(scan: Scan, blocks: int) -> str:
             last += f"  %in{b} = shufflevector <{width} x float> %all{b}, <{width} x float> poison, {_mask(back)}\n"
             last += f"  store <{width} x float> %in{b}, ptr %b{b}.0, align 16\n"
     return f"""
-define internal void @scan_{blocks}(ptr noalias readonly %splits, ptr noalias readonly %sizes, ptr noalias readonly %tables,
-  i64 %chunks, ptr noalias readonly %bins, i64 %stride, i64 %start, i64 %end, ptr noalias %scratch, ptr noalias %sums,
-  float %base) #0 {{
+define internal void @scan_{blocks}(ptr noalias readonly %splits, ptr noalias readonly %sizes,
+  ptr noalias readonly %tables, i64 %chunks, ptr noalias readonly %bins, i64 %stride, i64 %start, i64 %end,
+  ptr noalias %scratch, ptr noalias %sums, float %base) #0 {{
 entry:
 {_splat("base.v", "float", scan.lanes, "%base")}  %fits = add i64 %start, {slot}
   %any = icmp ule i64 %fits, %end

@@ -30,7 +30,10 @@ def _transpose(kind: str, size: int) -> tuple[str, list[str]]:
 
 
 def transpose_ir(size: int) -> str:
-    """`transpose`: float32[n, width] (n, width >= size) into float32[width, stride]; the last tiles overlap."""
+    """`transpose`: float32[n, width] (n >= size) into float32[max(width, size), stride]; the last tiles overlap.
+
+    With width < size a tile reads on into the following rows, and rows of the result from `width` on mean nothing.
+    """
     t = f"<{size} x float>"
     load = "".join(
         f"  %r{i} = add i64 %row, {i}\n  %o{i} = mul i64 %r{i}, %width\n  %e{i} = add i64 %o{i}, %col\n"
@@ -47,7 +50,7 @@ def transpose_ir(size: int) -> str:
 define void @transpose(ptr noalias readonly %from, i64 %n, i64 %width, ptr noalias %into, i64 %stride) #0 {{
 entry:
   %row.last = sub i64 %n, {size}
-  %col.last = sub i64 %width, {size}
+  %col.last = call i64 @llvm.usub.sat.i64(i64 %width, i64 {size})
   br label %rows
 rows:
   %r = phi i64 [ 0, %entry ], [ %r.next, %rows.end ]
@@ -134,7 +137,8 @@ def _pick(lookup: str, level: int, lanes: int) -> str:
         names, out = [], ""
         for j in range(pairs):
             first = 2 * pairs + 2 * j
-            out += f"  %g{k}.0.{j} = call {t} @llvm.x86.avx512.vpermi2var.ps.512({t} %t{first}, {w} %i{k}, {t} %t{first + 1})\n"
+            call = f"call {t} @llvm.x86.avx512.vpermi2var.ps.512"
+            out += f"  %g{k}.0.{j} = {call}({t} %t{first}, {w} %i{k}, {t} %t{first + 1})\n"
             names.append(f"%g{k}.0.{j}")
         stage = 0
         while len(names) > 1:
@@ -150,7 +154,8 @@ def _pick(lookup: str, level: int, lanes: int) -> str:
         return out + f"  %p{k} = bitcast {t} {names[0]} to {t}\n"
     if lookup == "shuffle":
         every = "<8 x float> splat (float -1.0)"  # the sign bit asks for the lane
-        return f"  %p{k} = call {t} @llvm.x86.avx2.gather.d.ps.256({t} zeroinitializer, ptr %tree, {w} %i{k}, {every}, i8 4)\n"
+        call = f"call {t} @llvm.x86.avx2.gather.d.ps.256"
+        return f"  %p{k} = {call}({t} zeroinitializer, ptr %tree, {w} %i{k}, {every}, i8 4)\n"
     out, last = "", "poison"
     for lane in range(lanes):
         n = f"{k}.{lane}"
@@ -204,14 +209,15 @@ done:
 def search_ir(lookup: str, lanes: int) -> str:
     """`search`: bins of float32[·, from_stride] into int8[columns, stride], n rounded up to whole registers.
 
-    `columns`: COLUMN_BYTES each. A search tree's entry 0 is unused and missing thresholds are NaN, which no value reaches.
+    `columns`: COLUMN_BYTES each. A search tree's entry 0 is unused; missing thresholds are NaN, which no value reaches.
     """
     cases = "".join(
         f"is_{k}:\n  call void @search_{k}(ptr %x, i64 %n, ptr %tree, i32 %missing, ptr %out)\n  br label %after\n"
         for k in range(4, 9)
     )
     labels = " ".join(f"i32 {k}, label %is_{k}" for k in range(4, 8))
-    return "".join(_search_ir(lookup, lanes, k) for k in range(4, 9)) + f"""
+    searches = "".join(_search_ir(lookup, lanes, k) for k in range(4, 9))
+    return f"""{searches}
 define void @search(ptr noalias readonly %from, i64 %from.stride, i64 %n, ptr noalias readonly %columns, i64 %count,
   ptr noalias %into, i64 %stride) #0 {{
 entry:

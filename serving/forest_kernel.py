@@ -6,7 +6,7 @@ from serving.forest_bins import plan_bins
 from serving.forest_buffers import Binner
 from serving.forest_engine import Engine, Program, Workspace, scan
 from serving.forest_model import Trees
-from serving.forest_native import native
+from serving.forest_native import Native, native
 
 
 class Kernel:
@@ -32,12 +32,12 @@ class Kernel:
         space = self._space
         space.bytes.reserve(self._binner.count, len(rows))
         self._binner.fill(self.native, rows, space.bytes.start, space.bytes.stride, space.floats)
-        return run(self, space, programs, len(rows))
+        return run(self.native, self.slots, space, programs, len(rows))
 
 
-def run(kernel: Kernel, space: Workspace, programs: list[Program], n: int) -> np.ndarray:
+def run(native: Native, slots: int, space: Workspace, programs: list[Program], n: int) -> np.ndarray:
     """Scan the byte columns in `space` with each output's program."""
-    space.reserve_slots(kernel.slots, kernel.native)
+    space.reserve_slots(slots, native)
     if len(programs) == 1:
-        return scan(kernel.native, space, programs[0], n)
-    return np.stack([scan(kernel.native, space, made, n) for made in programs], axis=1)
+        return scan(native, space, programs[0], n)
+    return np.stack([scan(native, space, made, n) for made in programs], axis=1)

@@ -1,8 +1,8 @@
 """Collapse trees of up to 64 leaves by bit masks, without a branch per split. Knows nothing of LLVM text or Ray.
 
-A leaf is a bit. A split on a shared feature keeps the leaves of one side: the AND over a tree's shared splits leaves the
-live leaves. A split on another feature stays if live leaves stand on both its sides; of the splits that stay below a
-child, the first in preorder is the one all the others hang from.
+A leaf is a bit. A split on a shared feature keeps the leaves of one side: the AND over a tree's shared splits leaves
+the live leaves. A split on another feature stays if live leaves stand on both its sides; of the splits that stay
+below a child, the first in preorder is the one all the others hang from.
 """
 
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ def lowest(context: Any, word: Any) -> Any:
 class Masks:
     """The masks of an output's trees: rows of `trees` are (first shared split, first other split, first leaf).
 
-    `test` float32 and `tested` int32 [shared splits, 2] (feature, default left); `keep` uint64[shared splits, 2] (leaves
-    if right, if left); `sides` uint64[other splits, 4] (leaves left, right; splits left, right); `code` int32[other
-    splits, 2] (column, threshold); `weights` float32[leaves]. `fits` False for a tree of more than 64 leaves.
+    `test` float32 and `tested` int32 [shared splits, 2] (feature, default left); `keep` uint64[shared splits, 2]
+    (leaves if right, if left); `sides` uint64[other splits, 4] (leaves left, right; splits left, right); `code`
+    int32[other splits, 2] (column, threshold); `weights` float32[leaves]. `fits` is False beyond 64 leaves.
     """
 
     trees: np.ndarray

@@ -45,6 +45,7 @@ class Model:
 
     n_features: int
     feature_names: list[str] | None
+    kind: str  # gbtree, dart or gblinear
     objective: str
     best_iteration: int | None
     trees: Trees | None
@@ -60,6 +61,7 @@ def read_model(booster: xgboost.Booster) -> Model:
     return Model(
         n_features=int(learner["learner_model_param"]["num_feature"]),
         feature_names=list(learner["feature_names"]) or None if learner.get("feature_names") else None,
+        kind=learner["gradient_booster"]["name"],
         objective=learner["objective"]["name"],
         best_iteration=int(best) if best is not None else None,
         trees=None if reason else _flatten(learner, _base_margin(document)),
@@ -78,7 +80,7 @@ def _refusal(learner: dict[str, Any]) -> str:
     if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in trees):
         return "leaves are vectors (multi_strategy=multi_output_tree), so XGBoost scores this model itself"
     if any(any(tree["split_type"]) or tree.get("categories") for tree in trees):
-        return "the model has categorical splits, so XGBoost scores it itself; encode categories as numbers to use the kernel"
+        return "the model has categorical splits, so XGBoost scores it itself; numbers instead of categories avoid that"
     return ""
 
 
