@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.cleaning import Tally
+from cluster.cleaning import FILE, Tally
 from cluster.config import GraphSettings
 from cluster.graph.ids import IdMap
 
+UNKNOWN_PIN = "pin_id is not among the pins"
+REPEATED = "edge is there twice (the newest saved_at is kept)"
 NO_TIME = np.iinfo(np.int64).min
 RECENT_SHARE = 0.1
 """`pin_recent_share` counts the newest tenth of the time that the edges span."""
@@ -98,8 +100,10 @@ def index_edges(
         known = known_pins.index_of(pin_ids) >= 0
         if not known.all():
             keep = known[pins]
-            tally.dropped["pin_id is not among the pins"] += int(len(keep) - keep.sum())
+            tally.dropped[UNKNOWN_PIN] += int(len(keep) - keep.sum())
+            tally.met(UNKNOWN_PIN, table, np.flatnonzero(~keep))
             boards, pins, saved = boards[keep], pins[keep], None if saved is None else saved[keep]
+            table = table.filter(pa.array(keep)) if FILE in table.column_names else table
     total = len(boards)
     key = boards.astype(np.int64) << 32 | pins
     if saved is None:
@@ -109,13 +113,23 @@ def index_edges(
         key, saved = key[order], saved[order]
     starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if total else np.empty(0, np.int64)
     if len(starts) < total:
-        tally.dropped["edge is there twice (the newest saved_at is kept)"] += total - len(starts)
+        tally.dropped[REPEATED] += total - len(starts)
+        if FILE in table.column_names:
+            tally.met(REPEATED, table, _first_repeat(boards, pins))
         key, saved = key[starts], None if saved is None else np.maximum.reduceat(saved, starts)
     boards, pins = (key >> 32).astype(np.int32), (key & 0xFFFFFFFF).astype(np.int32)
     boards, pins, saved = _prune_boards(boards, pins, saved, len(board_ids), settings, tally)
     board_ids, boards = _compact(board_ids, boards)
     pin_ids, pins = _compact(pin_ids, pins)
     return IndexedEdges(board_ids, pin_ids, boards, pins, saved)
+
+
+def _first_repeat(boards: np.ndarray, pins: np.ndarray) -> np.ndarray:
+    """The first position, int64[1], whose edge stands before it already."""
+    key = boards.astype(np.int64) << 32 | pins
+    order = np.argsort(key, kind="stable")
+    again = order[1:][key[order[1:]] == key[order[:-1]]]
+    return again.min(keepdims=True) if len(again) else again
 
 
 def _times(table: pa.Table) -> np.ndarray | None:

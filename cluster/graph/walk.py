@@ -22,6 +22,7 @@ from cluster.graph.walk_memory import Memory
 from cluster.graph.walk_request import run_request
 
 _DISCOUNT_TABLE = 1 << 16
+_POWER_TABLE = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class WalkParams:
     pin stops early once n_p pins have n_v visits each from it (0: never). hub: C of the step allocation
     s = |E| (C - log |E|), from the largest degree: "log" is its logarithm, "linear" the degree itself (hubs gain more),
     "uniform" gives every query pin s = 1. bias_share: share of steps that take only neighbours of the wanted locale.
+    boost: b of the multi-hit booster (sum_q V_q^b)^(1/b); 0.5 is the paper's, 1 the plain sum.
     popularity_discount: the visit count is divided by degree^beta. drop_query: leave the query pins out of the answer.
     """
 
@@ -42,6 +44,7 @@ class WalkParams:
     n_v: int = 0
     top_k: int = 2000
     min_visits: int = 1
+    boost: float = 0.5
     popularity_discount: float = 0.0
     hub: Literal["log", "linear", "uniform"] = "log"
     bias_share: float = 0.0
@@ -50,7 +53,7 @@ class WalkParams:
     def __post_init__(self) -> None:
         for name, low, high in (("steps", 1, 2**30), ("top_k", 1, 2**24), ("min_visits", 1, 2**30), ("n_p", 0, 2**31),
                                 ("n_v", 0, 2**31), ("restart", 0.01, 1.0), ("bias_share", 0.0, 1.0),
-                                ("popularity_discount", 0.0, 4.0)):  # fmt: skip
+                                ("popularity_discount", 0.0, 4.0), ("boost", 0.1, 1.0)):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"walk parameter {name} must be in {low}..{high}, got {getattr(self, name)!r}")
         if self.hub not in ("log", "linear", "uniform"):
@@ -105,6 +108,12 @@ def _discounts(beta: float) -> np.ndarray:
     if beta == 0.0:
         return np.zeros(0, np.float32)
     return np.asarray(np.maximum(np.arange(_DISCOUNT_TABLE, dtype=np.float64), 1.0) ** -beta, np.float32)
+
+
+@lru_cache(maxsize=32)
+def _powers(boost: float) -> np.ndarray:
+    """float32[4096]: visits^boost."""
+    return np.asarray(np.arange(_POWER_TABLE, dtype=np.float64) ** boost, np.float32)
 
 
 class Walker:
@@ -176,7 +185,7 @@ class Walker:
             m, n = run_request(
                 self._arrays, memory, np.maximum(starts, 0), from_board, walks, _scaled(1.0 - p.restart),
                 _scaled(p.bias_share if bias[1] > bias[0] else 0.0), bias[0], bias[1], _seed_state(seed), self._shift,
-                p.n_p, p.n_v, np.unique(barred[barred >= 0]), p.min_visits, _discounts(p.popularity_discount), p.top_k,
+                p.n_p, p.n_v, np.unique(barred[barred >= 0]), p.min_visits, np.float32(p.boost), _powers(p.boost), _discounts(p.popularity_discount), p.top_k,
                 by_query, *out,
             )  # fmt: skip
         found, scores, visits, hits = (a[:m] for a in out)

@@ -23,7 +23,7 @@ class Counters(NamedTuple):
 
     per_query: Any  # int32: visits from the query pin in hand
     total: Any  # int32
-    boost: Any  # float32: sum over query pins of sqrt(visits)
+    boost: Any  # float32: sum over query pins of visits^boost
     hits: Any  # int16: query pins that reached the pin
     unique: Any  # uint16: distinct pins of the query in hand
     touched: Any  # uint16: distinct pins of the bucket
@@ -75,10 +75,10 @@ def count_high(groups, ends, queries, counters, n_v, high):  # type: ignore[no-u
 
 
 @nb.njit(cache=True, nogil=True)
-def collect(groups, ends, queries, shift, counters, excluded, min_visits, pin_index, discount, out):  # type: ignore[no-untyped-def]
+def collect(groups, ends, queries, shift, counters, excluded, min_visits, exponent, powers, pin_index, discount, out):  # type: ignore[no-untyped-def]
     """Fills `out` with every distinct pin that is not excluded and has `min_visits`; returns how many.
 
-    excluded: sorted int32. discount: float32[D] of degree^-beta for degrees below D, the last entry standing for all
+    excluded: sorted int32. powers: float32[P] of visits^exponent for fewer than P visits. discount: float32[D] of degree^-beta for degrees below D, the last entry standing for all
     above through its own power law (empty: no discount).
     """
     per_query, total, boost, hits, unique, touched = counters
@@ -100,7 +100,7 @@ def collect(groups, ends, queries, shift, counters, excluded, min_visits, pin_in
                 touched[n_touched] = x
                 n_touched += int(total[x] == 0)
                 total[x] += count
-                boost[x] += np.sqrt(np.float32(count))
+                boost[x] += powers[count] if count < powers.size else np.float32(count) ** exponent
                 hits[x] += 1
             start = end
         first = bucket << shift
@@ -111,9 +111,12 @@ def collect(groups, ends, queries, shift, counters, excluded, min_visits, pin_in
             x = touched[u]
             visits = total[x]
             if hits[x] > 0 and visits >= min_visits:
-                score = boost[x] * boost[x]
                 if queries == 1:
                     score = np.float32(visits)  # (sqrt V)^2 without the rounding
+                elif exponent == np.float32(0.5):
+                    score = boost[x] * boost[x]
+                else:
+                    score = boost[x] ** (np.float32(1.0) / exponent)
                 if discount.size:
                     degree = np.int64(pin_index[first + x] & _U(0xFFFFFF))
                     score *= discount[min(degree, discount.size - 1)]

@@ -12,7 +12,7 @@ from cluster.graph.walk_kernel import walk_levels
 @nb.njit(cache=True, nogil=True)
 def run_request(  # type: ignore[no-untyped-def]
     graph, memory, starts, from_board, walks, live_below, bias_below, bias_start, bias_end, seed, shift, n_p, n_v,
-    excluded, min_visits, discount, top_k, by_query, pins, scores, visits, hits,
+    excluded, min_visits, exponent, powers, discount, top_k, by_query, pins, scores, visits, hits,
 ):  # fmt: skip
     """One request from walks to sorted outputs; returns (candidates kept, steps walked)."""
     queries = starts.size
@@ -47,6 +47,8 @@ def run_request(  # type: ignore[no-untyped-def]
         memory.counters,
         excluded,
         min_visits,
+        exponent,
+        powers,
         graph.pin_index,
         discount,
         memory.candidates,

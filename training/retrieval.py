@@ -1,0 +1,167 @@
+"""How good are walks alone? Recall and NDCG of the pins that each board gains later. Knows of graphs and walks, not of Ray.
+
+Every board with test pins is asked for: its train pins are the query pins, they are excluded from the answer, and the
+first k candidates are compared with its test pins. Parameters that are not given are chosen on a split of the train
+edges (`choose_params`); the test edges are only ever counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.errors import DataError
+from cluster.graph.csr import Graph
+from cluster.graph.ids import IdMap
+from cluster.graph.walk import Walker, WalkParams
+
+DEFAULTS = WalkParams(steps=200_000, restart=0.8, boost=0.75, popularity_discount=0.3)
+BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+THREADS = 2
+TUNING_BOARDS = 1000
+Progress = Callable[[int, int, str], None]
+
+
+def evaluate_retrieval(
+    train: pa.Table, test: pa.Table, board_column: str, pin_column: str, k: int = 20,
+    params: WalkParams | None = None, seed: int = 0, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """{"recall@k", "ndcg@k", "boards", "seconds", "params"}: means over the boards that have test pins.
+
+    Gain is binary; the ideal of NDCG is cut at min(k, test pins of the board). Pins that train does not know stay in
+    the denominators. Boards that train does not know are answered with the pins of most boards. `params` None: chosen
+    on a split of train. progress(done, total, what). Raises DataError for missing columns and nulls.
+    """
+    began = time.perf_counter()
+    train_boards, train_pins = _columns(train, board_column, pin_column, "train")
+    test_boards, test_pins = _columns(test, board_column, pin_column, "test")
+    board_ids, pin_ids = IdMap.from_ids(pc.unique(train_boards)), IdMap.from_ids(pc.unique(train_pins))
+    boards, pins = board_ids.index_of(train_boards), pin_ids.index_of(train_pins)
+    if params is None:
+        params = choose_params(boards, pins, len(board_ids), len(pin_ids), k, seed, progress)
+    graph = Graph.from_edges(boards, pins, len(board_ids), len(pin_ids), pin_ids, board_ids)
+    all_boards, all_pins = IdMap.from_ids(pc.unique(test_boards)), IdMap.from_ids(pc.unique(test_pins))
+    asked, wanted = _pairs(all_boards.index_of(test_boards), all_pins.index_of(test_pins))
+    truth = Graph.from_edges(asked, wanted, len(all_boards), len(all_pins))
+    in_train = pin_ids.index_of(all_pins.ids_of(np.arange(len(all_pins))))
+    queries = board_ids.index_of(all_boards.ids_of(np.arange(len(all_boards))))
+    expected = [in_train[_row(truth, b)] for b in range(truth.n_boards)]
+    answers = _answer(
+        graph, queries, [replace(params, top_k=k)], [params.popularity_discount], k, seed, progress, "boards"
+    )
+    recall, ndcg = score(answers[0], expected, k)
+    return {
+        f"recall@{k}": recall, f"ndcg@{k}": ndcg, "boards": truth.n_boards, "seconds": time.perf_counter() - began,
+        "params": {name: getattr(params, name) for name in ("steps", "restart", "hub", "boost", "popularity_discount")},
+    }  # fmt: skip
+
+
+def score(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> tuple[float, float]:
+    """(recall@k, NDCG@k): means over boards of `answers` int[<= k], best first, against `expected` int[n >= 1] (-1: unknown)."""
+    gains = 1.0 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[0.0], np.cumsum(gains)])
+    recalls, ndcgs = [], []
+    for answer, pins in zip(answers, expected, strict=True):
+        hit = np.isin(answer[:k], pins[pins >= 0])
+        recalls.append(hit.sum() / pins.size)
+        ndcgs.append(gains[: hit.size][hit].sum() / ideal[min(k, pins.size)])
+    return (float(np.mean(recalls)), float(np.mean(ndcgs))) if recalls else (0.0, 0.0)
+
+
+def choose_params(
+    boards: np.ndarray,
+    pins: np.ndarray,
+    n_boards: int,
+    n_pins: int,
+    k: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> WalkParams:
+    """The best of a small grid by NDCG@k, on a fifth of the edges held out; edges as int32[E] indices.
+
+    First restart and step allocation, then the booster; the popularity discount is read off the same walks. Falls
+    back on DEFAULTS where fewer than 50 boards can be asked.
+    """
+    boards, pins = _pairs(boards, pins)
+    rng = np.random.default_rng(seed)
+    held = rng.random(boards.size) < 0.2
+    graph = Graph.from_edges(boards[~held], pins[~held], n_boards, n_pins)
+    truth = Graph.from_edges(boards[held], pins[held], n_boards, n_pins)
+    able = np.flatnonzero((graph.board_degree > 0) & (truth.board_degree > 0))
+    if able.size < 50:
+        return DEFAULTS
+    sample = np.sort(rng.choice(able, min(TUNING_BOARDS, able.size), replace=False)).astype(np.int32)
+    expected = [_row(truth, b) for b in sample]
+    seen: dict[WalkParams, float] = {}
+
+    def trial(grid: list[WalkParams]) -> WalkParams:
+        answers = _answer(graph, sample, grid, BETAS, k, seed, progress, "choosing parameters")
+        for (params, beta), answer in zip(product(grid, BETAS), answers, strict=True):
+            seen[replace(params, popularity_discount=beta)] = score(answer, expected, k)[1]
+        return max(seen, key=lambda p: seen[p])
+
+    hubs: tuple[Any, ...] = ("log", "uniform")
+    best = trial([replace(DEFAULTS, restart=r, hub=h) for r in (0.5, 0.8, 1.0) for h in hubs])
+    return trial([replace(best, boost=b) for b in (0.5, 1.0)])
+
+
+def _answer(
+    graph: Graph, boards: np.ndarray, grid: list[WalkParams], betas: Sequence[float], k: int, seed: int,
+    progress: Progress | None, what: str,
+) -> list[list[np.ndarray]]:  # fmt: skip
+    """For each (params, beta), for each board: int32[<= k] pins. With several betas each re-orders the same walk."""
+    walker, degrees = Walker(graph), np.maximum(graph.pin_degree, 1).astype(np.float64)
+    popular = np.argsort(-graph.pin_degree, kind="stable")[:k].astype(np.int32)
+    total, done = len(boards) * len(grid), 0
+
+    def walk(job: tuple[WalkParams, int]) -> list[np.ndarray]:
+        params, board = job
+        if board < 0:
+            return [popular] * len(betas)
+        mine = _row(graph, board)
+        own = (seed << 32) + int(board)
+        if len(betas) == 1:
+            return [walker.walk_indices(mine, params=replace(params, popularity_discount=betas[0]), seed=own).pins[:k]]
+        found = walker.walk_indices(mine, params=replace(params, popularity_discount=0.0), seed=own)
+        weight = degrees[found.pins]
+        return [found.pins[np.argsort(-found.scores / weight**beta, kind="stable")[:k]] for beta in betas]
+
+    answers: list[list[np.ndarray]] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for params in grid:
+            columns: list[list[np.ndarray]] = [[] for _ in betas]
+            for row in pool.map(walk, [(params, int(b)) for b in boards], chunksize=64):
+                for column, pins in zip(columns, row, strict=True):
+                    column.append(pins)
+                done += 1
+                if progress is not None and (done % 256 == 0 or done == total):
+                    progress(done, total, what)
+            answers.extend(columns)
+    return answers
+
+
+def _row(graph: Graph, board: int) -> np.ndarray:
+    return np.asarray(graph.board_pins[int(graph.board_offsets[board]) : int(graph.board_offsets[board + 1])])
+
+
+def _pairs(boards: np.ndarray, pins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each (board, pin) once, so that a repeated edge cannot be in both halves of a split."""
+    keys = np.unique(boards.astype(np.int64) << 32 | pins.astype(np.int64))
+    return (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+
+
+def _columns(table: pa.Table, board: str, pin: str, what: str) -> tuple[Any, Any]:
+    for name in (board, pin):
+        if name not in table.column_names:
+            raise DataError(f"{what} edges have no column {name!r}: they have {', '.join(table.column_names)}")
+        if table[name].null_count:
+            raise DataError(f"{what} edges: column {name!r} has {table[name].null_count} nulls; remove those rows")
+    return table[board], table[pin]
