@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,9 @@ _STORE_SHARE_OF_MEMORY, _STORE_SHARE_OF_SHM = 0.2, 0.9
 
 # Ray's CPUs are slots, not cores: fewer than two, and a train worker would leave no slot to Ray Data, which then waits.
 MIN_LOCAL_CPUS = 2
+CONNECT_SECONDS = 5.0
+START_ATTEMPTS = 3
+SETTLE_SECONDS = 2.0
 
 
 def set_flags(address: str | None = None) -> None:
@@ -86,21 +90,49 @@ def start(num_cpus: int | None = None, dashboard: bool = True, address: str | No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about defaults of later releases; nothing that a user of ours could change
         if target:
+            _must_answer(target)
             try:
                 ray.init(address=target, logging_level=logging.ERROR, log_to_driver=False)
             except (ConnectionError, ray.exceptions.AuthenticationError) as error:
                 raise ConfigError(f"cannot join Ray at {target}: {' '.join(str(error).split())[:200]}") from error
         else:
             os.environ.update({name: value for name, value in _local_haproxy().items() if name not in os.environ})
+            _start_local(num_cpus or max(MIN_LOCAL_CPUS, len(os.sched_getaffinity(0))), dashboard)
+
+
+def _start_local(num_cpus: int, dashboard: bool) -> None:
+    import ray
+
+    for attempt in range(START_ATTEMPTS):
+        try:
             # Never address=None: that would join whichever Ray another program left running on this machine.
             ray.init(
                 address="local",
-                num_cpus=num_cpus or max(MIN_LOCAL_CPUS, len(os.sched_getaffinity(0))),
+                num_cpus=num_cpus,
                 include_dashboard=dashboard,
                 object_store_memory=object_store_bytes(),
                 logging_level=logging.ERROR,
                 log_to_driver=False,
             )
+            return
+        except Exception as error:
+            # Ray gives a node 30 s, fixed, which a busy two-core machine can miss; it raises a bare Exception then.
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+            logger.warning("Ray did not start within its 30 s (attempt %d of %d)", attempt + 1, START_ATTEMPTS)
+    raise ConfigError("Ray does not start within 30 s here: end other programs that keep the CPUs busy, and try again")
+
+
+def _must_answer(target: str) -> None:
+    # Ray ends the whole process, with a page of C++ log, when nothing listens at the address.
+    host, _, port = target.rpartition(":")
+    if "://" in target or not port.isdigit():
+        return  # "auto", a named address, or a Ray client's URL: Ray reports these itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(f"cannot join Ray at {target}: {error}; is the cluster up, and the port open?") from None
 
 
 def _local_haproxy() -> dict[str, str]:
@@ -182,8 +214,13 @@ def train_resources() -> tuple[int, dict[str, float]]:
     """
     import ray
 
-    nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
-    return share_cpus([cpus for cpus in nodes if cpus > 0], ray.available_resources().get("CPU", 0.0))
+    nodes = [cpus for node in ray.nodes() if node["Alive"] and (cpus := node["Resources"].get("CPU", 0.0)) > 0]
+    free, until = 0.0, time.monotonic() + SETTLE_SECONDS
+    while free < sum(nodes) and time.monotonic() < until:
+        # A task that has just ended still counts for a moment; replicas and other jobs do so throughout.
+        free = max(free, ray.available_resources().get("CPU", 0.0))
+        time.sleep(0.1)
+    return share_cpus(nodes, free)
 
 
 def share_cpus(node_cpus: list[float], free_cpus: float) -> tuple[int, dict[str, float]]:
