@@ -45,8 +45,10 @@ class Merged:
     @property
     def schema(self) -> pa.Schema:
         schema = pq.read_schema(self.files[0].path)
-        names = json.dumps([Path(f.path).name for f in self.files]).encode()
-        return schema.with_metadata({**(schema.metadata or {}), REPLACES_KEY: names})
+        names = {Path(f.path).name for f in self.files}
+        for file in self.files:  # what a merged file stood for must not come back when that file goes
+            names |= {n for n in _replaces(file.path) if Path(file.path).with_name(n).exists()}
+        return schema.with_metadata({**(schema.metadata or {}), REPLACES_KEY: json.dumps(sorted(names)).encode()})
 
     def batches(self, rows: int) -> Iterator[pa.Table]:
         schema = self.schema
@@ -84,16 +86,20 @@ def write_part(rows: pa.Table | Merged, folder: Path, row_group: int, prefix: st
     return target
 
 
-def is_replaced(path: Path) -> bool:
-    for other in path.parent.glob("compact-*.parquet"):
-        if other != path:
-            try:
-                notes = pq.read_metadata(other).metadata or {}
-            except (OSError, pa.ArrowInvalid):
-                continue
-            if path.name in json.loads(notes.get(REPLACES_KEY, b"[]")):
-                return True
-    return False
+def replaced_by(folder: Path) -> dict[str, float]:
+    """Names in `folder` that a merged file stands for, and since when (seconds since the epoch)."""
+    since: dict[str, float] = {}
+    for path in folder.glob("compact-*.parquet"):
+        try:
+            names = _replaces(path)
+        except (OSError, pa.ArrowInvalid):
+            continue
+        since |= {name: min(since.get(name, path.stat().st_mtime), path.stat().st_mtime) for name in names}
+    return since
+
+
+def _replaces(path: str | Path) -> list[str]:
+    return list(json.loads((pq.read_metadata(path).metadata or {}).get(REPLACES_KEY, b"[]")))
 
 
 def groups(files: list[LogFile], target_bytes: int) -> Iterator[list[LogFile]]:

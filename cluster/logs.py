@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DataError
 from cluster.features import FeatureSet
-from cluster.log_parts import REPLACES_KEY, LogFile, Merged, first_of_each, groups, is_replaced, write_part
+from cluster.log_parts import REPLACES_KEY, LogFile, Merged, first_of_each, groups, replaced_by, write_part
 
 SHARED_KEY, CANDIDATE_KEY = b"pinfunnel.shared_features", b"pinfunnel.candidate_features"
 HASH_KEY = b"pinfunnel.schema_hash"
@@ -157,16 +157,14 @@ class LogStore:
             for file in log.files:
                 partitions.setdefault(Path(file.path).parent, []).append(file)
         for folder, files in partitions.items():
-            live = {f.path for f in files}
+            gone = [folder / n for n, since in replaced_by(folder).items() if time.time() - since >= grace_seconds]
             for group in groups([f for f in files if f.bytes < small_bytes], target_bytes):
                 write_part(Merged(group), folder, ROW_GROUP_REQUESTS if group[0].client else 1 << 16, "compact")
                 done["merged"] += len(group)
                 done["written"] += 1
-            for path in folder.glob("*.parquet"):
-                old = str(path) not in live and time.time() - path.stat().st_mtime >= grace_seconds
-                if old and is_replaced(path):
-                    path.unlink()
-                    done["removed"] += 1
+            for path in filter(Path.exists, gone):
+                path.unlink()
+                done["removed"] += 1
         return done
 
 

@@ -1,0 +1,113 @@
+"""The table of strategies, class by class, and the sampling of unimpressed candidates."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.clients import LabelSettings, StrategyTable
+from cluster.errors import ConfigError
+from cluster.schema import IMPRESSED, RANKED, WALKED
+from training.strategies import ACTION, NEGATIVE, PRESETS, SEEN, UNSEEN, Labels, label_request, resolve, sample
+
+ACTIONS, BAD = ("save", "click", "hide"), ("hide",)
+WEIGHTS = {"save": 2.0, "click": 0.5}
+# rows: saved · clicked · shown, nothing · shown by exploration, nothing · saved and hidden · ranked · walked
+STAGE = np.array([IMPRESSED] * 5 + [RANKED, WALKED], np.int8)
+EXPLORED = np.array([0, 0, 0, 1, 0, 0, 0], bool)
+DONE = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 1], [0, 0, 0], [0, 0, 0]], np.float32)
+TEACHER = np.array([0.9, 0.5, 0.2, 0.1, -1.0, 0.3, np.nan], np.float32)
+NOWHERE = np.zeros(7, np.float32)
+
+
+def labels(
+    strategy: str = "custom", table: StrategyTable | None = None, local: np.ndarray = NOWHERE, bonus: float = 0.0
+) -> Labels:
+    settings = LabelSettings(strategy=strategy, table=table, action_weights=WEIGHTS, local_label_weight=bonus)
+    return label_request(resolve(settings, ACTIONS, BAD), "r1", STAGE, EXPLORED, DONE, local, TEACHER)
+
+
+def test_classes_do_not_depend_on_the_strategy() -> None:
+    for strategy in ("engagement", "funnel_pure", "funnel_blended", "distillation"):
+        assert labels(strategy).example_class.tolist() == [ACTION, ACTION, SEEN, SEEN, NEGATIVE, UNSEEN, UNSEEN]
+
+
+def test_engagement_learns_from_what_was_shown() -> None:
+    out = labels("engagement")
+    assert out.kept.tolist() == [True] * 5 + [False] * 2
+    assert out.label[:5].tolist() == [1, 1, 0, 0, 0]
+    assert out.weight.tolist() == [2.0, 0.5, 1, 1, 1, 0, 0]
+
+
+def test_funnel_pure_takes_passing_the_funnel_as_success_but_not_by_exploration_or_hide() -> None:
+    table = PRESETS["funnel_pure"]
+    out = labels("funnel_pure")
+    assert out.label.tolist() == [1, 1, 1, 0, 0, 0, 0]
+    seen, unseen = np.float32(table.impressed_no_action_weight), np.float32(table.unimpressed_weight)
+    assert out.weight.tolist() == [2.0, 0.5, seen, unseen, 1, unseen, unseen]
+
+
+def test_funnel_blended_in_both_variants() -> None:
+    assert labels("funnel_blended").label.tolist() == [1, 1, 0, 0, 0, 0, 0]
+    soft = labels(table=PRESETS["funnel_blended_soft"])
+    assert soft.label.tolist() == [1, 1, 1, 0, 0, 0, 0]
+    assert soft.weight[2] < soft.weight[1]
+
+
+def test_distillation_regresses_the_teacher_where_it_scored() -> None:
+    out = labels("distillation")
+    assert out.kept.tolist() == [True] * 6 + [False]
+    np.testing.assert_array_equal(out.label[:6], TEACHER[:6])
+    assert resolve(
+        LabelSettings(strategy="distillation"), ("save", "click", "closeup", "long_click", "hide"), BAD
+    ).objective == ("reg:squarederror")
+
+
+def test_a_table_of_ones_own_wins_and_custom_needs_one() -> None:
+    out = labels(
+        "engagement",
+        StrategyTable(impressed_no_action_label=None, unimpressed_label=0.25, action_weight={"click": 3.0}),
+    )
+    assert out.kept.tolist() == [True, True, False, True, True, True, True]  # the explored one was drawn at random
+    assert out.weight[:2].tolist() == [3.0, 3.0]
+    assert out.label[5:].tolist() == [0.25, 0.25]
+    with pytest.raises(ConfigError, match=r"labels\.table"):
+        labels("custom")
+    with pytest.raises(ConfigError, match="wave"):
+        resolve(LabelSettings(action_weights={"wave": 1.0}), ACTIONS, BAD)
+
+
+def test_a_local_pin_weighs_as_an_added_positive_example() -> None:
+    local = np.array([1, np.nan, 1, 0, 1, 1, 0], np.float32)
+    plain, out = labels("funnel_blended"), labels("funnel_blended", local=local, bonus=0.5)
+    # the soft label's loss w·L(y') equals the loss of the example and of its extra positive for every prediction
+    unchanged = [1, 3, 4, 6]
+    np.testing.assert_array_equal(out.weight[unchanged], plain.weight[unchanged])
+    assert out.weight[0] == 2.5
+    assert out.label[0] == 1.0
+    np.testing.assert_allclose(out.label[2] * out.weight[2], 0.5)
+    np.testing.assert_allclose(out.weight[2] - plain.weight[2], 0.5)
+    np.testing.assert_allclose(out.label[5], 0.5 / 1.5, rtol=1e-6)
+    assert out.label[4] == 0.0  # a hidden local pin stays a negative
+
+
+@given(n=st.integers(1, 300), most=st.integers(0, 40), request_id=st.text(max_size=8))
+def test_the_sample_stands_for_all_unimpressed_candidates(n: int, most: int, request_id: str) -> None:
+    table = StrategyTable(unimpressed_label=0.0, unimpressed_per_request=most, unimpressed_weight=0.5)
+    rule = resolve(
+        LabelSettings(strategy="custom", table=table), ("save", "click", "closeup", "long_click", "hide"), BAD
+    )
+    arguments = (np.zeros(n, np.int8), np.zeros(n, bool), np.zeros((n, 5), np.float32), np.zeros(n), np.zeros(n))
+    out = label_request(rule, request_id, *arguments)
+    assert out.kept.sum() == min(n, most)
+    if most:
+        np.testing.assert_allclose(out.weight.sum(), 0.5 * n, rtol=1e-5)
+    again = label_request(rule, request_id, *arguments)
+    np.testing.assert_array_equal(out.kept, again.kept)
+
+
+def test_sampling_is_uniform_over_requests() -> None:
+    drawn = np.zeros(20)
+    for i in range(2000):
+        drawn[sample(np.arange(20), 5, f"request-{i}")[0]] += 1
+    assert np.abs(drawn / 2000 - 0.25).max() < 0.05  # 5 standard deviations
