@@ -33,7 +33,8 @@ class Slate:
     def ranked(cls, pin: npt.NDArray, score: npt.NDArray, **parts: Any) -> "Slate":
         """Sort by score, ties by place, so the order is the same on every machine."""
         order = np.argsort(-score, kind="stable")
-        return cls(pin[order], score[order], **{k: None if v is None else v[order] for k, v in parts.items()})
+        sorted_parts: dict[str, Any] = {k: None if v is None else v[order] for k, v in parts.items()}
+        return cls(pin[order], score[order], **sorted_parts)
 
     def pick(self, rows: Rows, step: str = "") -> "Slate":
         """The given rows in the given order; what is lost is counted under the step's name."""

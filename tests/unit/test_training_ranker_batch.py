@@ -134,7 +134,7 @@ def test_feed_visits_all_once_alike_for_any_worker_count_and_resumes(tmp_path) -
         return [b.shared[:, 0].tolist() for b in feed(epoch, used)]
 
     alone = run(4, 0, 1)
-    assert sorted(sum(alone, [])) == sorted([float(r) for r in range(20)] + [100.0 + r for r in range(20)])
+    assert sorted(r for batch in alone for r in batch) == [float(100 * i + r) for i in range(2) for r in range(20)]
     assert alone != run(4, 0, 1, epoch=1)
     pairs = [a + b for a, b in zip(run(2, 0, 2), run(2, 1, 2), strict=True)]
     assert pairs == alone

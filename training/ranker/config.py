@@ -51,8 +51,8 @@ class ModelConfig(_Frozen):
     tiny data.
     """
 
-    user_width: int = 96  # request side after its own layer
-    candidate_width: int = 128
+    user_width: int = 64  # request side after its own layer
+    candidate_width: int = 96
     bins: int = 8  # piecewise-linear bins per dense column; 0 = standardised value only
     pin_buckets: int = 1 << 17  # rows of the hashed pin table, shared by candidates and sequence; 0 = no pin ids
     pin_width: int = 32
@@ -68,9 +68,9 @@ class ModelConfig(_Frozen):
     experts: Literal["mmoe", "ple", "shared"] = "ple"
     shared_experts: int = 3
     task_experts: int = 1  # PLE only: experts of one task's own
-    expert_width: int = 128
-    expert_out: int = 64
-    tower_width: int = 32
+    expert_width: int = 64
+    expert_out: int = 48
+    tower_width: int = 24
     client_gates: bool = True  # scenario adaptation: input scaling, gate bias and output bias per client
     position: bool = True  # position bias as a training-only input
     position_buckets: int = 16

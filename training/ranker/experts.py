@@ -63,8 +63,8 @@ class Experts(nn.Module):
     def forward(self, x: Tensor, client: Tensor) -> Tensor:
         """`client` int64[N]."""
         n = x.shape[0]
-        hidden = torch.relu(self.first(x)).view(n, self.count, self.hidden).transpose(0, 1)
-        outs = torch.relu(self.second(self.drop(hidden)))  # [E, N, out]
+        hidden = torch.relu_(self.first(x)).view(n, self.count, self.hidden).transpose(0, 1)
+        outs = torch.relu_(self.second(self.drop(hidden)))  # [E, N, out]
         if self.gate is None:
             return outs.expand(self.tasks, -1, -1)
         gate = self.gate(x)

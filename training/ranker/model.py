@@ -129,7 +129,7 @@ class FullRanker(nn.Module):
         dense = torch.cat(parts, 1)
         if dense.shape[1] == 0:
             dense = dense.new_zeros(len(dense), 1)
-        candidate = torch.relu(self.candidate_layer(dense))
+        candidate = torch.relu_(self.candidate_layer(dense))
         met = [user[x.request], candidate]
         if sequence is not None:
             met.append(self.attention(candidate, sequence, real, x.request, x.slot, x.width))
@@ -138,7 +138,7 @@ class FullRanker(nn.Module):
         if self.client_scale is not None:
             x0 = x0 * (2 * torch.sigmoid(self.client_scale(client)))  # PEPNet's gate: starts at 1
         mixed = self.experts(self.drop(self.norm(self.crossing(x0))), client)
-        hidden = torch.relu(self.tower_in(mixed))
+        hidden = torch.relu_(self.tower_in(mixed))
         logits: Tensor = self.tower_out(hidden).squeeze(-1).transpose(0, 1) + self.client_bias(client)
         if self.training and self.position is not None and x.position is not None:
             logits = logits + self.position(client, x.position)
