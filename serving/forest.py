@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import xgboost
 
 from cluster.errors import DataError, ModelError
@@ -127,7 +128,7 @@ class Forest:
         """The k best candidates: (index int32[k], margin float32[k]), best first, ties by the lower index."""
         return top_k(self.margins(shared, candidates), k)
 
-    def bind(self, static: np.ndarray, static_columns: np.ndarray) -> "BoundForest":
+    def bind(self, static: np.ndarray, static_columns: npt.ArrayLike) -> "BoundForest":
         """Tie the forest to a table of pins: `static` float32[n_pins, P] holds the candidate columns `static_columns`.
 
         `static_columns` int[P] counts from the first candidate column; the other candidate columns are dynamic.
@@ -165,7 +166,7 @@ class SpecialisedForest:
         self.forest = forest
         self.shared = shared
         self._kernel = forest.kernel("request")
-        self._programs = self._kernel.collapse(shared) if self._kernel is not None else []
+        self.programs = self._kernel.collapse(shared) if self._kernel is not None else []
 
     def margins(self, candidates: np.ndarray) -> np.ndarray:
         """As `Forest.margins` for the shared features given to `specialise`."""
@@ -175,4 +176,4 @@ class SpecialisedForest:
         if self._kernel is None:
             shared = np.broadcast_to(self.shared, (len(candidates), len(self.shared)))
             return self.forest.xgboost_margins(np.concatenate([shared, candidates], axis=1))
-        return self._kernel.margins(self._programs, candidates)
+        return self._kernel.margins(self.programs, candidates)

@@ -34,6 +34,10 @@ class Kernel:
         self._binner.fill(self.native, rows, space.bytes.start, space.bytes.stride, space.floats)
         return run(self.native, self.slots, space, programs, len(rows))
 
+    def scan_again(self, programs: list[Program], n: int) -> np.ndarray:
+        """Margins over the byte columns that this thread binned last; for measuring the scan alone."""
+        return run(self.native, self.slots, self._space, programs, n)
+
 
 def run(native: Native, slots: int, space: Workspace, programs: list[Program], n: int) -> np.ndarray:
     """Scan the byte columns in `space` with each output's program."""
