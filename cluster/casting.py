@@ -140,4 +140,4 @@ def _show(column: pa.Array, row: int) -> str:
     try:
         return f"{column[row].as_py()!r:.60}" if len(column) else "nothing"
     except (OverflowError, ValueError):  # a timestamp that Python cannot hold
-        return str(column[row])
+        return f"{column.view(pa.int64())[row].as_py()} {column.type.unit} since 1970"

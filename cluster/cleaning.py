@@ -17,6 +17,9 @@ from cluster.schema import TIMESTAMP
 CLOCK_SKEW_US = 5 * 60 * 10**6
 """A timestamp may run ahead of this machine's clock by so much before it counts as in the future."""
 
+FILE, ROW = "_file", "_row"
+"""Columns that validation adds to say where a row came from: the file's number, the row in it from 0."""
+
 
 @dataclass
 class Tally:
@@ -25,6 +28,14 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
+    first: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Where each reason was met first, (FILE, ROW), for tables that carry these two columns."""
+
+    def met(self, what: str, table: pa.Table, rows: Any) -> None:
+        """Notes the place of the first of `rows` (positions in `table`) as the first of `what`."""
+        if FILE in table.column_names and what not in self.first and len(rows):
+            at = int(rows[0])
+            self.first[what] = (table[FILE][at].as_py(), table[ROW][at].as_py())
 
     def add(self, other: "Tally") -> None:
         """Sums the counts of another tally into this one."""
@@ -68,6 +79,7 @@ def drop(table: pa.Table, bad: Any, what: str, tally: Tally) -> pa.Table:
     if not count:
         return table
     tally.dropped[what] += count
+    tally.met(what, table, np.flatnonzero(np.asarray(marks)))
     return table.filter(pc.invert(marks))
 
 
@@ -126,6 +138,8 @@ def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
     table = _drop_null_ids(table, (key,), tally)
     table = drop_repeats(table, key, f"{key} is there twice (the first row is kept)", tally)
     for at, column in enumerate(table.schema):
+        if column.name in (FILE, ROW):
+            continue
         values = table[column.name]
         if pa.types.is_floating(column.type):
             bad = pc.fill_null(pc.invert(pc.is_finite(values)), False)
@@ -137,6 +151,7 @@ def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
             continue
         if count := pc.sum(bad).as_py() or 0:
             tally.changed[what] += count
+            tally.met(what, table, np.flatnonzero(np.asarray(bad)))
             table = table.set_column(at, column.name, pc.if_else(bad, pa.scalar(None, column.type), values))
     return table
 

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 from cluster.cleaning import Tally
 from cluster.graph.ids import IdMap
 
+NOT_IN_GRAPH = "pin_id is not in the graph"
+REPEATED_EVENT = "event_id is there twice (the first row is kept)"
 COMPACT_ROWS = 4_000_000
 
 
@@ -41,7 +43,7 @@ class Recent:
         columns = ["user_id", "action", "occurred_at", "event_id", "client"]
         table = events.select(columns).append_column("pin", pa.array(pins))
         if unknown:
-            self._tally.dropped["pin_id is not in the graph"] += unknown
+            self._tally.dropped[NOT_IN_GRAPH] += unknown
             table = table.filter(pa.array(pins >= 0))
         self._tables.append(table)
         self._rows += len(table)
@@ -71,7 +73,7 @@ class Recent:
             keep = np.asarray(ids.is_null()).copy()
             keep[first["row_min"].to_numpy()] = True
             if not keep.all():
-                self._tally.dropped["event_id is there twice"] += int((~keep).sum())
+                self._tally.dropped[REPEATED_EVENT] += int((~keep).sum())
                 table = table.filter(pa.array(keep))
         _, offsets = _runs(table["user_id"].combine_chunks())
         place = np.arange(len(table)) - np.repeat(offsets[:-1], np.diff(offsets))

@@ -15,11 +15,27 @@ from pyarrow import fs as pafs
 
 from cluster.casting import FIX, Fault, cast_column
 from cluster.config import Project, Source
-from cluster.errors import ConfigError, DataError
+from cluster.errors import ConfigError, DataError, PinfunnelError
 from cluster.schema import Column, edges_columns, events_columns, pins_columns, users_columns
 
 BATCH_ROWS = 1 << 18
 SUFFIXES = (".parquet", ".pq", ".parq")
+
+
+class BadInput(DataError):
+    """One fault of an input file; the text is `input: file: what: fix`. `row` counts from 0 within the file."""
+
+    def __init__(
+        self, table: str, file: str, what: str, fix: str, column: str | None = None, row: int | None = None
+    ) -> None:
+        place = "".join(
+            [f": column {column!r}" if column else "", f", row {row}" if column and row is not None else ""]
+        )
+        super().__init__(f"{table}: {file}{place}: {what}: {fix}")
+        self.table, self.file, self.what, self.fix, self.column, self.row = table, file, what, fix, column, row
+
+    def __reduce__(self) -> Any:  # it crosses process borders
+        return type(self), (self.table, self.file, self.what, self.fix, self.column, self.row)
 
 
 @dataclass(frozen=True)
@@ -86,10 +102,8 @@ class Input:
                     yield Batch(piece.file, row, pa.table(arrays, names=[c.name for c in columns]))
                     row += raw.num_rows
             except (OSError, pa.ArrowException) as error:
-                raise DataError(
-                    f"{self.name}: {piece.file}: rows from {row} on cannot be read ({_brief(error)}): "
-                    "write the file again"
-                ) from None
+                what = f"the rows from {row} on cannot be read ({_brief(error)})"
+                raise BadInput(self.name, piece.file, what, "write the file again", row=row) from None
 
     def read(self, names: Sequence[str] | None = None) -> pa.Table:
         """All rows in memory."""
@@ -115,11 +129,9 @@ class Input:
             reader = pq.ParquetFile(system.open_input_file(path), pre_buffer=False)
         except (OSError, pa.ArrowException) as error:
             if system.get_file_info(path).size == 0:
-                raise DataError(f"{self.name}: {file} is empty (0 bytes): write it again or delete it") from None
-            raise DataError(
-                f"{self.name}: {file} is not a complete Parquet file, it may be cut off ({_brief(error)}): "
-                "write it again"
-            ) from None
+                raise BadInput(self.name, file, "the file is empty (0 bytes)", "write it again or delete it") from None
+            what = f"not a complete Parquet file, it may be cut off ({_brief(error)})"
+            raise BadInput(self.name, file, what, "write it again") from None
         self._check_columns(file, reader.schema_arrow.names)
         return reader
 
@@ -133,11 +145,10 @@ class Input:
             near = difflib.get_close_matches(theirs, free, n=1, cutoff=0.5) or difflib.get_close_matches(
                 theirs.replace("_", ""), free, n=1, cutoff=0.4
             )
-            fix = f"if it is {near[0]!r}" if near else f"name yours (columns there: {', '.join(present)})"
-            value = near[0] if near else "YOUR_COLUMN"
-            raise DataError(
-                f"{self.name}: {file} has no column {theirs!r}: {fix}, set `data.{self.name}.columns: "
-                f"{{{column.name}: {value}}}` in pinfunnel.yaml"
+            advice = f"if it is {near[0]!r}" if near else f"name yours (there are: {', '.join(present)})"
+            setting = f"data.{self.name}.columns: {{{column.name}: {near[0] if near else 'YOUR_COLUMN'}}}"
+            raise BadInput(
+                self.name, file, f"no column {theirs!r}", f"{advice}, set `{setting}` in pinfunnel.yaml", theirs
             )
 
     def _column(self, column: Column, raw: pa.RecordBatch, theirs: dict[str, str], file: str, first: int) -> pa.Array:
@@ -147,10 +158,9 @@ class Input:
             return cast_column(raw.column(theirs[column.name]), column.type)
         except Fault as fault:
             name = theirs[column.name]
-            raise DataError(
-                f"{self.name}: {file}: column {name!r}, row {first + fault.row}: {fault.value} ({fault.found}) is not "
-                f"{fault.want}: {FIX[fault.want].format(column=name)}"
-            ) from None
+            what = f"{fault.value} ({fault.found}) is not {fault.want}"
+            fix = FIX[fault.want].format(column=name)
+            raise BadInput(self.name, file, what, fix, name, first + fault.row) from None
 
 
 def open_input(name: str, source: Source, columns: Sequence[Column]) -> Input:
@@ -165,15 +175,31 @@ def open_input(name: str, source: Source, columns: Sequence[Column]) -> Input:
 
 
 def open_inputs(project: Project) -> dict[str, Input]:
-    """The inputs that a project has, by name: `edges` and perhaps `pins`, `users`, `events`."""
+    """The inputs that a project has, by name: `edges` and perhaps `pins`, `users`, `events`. Raises as `open_input`."""
+    inputs, refused = open_inputs_leniently(project)
+    for error in refused.values():
+        raise error
+    return inputs
+
+
+def open_inputs_leniently(project: Project) -> tuple[dict[str, Input], dict[str, PinfunnelError]]:
+    """The inputs that could be opened, and for each of the others why not."""
     contract = {
         "edges": edges_columns(project.ids),
         "pins": pins_columns(project.ids, project.features),
         "users": users_columns(project.ids, project.features),
         "events": events_columns(project.ids),
     }
-    given = {name: getattr(project.data, name) for name in contract}
-    return {name: open_input(name, source, contract[name]) for name, source in given.items() if source is not None}
+    inputs: dict[str, Input] = {}
+    refused: dict[str, PinfunnelError] = {}
+    for name, columns in contract.items():
+        source = getattr(project.data, name)
+        if source is not None:
+            try:
+                inputs[name] = open_input(name, source, columns)
+            except PinfunnelError as error:
+                refused[name] = error
+    return inputs, refused
 
 
 def filesystem(path: str) -> tuple[Any, str]:
@@ -189,9 +215,8 @@ def _find(name: str, path: str) -> list[str]:
     prefix = path[: len(path) - len(inner)] if "://" in path else ""
     info = system.get_file_info(inner)
     if info.type == pafs.FileType.NotFound:
-        raise DataError(
-            f"{name}: {path} does not exist: set `data.{name}.path` in pinfunnel.yaml to a Parquet file or folder"
-        )
+        fix = f"set `data.{name}.path` in pinfunnel.yaml to a Parquet file or folder"
+        raise BadInput(name, path, "does not exist", fix)
     if info.type == pafs.FileType.File:
         return [path]
     entries = system.get_file_info(pafs.FileSelector(inner, recursive=True))
@@ -201,7 +226,8 @@ def _find(name: str, path: str) -> list[str]:
         if e.type == pafs.FileType.File and e.path.endswith(SUFFIXES) and not e.base_name.startswith((".", "_"))
     )
     if not files:
-        raise DataError(f"{name}: {path} holds no Parquet files (*.parquet): write some, or correct `data.{name}.path`")
+        fix = f"write some, or correct `data.{name}.path` in pinfunnel.yaml"
+        raise BadInput(name, path, "holds no Parquet files (*.parquet)", fix)
     return files
 
 
