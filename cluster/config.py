@@ -80,6 +80,7 @@ class RankerSettings(Settings):
     learning_rate: float = Field(2e-3, gt=0)
     workers: int = Field(1, ge=1)
     use_gpu: Literal["auto", "yes", "no"] = "auto"
+    unimpressed: int = Field(0, ge=0, description="survivors not shown to sample from each request as negatives")
     seed: int = 0
 
 

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -140,9 +140,14 @@ class Funnel:
     def __init__(self, stages: Stages, clients: dict[str, Client], deadline_ms: float = 500.0):
         self._stages, self._clients, self._deadline = stages, clients, deadline_ms / 1e3
 
-    def recommend_now(self, ask: WalkAsk, **options: object) -> Answer:
-        """`recommend` for callers without an event loop."""
-        return asyncio.run(self.recommend(ask, **options))  # type: ignore[arg-type]
+    def recommend_now(self, ask: WalkAsk, **options: Any) -> Answer:
+        """`recommend` for callers without an event loop, over `direct_stages`: the coroutine runs through in one step."""
+        try:
+            self.recommend(ask, **options).send(None)
+        except StopIteration as done:
+            answer: Answer = done.value
+            return answer
+        raise RuntimeError("recommend_now needs stages that never wait: build the funnel from direct_stages")
 
     async def recommend(
         self, ask: WalkAsk, *, by_visits: bool = False, limit: int | None = None, explain: bool = False

@@ -1,0 +1,84 @@
+"""Backfill: replayed history written as if it had been served, so that the first models need no live traffic.
+
+Each replayed moment becomes a row of the serving log; what the user did next becomes its events. Candidates acted on count
+as impressed (no position was taken), the rest were never shown.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from apps.replay import Progress, Replay, Replayed, ReplayPlan
+from cluster.schema import event_schema
+from serving.impressions import log_row, rows_to_table
+
+ROWS_A_FILE = 512
+
+
+@dataclass
+class Backfilled:
+    """What was written."""
+
+    requests: int = 0
+    candidates: int = 0
+    actions: int = 0
+    actions_reached: int = 0
+
+    @property
+    def reach(self) -> float:
+        """Share of the next actions whose pin was among the candidates: the walk's ceiling."""
+        return self.actions_reached / max(self.actions, 1)
+
+
+def backfill(replay: Replay, client: str, plan: ReplayPlan, progress: Progress | None = None) -> Backfilled:
+    """Replay history for one client into the project's logs. Running it again adds the same request ids, read once."""
+    process, ids = replay.process, replay.opened.project.ids
+    done, rows, events = Backfilled(), [], []
+    for moment in replay.run(client, plan, progress):
+        row, acted = _as_served(moment, process.features.schema_hash)
+        rows.append(row)
+        done.requests += 1
+        done.candidates += len(moment.answer.walked.pins)
+        done.actions += len(moment.next_pins)
+        done.actions_reached += acted
+        request = row["request_id"]
+        for pin, action, at in zip(moment.next_pins, moment.next_actions, moment.next_at, strict=True):
+            events.append(
+                (moment.answer.ask.user_id, pin, action, int(at), f"{request}-{pin}-{action}", request, client)
+            )
+        if len(rows) == ROWS_A_FILE:
+            process.logs.write_serving(rows_to_table(rows, ids, process.features), process.features)
+            rows = []
+    if rows:
+        process.logs.write_serving(rows_to_table(rows, ids, process.features), process.features)
+    if events:
+        process.logs.write_events(_events_table(events, ids))
+    return done
+
+
+def _as_served(moment: Replayed, schema_hash: str) -> tuple[dict, int]:
+    """The log row of a replayed moment, and how many next actions are among its candidates."""
+    answer = moment.answer
+    acted = np.isin(answer.walked.pin_ids, moment.next_pins)
+    answer.shown = np.flatnonzero(acted).astype(np.int32)
+    answer.explored = np.zeros(len(answer.shown), bool)
+    ask = answer.ask
+    row = log_row(answer, f"backfill-{ask.client}-{ask.user_id}-{ask.at}", schema_hash, "backfill", None)
+    row["position"] = np.full(len(acted), -1, np.int16)
+    return row, int(np.isin(moment.next_pins, answer.walked.pin_ids).sum())
+
+
+def _events_table(rows: list[tuple], ids: str) -> pa.Table:
+    names = ("user_id", "pin_id", "action", "occurred_at", "event_id", "request_id", "client")
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    now = datetime.now(UTC)
+    schema = event_schema(ids)
+    arrays = []
+    for column in schema:
+        values = [now] * len(rows) if column.name == "received_at" else list(columns[column.name])
+        if column.name == "pin_id" and ids == "int64":
+            values = [int(v) for v in values]
+        arrays.append(pa.array(values, column.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
