@@ -1,9 +1,10 @@
 """Fits the lightweight rankers' trees: Ray Train's XGBoostTrainer around `fit_one`, several clients in one call.
 
 Starting a Ray Train run costs seconds (controller, worker, imports) and fitting a client of a small log less than one,
-so one run fits many clients one after the other; runs go side by side only where the cluster has CPUs for them. Workers
-take their blocks from the object store: no Ray Data task runs beside them that they could starve. Nothing is reported
-while boosting (each report costs a poll of the controller); the models come back as the run's return value.
+so one run fits many clients one after the other, in Ray Train's local mode (this process) as long as they are small;
+runs go side by side only where the cluster has CPUs for them. Workers take their blocks from the object store: no Ray
+Data task runs beside them that they could starve. Nothing is reported while boosting (each report costs a poll of the
+controller); the models come back as the run's return value.
 """
 
 import os
@@ -17,9 +18,13 @@ from typing import Any
 import numpy as np
 
 from cluster.config import GbdtSettings
-from cluster.errors import ConfigError, ModelError
+from cluster.errors import ModelError
 from training.examples import TRAIN, VALID, ClientExamples, block_arrays
 from training.portable import make_portable
+
+LOCAL_ROWS = 1_000_000
+"""Examples of all clients together up to which a fit stays in this process: boosting them takes about as long as
+starting a worker."""
 
 Progress = Callable[[str, float], None]
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -50,6 +55,7 @@ class FitJob:
     code: int
     features: tuple[str, ...]
     objective: str
+    rows: int
     blocks: Sequence[Any] = field(repr=False)
 
 
@@ -58,6 +64,7 @@ def fit_clients(
     settings: GbdtSettings,
     progress: Progress | None = None,
     storage: str | None = None,
+    local_rows: int = LOCAL_ROWS,
 ) -> dict[str, Fitted]:
     """One GBDT for each client, on the backend that `settings` names. Ray must be running.
 
@@ -66,7 +73,7 @@ def fit_clients(
     """
     for one in examples.values():
         one.require_learnable()
-    jobs = [FitJob(e.client, e.code, e.features, e.rule.objective, e.blocks) for e in examples.values()]
+    jobs = [FitJob(e.client, e.code, e.features, e.rule.objective, e.rows, e.blocks) for e in examples.values()]
     if progress:
         progress("fit", 0.0)
     if settings.backend == "xgboost-ray":
@@ -74,7 +81,7 @@ def fit_clients(
 
         fitted = fit_jobs(jobs, settings)
     else:
-        fitted = _fit_lanes(jobs, settings, storage)
+        fitted = _fit_lanes(jobs, settings, storage, local_rows)
     if progress:
         progress("fit", 1.0)
     return {f.client: f for f in fitted}
@@ -174,8 +181,10 @@ def _worker(config: dict[str, Any]) -> list[Fitted]:
     return out
 
 
-def run_trainer(jobs: Sequence[FitJob], settings: GbdtSettings, reserve: float, storage: str | None) -> list[Fitted]:
-    """One Ray Train run that fits `jobs` one after the other."""
+def run_trainer(
+    jobs: Sequence[FitJob], settings: GbdtSettings, workers: int, reserve: float, storage: str | None
+) -> list[Fitted]:
+    """One Ray Train run that fits `jobs` one after the other; without workers in this process."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # default 2: how long a finished worker waits
     import ray.train
@@ -185,7 +194,9 @@ def run_trainer(jobs: Sequence[FitJob], settings: GbdtSettings, reserve: float, 
         trainer = XGBoostTrainer(
             _worker,
             train_loop_config={"jobs": list(jobs), "settings": settings},
-            scaling_config=ray.train.ScalingConfig(num_workers=settings.workers, resources_per_worker={"CPU": reserve}),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=workers, resources_per_worker={"CPU": reserve} if workers else None
+            ),
             run_config=ray.train.RunConfig(name=f"lightweight-{time.time_ns()}", storage_path=storage or folder),
         )
         try:
@@ -200,18 +211,21 @@ def run_trainer(jobs: Sequence[FitJob], settings: GbdtSettings, reserve: float, 
     return fitted
 
 
-def _fit_lanes(jobs: Sequence[FitJob], settings: GbdtSettings, storage: str | None) -> list[Fitted]:
+def _fit_lanes(jobs: Sequence[FitJob], settings: GbdtSettings, storage: str | None, local_rows: int) -> list[Fitted]:
     """Split the clients over as many runs as the cluster's CPUs carry, largest clients first."""
     import ray
+
+    if settings.workers == 1 and sum(j.rows for j in jobs) <= local_rows:
+        return run_trainer(jobs, settings, 0, 0.0, storage)
 
     total = float(ray.cluster_resources().get("CPU", 1))
     free = float(ray.available_resources().get("CPU", 0))
     lanes, reserve = plan_lanes(len(jobs), total, free, settings)
     if lanes == 1:
-        return run_trainer(jobs, settings, reserve, storage)
-    ordered = sorted(jobs, key=lambda j: -len(j.blocks))
+        return run_trainer(jobs, settings, settings.workers, reserve, storage)
+    ordered = sorted(jobs, key=lambda j: -j.rows)
     task = ray.remote(num_cpus=0)(run_trainer)
-    runs = [task.remote(ordered[i::lanes], settings, reserve, storage) for i in range(lanes)]
+    runs = [task.remote(ordered[i::lanes], settings, settings.workers, reserve, storage) for i in range(lanes)]
     return [fitted for run in ray.get(runs) for fitted in run]
 
 
@@ -226,15 +240,3 @@ def plan_lanes(jobs: int, total: float, free: float, settings: GbdtSettings) -> 
     lanes = max(1, min(jobs, int(spare // each)))
     reserve = min(settings.cpus_per_worker, int(100 * spare / (lanes * settings.workers)) / 100)
     return lanes, reserve
-
-
-def require_backend(name: str) -> None:
-    """Raises ConfigError when the backend's packages are not installed."""
-    if name == "xgboost-ray":
-        try:
-            import xgboost_ray  # noqa: F401
-        except ImportError:
-            raise ConfigError(
-                "gbdt.backend is xgboost-ray, which is not installed: pip install 'pinfunnel[xgboost-ray]' in an "
-                "environment of its own (it needs xgboost 2.0.3), or set gbdt.backend: ray-train"
-            ) from None

@@ -4,15 +4,16 @@ xgboost-ray starts its own actors and shards rows over them; it holds each clien
 """
 
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from cluster.config import GbdtSettings
-from cluster.errors import ModelError
+from cluster.errors import ConfigError, ModelError
 from training.examples import TRAIN, VALID, block_arrays
-from training.gbdt import FitJob, Fitted, finish, parameters, plan_lanes, require_backend
+from training.gbdt import FitJob, Fitted, finish, parameters, plan_lanes
 
 
 def fit_jobs(jobs: Sequence[FitJob], settings: GbdtSettings) -> list[Fitted]:
@@ -48,16 +49,30 @@ def _fit(job: FitJob, settings: GbdtSettings) -> Fitted:
         )
     log: dict[str, Any] = {}
     try:
-        booster = train(
-            {k: v for k, v in parameters(settings, job.objective, threads).items() if k != "nthread"},
-            data,
-            num_boost_round=settings.rounds,
-            evals=watched,
-            evals_result=log,
-            early_stopping_rounds=settings.early_stopping_rounds if watched else None,
-            verbose_eval=False,
-            ray_params=RayParams(num_actors=settings.workers, cpus_per_actor=threads),
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`num_actors`")  # one actor is what was asked for
+            booster = train(
+                {k: v for k, v in parameters(settings, job.objective, threads).items() if k != "nthread"},
+                data,
+                num_boost_round=settings.rounds,
+                evals=watched,
+                evals_result=log,
+                early_stopping_rounds=settings.early_stopping_rounds if watched else None,
+                verbose_eval=False,
+                ray_params=RayParams(num_actors=settings.workers, cpus_per_actor=threads),
+            )
     except Exception as error:
         raise ModelError(f"fitting {job.client} through xgboost-ray failed: {str(error).splitlines()[0]}") from error
     return finish(job, booster, log, rows, time.perf_counter() - started, "xgboost-ray")
+
+
+def require_backend(name: str) -> None:
+    """Raises ConfigError when the backend's packages are not installed."""
+    if name == "xgboost-ray":
+        try:
+            import xgboost_ray  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "gbdt.backend is xgboost-ray, which is not installed: pip install 'pinfunnel[xgboost-ray]' in an "
+                "environment of its own (it needs xgboost 2.0.3), or set gbdt.backend: ray-train"
+            ) from None

@@ -28,7 +28,8 @@ from training.evaluate import (
 )
 from training.examples import COLUMNS, ClientExamples, Request, build_examples, read_requests, windows_of
 from training.gate import Decision, Gate, decide
-from training.gbdt import Fitted, Progress, fit_clients, require_backend
+from training.gbdt import Fitted, Progress, fit_clients
+from training.gbdt_xgboost_ray import require_backend
 from training.requests import Joined, Window, join_logs
 
 MAX_HELD_OUT = 1000

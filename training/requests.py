@@ -75,9 +75,9 @@ class Joined:
         wanted = list(dict.fromkeys(["request_id", "client", "requested_at", "pin_id", *columns]))
         dataset = ray.data.read_parquet(paths, columns=wanted, partitioning=None, include_paths=True)
         dataset = dataset.map_batches(
-            _Cut(windows, self.index.home), batch_format="pyarrow", batch_size=None, zero_copy_batch=True
+            Cut(windows, self.index.home), batch_format="pyarrow", batch_size=None, zero_copy_batch=True
         )
-        attach = _Attach(self.project.actions, timedelta(hours=self.project.attribution_hours))
+        attach = Attach(self.project.actions, timedelta(hours=self.project.attribution_hours))
         if not isinstance(self._events, LogFiles):
             return dataset.map_batches(
                 attach.broadcast, fn_args=(self._events,), batch_format="pyarrow", batch_size=None, zero_copy_batch=True
@@ -157,7 +157,7 @@ def read_index(files: LogFiles, since: datetime | None, until: datetime | None) 
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """Keeps the rows of the windows, each request once."""
 
     windows: dict[str, Window]
@@ -187,7 +187,7 @@ def _draw(ids: pa.ChunkedArray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Attach:
+class Attach:
     actions: tuple[str, ...]
     window: timedelta
 

@@ -1,0 +1,93 @@
+"""The extra `pinfunnel[xgboost-ray]`: the same fit through xgboost_ray.train; models that both xgboost versions load.
+
+Run in an environment of its own (constraints-xgboost-ray.txt). Models of xgboost 3.x come from PINFUNNEL_MODELS, a
+folder that `python -m tests.extra.models_of_both FOLDER` fills in the main environment.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+xgb = pytest.importorskip("xgboost")
+pytest.importorskip("xgboost_ray")
+if not xgb.__version__.startswith("2.0."):
+    pytest.skip("needs the environment of the extra (xgboost 2.0.3)", allow_module_level=True)
+
+from cluster.config import GbdtSettings  # noqa: E402
+from tests.extra.models_of_both import check_models, write_models  # noqa: E402
+from tests.logs_world import LogsWorld, make_world  # noqa: E402
+from tests.training_local import examples, split  # noqa: E402
+from training.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes  # noqa: E402
+from training.gbdt import fit_clients, parameters  # noqa: E402
+from training.strategies import CLASSES, resolve  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    import ray
+
+    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> LogsWorld:
+    return make_world(tmp_path_factory.mktemp("logs"), ("homefeed",), requests=160, n=40)
+
+
+def client_examples(world: LogsWorld, put: object) -> tuple[ClientExamples, list]:
+    table = examples(world, "homefeed", split(world, "homefeed")[0])
+    blocks = [table.slice(0, table.num_rows // 2), table.slice(table.num_rows // 2)]
+    total = count_classes(table, 1)[0]
+    counts = {s: dict(zip(CLASSES, map(int, total[i]), strict=True)) for i, s in enumerate(("train", "valid"))}
+    rule = resolve(world.clients["homefeed"].labels, world.project.actions, world.project.negative_actions)
+    return ClientExamples("homefeed", 0, world.features.names, rule, [put(b) for b in blocks], counts), blocks  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_backend_fits_the_trees_of_plain_xgboost(ray_cluster: None, world: LogsWorld, workers: int) -> None:
+    import ray
+
+    made, blocks = client_examples(world, ray.put)
+    settings = GbdtSettings(backend="xgboost-ray", rounds=30, early_stopping_rounds=5, max_depth=3, workers=workers)
+    fitted = fit_clients({"homefeed": made}, settings)["homefeed"]
+    assert fitted.backend == "xgboost-ray"
+    (x, y, w), (vx, vy, vw) = (
+        tuple(np.concatenate(p) for p in zip(*(block_arrays(b, 0, s) for b in blocks), strict=True))
+        for s in (TRAIN, VALID)
+    )
+    assert fitted.rows == len(x)
+    names = list(world.features.names)
+    plain = xgb.train(
+        parameters(settings, "binary:logistic", 1),
+        xgb.DMatrix(x, label=y, weight=w, feature_names=names),
+        settings.rounds,
+        evals=[(xgb.DMatrix(vx, label=vy, weight=vw, feature_names=names), "valid")],
+        early_stopping_rounds=settings.early_stopping_rounds,
+        verbose_eval=False,
+    )
+    mine = xgb.Booster(model_file=bytearray(fitted.model))
+    assert mine.feature_names == names
+    assert fitted.loss == pytest.approx(plain.best_score, abs=0.01)
+    a = mine.predict(xgb.DMatrix(vx, feature_names=names))
+    b = plain.predict(xgb.DMatrix(vx, feature_names=names), iteration_range=(0, plain.best_iteration + 1))
+    assert np.corrcoef(a, b)[0, 1] > 0.97
+
+
+def test_models_of_the_main_environment_load_here(tmp_path: Path) -> None:
+    folder = os.environ.get("PINFUNNEL_MODELS")
+    if not folder:
+        pytest.skip(
+            "set PINFUNNEL_MODELS to the folder that the main environment filled (tests/extra/models_of_both.py)"
+        )
+    assert check_models(Path(folder), "3.") == 2
+
+
+def test_models_of_this_environment_are_left_for_the_main_one(tmp_path: Path) -> None:
+    folder = Path(os.environ.get("PINFUNNEL_MODELS", tmp_path))
+    write_models(folder)
+    assert check_models(folder, "2.0.") == 2

@@ -1,0 +1,52 @@
+"""The training pipeline's steps in this process, without Ray: what the unit tests of its parts share."""
+
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.logs_world import LogsWorld
+from training.attribution import group_events, split_time
+from training.examples import MakeExamples, Request, read_requests
+from training.requests import Attach, Cut, Window, read_index
+from training.strategies import resolve
+
+
+def joined_table(world: LogsWorld, client: str, window: Window | None = None) -> pa.Table:
+    """All columns of one client's requests, with their action matrix."""
+    events, _ = world.logs.read_events()
+    grouped = group_events(events, world.project.actions)
+    attach = Attach(world.project.actions, timedelta(hours=world.project.attribution_hours))
+    cut = Cut({client: window or Window()}, {})
+    parts = []
+    for path in world.logs.serving_files(client).paths:
+        table = pq.ParquetFile(path).read()
+        parts.append(attach.attach(cut(table.append_column("path", pa.array([path] * table.num_rows))), grouped))
+    return pa.concat_tables(parts)
+
+
+def requests(world: LogsWorld, client: str, window: Window | None = None) -> list[Request]:
+    """The same, as arrays."""
+    return list(read_requests(joined_table(world, client, window)))
+
+
+def split(world: LogsWorld, client: str, held_out: float = 0.25) -> tuple[Window, Window]:
+    """(training, held-out) windows of one client."""
+    cut = split_time(read_index(world.logs.serving_files(client), None, None).times(client), held_out)
+    return Window(until=cut), Window(since=cut)
+
+
+def examples(world: LogsWorld, client: str, window: Window, valid_share: float = 0.2) -> pa.Table:
+    """Labelled examples of one client."""
+    index = read_index(world.logs.serving_files(client), None, None)
+    times = index.times(client)
+    times = times if window.until is None else times[times < window.until]
+    rule = resolve(world.clients[client].labels, world.project.actions, world.project.negative_actions)
+    make = MakeExamples(
+        (client,),
+        (rule,),
+        (split_time(times, valid_share),),
+        world.features.candidate.index("cross_locale_match"),
+        len(world.features.names),
+    )
+    return make(joined_table(world, client, window))

@@ -1,0 +1,107 @@
+"""Evaluation at the lightweight stage: known orders get known figures, a trained model beats visit count."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from cluster.storage import BundleStore
+from tests.logs_world import LogsWorld, make_world
+from tests.training_local import examples, requests, split
+from training.evaluate import boost, booster_scorer, evaluate_lightweight, visit_count
+from training.examples import Request
+from training.gbdt import FitJob, fit_one
+from training.lightweight import judge
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> LogsWorld:
+    return make_world(tmp_path_factory.mktemp("logs"), ("homefeed",), requests=240, n=80)
+
+
+@pytest.fixture(scope="module")
+def held(world: LogsWorld) -> list[Request]:
+    return requests(world, "homefeed", split(world, "homefeed")[1])
+
+
+@pytest.fixture(scope="module")
+def model(world: LogsWorld) -> bytes:
+    table = examples(world, "homefeed", split(world, "homefeed")[0])
+    job = FitJob("homefeed", 0, world.features.names, "binary:logistic", 0, [])
+    return fit_one(job, world.project.gbdt, lambda: iter([table])).model
+
+
+def report(world: LogsWorld, held: list[Request], **orders: object):  # type: ignore[no-untyped-def]
+    return evaluate_lightweight(
+        held, world.clients["homefeed"], world.project.actions, world.features, orders,
+        teacher=lambda rs: [r.candidates[:, world.features.candidate.index("cross_history_topic")] for r in rs],
+    )  # fmt: skip
+
+
+def test_a_perfect_order_gets_full_marks_and_its_reverse_none(world: LogsWorld, held: list[Request]) -> None:
+    topic = world.features.candidate.index("cross_history_topic")
+    out = report(
+        world, held,
+        seer=lambda rs: [r.actions[:, 0] - r.actions[:, 4] for r in rs],
+        teacher=lambda rs: [r.candidates[:, topic] for r in rs],
+        upside_down=lambda rs: [-r.candidates[:, topic] for r in rs],
+    )  # fmt: skip
+    assert out.orders["seer"]["ndcg@10"].mean == pytest.approx(1.0)
+    assert out.orders["seer"]["auc"].mean == pytest.approx(1.0)
+    assert out.orders["seer"]["action_recall@10"].mean == pytest.approx(1.0)
+    assert out.orders["teacher"]["teacher_top25@40"].mean == pytest.approx(1.0)
+    assert out.orders["upside_down"]["teacher_top25@40"].mean == 0.0
+    assert out.orders["seer"]["teacher_top25@20"].n == 0  # a cut inside the top says nothing
+    assert out.differences["upside_down"]["ndcg@10"].low > 0
+    assert out.requests == 60
+
+
+def test_shares_of_local_and_impressed_pins(world: LogsWorld, held: list[Request]) -> None:
+    local = world.features.candidate.index("cross_locale_match")
+    out = report(
+        world, held,
+        local=lambda rs: [r.candidates[:, local] for r in rs],
+        shown=lambda rs: [(r.stage == 2).astype(np.float32) for r in rs],
+        visits=visit_count,
+        boosted=boost(world.features),
+    )  # fmt: skip
+    assert out.orders["local"]["local_share@10"].mean == 1.0
+    assert out.orders["boosted"]["local_share@10"].mean > out.orders["visits"]["local_share@10"].mean
+    assert out.orders["shown"]["impressed_share@10"].mean == 1.0
+
+
+def test_training_beats_visit_count_and_the_bundle_says_so(
+    world: LogsWorld, held: list[Request], model: bytes, tmp_path: Path
+) -> None:
+    store = BundleStore(tmp_path)
+    client = world.clients["homefeed"]
+    found, decision, incumbent = judge(world.project, client, store, model, held)
+    assert decision.publish
+    assert incumbent is None
+    assert found.differences["visit_count"]["ndcg@10"].low > 0
+    assert 0 <= found.calibration["lightweight"] < 0.2
+    assert np.isnan(found.calibration["visit_count"])
+
+    with store.write("lightweight/homefeed", {"schema_hash": world.features.schema_hash}) as (folder, version):
+        (folder / "model.ubj").write_bytes(model)
+    x = np.concatenate([r.matrix() for r in held[:20]])
+    names = list(world.features.names)
+    noise = xgb.train(
+        {"seed": 1}, xgb.DMatrix(x, label=np.random.default_rng(0).random(len(x)), feature_names=names), 5
+    )
+    found, decision, incumbent = judge(world.project, client, store, bytes(noise.save_raw("ubj")), held)
+    assert incumbent == version
+    assert not decision.publish
+    assert "worse than the incumbent" in decision.reason
+
+    flat = xgb.train({}, xgb.DMatrix(x, label=np.ones(len(x)), feature_names=names), 1)
+    assert "same score" in judge(world.project, client, store, bytes(flat.save_raw("ubj")), held)[1].reason
+    assert "let the log grow" in judge(world.project, client, store, model, [])[1].reason
+
+
+def test_a_model_scores_requests_apart_as_together(held: list[Request], model: bytes, world: LogsWorld) -> None:
+    score = booster_scorer(model, world.features.names, chunk=7)
+    together = score(held)
+    assert [len(s) for s in together] == [r.n for r in held]
+    np.testing.assert_array_equal(together[9], score(held[9:10])[0])

@@ -1,0 +1,101 @@
+"""From logged requests to example matrices: features are the logged ones, labels the table's, splits strict in time."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.clients import StrategyTable
+from cluster.errors import DataError, ModelError
+from cluster.features import FeatureBlock
+from tests.logs_world import LogsWorld, make_world
+from tests.training_local import examples, requests, split
+from training.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes
+from training.requests import Cut, Window, read_index
+from training.strategies import CLASSES, LabelRule, label_request, resolve
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> LogsWorld:
+    return make_world(tmp_path_factory.mktemp("logs"), requests=80, n=40)
+
+
+def test_every_event_of_the_log_is_found_on_its_candidate(world: LogsWorld) -> None:
+    events, _ = world.logs.read_events()
+    marks = sum(float(r.actions.sum()) for c in world.clients for r in requests(world, c))
+    assert marks == events.num_rows > 0
+    for request in requests(world, "homefeed"):
+        assert not request.actions[request.stage < 2].any()  # this world acts only on what was shown
+
+
+def test_rows_are_the_logged_features_with_the_labels_of_the_request(world: LogsWorld) -> None:
+    client = world.clients["homefeed"]
+    table = examples(world, "homefeed", Window())
+    rule = resolve(client.labels, world.project.actions, world.project.negative_actions)
+    local = world.features.candidate.index("cross_locale_match")
+    x, label, weight = [], [], []
+    for r in requests(world, "homefeed"):
+        out = label_request(rule, r.request_id, r.stage, r.explored, r.actions, r.candidates[:, local], r.full_score)
+        x.append(FeatureBlock(r.shared, r.candidates).matrix()[out.kept])
+        label.append(out.label[out.kept])
+        weight.append(out.weight[out.kept])
+    got = [np.concatenate(p) for p in zip(*(block_arrays(table, 0, s) for s in (TRAIN, VALID)), strict=True)]
+    for expected, found in zip((x, label, weight), got, strict=True):
+        np.testing.assert_array_equal(np.sort(np.concatenate(expected), axis=0), np.sort(found, axis=0))
+    assert np.isnan(got[0]).any()  # a missing value stays missing
+
+
+def test_examples_lie_before_the_held_out_requests_and_validate_on_the_latest(world: LogsWorld) -> None:
+    before, held = split(world, "notifications")
+    names = {r.request_id for r in requests(world, "notifications", before)}
+    later = {r.request_id for r in requests(world, "notifications", held)}
+    assert not names & later
+    assert len(later) == 20
+    assert max(names) < min(later)  # ids of this world run in time
+    counts = count_classes(examples(world, "notifications", before), 1)[0]
+    assert counts[VALID].sum() / counts.sum() == pytest.approx(0.2, abs=0.03)
+    assert counts.sum(axis=0)[CLASSES.index("unimpressed")] == 30 * 60
+
+
+def test_a_share_of_a_window_is_the_same_in_every_process(world: LogsWorld) -> None:
+    some = [r.request_id for r in requests(world, "homefeed", Window(share=0.5))]
+    assert some == [r.request_id for r in requests(world, "homefeed", Window(share=0.5))]
+    assert 20 < len(some) < 60
+
+
+def test_a_request_logged_twice_counts_once(tmp_path: Path) -> None:
+    world = make_world(tmp_path, ("homefeed",), requests=6, n=20, days=1)
+    again = pq.ParquetFile(world.logs.serving_files().paths[0]).read().slice(2, 2)
+    world.logs.write_serving(again, world.features)
+    index = read_index(world.logs.serving_files(), None, None)
+    assert index.repeated == 2
+    cut, rows = Cut({"homefeed": Window()}, index.home), []
+    for path in world.logs.serving_files().paths:
+        table = pq.ParquetFile(path).read()
+        rows.append(cut(table.append_column("path", pa.array([path] * table.num_rows))).num_rows)
+    assert rows == [6, 0]
+
+
+def test_an_empty_time_is_an_error_that_says_so(world: LogsWorld) -> None:
+    with pytest.raises(DataError, match="no requests in the time"):
+        read_index(world.logs.serving_files(), datetime(2030, 1, 1, tzinfo=UTC), None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "distillation", "why"),
+    [
+        ({}, False, "no examples"),
+        ({}, True, "train full first"),
+        ({"impressed": 50}, False, "no actions"),
+        ({"action": 50}, False, "only one class"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused_with_the_reason(
+    counts: dict, distillation: bool, why: str, world: LogsWorld
+) -> None:
+    rule = LabelRule(StrategyTable(distillation=distillation), (1.0,))
+    with pytest.raises(ModelError, match=why):
+        ClientExamples("ads", 0, (), rule, [], {"train": counts}).require_learnable()
