@@ -1,7 +1,7 @@
 """Backfill: replayed history written as if it had been served, so that the first models need no live traffic.
 
-Each replayed moment becomes a row of the serving log; what the user did next becomes its events. Candidates acted on count
-as impressed (no position was taken), the rest were never shown.
+Each replayed moment becomes a row of the serving log; what the user did next becomes its events. Candidates acted on
+count as impressed (no position was taken), the rest were never shown.
 """
 
 from dataclasses import dataclass

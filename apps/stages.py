@@ -1,7 +1,8 @@
-"""Quality of each stage on replayed, held-out time: the same candidates ordered by popularity, visits, GBDT and network."""
+"""Quality of each stage on replayed, held-out time: the same candidates in every stage's order, and popularity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def evaluate_stages(
         quality.recall[name] = bootstrap(pairs[:, 0])
         quality.ndcg[name] = bootstrap(pairs[:, 1])
     present = [n for n in ORDERS if n in scores and n != "visit_count_corrected"]
-    for before, after in zip(present, present[1:], strict=False):
+    for before, after in pairwise(present):
         for at, metric in enumerate(("recall", "ndcg")):
             quality.differences[f"{after} - {before} {metric}"] = bootstrap(
                 scores[after][:, at] - scores[before][:, at]

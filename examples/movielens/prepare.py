@@ -1,6 +1,6 @@
 """MovieLens files as a pinfunnel project: what a new user writes for their own data, and nothing more.
 
-Users are boards, liked movies (rating >= 4) are their pins; a rating is an action: 5 save, 4 click, 3 closeup, below hide.
+Users are boards, liked movies (rating >= 4) are their pins; a rating is an action: 5 save, 4 click, 3 closeup, less hide.
 """
 
 import shutil
@@ -20,7 +20,7 @@ ACTIONS = ("hide", "closeup", "click", "save")
 
 
 def prepare(work: Path, ratings: Path, items: Path | None, users: Path | None, seed: int) -> Path:
-    """Write edges, events and `pinfunnel.yaml` into `work`; returns the YAML's path. Items and users stay where they are."""
+    """Write edges, events and `pinfunnel.yaml` into `work`; returns its path. Items and users stay where they are."""
     table = pq.read_table(ratings)
     missing = {"user_id", "item_id", "rating", "rated_at"} - set(table.column_names)
     if missing:

@@ -1,9 +1,9 @@
-"""The whole funnel on MovieLens, with no serving log to begin with: backfill, train, and judge every stage on later time.
+"""The whole funnel on MovieLens, without a serving log: backfill, train, and judge every stage on later time.
 
     python examples/movielens/run.py --ratings R.parquet --items I.parquet --users U.parquet --json OUT
 
-Works on any files with these columns: ratings (user_id, item_id, rating, rated_at), items (item_id, genres, release_year),
-users (user_id, age, gender, occupation); items and users may be left out.
+Works on any files with these columns: ratings (user_id, item_id, rating, rated_at), items (item_id, genres,
+release_year), users (user_id, age, gender, occupation); items and users may be left out.
 """
 
 import json
