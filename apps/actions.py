@@ -100,11 +100,11 @@ class ActionModel:
         """Probability float64[n] of each action's own draw once the slot is looked at; long_click is given a click."""
         own, pins, users = habit(showing.client), self._latent.pins, self._latent.users
         shown, user = showing.pins, showing.user
-        topic = np.minimum(pins.topics[shown] @ users.interests[user], 1.0)
-        style = pins.style[shown] @ users.style[user]
+        topic = np.minimum(_dot(pins.topics[shown], users.interests[user]), 1.0)
+        style = _dot(pins.style[shown], users.style[user])
         if own.context_share and len(showing.query_pins):
-            near = np.minimum(pins.topics[shown] @ pins.topics[showing.query_pins].mean(axis=0), 1.0)
-            alike = pins.style[shown] @ pins.style[showing.query_pins].mean(axis=0)
+            near = np.minimum(_dot(pins.topics[shown], pins.topics[showing.query_pins].mean(axis=0)), 1.0)
+            alike = _dot(pins.style[shown], pins.style[showing.query_pins].mean(axis=0))
             topic = (1 - own.context_share) * topic + own.context_share * near
             style = (1 - own.context_share) * style + own.context_share * alike
         foreign = (pins.locale[shown] != NO_LOCALE) & (pins.locale[shown] != users.locale[user])
@@ -147,6 +147,11 @@ class ActionModel:
     def utility(self, showing: Showing, weights: Mapping[str, float]) -> np.ndarray:
         """Expected utility float64[n] of each pin under a client's `utility` weights."""
         return np.asarray(self.probabilities(showing) @ [weights.get(name, 0.0) for name in self.actions])
+
+
+def _dot(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """`rows @ vector` without BLAS: its threads cost more than products this small."""
+    return np.einsum("nd,d->n", rows, vector)
 
 
 def habit(client: str) -> Habit:

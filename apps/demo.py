@@ -1,0 +1,199 @@
+"""The whole loop on one machine, as one function: world, graph, serve, log, train, hot swap, and was it worth it.
+
+Everything goes through what a user would use: Parquet files, `pinfunnel.yaml`, HTTP, the logs. Ray and Serve run in
+this process's own local cluster, which ends with it.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from apps.project import Opened, open_project
+from apps.report import Comparison, compare, table
+from apps.report_html import write_html
+from apps.serve import start
+from apps.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
+from apps.steps import Step, Steps
+from apps.traffic import Traffic
+from apps.world import World
+from cluster import session
+from cluster.catalog import build_catalog
+from cluster.errors import ModelError
+from cluster.validation import validate
+from training.full import train_full_ranker
+from training.lightweight import train_all_lightweight
+
+COLD = Arm("cold", "ranked")
+WARM = Arm("warm", "ranked")
+SWAP_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How large the world is, and how many requests each stretch of traffic has."""
+
+    pins: int = 20_000
+    boards: int = 5_000
+    users: int = 1_000
+    cold: int = 2_000
+    warm: int = 1_000
+    measured: int = 3_000
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What came of it; `table` shows the same as `report.html`."""
+
+    folder: Path
+    comparison: Comparison
+    versions: Mapping[str, str | None]
+    seconds: Mapping[str, float]
+    requests: int
+    reasons: Mapping[str, str] = field(repr=False)  # what the gate said, by bundle
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        return {
+            "comparison": self.comparison.as_json(),
+            "versions": dict(self.versions),
+            "seconds": dict(self.seconds) | {"total": sum(self.seconds.values())},
+            "requests": self.requests,
+            "gate": dict(self.reasons),
+        }
+
+
+def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console: Console | None = None) -> DemoResult:
+    """Run the demo below `folder` and print its table. Starts a local Ray unless one runs, and ends what it started.
+
+    Raises PinfunnelError with what went wrong in one line.
+    """
+    size, folder, console = size or DemoSize(), Path(folder), console or Console()
+    session.set_flags()
+    steps = Steps(console, total=10)
+    with steps.step("Make a world") as step:
+        world = World.make(seed, size.pins, size.boards, size.users)
+        path = world.write(folder, {"home": "home", "serving": {"port": free_port()}})
+        step.note(f"{len(world.edges.pin):,} saves of {size.pins:,} pins, {len(world.history.user):,} past actions")
+    opened = open_project(path)
+    with steps.step("Validate the files") as step:
+        validate(opened.project)
+    with steps.step("Start Ray") as step:
+        session.start(dashboard=False)
+    try:
+        result = _loop(steps, world, opened, path, size, seed)
+    finally:
+        session.stop()
+    (folder / "report.json").write_text(json.dumps(result.as_json(), indent=2))
+    _summary(console, result)
+    return result
+
+
+def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize, seed: int) -> DemoResult:
+    project, clients, process = opened.project, opened.clients, opened.process
+    train, held_out = split_users(world)
+    with steps.step("Build the graph") as step:
+        version = build_catalog(project, process.store, progress=step.tick)
+        step.note(version)
+    with steps.step("Serve it") as step:
+        server = start(str(path))
+        step.note(f"{server.url}, in visit-count order")
+    users = Simulator(world, server.url)
+    try:
+        with steps.step("Two days of traffic, cold") as step:
+            cold = _traffic(users, Plan(train, size.cold, 0.0, 2.0, (COLD,), seed=seed), server.url, step)
+        with steps.step("Train a lightweight ranker per client") as step:
+            light = train_all_lightweight(project, clients, process.store, process.logs, progress=step.tick)
+            published = {f"lightweight/{name}": one.version for name, one in light.items() if one.published}
+            _await_swap(server.url, published, step)
+            step.note(f"{len(published)} of {len(light)} published and swapped in")
+        with steps.step("A day of traffic, lightweight") as step:
+            warm = _traffic(users, Plan(train, size.warm, 2.0, 1.0, (WARM,), seed=seed + 1), server.url, step)
+        with steps.step("Train the full ranker") as step:
+            full = train_full_ranker(project, clients, process.store, process.logs, progress=step.tick)
+            _await_swap(server.url, {"full": full.version} if full.published else {}, step)
+            step.note("published and swapped in" if full.published else full.reason)
+        with steps.step("Compare on held-out users, later") as step:
+            plan = Plan(held_out, size.measured, 3.0, 2.0, (VISIT_COUNT, RANKED), seed=seed + 2)
+            measured = _traffic(users, plan, server.url, step)
+        versions = httpx.get(f"{server.url}/v1/models", timeout=30).json()
+    finally:
+        server.stop()
+    comparison = compare(measured, utilities={name: client.utility for name, client in clients.items()})
+    reasons = {f"lightweight/{name}": one.reason for name, one in light.items()} | {"full": full.reason}
+    for name, part in (("cold", cold), ("warm", warm), ("measured", measured)):
+        part.save(path.parent / f"traffic-{name}.json")
+    total = sum(int(part.requests.sum()) for part in (cold, warm, measured))
+    result = DemoResult(path.parent, comparison, versions, steps.seconds, total, reasons)
+    write_html(comparison, path.parent / "report.html", "pinfunnel demo", _facts(result, size, seed))
+    return result
+
+
+def _traffic(users: Simulator, plan: Plan, url: str, step: Step) -> Traffic:
+    """Run a plan, then have the server write its logs out."""
+    seen = users.run(plan, step.count)
+    httpx.post(f"{url}/v1/logs/flush", timeout=60).raise_for_status()
+    degraded = sum(seen.degraded.values())
+    step.note(
+        f"{int(seen.requests.sum()):,} answers, {int(seen.did.sum()):,} actions, "
+        f"{int(seen.requests.sum()) / seen.seconds:.0f} answers/s, p50 {seen.quantile(0.5):.0f} ms"
+        + (f", {degraded:,} degraded" if degraded else "")
+    )
+    return seen
+
+
+def _await_swap(url: str, wanted: Mapping[str, str | None], step: Step) -> None:
+    """Wait until the server answers with the wanted versions. Raises ModelError when it does not."""
+    step.tick("hot swap", 0.0)
+    end = time.monotonic() + SWAP_SECONDS
+    missing: Iterable[str] = wanted
+    while time.monotonic() < end:
+        versions = httpx.get(f"{url}/v1/models", timeout=30).json()
+        missing = [kind for kind, version in wanted.items() if versions.get(kind) != version]
+        if not missing:
+            return
+        time.sleep(0.2)
+    raise ModelError(f"the server did not load {', '.join(missing)} within {SWAP_SECONDS:.0f} s: see its log")
+
+
+def _facts(result: DemoResult, size: DemoSize, seed: int) -> dict[str, object]:
+    stages = {f"seconds: {name}": f"{seconds:.1f}" for name, seconds in result.seconds.items()}
+    versions = {f"version: {kind}": version for kind, version in sorted(result.versions.items())}
+    gate = {f"gate: {kind}": reason for kind, reason in result.reasons.items()}
+    return {"seed": seed, "sizes": size, "requests": result.requests} | versions | gate | stages
+
+
+def _summary(console: Console, result: DemoResult) -> None:
+    console.print()
+    console.print(table(result.comparison))
+    better = sum(row.significant and (row.lift or 0) > 0 for row in result.comparison.primary)
+    console.print(
+        f"{better} of {len(result.comparison.primary)} clients are better beyond doubt on users and days that no model "
+        f"was trained on. {result.requests:,} requests, {sum(result.seconds.values()):.0f} s in all.\n",
+        highlight=False,
+    )
+    for kind, reason in result.reasons.items():
+        if not reason.startswith("published"):
+            console.print(f"{kind}: {reason}", highlight=False)
+    folder = result.folder
+    lines = (
+        ("the report, all actions", folder / "report.html"),
+        ("the inputs and settings", folder / "pinfunnel.yaml"),
+        ("bundles and logs", folder / "home"),
+    )
+    for what, where in lines:
+        console.print(f"  {what:<25}{where}", highlight=False, soft_wrap=True)
+    console.print(f"\nNext: pinfunnel serve --project {folder / 'pinfunnel.yaml'}", highlight=False, soft_wrap=True)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
