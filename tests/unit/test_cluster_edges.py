@@ -1,0 +1,80 @@
+"""Edges by id to distinct ranks, against sets and dicts."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cluster.cleaning import Tally
+from cluster.config import GraphSettings
+from cluster.graph.edges import NO_TIME, Span, index_edges, rank
+from cluster.graph.ids import IdMap
+from cluster.schema import TIMESTAMP
+from tests.inputs import ids_of, times_of
+
+WIDE = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=40)
+NARROW = st.lists(st.integers(-5, 60), max_size=40)
+TEXT = st.lists(st.text(max_size=4), max_size=40)
+
+
+@given(st.one_of(WIDE, NARROW, TEXT))
+@settings(max_examples=60, deadline=None)
+def test_rank_is_the_place_among_the_sorted_distinct_ids(values: list[int] | list[str]) -> None:
+    kind = pa.string() if values and isinstance(values[0], str) else pa.int64()
+    ids, places = rank(pa.array(values, kind))
+    expected = sorted(set(values), key=lambda v: v.encode() if isinstance(v, str) else v)
+    assert ids.to_pylist() == expected
+    assert [expected[p] for p in places] == values
+
+
+def _table(edges: list[tuple[int, int, int | None]], kind: str) -> pa.Table:
+    boards, pins, times = zip(*edges, strict=True) if edges else ((), (), ())
+    saved = pa.array(times, pa.int64()).cast(TIMESTAMP)
+    return pa.table({"board_id": ids_of(boards, kind), "pin_id": ids_of(pins, kind), "saved_at": saved})
+
+
+EDGES = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.one_of(st.none(), st.integers(0, 99))), max_size=60)
+
+
+@given(EDGES, st.sampled_from(["int64", "string"]), st.integers(1, 3), st.integers(0, 5))
+@settings(max_examples=50, deadline=None)
+def test_index_edges_against_a_dict(edges: list, kind: str, smallest: int, largest: int) -> None:
+    tally = Tally()
+    known = IdMap.from_ids(ids_of(range(6), kind))
+    found = index_edges(
+        _table(edges, kind), GraphSettings(min_board_pins=smallest, max_board_pins=largest), tally, known
+    )
+    newest: dict[tuple[int, int], int] = {}
+    for board, pin, time in edges:
+        if pin < 6:
+            newest[board, pin] = max(newest.get((board, pin), NO_TIME), NO_TIME if time is None else time)
+    sizes = np.bincount([b for b, _ in newest], minlength=9) if newest else np.zeros(9)
+    kept = {e: t for e, t in newest.items() if smallest <= sizes[e[0]] <= (largest or 99)}
+    boards, pins = found.board_ids.to_pylist(), found.pin_ids.to_pylist()
+    names = {v: n for n, v in enumerate(ids_of(range(9), kind).to_pylist())}
+    times = found.saved if found.saved is not None else np.full(len(found.pins), NO_TIME)
+    mine = {(names[boards[b]], names[pins[p]]): int(t) for b, p, t in zip(found.boards, found.pins, times, strict=True)}
+    assert mine == kept
+    assert set(found.boards.tolist()) == set(range(len(boards)))  # no id is left without an edge
+    assert sum(tally.dropped.values()) == len(edges) - len(kept)
+
+
+def test_pin_counts_cover_the_newest_tenth() -> None:
+    table = _table([(1, 1, 0), (2, 1, 90), (3, 1, None), (1, 2, 100), (2, 2, 89)], "int64")
+    dated, recent = index_edges(table, GraphSettings(), Tally()).pin_counts(Span.of(table["saved_at"]))
+    assert dated.tolist() == [2, 2]
+    assert recent.tolist() == [1, 1]
+
+
+def test_spans_unite_and_may_be_empty() -> None:
+    assert Span.of(pa.chunked_array([], TIMESTAMP)).union(Span(3, 9)) == Span(3, 9)
+    assert Span(1, 5).union(Span(3, 9)) == Span(1, 9)
+    assert Span().recent_from is None
+    assert Span.of(pa.chunked_array([times_of([100, 0])])).recent_from == 90
+
+
+@pytest.mark.parametrize("kind", ["int64", "string"])
+def test_no_edges_at_all(kind: str) -> None:
+    found = index_edges(_table([], kind), GraphSettings(), Tally())
+    assert len(found.pins) == len(found.board_ids) == len(found.pin_ids) == 0
