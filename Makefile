@@ -44,9 +44,13 @@ format: setup ## let ruff format and fix what it can
 bench: setup ## run the benchmarks (docs/benchmarks.md); ARGS='walk --json out.json' picks one
 	@$(BIN)/pinfunnel bench $(ARGS)
 
-test-xgboost-ray: ## the tests of the extra pinfunnel[xgboost-ray], in an environment of its own
+test-xgboost-ray: setup ## the extra pinfunnel[xgboost-ray], in an environment of its own; models load in both
 	@.ci/venv $(EXTRA_VENV) constraints-xgboost-ray.txt '.[xgboost-ray,test]'
+	export PINFUNNEL_MODELS="$$PWD/build/models-of-both"
+	rm -rf "$$PINFUNNEL_MODELS"
+	$(BIN)/python -m tests.extra.models_of_both "$$PINFUNNEL_MODELS"
 	$(EXTRA_VENV)/bin/python -m pytest tests/extra $(ARGS)
+	$(BIN)/python -m tests.extra.models_of_both "$$PINFUNNEL_MODELS" --check 2.0.
 
 clean: ## remove environments and caches (never your data, nor pinfunnel-home)
 	@rm -rf $(VENV) $(EXTRA_VENV) build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
