@@ -8,6 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from apps.traffic import Traffic
 from apps.world import World
 from cluster import session
 from cluster.catalog import build_catalog
-from cluster.errors import ModelError
+from cluster.errors import DataError, ModelError
 from cluster.validation import validate
 from training.full import train_full_ranker
 from training.lightweight import train_all_lightweight
@@ -83,13 +84,15 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
         step.note(f"{len(world.edges.pin):,} saves of {size.pins:,} pins, {len(world.history.user):,} past actions")
     opened = open_project(path)
     with steps.step("Validate the files") as step:
-        validate(opened.project)
-    with steps.step("Start Ray") as step:
-        session.start(dashboard=False)
-    try:
+        checked = validate(opened.project, step.tick)
+        if not checked.ok:
+            raise DataError(checked.text())
+        rows, used = (sum(getattr(found, what) for found in checked.tables.values()) for what in ("rows", "used"))
+        step.note(f"{rows:,} rows, {rows - used:,} to be dropped")
+    with ExitStack() as held:
+        with steps.step("Start Ray"):
+            held.enter_context(session.session(dashboard=False))
         result = _loop(steps, world, opened, path, size, seed)
-    finally:
-        session.stop()
     (folder / "report.json").write_text(json.dumps(result.as_json(), indent=2))
     _summary(console, result)
     return result
