@@ -1,0 +1,140 @@
+"""Adds a day's edges to a graph by merging sorted rows: linear in the graph, nothing old is sorted. Knows nothing of Ray.
+
+New boards come after the old ones, new pins at the end of their locale, so ids lie in another order than after a full
+build; the graph is otherwise the same. Boards are not pruned by size here: that happens at the next full build.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import numba as nb
+import numpy as np
+import pyarrow as pa
+
+from cluster.cleaning import Tally
+from cluster.config import GraphSettings
+from cluster.graph.csr import Graph, pack_offsets
+from cluster.graph.csr_sort import group, transpose
+from cluster.graph.edges import index_edges
+from cluster.graph.ids import IdMap
+
+
+class LocaleOf(Protocol):
+    """Locale names of pins, None where unknown."""
+
+    def __call__(self, pin_ids: pa.Array) -> list[str | None]: ...
+
+
+def add_edges(
+    graph: Graph, edges: pa.Table, folder: Path, tally: Tally, *, known_pins: IdMap | None = None,
+    locale_of: LocaleOf | None = None,
+) -> Graph:  # fmt: skip
+    """Writes `folder` with the graph and the cleaned `edges` together, and opens it; edges that were there count once.
+
+    `locale_of` places new pins in a graph with locales; a locale that the graph does not know counts as unknown.
+    """
+    new = index_edges(edges, GraphSettings(), tally, known_pins)
+    board_ids, boards, _ = _extended(graph.board_ids, new.board_ids, None, None)
+    codes = None if graph.locales is None else _codes(graph.locales, new.pin_ids, locale_of)
+    pin_ids, pins, moved = _extended(graph.pin_ids, new.pin_ids, graph.locale_bounds, codes)
+    offsets, grouped = group(boards[new.boards], pins[new.pins], len(board_ids))
+    # two transposes leave the rows of both halves ascending
+    pin_offsets, by_pin = transpose(offsets, grouped, len(pin_ids))
+    offsets, by_board = transpose(pin_offsets, by_pin, len(board_ids))
+    old_boards = np.arange(graph.n_boards, dtype=np.int32)
+    board_index, board_pins = _merged(graph.board_offsets, graph.board_pins, old_boards, moved, offsets, by_board)
+    pin_index, pin_boards = _merged(graph.pin_offsets, graph.pin_boards, moved, old_boards, pin_offsets, by_pin)
+    bounds = None
+    if graph.locale_bounds is not None and codes is not None:
+        fresh = graph.pin_ids.index_of(new.pin_ids) < 0
+        added = np.bincount(codes[fresh], minlength=len(graph.locale_bounds) - 1)
+        bounds = graph.locale_bounds + np.concatenate([[0], np.cumsum(added)])
+    made = Graph(
+        pack_offsets(pin_index),
+        pin_boards,
+        pack_offsets(board_index),
+        board_pins,
+        pin_ids,
+        board_ids,
+        bounds,
+        graph.locales,
+    )
+    made.save(folder)
+    return Graph.open(folder)
+
+
+def _codes(locales: list[str], pin_ids: pa.Array, locale_of: LocaleOf | None) -> np.ndarray:
+    """Locale code of each pin; the last one, "", is unknown."""
+    known = {name: code for code, name in enumerate(locales)}
+    names = [None] * len(pin_ids) if locale_of is None else locale_of(pin_ids)
+    return np.array([known.get(name or "", len(locales) - 1) for name in names], np.int64)
+
+
+def _extended(
+    old: IdMap, ids: pa.Array, bounds: np.ndarray | None, codes: np.ndarray | None
+) -> tuple[IdMap, np.ndarray, np.ndarray]:
+    """The map with new ids, the indices int32 of `ids` in it, and the new indices int32 of the old ones."""
+    index = old.index_of(ids)
+    fresh = np.flatnonzero(index < 0)
+    moved = np.arange(len(old), dtype=np.int32)
+    if bounds is not None and codes is not None:
+        fresh = fresh[np.argsort(codes[fresh], kind="stable")]
+        added = np.bincount(codes[fresh], minlength=len(bounds) - 1)
+        before = np.concatenate([[0], np.cumsum(added)])
+        moved += np.repeat(before[:-1], np.diff(bounds)).astype(np.int32)
+        place = bounds[codes[fresh] + 1] + np.arange(len(fresh))
+    else:
+        place = len(old) + np.arange(len(fresh))
+    if not len(fresh):
+        return old, index, moved
+    kind = np.int64 if old.dtype == "int64" else object
+    merged = np.empty(len(old) + len(fresh), kind)
+    merged[moved] = old.ids_of(np.arange(len(old)))
+    merged[place] = ids.take(pa.array(fresh)).to_numpy(zero_copy_only=False)
+    out = np.where(index >= 0, moved[np.maximum(index, 0)] if len(old) else index, -1).astype(np.int32)
+    out[fresh] = place
+    return IdMap.from_ids(merged), out, moved
+
+
+def _merged(
+    offsets: np.ndarray, values: np.ndarray, row_of: np.ndarray, value_of: np.ndarray,
+    new_offsets: np.ndarray, new_values: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    out = np.empty(len(values) + len(new_values), np.int32)
+    source = np.full(len(new_offsets) - 1, -1, np.int32)
+    source[row_of] = np.arange(len(row_of), dtype=np.int32)
+    out_offsets = _merge_rows(offsets, values, source, value_of, new_offsets, new_values, out)
+    return out_offsets, out[: out_offsets[-1]]
+
+
+@nb.njit(cache=True, nogil=True)
+def _merge_rows(offsets, values, source, value_of, new_offsets, new_values, out):  # type: ignore[no-untyped-def]
+    """Row by row, the ascending union of old values (renamed by `value_of`, which keeps their order) and new ones."""
+    out_offsets = np.zeros(new_offsets.size, np.int64)
+    at = 0
+    for row in range(new_offsets.size - 1):
+        a, b = 0, 0
+        if source[row] >= 0:
+            a, b = offsets[source[row]], offsets[source[row] + 1]
+        c, d = new_offsets[row], new_offsets[row + 1]
+        while a < b and c < d:
+            x, y = value_of[values[a]], new_values[c]
+            if x <= y:
+                out[at] = x
+                a += 1
+                if x == y:
+                    c += 1
+            else:
+                out[at] = y
+                c += 1
+            at += 1
+        while a < b:
+            out[at] = value_of[values[a]]
+            a += 1
+            at += 1
+        while c < d:
+            out[at] = new_values[c]
+            c += 1
+            at += 1
+        out_offsets[row + 1] = at
+    return out_offsets
