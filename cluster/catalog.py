@@ -30,6 +30,7 @@ from cluster.vocabulary import Vocabulary
 
 KIND = "graph"
 FORMAT = 1
+INPUTS = ("edges", "pins", "users", "events")
 Progress = Callable[[str, float], None]
 
 
@@ -148,7 +149,7 @@ def finish_catalog(
     counts = {"pins": graph.n_pins, "boards": graph.n_boards, "edges": graph.n_edges, "users": len(users)}
     facts = {
         "format": FORMAT, "ids": project.ids, "actions": project.actions, "features": project.features.model_dump(),
-        "counts": counts, "drops": {name: tally.as_dict() for name, tally in drops.items()},
+        "counts": counts, "drops": {name: drops[name].as_dict() for name in INPUTS if name in drops},
     }  # fmt: skip
     (folder / "catalog.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
     return Catalog.open(folder, version)

@@ -1,4 +1,4 @@
-"""Adds a day's edges to a graph by merging sorted rows: linear in the graph, nothing old is sorted. Knows nothing of Ray.
+"""Adds a day's edges to a graph by merging sorted rows: linear, nothing old is sorted. Knows nothing of Ray.
 
 New boards come after the old ones, new pins at the end of their locale, so ids lie in another order than after a full
 build; the graph is otherwise the same. Boards are not pruned by size here: that happens at the next full build.
