@@ -77,8 +77,6 @@ def _events_table(rows: list[tuple], ids: str) -> pa.Table:
     schema = event_schema(ids)
     arrays = []
     for column in schema:
-        values = [now] * len(rows) if column.name == "received_at" else list(columns[column.name])
-        if column.name == "pin_id" and ids == "int64":
-            values = [int(v) for v in values]
-        arrays.append(pa.array(values, column.type))
+        values = [now] * len(rows) if column.name == "received_at" else columns[column.name]
+        arrays.append(pa.array(np.array(values, object), column.type))
     return pa.Table.from_arrays(arrays, schema=schema)

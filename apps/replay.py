@@ -1,7 +1,8 @@
 """History replayed through the funnel: at each past moment, what was known then proposes candidates with features.
 
 For users who have interactions but no serving log yet. Time is cut into slices; before each slice the graph is built
-from the edges and events up to then, and within it a user's newer actions are known to the walk as live ones are in serving.
+from the edges and events up to then; within it a user's newer actions are known to the walk, as live ones are when
+serving.
 """
 
 from collections.abc import Callable, Iterator

@@ -141,7 +141,7 @@ class Funnel:
         self._stages, self._clients, self._deadline = stages, clients, deadline_ms / 1e3
 
     def recommend_now(self, ask: WalkAsk, **options: Any) -> Answer:
-        """`recommend` for callers without an event loop; over `direct_stages` the coroutine runs through in one step."""
+        """`recommend` for callers without an event loop; over `direct_stages` it never waits."""
         try:
             self.recommend(ask, **options).send(None)
         except StopIteration as done:

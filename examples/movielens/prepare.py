@@ -1,6 +1,6 @@
 """MovieLens files as a pinfunnel project: what a new user writes for their own data, and nothing more.
 
-Users are boards, liked movies (rating >= 4) are their pins; a rating is an action: 5 save, 4 click, 3 closeup, less hide.
+Users are boards, liked movies (rating >= 4) are their pins. Rating is action: 5 save, 4 click, 3 closeup, else hide.
 """
 
 import shutil

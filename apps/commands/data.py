@@ -1,0 +1,99 @@
+"""validate, build-graph, walk: from Parquet files to a graph that can be walked."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
+from apps.console import console, guarded, progress_bar, write_json
+from apps.project import open_project
+
+
+def validate(project: ProjectFile = DEFAULT_PROJECT, out: JsonFile = None) -> None:
+    """Check every input file against the data contract (docs/data.md), without building anything.
+
+    Names file, column, row and the fix for each fault, and counts what a build would drop. Exit code 1 on a fault.
+    """
+    from cluster.validation import validate as check
+
+    with guarded():
+        opened = open_project(project)
+        with progress_bar() as bars:
+            report = check(opened.project, bars.at("validate"))
+        console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
+        write_json(out, report.as_dict())
+        if not report.ok:
+            raise typer.Exit(1)
+
+
+def build_graph(
+    project: ProjectFile = DEFAULT_PROJECT,
+    out: JsonFile = None,
+    publish: Annotated[bool, typer.Option(help="make it the one that serving walks")] = True,
+) -> None:
+    """Build the pin-board graph, pin and user tables from the inputs as one bundle, and publish it.
+
+    Runs on Ray Data, one partition of edges at a time. A running server swaps to it by itself.
+    """
+    from cluster import session
+    from cluster.catalog import build_catalog
+
+    with guarded(), session.session(dashboard=False):
+        opened, began = open_project(project), time.perf_counter()
+        with progress_bar() as bars:
+            version = build_catalog(opened.project, opened.process.store, publish, progress=bars.at("build graph"))
+        meta = opened.process.store.open("graph", version, verify=False).meta
+        console.print(f"graph {version}: " + ", ".join(f"{n:,} {what}" for what, n in meta["counts"].items()))
+        for name, drops in meta["drops"].items():
+            for what, rows in drops.get("dropped", {}).items():
+                console.print(f"  {name}: {rows:,} rows dropped: {what}", highlight=False)
+        write_json(out, {"version": version, **meta, "seconds": time.perf_counter() - began})
+
+
+def walk(
+    pin: Annotated[list[str], typer.Option("--pin", help="query pin, or pin:weight; may be repeated")],
+    project: ProjectFile = DEFAULT_PROJECT,
+    steps: Annotated[int, typer.Option(min=1, help="steps to walk in all")] = 200_000,
+    top: Annotated[int, typer.Option(min=1, help="pins to print")] = 20,
+    discount: Annotated[float, typer.Option(min=0, help="popularity discount: visits / degree^this")] = 0.0,
+    seed: Annotated[int, typer.Option(help="the same seed walks the same walk")] = 0,
+    out: JsonFile = None,
+) -> None:
+    """Walk from pins and print what was reached: visit count, and which query pins led there.
+
+    pinfunnel walk --pin 10000534 --pin 10000618:0.5
+    """
+    from cluster.errors import DataError
+    from cluster.graph.walk import Walker, WalkParams
+
+    with guarded():
+        opened = open_project(project)
+        graph = opened.process.catalogs.current.graph
+        kind = int if graph.pin_ids.dtype == "int64" else str
+        try:
+            pairs = [
+                (kind(p.rpartition(":")[0]), float(p.rpartition(":")[2])) if ":" in p else (kind(p), 1.0) for p in pin
+            ]
+        except ValueError:
+            raise DataError(f"--pin: this project's pin ids are {graph.pin_ids.dtype}; write ID or ID:WEIGHT") from None
+        ids, weights = zip(*pairs, strict=True)
+        unknown = [i for i, at in zip(ids, graph.pin_ids.index_of(list(ids)), strict=True) if at < 0]
+        if unknown:
+            raise DataError(f"--pin: {unknown[0]} is not in the graph")
+        params = WalkParams(steps=steps, top_k=top, popularity_discount=discount)
+        began = time.perf_counter()
+        found = Walker(graph).walk(list(ids), list(weights), params=params, seed=seed)
+        seconds = time.perf_counter() - began
+        table = Table(title=f"{found.steps:,} steps from {len(ids)} query pins")
+        for heading in ("pin", "score", "visits", *(f"from {i}" for i in ids)):
+            table.add_column(heading, justify="right")
+        for at, name in enumerate(found.pin_ids.tolist()):
+            table.add_row(str(name), f"{found.scores[at]:.1f}", str(found.visits[at]), *map(str, found.by_query[at]))
+        console.print(table)
+        rows = [
+            {"pin_id": name, "score": float(found.scores[at]), "visits": int(found.visits[at])}
+            for at, name in enumerate(found.pin_ids.tolist())
+        ]
+        write_json(out, {"steps": found.steps, "pins": rows, "seconds": seconds})

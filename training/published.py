@@ -1,0 +1,78 @@
+"""Published models judged on logged requests of any span: what `pinfunnel evaluate` shows. Needs Ray for the join."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import pyarrow as pa
+
+from cluster.catalog import KIND as GRAPH
+from cluster.clients import Client
+from cluster.config import Project
+from cluster.errors import DataError
+from cluster.features import FeatureSet
+from cluster.logs import LogStore
+from cluster.storage import BundleStore
+from training.evaluate import LightweightReport, Scorer, boost, booster_scorer, evaluate_lightweight, visit_count
+from training.evaluate_full import FullReport, evaluate_full
+from training.full import KIND as FULL
+from training.lightweight import held_out_requests
+from training.ranker_rows import LOG_COLUMNS, MakeRows, Topics
+from training.requests import Window, join_logs
+
+
+def published_lightweight(
+    project: Project,
+    clients: Mapping[str, Client],
+    store: BundleStore,
+    logs: LogStore,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> dict[str, LightweightReport]:
+    """A report per client with logged requests in the span; without a published model it has the baselines only."""
+    features = FeatureSet.of(project.features)
+    logged = {f.client for f in logs.serving_files(None, since, until).files}
+    able = {name: client for name, client in clients.items() if name in logged}
+    if not able:
+        raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
+    joined = join_logs(project, logs, list(able), since, until)
+    requests = held_out_requests(joined, {name: Window() for name in able})
+    reports = {}
+    for name, client in able.items():
+        orders: dict[str, Scorer] = {"visit_count": visit_count, "boost": boost(features)}
+        kind = f"lightweight/{name}"
+        if store.current(kind) is not None:
+            bundle = store.open(kind).require_schema(features.schema_hash)
+            model = booster_scorer((bundle.path / "model.ubj").read_bytes(), features.names)
+            orders = {"lightweight": model, **orders}
+        reports[name] = evaluate_lightweight(requests[name], client, project.actions, features, orders)
+    return reports
+
+
+def published_full(
+    project: Project,
+    clients: Mapping[str, Client],
+    store: BundleStore,
+    logs: LogStore,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> FullReport:
+    """The published full ranker on the shown candidates of the span. Raises BundleError when none is published."""
+    from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
+
+    bundle = store.open(FULL).require_schema(FeatureSet.of(project.features).schema_hash)
+    scorer = FullScorer.open(bundle.path)
+    logged = {f.client for f in logs.serving_files(None, since, until).files}
+    able = [name for name in clients if name in logged]
+    if not able:
+        raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
+    joined = join_logs(project, logs, able, since, until)
+    make = MakeRows(
+        Topics(store.root, store.open(GRAPH, verify=False).version), project.features.sequence_length,
+        project.ranker.unimpressed,
+    )  # fmt: skip
+    rows = joined.requests(LOG_COLUMNS, {name: Window() for name in able})
+    batches = rows.map_batches(make, batch_format="pyarrow", batch_size=None).iter_batches(
+        batch_size=None, batch_format="pyarrow"
+    )
+    table = pa.concat_tables([batch for batch in batches if batch.num_rows])
+    return evaluate_full(table, scorer.schema, clients, {"full": scorer})
