@@ -1,4 +1,4 @@
-"""How good are walks alone? Recall and NDCG of the pins that each board gains later. Knows of graphs and walks, not of Ray.
+"""How good are walks alone? Recall and NDCG of the pins that each board gains later. Knows nothing of Ray.
 
 Every board with test pins is asked for: its train pins are the query pins, they are excluded from the answer, and the
 first k candidates are compared with its test pins. Parameters that are not given are chosen on a split of the train
@@ -23,10 +23,11 @@ from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.graph.walk import Walker, WalkParams
 
-DEFAULTS = WalkParams(steps=200_000, restart=0.8, boost=0.75, popularity_discount=0.3)
+DEFAULTS = WalkParams(steps=100_000, restart=0.8, boost=0.75, popularity_discount=0.3)
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 THREADS = 2
 TUNING_BOARDS = 1000
+TUNING_STEPS = 50_000
 Progress = Callable[[int, int, str], None]
 
 
@@ -65,7 +66,7 @@ def evaluate_retrieval(
 
 
 def score(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> tuple[float, float]:
-    """(recall@k, NDCG@k): means over boards of `answers` int[<= k], best first, against `expected` int[n >= 1] (-1: unknown)."""
+    """(recall@k, NDCG@k): means over boards of `answers` int[<= k], best first, against `expected` int[n] (-1: unknown)."""
     gains = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(gains)])
     recalls, ndcgs = [], []
@@ -109,8 +110,8 @@ def choose_params(
         return max(seen, key=lambda p: seen[p])
 
     hubs: tuple[Any, ...] = ("log", "uniform")
-    best = trial([replace(DEFAULTS, restart=r, hub=h) for r in (0.5, 0.8, 1.0) for h in hubs])
-    return trial([replace(best, boost=b) for b in (0.5, 1.0)])
+    best = trial([replace(DEFAULTS, steps=TUNING_STEPS, restart=r, hub=h) for r in (0.5, 0.8, 1.0) for h in hubs])
+    return replace(trial([replace(best, boost=b) for b in (0.5, 1.0)]), steps=DEFAULTS.steps)
 
 
 def _answer(

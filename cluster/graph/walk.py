@@ -185,7 +185,8 @@ class Walker:
             m, n = run_request(
                 self._arrays, memory, np.maximum(starts, 0), from_board, walks, _scaled(1.0 - p.restart),
                 _scaled(p.bias_share if bias[1] > bias[0] else 0.0), bias[0], bias[1], _seed_state(seed), self._shift,
-                p.n_p, p.n_v, np.unique(barred[barred >= 0]), p.min_visits, np.float32(p.boost), _powers(p.boost), _discounts(p.popularity_discount), p.top_k,
+                p.n_p, p.n_v, np.unique(barred[barred >= 0]), p.min_visits, np.float32(p.boost), _powers(p.boost),
+                _discounts(p.popularity_discount), p.top_k,
                 by_query, *out,
             )  # fmt: skip
         found, scores, visits, hits = (a[:m] for a in out)

@@ -78,8 +78,8 @@ def count_high(groups, ends, queries, counters, n_v, high):  # type: ignore[no-u
 def collect(groups, ends, queries, shift, counters, excluded, min_visits, exponent, powers, pin_index, discount, out):  # type: ignore[no-untyped-def]
     """Fills `out` with every distinct pin that is not excluded and has `min_visits`; returns how many.
 
-    excluded: sorted int32. powers: float32[P] of visits^exponent for fewer than P visits. discount: float32[D] of degree^-beta for degrees below D, the last entry standing for all
-    above through its own power law (empty: no discount).
+    excluded: sorted int32. powers: float32[P] of visits^exponent for fewer than P visits. discount: float32[D] of
+    degree^-beta for degrees below D; the last entry stands for all above (empty: no discount).
     """
     per_query, total, boost, hits, unique, touched = counters
     n_candidates, at_excluded, start = 0, 0, 0
