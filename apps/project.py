@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.clients import Client, load_clients
 from cluster.config import Project
-from serving.process import Process
+
+if TYPE_CHECKING:
+    from serving.process import Process
 
 SHIPPED_CLIENTS = Path(__file__).parent / "clients"
 
@@ -18,8 +21,10 @@ class Opened:
     clients: dict[str, Client]
 
     @property
-    def process(self) -> Process:
-        """The parts of a process that works on this project."""
+    def process(self) -> "Process":
+        """The parts of a process that works on this project; torch and XGBoost load only now."""
+        from serving.process import Process
+
         return Process(self.project, self.clients)
 
 
