@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 from tests.logs_world import LogsWorld
 from training.attribution import group_events, split_time
 from training.examples import MakeExamples, Request, read_requests
-from training.requests import Attach, Cut, Window, read_index
+from training.pieces import Attach, Cut, Window
+from training.requests import read_index
 from training.strategies import resolve
 
 
@@ -20,8 +21,7 @@ def joined_table(world: LogsWorld, client: str, window: Window | None = None) ->
     cut = Cut({client: window or Window()}, {})
     parts = []
     for path in world.logs.serving_files(client).paths:
-        table = pq.ParquetFile(path).read()
-        parts.append(attach.attach(cut(table.append_column("path", pa.array([path] * table.num_rows))), grouped))
+        parts.append(attach.attach(cut(pq.ParquetFile(path).read(), path), grouped))
     return pa.concat_tables(parts)
 
 

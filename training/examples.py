@@ -17,7 +17,8 @@ from cluster.errors import ModelError
 from cluster.features import FeatureSet
 from cluster.schema import stable_hash
 from training.attribution import as_datetime64, split_time
-from training.requests import Joined, Window
+from training.pieces import Window
+from training.requests import Joined
 from training.strategies import CLASSES, LabelRule, label_request, resolve
 
 TRAIN, VALID = 0, 1
@@ -194,7 +195,7 @@ def build_examples(
         make, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
     )
     blocks = list(dataset.materialize().to_arrow_refs())
-    count = ray.remote(num_cpus=0.1)(count_classes)
+    count = ray.remote(num_cpus=1)(count_classes)  # more at once would each start a process
     per_block = ray.get([count.remote(block, len(names)) for block in blocks])
     out = {}
     for code, name in enumerate(names):

@@ -24,10 +24,11 @@ from training.evaluate_full import FullReport, evaluate_full
 from training.examples import windows_of
 from training.gate import Decision, Gate, decide
 from training.gbdt import Progress
+from training.pieces import Window
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker_rows import LOG_COLUMNS, MakeRows, Topics, ranker_schema
-from training.requests import Joined, Window, join_logs
+from training.requests import Joined, join_logs
 
 KIND = "full"
 MAX_HELD_OUT = 2000

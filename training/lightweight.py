@@ -30,7 +30,8 @@ from training.examples import COLUMNS, ClientExamples, Request, build_examples, 
 from training.gate import Decision, Gate, decide
 from training.gbdt import Fitted, Progress, fit_clients
 from training.gbdt_xgboost_ray import require_backend
-from training.requests import Joined, Window, join_logs
+from training.pieces import Window
+from training.requests import Joined, join_logs
 
 MAX_HELD_OUT = 1000
 """Held-out requests a client is judged on; more are drawn by hash of the request id."""

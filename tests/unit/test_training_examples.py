@@ -14,7 +14,8 @@ from cluster.features import FeatureBlock
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
 from training.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes
-from training.requests import Cut, Window, read_index
+from training.pieces import Cut, Read, Window
+from training.requests import read_index
 from training.strategies import CLASSES, LabelRule, label_request, resolve
 
 
@@ -74,9 +75,17 @@ def test_a_request_logged_twice_counts_once(tmp_path: Path) -> None:
     assert index.repeated == 2
     cut, rows = Cut({"homefeed": Window()}, index.home), []
     for path in world.logs.serving_files().paths:
-        table = pq.ParquetFile(path).read()
-        rows.append(cut(table.append_column("path", pa.array([path] * table.num_rows))).num_rows)
+        rows.append(cut(pq.ParquetFile(path).read(), path).num_rows)
     assert rows == [6, 0]
+
+
+def test_reading_gives_every_row_in_pieces(world: LogsWorld) -> None:
+    paths = world.logs.serving_files("homefeed").paths
+    read = Read(("request_id", "client", "requested_at"), Cut({"homefeed": Window()}, {}))
+    pieces = list(read(pa.table({"path": paths})))
+    assert sum(p.num_rows for p in pieces) == 80
+    late = Read(read.columns, Cut({"homefeed": Window(since=np.datetime64("2030-01-01"))}, {}))
+    assert [p.num_columns for p in late(pa.table({"path": paths}))] == [3] * len(pieces)
 
 
 def test_an_empty_time_is_an_error_that_says_so(world: LogsWorld) -> None:

@@ -1,0 +1,127 @@
+"""The full ranker from a synthetic log: rows in the agreed layout, a published model, a gate that keeps the better."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cluster.catalog import KIND as GRAPH
+from cluster.catalog import build_catalog_in_memory
+from cluster.errors import BundleError, DataError
+from cluster.logs import LogStore
+from cluster.schema import IMPRESSED, pin_hash
+from cluster.storage import BundleStore
+from tests.logs_world import LogsWorld, make_world
+from tests.training_local import joined_table, requests
+from training.full import train_full_ranker
+from training.gate import Gate
+from training.ranker.batch import RequestBatch
+from training.ranker.scorer import FullScorer
+from training.ranker_rows import MakeRows, Topics, ranker_schema
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> LogsWorld:
+    return make_world(tmp_path_factory.mktemp("logs"), requests=240, n=40)
+
+
+@pytest.fixture(scope="module")
+def store(world: LogsWorld, tmp_path_factory: pytest.TempPathFactory) -> BundleStore:
+    """A graph of the first 4,900 of the world's 5,000 pins, with topics."""
+    store = BundleStore(tmp_path_factory.mktemp("bundles"))
+    rng = np.random.default_rng(0)
+    known = np.arange(4900)
+    edges = pa.table({"board_id": rng.integers(0, 300, 4900), "pin_id": known})
+    pins = pa.table({"pin_id": known, "topics": pa.array([[f"t{i % 7}"] for i in known])})
+    with store.write(GRAPH, {"schema_hash": world.features.schema_hash}) as (folder, version):
+        build_catalog_in_memory(edges, pins, None, None, world.project, folder, version=version)
+    return store
+
+
+def make(store: BundleStore, unimpressed: int = 0) -> MakeRows:
+    return MakeRows(Topics(store.root, str(store.current(GRAPH))), sequence_length=3, unimpressed=unimpressed)
+
+
+def test_rows_hold_the_shown_candidates_as_they_were_logged(world: LogsWorld, store: BundleStore) -> None:
+    table = joined_table(world, "homefeed")
+    rows = make(store)(table)
+    width = make(store).topics.width()
+    schema = ranker_schema(world.features, tuple(world.clients), world.project.actions, width, 3)
+    batch = RequestBatch.from_table(rows, schema)
+    logged = requests(world, "homefeed")
+    assert batch.n_requests == len(logged) == rows.num_rows
+    assert batch.labels is not None
+    assert batch.position is not None
+    at = 0
+    for i, request in enumerate(logged):
+        shown = request.stage == IMPRESSED
+        part = slice(at, at + int(shown.sum()))
+        np.testing.assert_array_equal(batch.candidates[part], request.candidates[shown])
+        np.testing.assert_array_equal(batch.shared[i], request.shared)
+        np.testing.assert_array_equal(batch.labels[part], request.actions[shown])
+        ids = np.asarray(table.column("pin_id")[request.row].as_py())[shown]
+        np.testing.assert_array_equal(batch.candidate_pin[part], pin_hash(ids))
+        known = batch.candidate_vector[part].any(axis=1)
+        np.testing.assert_array_equal(known, ids < 4900)
+        at = part.stop
+    assert (batch.position >= 0).all()
+    assert (batch.sequence_pin != 0).sum() == 3 * len(logged)
+
+
+def test_pins_of_one_topic_have_one_vector(store: BundleStore) -> None:
+    topics = make(store).topics
+    a = topics.vectors(None, np.array([7, 14, 8, 4999]))
+    np.testing.assert_array_equal(a[0], a[1])
+    assert a[0] @ a[2] == 0
+    assert not a[3].any()
+    np.testing.assert_array_equal(topics.vectors("a version that is gone", np.array([7])), a[:1])
+
+
+def test_sampled_survivors_stand_for_all_that_were_not_shown(world: LogsWorld, store: BundleStore) -> None:
+    table = joined_table(world, "homefeed").slice(0, 20)
+    rows = make(store, unimpressed=4)(table)
+    for weights, positions in zip(rows.column("weights").to_pylist(), rows.column("position").to_pylist(), strict=True):
+        assert len(weights) == 14
+        assert sum(w for w, p in zip(weights, positions, strict=True) if p < 0) == pytest.approx(
+            10
+        )  # 20 ranked, 10 shown
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_model_is_trained_published_and_guarded(world: LogsWorld, store: BundleStore) -> None:
+    steps: list[str] = []
+    out = train_full_ranker(
+        world.project,
+        world.clients,
+        store,
+        world.logs,
+        num_workers=0,
+        progress=lambda stage, share: steps.append(stage),
+    )
+    assert out.published, out.reason
+    assert steps[0] == "join"
+    assert steps[-1] == "evaluate"
+    assert out.requests == {"train": 326, "valid": 58, "held": 96}
+    bundle = store.open("full").require_schema(world.features.schema_hash)
+    scorer = FullScorer.open(bundle.path)
+    assert scorer.schema.clients == tuple(world.clients)
+    assert bundle.version == out.version
+    assert out.metrics["differences"]["visit_count"]["all"]["mean"] > 0
+    assert out.metrics["actions"]["full"]["save"]["auc"] > 0.6
+    assert not list((Path(world.project.home) / "train").glob("*"))  # nothing is left behind
+
+    refused = train_full_ranker(
+        world.project, world.clients, store, world.logs, num_workers=0, gate=Gate(min_requests=10**6)
+    )
+    assert refused.incumbent == out.version
+    assert "incumbent" in refused.metrics["ndcg@10"]
+    assert not refused.published
+    assert store.current("full") == out.version
+
+
+def test_what_is_missing_is_named(world: LogsWorld, store: BundleStore, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="build the graph first"):
+        train_full_ranker(world.project, world.clients, BundleStore(tmp_path), world.logs)
+    with pytest.raises(DataError, match="serve, simulate or backfill"):
+        train_full_ranker(world.project, world.clients, store, LogStore(tmp_path))

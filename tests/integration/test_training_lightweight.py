@@ -1,0 +1,116 @@
+"""Lightweight rankers from a synthetic log on a local Ray: published, compared with the incumbent, refused, swapped."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from cluster.clients import LabelSettings
+from cluster.errors import DataError, ModelError
+from cluster.storage import BundleStore
+from tests.logs_world import LogsWorld, make_world, project_at
+from tests.training_local import joined_table
+from training.examples import COLUMNS, build_examples, windows_of
+from training.gate import Gate
+from training.gbdt import Fitted, fit_clients
+from training.lightweight import train_all_lightweight, train_lightweight
+from training.pieces import Window
+from training.requests import join_logs
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> LogsWorld:
+    return make_world(tmp_path_factory.mktemp("logs"), requests=200, n=40)
+
+
+def test_clients_are_trained_published_and_trained_again(world: LogsWorld, tmp_path: Path) -> None:
+    store, seen = BundleStore(tmp_path), []
+    clients = {**world.clients, "search": world.clients["homefeed"].model_copy(update={"name": "search"})}
+    out = train_all_lightweight(world.project, clients, store, world.logs, progress=lambda s, p: seen.append((s, p)))
+    assert list(out) == ["homefeed", "notifications", "search"]
+    assert out["search"].reason == "not trained: no logged requests"
+    assert ("evaluate", 1.0) in seen
+    for name in ("homefeed", "notifications"):
+        assert out[name].published, out[name].reason
+        assert out[name].metrics["differences"]["visit_count"]["ndcg@10"]["low"] > 0
+        bundle = store.open(f"lightweight/{name}").require_schema(world.features.schema_hash)
+        assert bundle.version == out[name].version
+        assert bundle.meta["examples"]["train"]["action"] > 0
+        assert bundle.meta["events"]["used"] == world.logs.read_events()[0].num_rows
+        booster = xgb.Booster(model_file=str(bundle.path / "model.ubj"))
+        assert booster.feature_names == list(world.features.names)
+        assert (bundle.path / "features.json").exists()
+
+    first = out["homefeed"].version
+    again = train_lightweight(world.project, world.clients["homefeed"], store, world.logs)
+    assert again.incumbent == first
+    assert again.metrics["differences"]["incumbent"]["ndcg@10"]["mean"] == 0.0  # same log, same trees
+    assert store.current("lightweight/homefeed") == again.version != first
+
+
+def test_a_refused_model_is_stored_but_not_served(world: LogsWorld, tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    client = world.clients["homefeed"]
+    out = train_lightweight(world.project, client, store, world.logs, gate=Gate(min_requests=10_000))
+    assert not out.published
+    assert "let the log grow" in out.reason
+    assert store.current("lightweight/homefeed") is None
+    assert store.open("lightweight/homefeed", out.version).meta["gate"]["publish"] is False
+
+
+def test_the_shuffle_join_gives_what_the_broadcast_gives(world: LogsWorld) -> None:
+    def rows(limit: int) -> dict[str, list[float]]:
+        joined = join_logs(world.project, world.logs, ["homefeed"], broadcast_bytes=limit)
+        taken = joined.requests(COLUMNS, {"homefeed": Window()}).to_pandas()
+        return {r.request_id: list(r.actions) for r in taken.itertuples()}
+
+    broadcast = rows(1 << 30)
+    local = joined_table(world, "homefeed")
+    expected = dict(zip(local.column("request_id").to_pylist(), local.column("actions").to_pylist(), strict=True))
+    assert broadcast == expected
+    assert rows(0) == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_train_workers_fit_what_this_process_fits(world: LogsWorld, workers: int) -> None:
+    joined = join_logs(world.project, world.logs, list(world.clients))
+    examples = build_examples(joined, world.clients, windows_of(joined, list(world.clients), 0.2)[0])
+    here = fit_clients(examples, world.project.gbdt)
+    settings = world.project.gbdt.model_copy(update={"workers": workers, "cpus_per_worker": 0.4})
+    there = fit_clients(examples, settings, local_rows=0)
+    for name, one in here.items():
+        two: Fitted = there[name]
+        if workers == 1:
+            assert replace(two, seconds=0) == replace(one, seconds=0)
+        else:
+            assert two.rows == pytest.approx(one.rows / 2, abs=4)
+            assert two.loss == pytest.approx(one.loss, rel=0.15)
+
+
+def test_distillation_follows_the_full_rankers_scores(world: LogsWorld, tmp_path: Path) -> None:
+    client = world.clients["homefeed"].model_copy(update={"labels": LabelSettings(strategy="distillation")})
+    out = train_lightweight(world.project, client, BundleStore(tmp_path), world.logs)
+    assert out.published, out.reason
+    means = {name: row["teacher_top25@20"]["mean"] for name, row in out.metrics["orders"].items()}
+    assert set(means) == {"lightweight", "visit_count", "boost"}
+    booster = xgb.Booster(model_file=str(BundleStore(tmp_path).open("lightweight/homefeed").path / "model.ubj"))
+    assert "squarederror" in booster.save_config()
+
+
+def test_clear_errors_instead_of_models(world: LogsWorld, tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    with pytest.raises(DataError, match="no logged requests"):
+        train_lightweight(
+            world.project, world.clients["homefeed"].model_copy(update={"name": "ads"}), store, world.logs
+        )
+    other = project_at(tmp_path, features={"pin_numeric": ("likes",)})
+    with pytest.raises(DataError, match="present features"):
+        train_lightweight(other, world.clients["homefeed"], store, world.logs)
+    hasty = world.project.model_copy(update={"attribution_hours": 1e-4})
+    with pytest.raises(ModelError, match="no actions"):
+        train_lightweight(hasty, world.clients["homefeed"], store, world.logs)
+    assert not np.any(store.kinds())

@@ -1,0 +1,130 @@
+"""What one task does to a piece of the serving log: read it, cut it to the time asked for, attach the events.
+
+Arrow tables in, Arrow tables out. Only `Attach.broadcast` touches Ray, to fetch the events that every task shares.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cluster.logs import ROW_GROUP_REQUESTS
+from cluster.schema import stable_hash
+from training.attribution import action_matrix, as_datetime64, group_events
+
+
+@dataclass(frozen=True)
+class Window:
+    """Requests in [since, until) of datetime64[us]; None is open. `share` keeps so much of them, by hash of the id."""
+
+    since: np.datetime64 | None = None
+    until: np.datetime64 | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Read:
+    """Table of paths → the rows that `cut` keeps, a few hundred requests at a time."""
+
+    columns: tuple[str, ...]
+    cut: "Cut"
+
+    def __call__(self, files: pa.Table) -> Iterator[pa.Table]:
+        """One table a row group; empty ones keep their columns, which Ray Data needs."""
+        for path in files.column("path").to_pylist():
+            row = 0
+            for batch in pq.ParquetFile(path).iter_batches(ROW_GROUP_REQUESTS, columns=list(self.columns)):
+                yield self.cut(pa.Table.from_batches([batch]), path, row)
+                row += batch.num_rows
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Keeps the rows of the windows, each request once."""
+
+    windows: dict[str, Window]
+    home: dict[str, tuple[str, int]]
+
+    def __call__(self, table: pa.Table, path: str = "", first_row: int = 0) -> pa.Table:
+        """`table` starts at row `first_row` of the file `path`."""
+        at = as_datetime64(table.column("requested_at"))
+        client = table.column("client").to_pylist()
+        keep = np.zeros(table.num_rows, bool)
+        for name, window in self.windows.items():
+            low, high = edges(window)
+            mine = np.array([c == name for c in client], bool) & (at >= low) & (at < high)
+            keep |= mine if window.share >= 1 else mine & (_draw(table.column("request_id")) < window.share)
+        if self.home:
+            ids = enumerate(table.column("request_id").to_pylist(), first_row)
+            keep &= np.array([self.home.get(i, (path, row)) == (path, row) for row, i in ids], bool)
+        return table if keep.all() else table.filter(pa.array(keep))
+
+
+def _draw(ids: pa.ChunkedArray) -> np.ndarray:
+    """A uniform number of [0, 1) for each request id; independent of the hash that samples candidates."""
+    salted = np.array([f"window {i}" for i in ids.to_pylist()], dtype=object)
+    mixed = stable_hash(salted) * np.uint64(0x9E3779B97F4A7C15)  # FNV's high bits vary too little between like ids
+    return (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
+
+@dataclass(frozen=True)
+class Attach:
+    """Adds `actions`, list<float32> n*A, to rows of the serving log."""
+
+    actions: tuple[str, ...]
+    window: timedelta
+
+    def broadcast(self, table: pa.Table, shared: Any) -> pa.Table:
+        """Rows with their `actions`, from all grouped events (a reference to them: one copy a node)."""
+        import ray
+
+        return self.attach(table, ray.get(shared))
+
+    def attach(self, table: pa.Table, events: pa.Table) -> pa.Table:
+        """As `broadcast`, with the table itself."""
+        ids = table.column("request_id").combine_chunks()
+        at = pc.index_in(ids, value_set=events.column("request_id").combine_chunks())
+        for name in ("event_pin", "event_action", "event_at"):
+            table = table.append_column(name, events.column(name).combine_chunks().take(at))
+        return self.rows(table)
+
+    def group(self, events: pa.Table) -> pa.Table:
+        """Shuffle path: the events of one request as one row."""
+        return group_events(events, self.actions)
+
+    def rows(self, table: pa.Table) -> pa.Table:
+        """Replaces the event lists by the action matrix."""
+        asked = as_datetime64(table.column("requested_at"))
+        pins = table.column("pin_id").combine_chunks()
+        event_pin, action, at = (table.column(n).combine_chunks() for n in ("event_pin", "event_action", "event_at"))
+        found = event_pin.is_valid().to_numpy(zero_copy_only=False)
+        width = len(self.actions)
+        lengths = pc.list_value_length(pins).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        offsets = np.append(0, np.cumsum(lengths * width))
+        flat = np.zeros(int(offsets[-1]), np.float32)
+        for i in np.flatnonzero(found):
+            matrix = action_matrix(
+                pins[i].values, event_pin[i].values, action[i].values.to_pylist(),
+                as_datetime64(at[i].values), asked[i], self.window, self.actions,
+            )  # fmt: skip
+            flat[offsets[i] : offsets[i + 1]] = matrix.ravel()
+        table = table.drop_columns(["event_pin", "event_action", "event_at"])
+        return table.append_column("actions", pa.LargeListArray.from_arrays(offsets, flat))
+
+
+def edges(window: Window) -> tuple[np.datetime64, np.datetime64]:
+    """[first, last) moment of a window, with open ends far away."""
+    low = window.since if window.since is not None else np.datetime64("1678-01-01", "us")
+    high = window.until if window.until is not None else np.datetime64("2262-01-01", "us")
+    return low, high
+
+
+def overlaps(day: str, window: Window) -> bool:
+    """Whether a date of the log (YYYY-MM-DD) may hold requests of the window."""
+    low, high = edges(window)
+    return bool(np.datetime64(day, "D") >= low.astype("datetime64[D]") and np.datetime64(day, "D") <= high)
