@@ -143,7 +143,7 @@ def _prune_boards(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     size = np.bincount(boards, minlength=n_boards)
     small = size < settings.min_board_pins
-    large = size > (settings.max_board_pins or len(boards))
+    large = ~small & (size > (settings.max_board_pins or len(boards)))
     if not (size[small].any() or large.any()):
         return boards, pins, saved
     for bad, what in ((small, "fewer pins than graph.min_board_pins"), (large, "more pins than graph.max_board_pins")):
