@@ -25,9 +25,14 @@ def toy_schema(shared: int = 8, candidate: int = 24, topics: int = 8, length: in
     )
 
 
+def nested(flat: np.ndarray, sizes: np.ndarray) -> pa.ListArray:
+    """A list column from its values end to end and the length of each row."""
+    return pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), pa.array(flat))
+
+
 def _nested(flat: np.ndarray, per_row: int) -> pa.ListArray:
     rows = len(flat) // per_row if per_row else 0
-    return pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32) * per_row, pa.array(flat))
+    return nested(flat, np.full(rows, per_row))
 
 
 def toy_table(

@@ -141,6 +141,22 @@ def test_feed_visits_all_once_alike_for_any_worker_count_and_resumes(tmp_path) -
     assert run(4, 0, 1, used=20) == alone[5:]
 
 
+def test_thinned_negatives_keep_every_action_and_the_total_weight() -> None:
+    schema = toy_schema(shared=2, candidate=3, topics=2, length=3)
+    whole = RequestBatch.from_table(toy_table(schema, 20, 100, seed=1), schema)
+    assert whole.labels is not None
+    thin = whole.thin_negatives(0.25, np.random.default_rng(0))
+    assert thin.labels is not None
+    assert thin.weights is not None
+    assert thin.labels.sum() == whole.labels.sum()
+    acted = (whole.labels > 0).any(1).sum()
+    assert thin.n_candidates == pytest.approx(acted + 0.25 * (2000 - acted), rel=0.1)
+    assert thin.weights.sum() == pytest.approx(2000, rel=0.05)
+    assert (np.diff(thin.request) >= 0).all()
+    assert thin.sequence_pin is whole.sequence_pin
+    assert whole.thin_negatives(1.0, np.random.default_rng(0)) is whole
+
+
 def test_prefetch_passes_errors_on_and_stops_when_left() -> None:
     def failing():
         yield 1

@@ -139,6 +139,22 @@ class RequestBatch:
             out[f.name] = value
         return RequestBatch(**out)
 
+    def thin_negatives(self, share: float, rng: np.random.Generator) -> "RequestBatch":
+        """Keep every candidate with an action and a random `share` of the others, whose weights grow by 1 / share: the loss
+        stays unbiased and a step costs less. Unknown labels (NaN) count as no action."""
+        if share >= 1 or self.labels is None:
+            return self
+        acted = (np.nan_to_num(self.labels) > 0).any(1)
+        rows = np.flatnonzero(acted | (rng.random(self.n_candidates) < share))
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            of_candidate = f.name not in ("client", "shared", "shared_category") and not f.name.startswith("sequence_")
+            out[f.name] = value[rows] if of_candidate and value is not None else value
+        weights = np.ones(len(rows), np.float32) if out["weights"] is None else out["weights"]
+        out["weights"] = np.where(acted[rows], weights, weights / np.float32(share)).astype(np.float32)
+        return RequestBatch(**out)
+
     @classmethod
     def from_table(cls, table: pa.Table, schema: RankerSchema) -> "RequestBatch":
         """Read rows of the training table (docs/ranker.md). Raises DataError naming the column and row that is

@@ -81,7 +81,7 @@ class ModelConfig(_Frozen):
         """Tens of thousands of weights: trains on a million candidates in seconds on two cores (demo, tests)."""
         return cls(
             user_width=24,
-            candidate_width=48,
+            candidate_width=32,
             bins=4,
             pin_buckets=1 << 13,
             pin_width=8,
@@ -95,8 +95,8 @@ class ModelConfig(_Frozen):
             shared_experts=2,
             task_experts=0,
             experts="mmoe",
-            expert_width=32,
-            expert_out=24,
+            expert_width=24,
+            expert_out=16,
             tower_width=16,
         )
 
@@ -146,6 +146,7 @@ class FitConfig(_Frozen):
     listwise: float = 0.0  # share of a softmax-over-the-request loss beside cross-entropy
     client_dropout: float = 0.05  # share of requests trained as "unknown client", so that a new client works
     seed: int = 0
+    negatives: float = 1.0  # share of candidates without any action that a step trains on; their weight makes up for it
     shuffle_requests: int = 1024  # requests shuffled together; logs come in time order
     checkpoint_steps: int = 200
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 autocast on GPU, float32 on CPU
@@ -156,4 +157,4 @@ class FitConfig(_Frozen):
     @classmethod
     def debug(cls) -> Self:
         """Few epochs over larger batches, for demo-sized logs."""
-        return cls(epochs=4, batch_requests=16, learning_rate=4e-3, warmup_steps=20, threads=1)
+        return cls(epochs=4, batch_requests=32, learning_rate=4e-3, warmup_steps=20, threads=1, negatives=0.25)

@@ -227,6 +227,7 @@ def fit(
             if config.client_dropout:
                 hidden = dropout.random(batch.n_requests) < config.client_dropout
                 batch.client = np.where(hidden, 0, batch.client)
+            batch = batch.thin_negatives(config.negatives, dropout)
             inputs, targets = to_inputs(batch, device), to_targets(batch, device)
             optimiser.zero()
             with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():

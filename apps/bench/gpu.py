@@ -1,0 +1,150 @@
+"""Train and serve the full ranker on a GPU in bfloat16, print throughput, MFU and latency; at toy size on a CPU.
+
+`python -m apps.bench.gpu [--toy] [--json OUT]`. Without CUDA it always runs at toy size: a check that the
+script works.
+"""
+
+import argparse
+import json
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from apps.bench.ranker_cost import flops_of, machine, matrix_peak, timed
+from apps.bench.ranker_data import toy_schema, toy_table
+from training.ranker.batch import RequestBatch
+from training.ranker.config import ModelConfig
+from training.ranker.fit import learn_inputs
+from training.ranker.inputs import to_inputs, to_targets
+from training.ranker.loss import MultiTaskLoss
+from training.ranker.model import FullRanker
+
+
+def _half(device: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+def train(config: ModelConfig, requests: int, candidates: int, steps: int, device: torch.device) -> dict[str, Any]:
+    """Steps over one batch that stays on the device: the network's own speed, without the feed's (bench `ranker`
+    has that).
+
+    MFU counts the products of forward and backward against a measured square product in the same precision.
+    """
+    schema = toy_schema(32, 64, 64, 100)
+    batch = RequestBatch.from_table(toy_table(schema, requests, candidates), schema)
+    torch.manual_seed(0)
+    model = FullRanker(schema.widths, config)
+    learn_inputs(model, [batch.take(np.arange(min(requests, 16)))])
+    model.to(device).train()
+    loss = MultiTaskLoss(len(schema.actions)).to(device)
+    inputs, targets = to_inputs(batch, device), to_targets(batch, device)
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
+
+    def forward_backward(run: Any) -> None:
+        with _half(device):
+            total, _ = loss(run(inputs), targets, requests)
+        torch.autograd.backward(total)
+
+    flops = flops_of(lambda: forward_backward(model))
+    model.zero_grad(set_to_none=True)
+    runner = torch.compile(model) if device.type == "cuda" else model
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        forward_backward(runner)
+        optimiser.step()
+
+    sync = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    for _ in range(3):
+        step()
+    sync()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    sync()
+    seconds = (time.perf_counter() - start) / steps
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    peak = matrix_peak(device, dtype, 8192 if device.type == "cuda" else 512)
+    return {
+        "examples_per_second": requests * candidates / seconds,
+        "step_ms": seconds * 1e3,
+        "candidates_per_step": requests * candidates,
+        "flops_per_step": flops,
+        "matrix_peak_flops": peak,
+        "mfu": flops / seconds / peak,
+        "weights": sum(p.numel() for p in model.parameters()),
+        "memory_gib": torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None,
+    }
+
+
+def serve(
+    config: ModelConfig, batches: tuple[int, ...], candidates: int, repeat: int, device: torch.device
+) -> dict[str, Any]:
+    """Latency of one request and candidates per second for several requests in one pass, from host arrays to host
+    arrays.
+    """
+    schema = toy_schema(16, 48, 16, 50)
+    out: dict[str, Any] = {}
+    sync = torch.cuda.synchronize if device.type == "cuda" else None
+    for requests in batches:
+        batch = RequestBatch.from_table(toy_table(schema, requests, candidates), schema)
+        torch.manual_seed(0)
+        model = FullRanker(schema.widths, config)
+        learn_inputs(model, [batch.take(np.arange(1))])
+        model.to(device).eval()
+        runner = torch.compile(model) if device.type == "cuda" else model
+
+        def call(batch: RequestBatch = batch, runner: Any = runner) -> Any:
+            with torch.inference_mode(), _half(device):
+                return runner(to_inputs(batch, device)._replace(position=None)).cpu()
+
+        times = timed(call, repeat, sync=sync)
+        resident = to_inputs(batch, device)._replace(position=None)
+
+        def on_device(resident: Any = resident, runner: Any = runner) -> Any:
+            with torch.inference_mode(), _half(device):
+                return runner(resident)
+
+        kept = timed(on_device, repeat, sync=sync)
+        n = requests * candidates
+        out[str(requests)] = times | {
+            "candidates_per_second": n / times["p50_ms"] * 1e3,
+            "candidates_per_second_resident": n / kept["p50_ms"] * 1e3,
+        }
+    return out
+
+
+def run(toy: bool = False) -> dict[str, Any]:
+    """`train`: large() in bfloat16; `serve`: base() and large(), by requests per pass of 500 candidates."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    toy = toy or device.type == "cpu"
+    if toy:
+        trained = train(ModelConfig.debug(), 4, 50, 2, device)
+        served = {"debug": serve(ModelConfig.debug(), (1, 2), 50, 3, device)}
+    else:
+        trained = train(ModelConfig.large(), 64, 500, 20, device)
+        served = {
+            name: serve(config, (1, 8, 64, 256), 500, 50, device)
+            for name, config in (("base", ModelConfig.base()), ("large", ModelConfig.large()))
+        }
+    return {"machine": machine(), "device": device.type, "toy": toy, "train": trained, "serve": served}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    text = json.dumps(run(args.toy), indent=1)
+    if args.json:
+        args.json.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
