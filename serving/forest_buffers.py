@@ -61,7 +61,6 @@ class Binner:
             self._table[row, :3] = feature, levels, missing
             self._table[row, 4:] = _search_tree(column.cuts, levels).view(np.int32)
         self._table_at = address(self._table)
-        self._columns = np.empty(0, np.float32)
 
     def fill(self, native: Native, rows: np.ndarray, into: int, stride: int, scratch: "Floats") -> None:
         """Bin C-contiguous float32[n, width] into int8[columns, stride] at the address `into`."""
@@ -91,10 +90,10 @@ class Floats:
         self._at = 0
 
     def reserve(self, size: int) -> int:
-        """Make room for `size` floats, zero at first; returns the address."""
-        if size > len(self._raw):
-            self._raw = np.zeros(size, np.float32)
-            self._at = address(self._raw)
+        """Make room for `size` floats, zero at first; returns the address, a multiple of 64."""
+        if size + UNIT > len(self._raw):
+            self._raw = np.zeros(size + UNIT, np.float32)
+            self._at = address(self._raw) + -address(self._raw) % UNIT
         return self._at
 
 

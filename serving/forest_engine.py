@@ -91,14 +91,16 @@ class Workspace(threading.local):
 def scan(native: Native, space: Workspace, made: Program, n: int) -> np.ndarray:
     """Margins float32[n] of a program over the byte columns in `space.bytes`."""
     whole = padded(n)
-    sums = np.empty(whole, np.float32)
+    sums = np.empty(whole + UNIT // 4, np.float32)
+    at = address(sums)
+    skip = -at % UNIT  # registers that straddle cache lines cost twice
     level = native.level
     middle = whole - whole % (level.scan.width * level.blocks)
     native.scan(
         made.splits_at, made.sizes_at, made.tables_at, made.chunks, space.bytes.start, space.bytes.stride,
-        middle, whole, space.wide_at, space.narrow_at, address(sums), made.base,
+        middle, whole, space.wide_at, space.narrow_at, at + skip, made.base,
     )  # fmt: skip
-    return sums[:n]
+    return sums[skip // 4 : skip // 4 + n]
 
 
 def _aligned(slots: int, width: int) -> np.ndarray:

@@ -138,7 +138,8 @@ def scan_ir(scan: Scan, blocks: int) -> str:
 
     Arguments: splits, sizes (int32 splits per chunk), tables (float32[chunks, 32]), chunks; bins (int8[columns,
     stride], the bin minus 128), stride; start, end; scratch (32 slots filled with their number, then one per split of
-    the largest chunk); sums (float32[end]); the base margin.
+    the largest chunk); sums (float32[end]); the base margin. Sums and scratch are not `noalias` on purpose: LLVM would
+    keep 32 sums in registers that are not there and spill them to unaligned memory around every chunk.
     """
     width, slot = scan.width, scan.width * blocks
     v, f = f"<{width} x i8>", f"<{scan.lanes} x float>"
@@ -178,7 +179,7 @@ def scan_ir(scan: Scan, blocks: int) -> str:
     return f"""
 define internal void @scan_{blocks}(ptr noalias readonly %splits, ptr noalias readonly %sizes,
   ptr noalias readonly %tables, i64 %chunks, ptr noalias readonly %bins, i64 %stride, i64 %start, i64 %end,
-  ptr noalias %scratch, ptr noalias %sums, float %base) #0 {{
+  ptr %scratch, ptr %sums, float %base) #0 {{
 entry:
 {_splat("base.v", "float", scan.lanes, "%base")}  %fits = add i64 %start, {slot}
   %any = icmp ule i64 %fits, %end

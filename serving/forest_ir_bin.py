@@ -178,8 +178,9 @@ def _search_ir(lookup: str, lanes: int, levels: int) -> str:
     steps = f"  %i0 = add {w} zeroinitializer, splat (i32 1)\n"
     for k in range(levels):
         steps += _pick(lookup, k, lanes)
-        steps += f"  %ge{k} = fcmp oge {t} %x, %p{k}\n  %in{k} = zext <{lanes} x i1> %ge{k} to {w}\n"
-        steps += f"  %d{k} = add {w} %i{k}, %i{k}\n  %i{k + 1} = add {w} %d{k}, %in{k}\n"
+        steps += f"  %ge{k} = fcmp oge {t} %x, %p{k}\n  %d{k} = add {w} %i{k}, %i{k}\n"
+        steps += f"  %o{k} = or disjoint {w} %d{k}, splat (i32 1)\n"
+        steps += f"  %i{k + 1} = select <{lanes} x i1> %ge{k}, {w} %o{k}, {w} %d{k}\n"
     return f"""
 define internal void @search_{levels}(ptr noalias readonly %from, i64 %n, ptr noalias readonly %tree, i32 %missing,
   ptr noalias %into) #0 {{
