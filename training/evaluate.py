@@ -16,7 +16,15 @@ from cluster.features import FeatureSet
 from cluster.schema import IMPRESSED
 from training.boost import LOCALE_BOOST, BoostRule, boosted_visits
 from training.examples import Request
-from training.metrics import Interval, auc, bootstrap, expected_calibration_error, ndcg_of_request, order_by, recall_at
+from training.metrics import (
+    Interval,
+    auc,
+    bootstrap_columns,
+    expected_calibration_error,
+    ndcg_of_request,
+    order_by,
+    recall_at,
+)
 
 Scorer = Callable[[Sequence[Request]], list[np.ndarray]]
 """Requests → a score for every candidate of each, float32[n]; the best is the largest."""
@@ -112,9 +120,9 @@ def evaluate_lightweight(
         client=client.name,
         requests=len(requests),
         requests_with_action=sum(1 for r in requests if ((r.actions * worth) > 0).any()),
-        orders={name: {m: bootstrap(v) for m, v in table.items()} for name, table in values.items()},
+        orders={name: _intervals(table) for name, table in values.items()},
         differences={
-            name: {m: bootstrap(values[first][m] - v) for m, v in table.items()}
+            name: _intervals({m: values[first][m] - v for m, v in table.items()})
             for name, table in values.items()
             if name != first
         },
@@ -153,6 +161,12 @@ def _metrics(
             else:
                 out[f"teacher_top{top}@{cut}"] = float("nan")
     return out
+
+
+def _intervals(table: Mapping[str, np.ndarray]) -> dict[str, Interval]:
+    if not table:
+        return {}
+    return dict(zip(table, bootstrap_columns(np.stack(list(table.values()), axis=1)), strict=True))
 
 
 def _calibration(requests: Sequence[Request], scores: Sequence[np.ndarray], worth: np.ndarray) -> float:

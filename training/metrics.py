@@ -11,6 +11,7 @@ __all__ = [
     "Interval",
     "auc",
     "bootstrap",
+    "bootstrap_columns",
     "expected_calibration_error",
     "log_loss",
     "ndcg_of_request",
@@ -36,22 +37,33 @@ class Interval:
 def bootstrap(values: np.ndarray, draws: int = 1000, seed: int = 0) -> Interval:
     """Mean of per-request values and its percentile interval, resampling requests; NaN values do not count.
 
-    For a comparison pass the differences of the same requests (paired). Draws come as Poisson(1) counts, in blocks.
+    For a comparison pass the differences of the same requests (paired).
     """
+    return bootstrap_columns(np.asarray(values, np.float64)[:, None], draws, seed)[0]
+
+
+def bootstrap_columns(values: np.ndarray, draws: int = 1000, seed: int = 0) -> list[Interval]:
+    """`bootstrap` of each column of float[n, M] with the same draws. They come as Poisson(1) counts, in blocks."""
     values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
     n = len(values)
-    if n == 0:
-        return Interval(float("nan"), float("nan"), float("nan"), 0)
     rng = np.random.default_rng(seed)
-    means = []
-    step = max(1, 4_000_000 // n)
+    step = max(1, 4_000_000 // max(n, 1))
+    blocks = []
     for start in range(0, draws, step):
-        counts = rng.poisson(1.0, (min(step, draws - start), n))
-        total = counts.sum(axis=1)
-        means.append(np.divide(counts @ values, total, out=np.full(len(total), np.nan), where=total > 0))
-    low, high = np.nanpercentile(np.concatenate(means), [2.5, 97.5])
-    return Interval(float(values.mean()), float(low), float(high), n)
+        counts = rng.poisson(1.0, (min(step, draws - start), n)).astype(np.float64)
+        total = counts @ known
+        blocks.append(np.divide(counts @ filled, total, out=np.full(total.shape, np.nan), where=total > 0))
+    means = np.concatenate(blocks)
+    out = []
+    for column, drawn in zip(range(values.shape[1]), means.T, strict=True):
+        here = int(known[:, column].sum())
+        drawn = drawn[np.isfinite(drawn)]
+        low, high = np.percentile(drawn, [2.5, 97.5]) if here and len(drawn) else (np.nan, np.nan)
+        mean = filled[:, column].sum() / here if here else np.nan
+        out.append(Interval(float(mean), float(low), float(high), here))
+    return out
 
 
 def order_by(score: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from sklearn.metrics import ndcg_score, roc_auc_score
 from cluster.errors import ConfigError
 from training.boost import BoostRule, boosted_visits
 from training.gate import Gate, decide
-from training.metrics import Interval, auc, bootstrap, ndcg_of_request, order_by, recall_at
+from training.metrics import Interval, auc, bootstrap, bootstrap_columns, ndcg_of_request, order_by, recall_at
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60), k=st.integers(1, 30))
@@ -39,6 +39,9 @@ def test_the_bootstrap_covers_the_mean_and_ignores_nan() -> None:
     assert interval.low < 0.3 < interval.high
     half = 1.96 * np.nanstd(values) / 20
     assert interval.high - interval.low == pytest.approx(2 * half, rel=0.15)
+    both = bootstrap_columns(np.stack([values, values + 1], axis=1))
+    assert both[0].low == pytest.approx(interval.low)
+    assert both[1].low == pytest.approx(interval.low + 1)
     assert bootstrap(np.array([])).n == 0
     assert bootstrap(np.array([])).to_dict()["mean"] is None
 
