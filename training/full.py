@@ -62,14 +62,15 @@ def train_full_ranker(
     since: datetime | None = None,
     until: datetime | None = None,
     held_out_share: float = 0.2,
+    unimpressed: int | None = None,
     num_workers: int | None = None,
     gate: Gate | None = None,
     progress: Progress | None = None,
 ) -> FullOutcome:
     """Train one model for all clients that have logged requests. Ray must be running.
 
-    `ranker.unimpressed` survivors of each request that were not shown are added as examples without actions, weighted by
-    the inverse of their rate. `num_workers` overrides the settings; 0 trains in this process. Raises DataError, ModelError,
+    `unimpressed` (default: `ranker.unimpressed`) survivors of each request that were not shown are added as examples
+    without actions, weighted by the inverse of their rate. `num_workers` overrides the settings; 0 trains in this process. Raises DataError, ModelError,
     BundleError (no graph bundle to take topic vectors from).
     """
     say = progress or (lambda stage, share: None)
@@ -91,7 +92,8 @@ def train_full_ranker(
     scratch = Path(project.home) / "train" / f"full-{time.time_ns()}"
     try:
         say("rows", 0.0)
-        make = MakeRows(topics, project.features.sequence_length, project.ranker.unimpressed)
+        sampled = project.ranker.unimpressed if unimpressed is None else unimpressed
+        make = MakeRows(topics, project.features.sequence_length, sampled)
         parts = _write_rows(joined, list(able), held_out_share, make, scratch)
         say("rows", 1.0)
         if not parts["train"]:
