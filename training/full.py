@@ -70,8 +70,8 @@ def train_full_ranker(
     """Train one model for all clients that have logged requests. Ray must be running.
 
     `unimpressed` (default: `ranker.unimpressed`) survivors of each request that were not shown are added as examples
-    without actions, weighted by the inverse of their rate. `num_workers` overrides the settings; 0 trains in this process. Raises DataError, ModelError,
-    BundleError (no graph bundle to take topic vectors from).
+    without actions, weighted by the inverse of their rate. `num_workers` overrides the settings; 0 trains in this
+    process. Raises DataError, ModelError, BundleError (no graph bundle to take topic vectors from).
     """
     say = progress or (lambda stage, share: None)
     logged = {f.client for f in logs.serving_files(None, since, until).files}
