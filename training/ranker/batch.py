@@ -140,8 +140,9 @@ class RequestBatch:
         return RequestBatch(**out)
 
     def thin_negatives(self, share: float, rng: np.random.Generator) -> "RequestBatch":
-        """Keep every candidate with an action and a random `share` of the others, whose weights grow by 1 / share: the loss
-        stays unbiased and a step costs less. Unknown labels (NaN) count as no action."""
+        """Keep every candidate with an action and a random `share` of the others, whose weights grow by 1 / share:
+        the loss stays unbiased and a step costs less. Unknown labels (NaN) count as no action.
+        """
         if share >= 1 or self.labels is None:
             return self
         acted = (np.nan_to_num(self.labels) > 0).any(1)
