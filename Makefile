@@ -45,7 +45,7 @@ bench: setup ## run the benchmarks (docs/benchmarks.md); ARGS='walk --json out.j
 	@$(BIN)/pinfunnel bench $(ARGS)
 
 test-xgboost-ray: setup ## the extra pinfunnel[xgboost-ray], in an environment of its own; models load in both
-	@.ci/venv $(EXTRA_VENV) constraints-xgboost-ray.txt '.[xgboost-ray,test]'
+	@.ci/venv $(EXTRA_VENV) constraints-xgboost-ray.txt --listed
 	export PINFUNNEL_MODELS="$$PWD/build/models-of-both"
 	rm -rf "$$PINFUNNEL_MODELS"
 	$(BIN)/python -m tests.extra.models_of_both "$$PINFUNNEL_MODELS"
