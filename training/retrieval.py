@@ -66,7 +66,7 @@ def evaluate_retrieval(
 
 
 def score(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> tuple[float, float]:
-    """(recall@k, NDCG@k): means over boards of `answers` int[<= k], best first, against `expected` int[n] (-1: unknown)."""
+    """(recall@k, NDCG@k): means over boards; `answers` int[<= k] best first, `expected` int[n] (-1: unknown)."""
     gains = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(gains)])
     recalls, ndcgs = [], []

@@ -1,7 +1,7 @@
-"""The graphs that the walk bench walks: seeded, topical, power-law pin–board graphs of any size. Knows nothing of walks.
+"""Graphs for the walk bench: seeded, topical, power-law pin–board graphs of any size. Knows nothing of walks.
 
-Boards belong to one of many topics; a pin's popularity within its topic follows a power law, and a share of each board's
-pins is drawn from all topics. Board sizes are log-normal.
+Boards belong to one of many topics; a pin's popularity within its topic follows a power law, and a share of each
+board's pins is drawn from all topics. Board sizes are log-normal.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def make(name: str, seed: int = 1) -> Graph:
 
 
 def query_pins(graph: Graph, count: int, seed: int) -> np.ndarray:
-    """int32[count] distinct query pins, as users have them: a pin is drawn as often as it is saved, degree 5 at least."""
+    """int32[count] distinct query pins: a pin is drawn as often as it was saved, degree 5 at least."""
     rng = np.random.default_rng(seed)
     found: list[int] = []
     while len(found) < count:

@@ -6,10 +6,12 @@ cut into blocks of K walkers; within a block each phase issues the memory prefet
 overlap instead of one following the other.
 
 One 64-bit draw makes a whole step: multiplied by the pin's degree, its high word picks the board; the low word, still
-uniform, multiplied by the board's degree picks the pin; what is left decides whether the walk lives on. (No helper functions take arrays in here: numba counts references at each
-call, with atomic instructions, which made the loop four times slower.) On level 1 the
+uniform, multiplied by the board's degree picks the pin; what is left decides whether the walk lives on. On level 1 the
 draw of walk i of m is (i + u) / m: the boards of the query pin, and the pins on them, are visited in proportion instead
 of by luck (stratified sampling), which is unbiased and takes most of the variance out of half of all steps.
+
+No helper function takes an array inside the loop: numba counts references at each call, with atomic instructions, which
+made it three times slower.
 """
 
 from __future__ import annotations
