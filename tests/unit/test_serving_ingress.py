@@ -1,0 +1,192 @@
+"""The HTTP face over plain parts in one process: validation, auth, events, explanations, overload."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from apps.project import Opened
+from serving.events import EventLog, Receipt
+from serving.ingress import Ingress, create_app
+from serving.messages import Recents
+from tests.funnel_world import opened_world, publish_lightweight, some_user
+
+
+class LocalEvents:
+    """The event log without a deployment around it."""
+
+    def __init__(self, log: EventLog):
+        self._log = log
+
+    async def append(self, events: list[dict[str, Any]]) -> Receipt:
+        return self._log.append(events)
+
+    async def recent(self, user_id: int | str | None) -> Recents:
+        return self._log.recent(user_id)
+
+    async def flush(self) -> int:
+        return self._log.flush()
+
+
+class Face:
+    """Calls the app in this process, each call in an event loop of its own."""
+
+    def __init__(self, app: FastAPI):
+        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def call() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://funnel") as http:
+                return await http.request(method, path, **options)
+
+        return asyncio.run(call())
+
+    def get(self, path: str) -> httpx.Response:
+        return self._call("GET", path)
+
+    def post(self, path: str, json: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        return self._call("POST", path, json=json, headers=headers)
+
+
+def face(opened: Opened, events: Any = None) -> Face:
+    process = opened.process
+    process.watcher().poll()
+
+    async def versions() -> dict[str, str | None]:
+        return dict(process.versions())
+
+    ingress = Ingress(
+        opened.project, opened.clients, process.funnel, events or LocalEvents(process.event_log()),
+        process.serving_log(), process.features.schema_hash, versions,
+    )  # fmt: skip
+    app = create_app()
+    app.include_router(ingress.routes())
+    return Face(app)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Opened:
+    return opened_world(tmp_path)
+
+
+def event(pin: int, **changes: Any) -> dict[str, Any]:
+    fields = {"event_id": "e1", "user_id": 1, "pin_id": pin, "action": "save", "occurred_at": "2026-01-04T00:00:00Z"}
+    return {**fields, **changes}
+
+
+def test_an_answer_says_what_it_came_from(world: Opened) -> None:
+    http, user = face(world), some_user(world)
+    answer = http.post("/v1/homefeed/recommendations", json={"user_id": user}).json()
+    assert len(answer["pins"]) == world.clients["homefeed"].sizes.answer
+    assert answer["versions"]["graph"] == world.process.store.current("graph")
+    assert [stage["stage"] for stage in answer["stages"]] == ["walker", "lightweight", "full"]
+    assert answer["stages"][0]["kept"] == answer["stages"][1]["received"] > answer["stages"][2]["kept"]
+    assert "explanation" not in answer["pins"][0]
+
+
+def test_explanations_name_query_pins_scores_and_features(world: Opened) -> None:
+    publish_lightweight(world.process.store, world.process.features, "homefeed", "graph_rank", sign=-1)
+    http, user = face(world), some_user(world)
+    answer = http.post("/v1/homefeed/recommendations", json={"user_id": user, "explain": True}).json()
+    walked = [p["explanation"] for p in answer["pins"] if p["explanation"]["visit_score"] > 0]
+    assert walked
+    for explanation in walked:
+        assert sum(r["visits"] for r in explanation["reached_from"]) > 0
+        assert "graph_rank" in explanation["lightweight_top_features"]
+
+
+def test_limit_exclude_and_order(world: Opened) -> None:
+    http, user = face(world), some_user(world)
+    body = {"user_id": user, "limit": 3, "order": "visit_count"}
+    first = [p["pin_id"] for p in http.post("/v1/homefeed/recommendations", json=body).json()["pins"]]
+    assert len(first) == 3
+    again = http.post("/v1/homefeed/recommendations", json={**body, "exclude": first}).json()["pins"]
+    assert not {p["pin_id"] for p in again} & set(first)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("nope", {}, 404, "unknown client 'nope'"),
+        ("homefeed", {"usr": 1}, 422, "usr"),
+        ("homefeed", {"limit": 0}, 422, "limit"),
+        ("homefeed", {"at": "2026-01-01T00:00:00"}, 422, "no time zone"),
+        ("search", {"user_id": 1}, 422, "query_pins: send at least one"),
+    ],
+)
+def test_bad_requests_name_the_field(world: Opened, path: str, body: dict[str, Any], status: int, says: str) -> None:
+    answer = face(world).post(f"/v1/{path}/recommendations", json=body)
+    assert answer.status_code == status
+    assert says in answer.text
+
+
+def test_time_is_pretended_only_in_simulation(tmp_path: Path) -> None:
+    http = face(opened_world(tmp_path, simulation=False))
+    answer = http.post("/v1/homefeed/recommendations", json={"at": "2026-01-01T00:00:00Z"})
+    assert answer.status_code == 422
+    assert "serving.simulation" in answer.text
+
+
+def test_a_client_with_a_key_wants_it(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEED_KEY", "secret")
+    keyed = world.clients["homefeed"].model_copy(update={"api_key_env": "FEED_KEY"})
+    http = face(Opened(world.project, {**world.clients, "homefeed": keyed}))
+    assert http.post("/v1/homefeed/recommendations", json={}).status_code == 401
+    assert http.post("/v1/homefeed/recommendations", json={}, headers={"x-api-key": "secret"}).status_code == 200
+    assert http.post("/v1/ads/recommendations", json={}).status_code == 200
+    assert http.post("/v1/events", json={"events": [event(1)]}).status_code == 401
+    assert http.post("/v1/events", json={"events": [event(1)]}, headers={"x-api-key": "secret"}).status_code == 200
+
+
+def test_events_steer_the_next_walk(world: Opened) -> None:
+    http = face(world)
+    pin = int(world.process.catalogs.current.graph.pin_ids.ids_of([3])[0])
+    new_user = {"user_id": 777_777_777, "explain": True}
+    assert http.post("/v1/homefeed/recommendations", json=new_user).json()["source"] == "popular"
+    receipt = http.post("/v1/events", json={"events": [event(pin, user_id=777_777_777)]}).json()
+    assert receipt == {"accepted": 1, "refused": []}
+    answer = http.post("/v1/homefeed/recommendations", json=new_user).json()
+    assert answer["source"] == "walk"
+    assert answer["pins"][0]["explanation"]["reached_from"][0]["pin_id"] == pin
+
+
+def test_requests_and_events_reach_the_logs(world: Opened) -> None:
+    http, user = face(world), some_user(world)
+    answer = http.post("/v1/homefeed/recommendations", json={"user_id": user, "experiment": "a"}).json()
+    http.post("/v1/events", json={"events": [event(answer["pins"][0]["pin_id"], request_id=answer["request_id"])]})
+    assert http.post("/v1/logs/flush").json() == {"requests": 1, "events": 1}
+    files = world.process.logs.serving_files("homefeed")
+    assert files.rows == 1
+    stored, _ = world.process.logs.read_events()
+    assert stored["request_id"].to_pylist() == [answer["request_id"]]
+
+
+def test_a_dead_event_log_refuses_events_but_not_answers(world: Opened) -> None:
+    class Dead:
+        async def append(self, events: list[dict[str, Any]]) -> Receipt:
+            raise OSError("disk full")
+
+        async def recent(self, user_id: int | str | None) -> Recents:
+            await asyncio.sleep(30)
+            return Recents.none()
+
+        async def flush(self) -> int:
+            return 0
+
+    http = face(world, Dead())
+    answer = http.post("/v1/events", json={"events": [event(1)]})
+    assert answer.status_code == 503
+    assert "send them again" in answer.text
+    assert http.post("/v1/homefeed/recommendations", json={"user_id": some_user(world)}).status_code == 200
+
+
+def test_models_health_and_docs(world: Opened) -> None:
+    http = face(world)
+    assert http.get("/v1/models").json()["graph"] == world.process.store.current("graph")
+    assert http.get("/healthz").json()["status"] == "ok"
+    paths = http.get("/openapi.json").json()["paths"]
+    assert {"/v1/{client}/recommendations", "/v1/events", "/v1/models", "/healthz"} <= set(paths)
+    assert http.get("/docs").status_code == 200
