@@ -5,6 +5,7 @@ this process's own local cluster, which ends with it.
 """
 
 import json
+import shutil
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ from apps.traffic import Traffic
 from apps.world import World
 from cluster import session
 from cluster.catalog import build_catalog
-from cluster.errors import DataError, ModelError
+from cluster.errors import ConfigError, DataError, ModelError
 from cluster.validation import validate
 from training.full import train_full_ranker
 from training.lightweight import train_all_lightweight
@@ -34,6 +35,7 @@ from training.lightweight import train_all_lightweight
 COLD = Arm("cold", "ranked")
 WARM = Arm("warm", "ranked")
 SWAP_SECONDS = 60.0
+MARK = ".pinfunnel-demo"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
     """
     size, folder, console = size or DemoSize(), Path(folder), console or Console()
     session.set_flags()
+    _clear(folder)
     steps = Steps(console, total=10)
     with steps.step("Make a world") as step:
         world = World.make(seed, size.pins, size.boards, size.users)
@@ -193,6 +196,15 @@ def _summary(console: Console, result: DemoResult) -> None:
     for what, where in lines:
         console.print(f"  {what:<25}{where}", highlight=False, soft_wrap=True)
     console.print(f"\nNext: pinfunnel serve --project {folder / 'pinfunnel.yaml'}", highlight=False, soft_wrap=True)
+
+
+def _clear(folder: Path) -> None:
+    """Empty an earlier demo's folder; refuse one that holds anything else. Raises ConfigError."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise ConfigError(f"{folder} holds files that no demo wrote: name an empty or new folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).write_text("Written by `pinfunnel demo`, which empties this folder when it runs again.\n")
 
 
 def free_port() -> int:
