@@ -87,7 +87,7 @@ class Forest:
 
         `shared` float32[S], `candidates` float32[n, C]; NaN is missing.
         """
-        return self.specialise(shared).margins(candidates)
+        return SpecialisedForest(self, self._check_shared(shared), keep=False).margins(candidates)
 
     def margins_of_rows(self, rows: np.ndarray) -> np.ndarray:
         """As `margins` for rows float32[n, S + C] that share nothing: a batch that mixes users."""
@@ -119,10 +119,7 @@ class Forest:
 
     def specialise(self, shared: np.ndarray) -> "SpecialisedForest":
         """The forest of one request: every split on a shared feature is resolved once."""
-        shared = np.ascontiguousarray(shared, np.float32)
-        if shared.shape != (self.n_shared,):
-            raise DataError(f"shared has shape {shared.shape}; the model wants ({self.n_shared},)")
-        return SpecialisedForest(self, shared)
+        return SpecialisedForest(self, self._check_shared(shared).copy())
 
     def top(self, shared: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best candidates: (index int32[k], margin float32[k]), best first, ties by the lower index."""
@@ -141,11 +138,19 @@ class Forest:
         """The kernel for "request" (shared features resolved) or "rows" (nothing shared); None if XGBoost scores."""
         if self.trees is None:
             return None
+        if kind in self._kernels:
+            return self._kernels[kind]
         with self._lock:
             if kind not in self._kernels:
                 resolved = self.n_shared if kind == "request" else 0
                 self._kernels[kind] = Kernel(self.trees, resolved, self.n_features, self.level)
             return self._kernels[kind]
+
+    def _check_shared(self, shared: np.ndarray) -> np.ndarray:
+        shared = np.ascontiguousarray(shared, np.float32)
+        if shared.shape != (self.n_shared,):
+            raise DataError(f"shared has shape {shared.shape}; the model wants ({self.n_shared},)")
+        return shared
 
     def _ask_outputs(self) -> int:
         return int(self.xgboost_margins(np.zeros((1, self.n_features), np.float32)).size)
@@ -162,11 +167,11 @@ class Forest:
 class SpecialisedForest:
     """A forest resolved on one request's shared features. Holds nothing that changes; use it from any thread."""
 
-    def __init__(self, forest: Forest, shared: np.ndarray) -> None:
+    def __init__(self, forest: Forest, shared: np.ndarray, keep: bool = True) -> None:
         self.forest = forest
         self.shared = shared
         self._kernel = forest.kernel("request")
-        self.programs = self._kernel.collapse(shared) if self._kernel is not None else []
+        self.programs = self._kernel.collapse(shared, keep) if self._kernel is not None else []
 
     def margins(self, candidates: np.ndarray) -> np.ndarray:
         """As `Forest.margins` for the shared features given to `specialise`."""

@@ -93,7 +93,7 @@ class BoundForest:
         gather(self.native, self.table, pins, space.bytes.start, space.bytes.stride)
         offset = self._first_dynamic * space.bytes.stride
         self._binner.fill(self.native, dynamic, space.bytes.start + offset, space.bytes.stride, space.floats)
-        return run(self.native, self.slots, space, [engine.collapse(shared) for engine in self.engines], n)
+        return run(self.native, self.slots, space, [engine.collapse(shared, keep=False) for engine in self.engines], n)
 
     def top(self, shared: np.ndarray, pins: np.ndarray, dynamic: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best of `pins`: (position int32[k] in `pins`, margin float32[k]), best first, ties by position."""

@@ -54,14 +54,18 @@ class Engine:
         self._depth = int(depth.max()) + 2
         self._local = threading.local()
 
-    def collapse(self, shared: np.ndarray) -> Program:
-        """The program of one request's shared features, float32[n_resolved]."""
-        made = Program(self.capacity, self.base)
+    def collapse(self, shared: np.ndarray, keep: bool = True) -> Program:
+        """The program of one request's shared features, float32[n_resolved].
+
+        Without `keep` it lives in memory of this thread and this engine until the next call: no page is touched first.
+        """
         local = self._local
         if not hasattr(local, "stack"):
             local.stack = np.empty((self._depth, 2), np.int64)
             local.kept = np.empty((self._largest, 5), np.int64)
             local.weights = np.empty(self._largest, np.float32)
+            local.made = Program(self.capacity, self.base)
+        made = Program(self.capacity, self.base) if keep else local.made
         made.chunks, made.n_splits = program.emit(
             self._ints, self._floats, self._roots, self._masks, shared, made.splits, made.sizes, made.tables,
             local.stack, local.kept, local.weights,

@@ -23,9 +23,9 @@ class Kernel:
         self._space = Workspace()
         self._fixed = [engine.collapse(np.empty(0, np.float32)) for engine in self.engines] if n_resolved == 0 else None
 
-    def collapse(self, shared: np.ndarray) -> list[Program]:
-        """The programs of one request, one per output."""
-        return self._fixed or [engine.collapse(shared) for engine in self.engines]
+    def collapse(self, shared: np.ndarray, keep: bool = True) -> list[Program]:
+        """The programs of one request, one per output; without `keep`, valid until this thread's next call."""
+        return self._fixed or [engine.collapse(shared, keep) for engine in self.engines]
 
     def margins(self, programs: list[Program], rows: np.ndarray) -> np.ndarray:
         """float32[n] or [n, outputs] of C-contiguous rows float32[n, features not resolved]."""

@@ -13,14 +13,17 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from serving.forest_ir import Scan, scan_ir, whole_scan_ir
-from serving.forest_ir_bin import gather_ir, search_ir, transpose_ir
+from serving.forest_ir import scan_ir, whole_scan_ir
+from serving.forest_ir_bin import search_ir
+from serving.forest_ir_leaves import Scan
+from serving.forest_ir_tile import gather_ir, transpose_ir
 
 _POINTER, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _DECLARATIONS = """
 declare <16 x float> @llvm.x86.avx512.vpermi2var.ps.512(<16 x float>, <16 x i32>, <16 x float>)
 declare <16 x float> @llvm.x86.avx512.permvar.sf.512(<16 x float>, <16 x i32>)
 declare <8 x float> @llvm.x86.avx2.gather.d.ps.256(<8 x float>, ptr, <8 x i32>, <8 x float>, i8)
+declare <8 x float> @llvm.x86.avx2.permps(<8 x float>, <8 x i32>)
 declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.usub.sat.i64(i64, i64)
 declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
