@@ -1,17 +1,18 @@
 """Builds the graph folder out of core with Ray Data; the work itself is in `cluster.graph.shards`.
 
-Why not `groupby(range).map_groups`: it hashes and sorts every row as a table and moves it through the object store. Here
-a task cuts its rows with one radix pass, writes them once, and the next step maps just the slice that it needs.
+Why not `groupby(range).map_groups`: it hashes and sorts every row as a table and moves it through the object store.
+Here a task cuts its rows with one radix pass, writes them once, and the next step maps just the slice that it needs.
 
 Workers and driver must see the same `scratch` folder: one machine, or a shared file system.
 """
 
 import hashlib
 import json
+import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -180,9 +181,7 @@ def _run(
         progress(step, 1 - len(todo) / max(len(tasks), 1))
     if todo:
         plan.path(step, 0).parent.mkdir(parents=True, exist_ok=True)
-        context = ray.data.DataContext.get_current()
-        shown, context.enable_progress_bars = context.enable_progress_bars, False
-        try:
+        with _quiet():
             work = ray.data.from_items([{"at": at} for at in todo], override_num_blocks=len(todo))
             faults = work.map(_Attempt(plan, step, list(tasks)), num_cpus=1)
             for done, row in enumerate(faults.iter_rows(), 1):
@@ -190,9 +189,21 @@ def _run(
                     raise DataError(row["fault"])
                 if progress:
                     progress(step, 1 - (len(todo) - done) / len(tasks))
-        finally:
-            context.enable_progress_bars = shown
     return [plan.facts(step, at) for at in range(len(tasks))]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray Data without its bars and chatter: progress goes to the caller's function, and faults come back as errors."""
+    context, logger = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
+    shown, level = context.enable_progress_bars, logger.level
+    context.enable_progress_bars = False
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        context.enable_progress_bars = shown
+        logger.setLevel(level)
 
 
 class _Attempt:

@@ -41,7 +41,7 @@ def same_bytes(one: Path, other: Path) -> None:
 @pytest.mark.parametrize("kind", ["int64", "string"])
 @pytest.mark.parametrize("partitions", [1, 5])
 def test_ray_and_memory_build_the_same_bundle(tmp_path: Path, kind: str, partitions: int) -> None:
-    graph = GraphSettings(partitions=partitions, min_board_pins=2, max_board_pins=90)
+    graph = GraphSettings(partitions=partitions, min_board_pins=2, max_board_pins=60)
     project = write_project(tmp_path, random_tables(kind), kind, FEATURES, graph)
     seen: list[str] = []
     one, other = bundles(tmp_path, project, progress=lambda step, share: seen.append(step))
