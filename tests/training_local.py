@@ -32,13 +32,13 @@ def requests(world: LogsWorld, client: str, window: Window | None = None) -> lis
 
 def split(world: LogsWorld, client: str, held_out: float = 0.25) -> tuple[Window, Window]:
     """(training, held-out) windows of one client."""
-    cut = split_time(read_index(world.logs.serving_files(client), None, None).times(client), held_out)
+    cut = split_time(read_index(world.logs.serving_files(client), Window()).times(client), held_out)
     return Window(until=cut), Window(since=cut)
 
 
 def examples(world: LogsWorld, client: str, window: Window, valid_share: float = 0.2) -> pa.Table:
     """Labelled examples of one client."""
-    index = read_index(world.logs.serving_files(client), None, None)
+    index = read_index(world.logs.serving_files(client), Window())
     times = index.times(client)
     times = times if window.until is None else times[times < window.until]
     rule = resolve(world.clients[client].labels, world.project.actions, world.project.negative_actions)

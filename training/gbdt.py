@@ -8,6 +8,7 @@ controller); the models come back as the run's return value.
 """
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -190,6 +191,7 @@ def run_trainer(
     import ray.train
     from ray.train.xgboost import XGBoostTrainer
 
+    name = f"lightweight-{time.time_ns()}"
     with tempfile.TemporaryDirectory(prefix="pinfunnel-train-") as folder:
         trainer = XGBoostTrainer(
             _worker,
@@ -197,13 +199,16 @@ def run_trainer(
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers, resources_per_worker={"CPU": reserve} if workers else None
             ),
-            run_config=ray.train.RunConfig(name=f"lightweight-{time.time_ns()}", storage_path=storage or folder),
+            run_config=ray.train.RunConfig(name=name, storage_path=storage or folder),
         )
         try:
             fitted: list[Fitted] | None = trainer.fit().return_value
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise ModelError(f"fitting {', '.join(j.client for j in jobs)} failed on Ray: {lines[-1]}") from error
+        finally:
+            if storage and "://" not in storage:
+                shutil.rmtree(Path(storage) / name, ignore_errors=True)  # the models have come back by value
     if fitted is None:
         raise ModelError(
             f"fitting {', '.join(j.client for j in jobs)} on Ray ended without models: see the worker's log"

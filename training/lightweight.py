@@ -106,7 +106,7 @@ def train_all_lightweight(
             if strict:
                 raise
             outcomes[name] = Outcome(name, False, f"not trained: {error}", counts=examples.pop(name).counts)
-    fitted = fit_clients(examples, project.gbdt, progress) if examples else {}
+    fitted = fit_clients(examples, project.gbdt, progress, f"{project.home}/train") if examples else {}
     say("evaluate", 0.0)
     held = held_out_requests(joined, {n: held_windows[n] for n in fitted}) if fitted else {}
     for at, (name, model) in enumerate(fitted.items()):
@@ -172,8 +172,8 @@ def judge(
 ) -> tuple[LightweightReport, Decision, str | None]:
     """Metrics of a model beside visit count, `boost` and the published incumbent, and the gate's decision."""
     features = FeatureSet.of(project.features)
-    candidate = booster_scorer(model, features.names)
-    orders: dict[str, Scorer] = {"lightweight": candidate, "visit_count": visit_count, "boost": boost(features)}
+    scores = booster_scorer(model, features.names)(held)
+    orders: dict[str, Scorer] = {"lightweight": lambda _: scores, "visit_count": visit_count, "boost": boost(features)}
     incumbent = store.current(f"lightweight/{client.name}")
     against = "visit_count"
     if incumbent is not None:
@@ -184,10 +184,10 @@ def judge(
         except PinfunnelError:  # damaged, or of other features: serving cannot use it either
             incumbent = None
     report = evaluate_lightweight(held, client, project.actions, features, orders)
-    scores = np.concatenate([*candidate(held), np.zeros(0, np.float32)])
     difference = report.differences[against].get(f"ndcg@{NDCG_AT}")
     if difference is None:  # nothing held out
         return report, Decision(False, "refused: no held-out requests to judge on: let the log grow"), incumbent
     name = f"incumbent {incumbent}" if against == "incumbent" else "visit count"
-    constant = all(len(s) < 2 or np.ptp(s) == 0 for s in candidate(held[:50]))
-    return report, decide(difference, name, bool(np.isfinite(scores).all()), constant, gate), incumbent
+    constant = all(len(s) < 2 or np.ptp(s) == 0 for s in scores)
+    finite = all(bool(np.isfinite(s).all()) for s in scores)
+    return report, decide(difference, name, finite, constant, gate), incumbent

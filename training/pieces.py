@@ -26,6 +26,11 @@ class Window:
     until: np.datetime64 | None = None
     share: float = 1.0
 
+    def within(self, other: "Window") -> "Window":
+        """The part of it that `other` holds too."""
+        (low, high), (least, most) = edges(self), edges(other)
+        return Window(max(low, least), min(high, most), self.share)
+
 
 @dataclass(frozen=True)
 class Read:

@@ -52,6 +52,7 @@ class Joined:
 
     project: Project
     index: RequestIndex
+    span: Window  # that the logs were read for; every window is cut to it
     counts: EventCounts | None  # None when the events went through a shuffle
     notes: tuple[str, ...]
     _events: Any = field(repr=False)  # ObjectRef of grouped events, or their files
@@ -63,6 +64,7 @@ class Joined:
         """
         import ray.data
 
+        windows = {name: window.within(self.span) for name, window in windows.items()}
         files = [f for f in self.index.files.files if f.client in windows and overlaps(f.date, windows[f.client])]
         if not files:
             raise DataError(f"the serving log has no requests of {', '.join(sorted(windows))} in the time asked for")
@@ -107,7 +109,8 @@ def join_logs(
     if missing:
         why = " made with the present features (pinfunnel.yaml changed since?)" if stale else ""
         raise DataError(f"client {missing[0]}: no logged requests{why}: serve, simulate or backfill first")
-    index = read_index(files, since, until)
+    span = Window(_moment(since), _moment(until))
+    index = read_index(files, span)
     notes = [files.report()]
     if stale:
         notes.append(f"{len(stale)} serving log file(s) of another feature schema left out")
@@ -118,17 +121,17 @@ def join_logs(
     event_files = logs.event_files(first - timedelta(minutes=5), last + window)
     notes.append(event_files.report())
     if sum(f.bytes for f in event_files.files) > broadcast_bytes:
-        return Joined(project, index, None, tuple(n for n in notes if n), event_files)
+        return Joined(project, index, span, None, tuple(n for n in notes if n), event_files)
     events, repeated = logs.read_events(first - timedelta(minutes=5), last + window)
     if not events.num_rows:
         raise DataError("the event log is empty for the time of these requests: nothing to learn from yet")
     counts = count_events(events, repeated, index.request_id, index.requested_at, window, project.actions)
     grouped = ray.put(group_events(events, project.actions))
-    return Joined(project, index, counts, tuple(n for n in notes if n), grouped)
+    return Joined(project, index, span, counts, tuple(n for n in notes if n), grouped)
 
 
-def read_index(files: LogFiles, since: datetime | None, until: datetime | None) -> RequestIndex:
-    """Ids, clients and times of all requests of `files` within [since, until)."""
+def read_index(files: LogFiles, span: Window) -> RequestIndex:
+    """Ids, clients and times of all requests of `files` within `span`."""
     parts: list[pa.Table] = []
     places: list[tuple[str, int]] = []
     for file in files.files:
@@ -137,7 +140,7 @@ def read_index(files: LogFiles, since: datetime | None, until: datetime | None) 
         places += [(file.path, row) for row in range(part.num_rows)]
     table = pa.concat_tables(parts)
     at = as_datetime64(table.column("requested_at"))
-    low, high = edges(Window(_moment(since), _moment(until)))
+    low, high = edges(span)
     ids = pd.Series(table.column("request_id").to_pylist(), dtype=object)
     again = ids.duplicated().to_numpy()
     home: dict[str, tuple[str, int]] = {}

@@ -68,6 +68,10 @@ def resolve(settings: LabelSettings, actions: Sequence[str], negative_actions: S
     if settings.table is None and settings.strategy == "custom":
         raise ConfigError("labels.strategy is custom: write the table under labels.table, see docs/strategies.md")
     table = settings.table or PRESETS[settings.strategy]
+    for key in ("impressed_no_action_label", "unimpressed_label"):
+        value = getattr(table, key)
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise ConfigError(f"labels.table.{key}: {value} is no probability: use a label from 0 to 1, or null")
     named = table.action_weight or settings.action_weights
     unknown = sorted(set(named) - set(actions))
     if unknown:

@@ -1,6 +1,5 @@
 """From logged requests to example matrices: features are the logged ones, labels the table's, splits strict in time."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +60,12 @@ def test_examples_lie_before_the_held_out_requests_and_validate_on_the_latest(wo
     assert counts.sum(axis=0)[CLASSES.index("unimpressed")] == 30 * 60
 
 
+def test_a_window_is_cut_to_the_span_of_the_query() -> None:
+    day = [np.datetime64(f"2026-01-0{i}", "us") for i in range(1, 6)]
+    assert Window(day[1], None, 0.5).within(Window(day[0], day[3])) == Window(day[1], day[3], 0.5)
+    assert Window(day[1], day[2]).within(Window(day[2], day[4])) == Window(day[2], day[2])
+
+
 def test_a_share_of_a_window_is_the_same_in_every_process(world: LogsWorld) -> None:
     some = [r.request_id for r in requests(world, "homefeed", Window(share=0.5))]
     assert some == [r.request_id for r in requests(world, "homefeed", Window(share=0.5))]
@@ -71,7 +76,7 @@ def test_a_request_logged_twice_counts_once(tmp_path: Path) -> None:
     world = make_world(tmp_path, ("homefeed",), requests=6, n=20, days=1)
     again = pq.ParquetFile(world.logs.serving_files().paths[0]).read().slice(2, 2)
     world.logs.write_serving(again, world.features)
-    index = read_index(world.logs.serving_files(), None, None)
+    index = read_index(world.logs.serving_files(), Window())
     assert index.repeated == 2
     cut, rows = Cut({"homefeed": Window()}, index.home), []
     for path in world.logs.serving_files().paths:
@@ -90,7 +95,7 @@ def test_reading_gives_every_row_in_pieces(world: LogsWorld) -> None:
 
 def test_an_empty_time_is_an_error_that_says_so(world: LogsWorld) -> None:
     with pytest.raises(DataError, match="no requests in the time"):
-        read_index(world.logs.serving_files(), datetime(2030, 1, 1, tzinfo=UTC), None)
+        read_index(world.logs.serving_files(), Window(since=np.datetime64("2030-01-01")))
 
 
 @pytest.mark.parametrize(

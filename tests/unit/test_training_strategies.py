@@ -73,6 +73,8 @@ def test_a_table_of_ones_own_wins_and_custom_needs_one() -> None:
     assert out.label[5:].tolist() == [0.25, 0.25]
     with pytest.raises(ConfigError, match=r"labels\.table"):
         labels("custom")
+    with pytest.raises(ConfigError, match="unimpressed_label"):
+        labels(table=StrategyTable(unimpressed_label=-1.0))
     with pytest.raises(ConfigError, match="wave"):
         resolve(LabelSettings(action_weights={"wave": 1.0}), ACTIONS, BAD)
 
