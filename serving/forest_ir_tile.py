@@ -3,9 +3,7 @@
 Square tiles are transposed in registers by interleaving rows i and i + half, as often as halving allows.
 """
 
-
-def _mask(lanes: list[int]) -> str:
-    return f"<{len(lanes)} x i32> <{', '.join(f'i32 {lane}' for lane in lanes)}>"
+from serving.forest_ir_leaves import mask
 
 
 def _transpose(kind: str, size: int) -> tuple[str, list[str]]:
@@ -16,9 +14,9 @@ def _transpose(kind: str, size: int) -> tuple[str, list[str]]:
     for stage in range(size.bit_length() - 1):
         new = []
         for i in range(size // 2):
-            for part, mask in enumerate((low, high)):
+            for part, lanes in enumerate((low, high)):
                 name = f"%x{stage}.{i}.{part}"
-                out += f"  {name} = shufflevector {t} {names[i]}, {t} {names[i + size // 2]}, {_mask(mask)}\n"
+                out += f"  {name} = shufflevector {t} {names[i]}, {t} {names[i + size // 2]}, {mask(lanes)}\n"
                 new.append(name)
         names = new
     return out, names

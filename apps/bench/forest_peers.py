@@ -27,7 +27,9 @@ def _catboost(
 ) -> tuple[Any, list[Any]]:
     import catboost  # type: ignore[import-not-found]
 
-    model = catboost.CatBoostClassifier(iterations=trees, depth=6, verbose=False, thread_count=1, random_seed=1)
+    model = catboost.CatBoostClassifier(
+        iterations=trees, depth=6, verbose=False, thread_count=1, random_seed=1, allow_writing_files=False
+    )
     model.fit(x, y)
     return model, [catboost.Pool(rows) for rows in requests]
 
