@@ -83,7 +83,9 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
     steps = Steps(console, total=10)
     with steps.step("Make a world") as step:
         world = World.make(seed, size.pins, size.boards, size.users)
-        path = world.write(folder, {"home": "home", "serving": {"port": free_port()}})
+        # a laptop serves, simulates and trains at once: an answer may take longer than a budget for users allows
+        serving = {"port": free_port(), "deadline_ms": 10_000.0}
+        path = world.write(folder, {"home": "home", "serving": serving})
         step.note(f"{len(world.edges.pin):,} saves of {size.pins:,} pins, {len(world.history.user):,} past actions")
     opened = open_project(path)
     with steps.step("Validate the files") as step:
