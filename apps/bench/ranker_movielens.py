@@ -71,8 +71,8 @@ def replay(folder: Path, negatives: int = 40, seed: int = 0) -> Replay:
             similar = (have.T @ have) / (norm[:, None] * norm[None, :] + 10)
         u = int(user[i])
         past = history[u]
-        if len(past) >= FIRST and (len(past) - FIRST) % BLOCK == 0:
-            coming = future[u][done[u] : done[u] + BLOCK]
+        coming = future[u][done[u] : done[u] + BLOCK]
+        if len(past) >= FIRST and (len(past) - FIRST) % BLOCK == 0 and len(coming) == BLOCK:
             weight = np.where(seen[u] > 0, 0.0, np.sqrt(count))
             weight[item[coming]] = 0
             others = rng.choice(n_items, negatives, replace=False, p=weight / weight.sum())

@@ -85,8 +85,8 @@ def _train_net(
     train, validation, test = parts
     assert train.labels is not None
     assert validation.labels is not None
-    x, y = inputs(train), torch.from_numpy(np.ascontiguousarray(train.labels))
-    held, truth = inputs(validation), torch.from_numpy(np.ascontiguousarray(validation.labels))
+    x, y = inputs(train), torch.from_numpy(train.labels.copy())
+    held, truth = inputs(validation), torch.from_numpy(validation.labels.copy())
     optimiser = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-3)
     best, best_state, waited = float("inf"), net.state_dict(), 0
     shuffle = torch.Generator().manual_seed(0)
