@@ -55,6 +55,8 @@ class Catalog:
         path = Path(path)
         try:
             facts = json.loads((path / "catalog.json").read_text(encoding="utf-8"))
+            if facts["format"] != FORMAT:
+                raise ValueError(f"format {facts['format']} is not {FORMAT}")
             settings = FeatureSettings.model_validate(facts["features"])
         except (OSError, ValueError, KeyError) as error:
             raise BundleError(f"cannot open the graph bundle in {path}: {error}; build the graph again") from None

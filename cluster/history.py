@@ -10,7 +10,7 @@ from cluster.cleaning import Tally
 from cluster.graph.ids import IdMap
 
 NOT_IN_GRAPH = "pin_id is not in the graph"
-REPEATED_EVENT = "event_id is there twice (the first row is kept)"
+REPEATED_EVENT = "event_id is there twice (one row is kept)"
 COMPACT_ROWS = 4_000_000
 
 

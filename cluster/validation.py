@@ -68,9 +68,9 @@ def validate(project: Project, progress: Progress | None = None) -> Report:
         def rules(table: pa.Table, tally: Tally) -> pa.Table:
             table = clean_events(table, project.actions, now, tally)
             _note_old(table, "occurred_at", tally)
-            table = drop_repeats(table, "event_id", REPEATED_EVENT, tally)
             if graph_pins is not None:
                 table = drop(table, pa.array(graph_pins.index_of(table["pin_id"]) < 0), NOT_IN_GRAPH, tally)
+            table = drop_repeats(table, "event_id", REPEATED_EVENT, tally)
             if known_users is not None:
                 _note(table, np.asarray(known_users.index_of(table["user_id"]) < 0), UNKNOWN_USER, tally)
             asked = np.asarray(table["request_id"].is_valid())

@@ -31,7 +31,7 @@ from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
 from cluster.graph.shards import Plan
-from cluster.reading import Input, Piece, filesystem
+from cluster.reading import BadInput, Input, Piece, filesystem
 
 Progress = Callable[[str, float], None]
 GROUP_ROWS = 4_000_000
@@ -68,6 +68,8 @@ def build_graph(
     A worker holds one of `settings.partitions` parts of the edges at a time. With the same input and settings, a second
     call after a crash goes on from the pieces that were finished. Raises DataError (file, column, row, fix).
     """
+    if not edges.pieces:
+        raise BadInput("edges", edges.source.path, "the files hold no rows", "write rows")
     groups = _groups(edges.pieces)
     plan, locales = _plan(edges, groups, settings, scratch, nodes, now or now_us(), before)
     parts, pin_parts = len(plan.board_bounds) + 1, len(plan.pin_bounds) + 1

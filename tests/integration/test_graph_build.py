@@ -136,6 +136,12 @@ def test_nothing_left_is_one_line(tmp_path: Path) -> None:
         build_catalog(project, BundleStore(project.home))
 
 
+def test_no_rows_at_all_is_one_line(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"edges": random_tables()["edges"].slice(0, 0)})
+    with pytest.raises(DataError, match="the files hold no rows"):
+        build_catalog(project, BundleStore(project.home))
+
+
 def test_one_task_may_flush_several_times(tmp_path: Path) -> None:
     source = open_inputs(write_project(tmp_path, random_tables(), row_group=50))["edges"]
     (tmp_path / "plan").mkdir()

@@ -162,6 +162,14 @@ def test_nothing_left_to_build_from_is_one_line(tmp_path: Path) -> None:
         build(tmp_path, "int64", tables)
 
 
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    build(tmp_path, "int64", random_tables())
+    facts = tmp_path / "catalog.json"
+    facts.write_text(facts.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(BundleError, match="format 99 is not 1; build the graph again"):
+        Catalog.open(tmp_path, "v")
+
+
 def test_build_catalog_publishes_a_bundle_that_opens(tmp_path: Path) -> None:
     project = write_project(tmp_path, random_tables("string"), "string", FEATURES)
     store = BundleStore(project.home)

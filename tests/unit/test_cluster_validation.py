@@ -220,7 +220,7 @@ def test_events_for_what_nobody_knows(tmp_path: Path) -> None:
     (log / "part-2.parquet").write_bytes(b"cut")
     found = {f.what: (f.kind, f.count, f.row) for f in validate(project).tables["events"].findings}
     assert found == {
-        "event_id is there twice (the first row is kept)": ("dropped", 1, 1),
+        "event_id is there twice (one row is kept)": ("dropped", 1, 1),
         "pin_id is not in the graph": ("dropped", 1, 2),
         "user_id is not among the users (it gets a row of its own)": ("noted", 1, 3),
         "action 'eat' is not among `actions`": ("dropped", 1, 4),
