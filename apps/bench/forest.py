@@ -136,8 +136,7 @@ def bench_model(trees: int, rounds: int, rows: int) -> dict[str, Any]:
 def arithmetic_floor(forest: Forest, special: Any, candidates: np.ndarray, rounds: int) -> float:
     """An estimate of CPU µs if each distinct live condition were compared once and leaves looked up.
 
-    Look-ups are measured (our scan of a program without splits); a comparison is taken as half of a measured split, which
-    is one comparison and one choice.
+    Look-ups are measured (a scan without splits); a comparison is taken as half of a measured split.
     """
     from serving.forest_engine import Program
 
