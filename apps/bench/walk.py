@@ -109,7 +109,7 @@ def percentile(walker: Walker, graph: Graph, requests: int) -> float:
 
 
 def overlap(walker: Walker, graph: Graph, pins: int) -> dict[str, float]:
-    """Mean share of the exact 1000 best pins that walks of one query pin find: 50k stratified steps, 200k plain ones."""
+    """Mean share of the exact 1000 best pins that walks of one query pin find: 50k stratified steps, 200k plain."""
     ours, plain = [], []
     for seed in range(pins):
         pin = query_pins(graph, 1, 500 + seed)
