@@ -23,7 +23,7 @@ from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.graph.walk import Walker, WalkParams
 
-DEFAULTS = WalkParams(steps=100_000, restart=0.8, boost=0.75, popularity_discount=0.3)
+DEFAULTS = WalkParams(steps=100_000, restart=1.0, boost=0.75, popularity_discount=0.3)
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 THREADS = 2
 TUNING_BOARDS = 1000
@@ -67,6 +67,12 @@ def evaluate_retrieval(
 
 def score(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> tuple[float, float]:
     """(recall@k, NDCG@k): means over boards; `answers` int[<= k] best first, `expected` int[n] (-1: unknown)."""
+    recalls, ndcgs = score_each(answers, expected, k)
+    return (float(recalls.mean()), float(ndcgs.mean())) if recalls.size else (0.0, 0.0)
+
+
+def score_each(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Recall@k and NDCG@k of each board, float64[boards] both."""
     gains = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(gains)])
     recalls, ndcgs = [], []
@@ -74,7 +80,7 @@ def score(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int)
         hit = np.isin(answer[:k], pins[pins >= 0])
         recalls.append(hit.sum() / pins.size)
         ndcgs.append(gains[: hit.size][hit].sum() / ideal[min(k, pins.size)])
-    return (float(np.mean(recalls)), float(np.mean(ndcgs))) if recalls else (0.0, 0.0)
+    return np.asarray(recalls, np.float64), np.asarray(ndcgs, np.float64)
 
 
 def choose_params(
@@ -88,8 +94,9 @@ def choose_params(
 ) -> WalkParams:
     """The best of a small grid by NDCG@k, on a fifth of the edges held out; edges as int32[E] indices.
 
-    First restart and step allocation, then the booster; the popularity discount is read off the same walks. Falls
-    back on DEFAULTS where fewer than 50 boards can be asked.
+    First restart and step allocation, then the booster; the popularity discount is read off the same walks. DEFAULTS
+    stay unless the gain over them exceeds two standard errors (the best of many close ones is mostly luck), and where
+    fewer than 50 boards can be asked.
     """
     boards, pins = _pairs(boards, pins)
     rng = np.random.default_rng(seed)
@@ -101,17 +108,20 @@ def choose_params(
         return DEFAULTS
     sample = np.sort(rng.choice(able, min(TUNING_BOARDS, able.size), replace=False)).astype(np.int32)
     expected = [_row(truth, b) for b in sample]
-    seen: dict[WalkParams, float] = {}
+    seen: dict[WalkParams, np.ndarray] = {}
 
     def trial(grid: list[WalkParams]) -> WalkParams:
         answers = _answer(graph, sample, grid, BETAS, k, seed, progress, "choosing parameters")
         for (params, beta), answer in zip(product(grid, BETAS), answers, strict=True):
-            seen[replace(params, popularity_discount=beta)] = score(answer, expected, k)[1]
-        return max(seen, key=lambda p: seen[p])
+            seen[replace(params, popularity_discount=beta)] = score_each(answer, expected, k)[1]
+        return max(seen, key=lambda p: float(seen[p].mean()))
 
     hubs: tuple[Any, ...] = ("log", "uniform")
     best = trial([replace(DEFAULTS, steps=TUNING_STEPS, restart=r, hub=h) for r in (0.5, 0.8, 1.0) for h in hubs])
-    return replace(trial([replace(best, boost=b) for b in (0.5, 1.0)]), steps=DEFAULTS.steps)
+    best = replace(trial([replace(best, boost=b) for b in (0.5, 1.0)]), steps=DEFAULTS.steps)
+    gain = seen[replace(best, steps=TUNING_STEPS)] - seen[replace(DEFAULTS, steps=TUNING_STEPS)]
+    certain = float(gain.mean()) > 2.0 * float(gain.std()) / gain.size**0.5
+    return best if certain else DEFAULTS
 
 
 def _answer(
