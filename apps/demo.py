@@ -5,6 +5,7 @@ this process's own local cluster, which ends with it.
 """
 
 import json
+import logging
 import shutil
 import socket
 import time
@@ -97,6 +98,7 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
     with ExitStack() as held:
         with steps.step("Start Ray"):
             held.enter_context(session.session(dashboard=False))
+            _quiet_ray_data()
         result = _loop(steps, world, opened, path, size, seed)
     (folder / "report.json").write_text(json.dumps(result.as_json(), indent=2))
     _summary(console, result)
@@ -198,6 +200,14 @@ def _summary(console: Console, result: DemoResult) -> None:
     for what, where in lines:
         console.print(f"  {what:<25}{where}", highlight=False, soft_wrap=True)
     console.print(f"\nNext: pinfunnel serve --project {folder / 'pinfunnel.yaml'}", highlight=False, soft_wrap=True)
+
+
+def _quiet_ray_data() -> None:
+    """Ray Data sets its own logging when imported, and logs its plans; the steps here show what happens."""
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 def _clear(folder: Path) -> None:
