@@ -7,6 +7,7 @@ script works.
 import argparse
 import json
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def train(config: ModelConfig, requests: int, candidates: int, steps: int, devic
         forward_backward(runner)
         optimiser.step()
 
-    sync = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    sync: Callable[[], Any] = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
     for _ in range(3):
         step()
     sync()

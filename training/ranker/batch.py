@@ -145,7 +145,7 @@ class RequestBatch:
         """
         if share >= 1 or self.labels is None:
             return self
-        acted = (np.nan_to_num(self.labels) > 0).any(1)
+        acted: npt.NDArray[np.bool_] = np.asarray((np.nan_to_num(self.labels) > 0).any(axis=1))
         rows = np.flatnonzero(acted | (rng.random(self.n_candidates) < share))
         out: dict[str, Any] = {}
         for f in fields(self):
