@@ -35,7 +35,7 @@ def project_at(home: Path, **changes: object) -> Project:
         "home": str(home),
         "data": DataSettings(edges=Source(path=str(home / "edges"))),
         "gbdt": GbdtSettings(rounds=40, early_stopping_rounds=5, max_depth=3, min_child_weight=1.0),
-        "ranker": RankerSettings(size="debug", epochs=2),
+        "ranker": RankerSettings(size="debug", epochs=12, batch_requests=16, learning_rate=4e-3),
     }
     return Project(**{**settings, **changes})
 
