@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from apps.bench.graphs import make
+from apps.bench.processes import tree_cpu, tree_memory
 from cluster.graph.csr import Graph, pack_offsets
 from cluster.graph.ids import IdMap
 
@@ -126,7 +127,7 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
 
     def watch() -> None:
         while not done.wait(0.25):
-            peak[0] = max(peak[0], _tree_memory(process.pid))
+            peak[0] = max(peak[0], tree_memory(process.pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -136,31 +137,6 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
     if process.returncode:
         raise RuntimeError(f"the {engine} engine ended with code {process.returncode}")
     return {**json.loads(out.splitlines()[-1]), "peak_mb": peak[0] / 2**20}
-
-
-def _tree_memory(root: int) -> int:
-    """Anonymous bytes of a process and all below it (Linux); shared pages of mapped files are not counted."""
-    parents, sizes = {}, {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            status = (entry / "status").read_text()
-        except OSError:
-            continue
-        facts = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        parents[int(entry.name)] = int(facts["PPid"])
-        sizes[int(entry.name)] = int(facts.get("RssAnon", "0 kB").split()[0]) * 1024
-    total, below = 0, {root}
-    for pid in sorted(parents):  # children have larger ids unless ids wrapped, so one pass and a second do
-        if parents[pid] in below:
-            below.add(pid)
-    for pid in parents:
-        if parents[pid] in below:
-            below.add(pid)
-    for pid in below:
-        total += sizes.get(pid, 0)
-    return total
 
 
 def _ray_engine(folder: Path, partitions: int) -> dict[str, Any]:
@@ -189,13 +165,13 @@ def _ray_engine(folder: Path, partitions: int) -> dict[str, Any]:
     pq.write_table(pq.ParquetFile(folder / "edges" / "0.parquet").read_row_group(0).slice(0, 1000), few)
     cold = build(few)  # workers start, import and compile once per session
     marks.clear()
-    before = _tree_cpu(os.getpid())
+    before = tree_cpu(os.getpid())
     seconds = build(folder / "edges")
     steps: dict[str, float] = {}
     for step in dict(marks):
         times = [at for name, at in marks if name == step]
         steps[step] = round(times[-1] - times[0], 2)
-    cpu = _tree_cpu(os.getpid()) - before
+    cpu = tree_cpu(os.getpid()) - before
     ray.shutdown()
     return {"seconds": seconds, "cpu_seconds": cpu, "steps": steps, "cold_start_seconds": round(cold, 2)}
 
@@ -232,24 +208,6 @@ def _save_half(folder: Path, side: str, pair: np.ndarray, n: int) -> None:
     offsets = np.concatenate([[0], np.cumsum(np.bincount(pair >> 32, minlength=n))]).astype(np.int64)
     np.save(folder / f"{side}_index.npy", pack_offsets(offsets))
     np.save(folder / f"{side}_{'boards' if side == 'pin' else 'pins'}.npy", (pair & 0xFFFFFFFF).astype(np.int32))
-
-
-def _tree_cpu(root: int) -> float:
-    """User and system seconds of a process and everything below it (Linux)."""
-    ticks, parents = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            parents[int(entry.name)], ticks[int(entry.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
-    below = {root}
-    for _ in range(2):
-        below |= {pid for pid in sorted(parents) if parents[pid] in below}
-    for _ in range(4):
-        below |= {pid for pid in parents if parents[pid] in below}
-    return sum(ticks.get(pid, 0) for pid in below) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
