@@ -50,11 +50,9 @@ class Topics:
         """float32[n, T]; zero rows for pins that the graph does not know."""
         catalog = _catalog(self.root, self.current)
         if version and version != self.current:
-            try:
-                logged = _catalog(self.root, version)
-                catalog = logged if logged.pins.topics.shape[1] == self.width() else catalog
-            except BundleError:
-                pass
+            logged = _catalog_if_stored(self.root, version)
+            if logged is not None and logged.pins.topics.shape[1] == self.width():
+                catalog = logged
         index = catalog.graph.pin_ids.index_of(ids)
         known = index >= 0
         out = np.zeros((len(ids), self.width()), np.float32)
@@ -66,6 +64,14 @@ class Topics:
 def _catalog(root: str, version: str) -> Catalog:
     bundle = BundleStore(root).open(GRAPH, version, verify=False)  # maps files: a checksum would read all of them
     return Catalog.open(Path(bundle.path), bundle.version)
+
+
+@lru_cache(maxsize=64)
+def _catalog_if_stored(root: str, version: str) -> Catalog | None:
+    try:
+        return _catalog(root, version)
+    except BundleError:  # removed since; remembered, or every row would look for it again
+        return None
 
 
 def ranker_schema(
