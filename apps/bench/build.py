@@ -122,7 +122,7 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
         "POLARS_MAX_THREADS": str(CPUS),
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     }
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     peak, done = [0], threading.Event()
 
     def watch() -> None:
@@ -131,25 +131,22 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    out, _ = process.communicate()
+    out, faults = process.communicate()
     done.set()
     watcher.join()
     if process.returncode:
-        raise RuntimeError(f"the {engine} engine ended with code {process.returncode}")
+        raise RuntimeError(f"the {engine} engine ended with code {process.returncode}: {faults.strip()[-300:]}")
     return {**json.loads(out.splitlines()[-1]), "peak_mb": peak[0] / 2**20}
 
 
 def _ray_engine(folder: Path, partitions: int) -> dict[str, Any]:
-    import ray
-
+    from cluster import session
     from cluster.config import GraphSettings, Source
     from cluster.graph.build import build_graph
     from cluster.reading import open_input
     from cluster.schema import edges_columns
 
-    ray.init(
-        address="local", num_cpus=CPUS, include_dashboard=False, log_to_driver=False, object_store_memory=512 * 2**20
-    )
+    session.start(num_cpus=CPUS, dashboard=False)
     marks: list[tuple[str, float]] = []
 
     def build(source: Path) -> float:
@@ -172,7 +169,7 @@ def _ray_engine(folder: Path, partitions: int) -> dict[str, Any]:
         times = [at for name, at in marks if name == step]
         steps[step] = round(times[-1] - times[0], 2)
     cpu = tree_cpu(os.getpid()) - before
-    ray.shutdown()
+    session.stop()
     return {"seconds": seconds, "cpu_seconds": cpu, "steps": steps, "cold_start_seconds": round(cold, 2)}
 
 
