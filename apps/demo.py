@@ -82,7 +82,7 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
     """
     size, folder, console = size or DemoSize(), Path(folder), console or Console()
     session.set_flags()
-    _clear(folder)
+    claim(folder)
     steps = Steps(console, total=10)
     with steps.step("Make a world") as step:
         world = World.make(seed, size.pins, size.boards, size.users)
@@ -212,7 +212,7 @@ def _quiet_ray_data() -> None:
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 
-def _clear(folder: Path) -> None:
+def claim(folder: Path) -> None:
     """Empty an earlier demo's folder; refuse one that holds anything else. Raises ConfigError."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise ConfigError(f"{folder} holds files that no demo wrote: name an empty or new folder")
