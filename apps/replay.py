@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from apps.project import Opened
-from cluster.catalog import KIND, build_catalog_in_memory
+from cluster.catalog import KIND, build_catalog_in_memory, known_topics
 from cluster.cleaning import Tally, clean_events, now_us
 from cluster.errors import DataError
 from cluster.reading import open_inputs
@@ -107,7 +107,15 @@ class Replay:
             edges = self._tables["edges"]
             assert edges is not None
             catalog = build_catalog_in_memory(
-                edges, self._tables["pins"], self._tables["users"], self._events, project, folder, moment, version
+                edges,
+                self._tables["pins"],
+                self._tables["users"],
+                self._events,
+                project,
+                folder,
+                moment,
+                version,
+                known_topics(self.process.store),
             )
             note_meta(folder, counts=catalog.counts)
         self.process.walker.load(version)

@@ -80,7 +80,13 @@ class Nodes:
 
     @classmethod
     def of(
-        cls, project: Project, pins: pa.Table | None, users: pa.Table | None, now: int, drops: dict[str, Tally]
+        cls,
+        project: Project,
+        pins: pa.Table | None,
+        users: pa.Table | None,
+        now: int,
+        drops: dict[str, Tally],
+        topics: tuple[str, ...] = (),
     ) -> "Nodes":
         """Cleans both tables; what is dropped goes to `drops["pins"]` and `drops["users"]`."""
         if pins is not None:
@@ -90,7 +96,8 @@ class Nodes:
             wanted = pa.schema([(c.name, c.type) for c in users_columns(project.ids, project.features)])
             users = clean_users(_conform(users, wanted), now, drops.setdefault("users", Tally()))
         pin_map = None if pins is None else IdMap.from_ids(pins["pin_id"])
-        return cls(pins, users, Vocabulary.of(pins, users, project.features.max_topics), pin_map)
+        vocabulary = Vocabulary.of(pins, users, project.features.max_topics, topics)
+        return cls(pins, users, vocabulary, pin_map)
 
     def locale_codes(self, pin_ids: IdMap) -> tuple[np.ndarray | None, list[str] | None]:
         """Codes of the pins and the names of all codes for `Graph.from_edges`; unknown is a last locale, ""."""
@@ -105,16 +112,16 @@ class Nodes:
 
 def build_catalog_in_memory(
     edges: pa.Table, pins: pa.Table | None, users: pa.Table | None, events: pa.Table | None,
-    project: Project, folder: Path, before: datetime | None = None, version: str = "",
+    project: Project, folder: Path, before: datetime | None = None, version: str = "", topics: tuple[str, ...] = (),
 ) -> Catalog:  # fmt: skip
-    """Builds a catalog in `folder` from tables in contract columns (optional ones may lack), without Ray or files read.
+    """Builds a catalog in `folder` from tables in contract columns (optional ones may lack), without Ray or files.
 
     Rows are cleaned by the same rules as files; with `before`, edges and events from then on are left out. Of the
-    project, only ids, actions, features and graph settings are used. Raises DataError when no edge is left.
+    project, only ids, actions, features and graph settings are used. `topics` keep their columns (see Vocabulary). Raises DataError when no edge is left.
     """
     now, drops = now_us(), {"edges": Tally()}
     cut = None if before is None else to_us(before)
-    nodes = Nodes.of(project, pins, users, now, drops)
+    nodes = Nodes.of(project, pins, users, now, drops, topics)
     table = _conform(edges, pa.schema([(c.name, c.type) for c in edges_columns(project.ids)]))
     clean = clean_edges(table, now, drops["edges"], cut)
     span = Span.of(clean["saved_at"])
@@ -168,7 +175,7 @@ def build_catalog(
     inputs = open_inputs(project)
     now, drops = now_us(), dict[str, Tally]()
     cut = None if edges_before is None else to_us(edges_before)
-    schema_hash = FeatureSet.of(project.features).schema_hash
+    schema_hash, topics = FeatureSet.of(project.features).schema_hash, known_topics(store)
 
     def read(name: str) -> pa.Table | None:
         return inputs[name].read() if name in inputs else None
@@ -184,6 +191,7 @@ def build_catalog(
                 folder,
                 edges_before,
                 version,
+                topics,
             )
             note_meta(folder, counts=catalog.counts, drops=catalog.drops)
             return version
@@ -191,7 +199,7 @@ def build_catalog(
 
         if progress:
             progress("read pins and users", 0.0)
-        nodes = Nodes.of(project, read("pins"), read("users"), now, drops)
+        nodes = Nodes.of(project, read("pins"), read("users"), now, drops, topics)
         built = build_graph(
             inputs["edges"], folder / "graph", project.graph, now=now, before=cut, nodes=nodes,
             scratch=Path(project.home) / "build", progress=progress,
@@ -207,6 +215,16 @@ def build_catalog(
         if progress:
             progress("write pins and users", 1.0)
     return version
+
+
+def known_topics(store: BundleStore) -> tuple[str, ...]:
+    """Topics of the published graph in the order of their columns; a new build keeps them, so that models still fit."""
+    if store.current(KIND) is None:
+        return ()
+    try:
+        return Vocabulary.open(store.open(KIND, verify=False).path / "pins").topics
+    except BundleError:  # damaged: nothing to agree with
+        return ()
 
 
 def require_edges(edges: int, tally: Tally) -> None:

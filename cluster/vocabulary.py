@@ -19,17 +19,23 @@ FILE = "vocabulary.json"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """`topics` of the pins and `locales` of pins and users, the most frequent first."""
+    """`topics` of the pins and `locales` of pins and users, the most frequent first.
+
+    Topics only ever grow at the end: a model trained with the first T columns reads the same T of every later graph.
+    """
 
     topics: tuple[str, ...] = ()
     locales: tuple[str, ...] = field(default=())
 
     @classmethod
-    def of(cls, pins: pa.Table | None, users: pa.Table | None, max_topics: int) -> "Vocabulary":
-        """Counts names in cleaned tables; ties in alphabetical order."""
-        topics: tuple[str, ...] = ()
+    def of(
+        cls, pins: pa.Table | None, users: pa.Table | None, max_topics: int, known: tuple[str, ...] = ()
+    ) -> "Vocabulary":
+        """Counts names in cleaned tables; ties in alphabetical order. `known` topics keep their places."""
+        topics = known
         if pins is not None:
-            topics = _frequent([pc.list_flatten(pins["topics"])], max_topics)
+            found = _frequent([pc.list_flatten(pins["topics"])], max_topics)
+            topics = (*known, *(name for name in found if name not in known))[: max(max_topics, len(known))]
         return cls(topics, _frequent([t["locale"] for t in (pins, users) if t is not None], MAX_LOCALES))
 
     @property

@@ -60,7 +60,7 @@ class FullLogic:
         batch.shared[0] = ranked.shared
         batch.candidates[:] = ranked.candidates[ranked.survivors]
         batch.candidate_pin[:] = pin_hash(walked.pin_ids[ranked.survivors])
-        batch.candidate_vector[:] = topics[walked.pins[ranked.survivors]]
+        batch.candidate_vector[:] = fitted(topics[walked.pins[ranked.survivors]], schema.n_topics)
         sequence, length = walked.sequence, min(len(walked.sequence.pin_ids), schema.sequence_length)
         if length:
             ids = sequence.pin_ids[:length]
@@ -69,8 +69,15 @@ class FullLogic:
             batch.sequence_action[0, :length] = _places(sequence.actions[:length], schema.actions)
             batch.sequence_client[0, :length] = _places(sequence.clients[:length], schema.clients)
             batch.sequence_age[0, :length] = walked.sequence_age(ask.at)[:length]
-            batch.sequence_vector[0, :length] = np.where((index >= 0)[:, None], topics[np.maximum(index, 0)], 0.0)
+            known = np.where((index >= 0)[:, None], topics[np.maximum(index, 0)], 0.0)
+            batch.sequence_vector[0, :length] = fitted(known, schema.n_topics)
         return batch
+
+
+def fitted(topics: np.ndarray, width: int) -> np.ndarray:
+    """The first `width` topic columns, the ones the model knows; zeros where an older graph had fewer."""
+    missing = width - topics.shape[1]
+    return topics[:, :width] if missing <= 0 else np.pad(topics, ((0, 0), (0, missing)))
 
 
 def _places(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:

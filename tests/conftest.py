@@ -13,11 +13,10 @@ os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """A local Ray of its own with two CPUs; never joins a cluster that happens to run on the machine."""
-    import ray
+    from cluster import session
 
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=512 * 2**20)
-    yield
-    ray.shutdown()
+    with session.session(num_cpus=2, dashboard=False):
+        yield
 
 
 @pytest.fixture(scope="session")

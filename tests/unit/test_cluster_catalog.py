@@ -12,6 +12,7 @@ from cluster.config import DataSettings, Project, Source
 from cluster.errors import BundleError, DataError
 from cluster.features import FeatureSet, category_code
 from cluster.storage import BundleStore
+from cluster.vocabulary import Vocabulary
 from tests.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
 
 KINDS = pytest.mark.parametrize("kind", ["int64", "string"])
@@ -198,3 +199,14 @@ def test_a_damaged_folder_is_one_line(tmp_path: Path, victim: str) -> None:
     (tmp_path / victim).unlink()
     with pytest.raises(BundleError, match="build the graph again"):
         Catalog.open(tmp_path, "v")
+
+
+def test_topics_keep_their_columns_when_the_graph_is_built_again() -> None:
+    """A model reads topics by column, so a later build may only add columns at the end."""
+    lists = pa.chunked_array([pa.array([["a"], ["a", "b"], ["c"]])])
+    pins = pa.table({"topics": lists, "locale": pa.nulls(3, pa.string())})
+    first = Vocabulary.of(pins, None, 8)
+    assert first.topics == ("a", "b", "c")
+    later = pins.set_column(0, "topics", pa.chunked_array([pa.array([["c"], ["c", "d"], ["b"]])]))
+    assert Vocabulary.of(later, None, 8, first.topics).topics == ("a", "b", "c", "d")
+    assert Vocabulary.of(later, None, 3, first.topics).topics == ("a", "b", "c")
