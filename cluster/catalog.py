@@ -117,7 +117,8 @@ def build_catalog_in_memory(
     """Builds a catalog in `folder` from tables in contract columns (optional ones may lack), without Ray or files.
 
     Rows are cleaned by the same rules as files; with `before`, edges and events from then on are left out. Of the
-    project, only ids, actions, features and graph settings are used. `topics` keep their columns (see Vocabulary). Raises DataError when no edge is left.
+    project, only ids, actions, features and graph settings are used. `topics` keep
+    their columns (see Vocabulary). Raises DataError when no edge is left.
     """
     now, drops = now_us(), {"edges": Tally()}
     cut = None if before is None else to_us(before)

@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 
 from cluster.config import FeatureSettings
-from cluster.schema import stable_hash
+from cluster.hashing import hash_ids
 
 Side = Literal["user", "context", "pin", "graph", "cross"]
 SHARED_SIDES: tuple[Side, ...] = ("user", "context")
 CATEGORY_CODES = 1 << 20
-"""Categorical values become stable_hash % CATEGORY_CODES: exact in float32, the same in every process."""
+"""Categorical values become hash_ids % CATEGORY_CODES: exact in float32, the same in every process."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def category_code(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=object)
     known = np.array([v is not None for v in values], dtype=bool)
     out = np.full(len(values), np.nan, np.float32)
-    out[known] = stable_hash(values[known]) % CATEGORY_CODES
+    out[known] = hash_ids([str(v) for v in values[known]]) % CATEGORY_CODES
     return out
 
 

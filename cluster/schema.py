@@ -5,7 +5,6 @@ Ids are int64 or string, one choice for the whole project (`ids:` in pinfunnel.y
 
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from cluster.config import FeatureSettings
@@ -118,31 +117,3 @@ def serving_schema(ids: str) -> pa.Schema:
             ("candidate_features", pa.list_(pa.float32())),
         ]
     )
-
-
-def stable_hash(values: np.ndarray) -> np.ndarray:
-    """FNV-1a 64-bit of each value's bytes (int64: little-endian; str: UTF-8), uint64[n].
-
-    Two processes always agree on it, unlike the builtin `hash`. Source: Fowler, Noll, Vo, RFC 9923.
-    """
-    values = np.asarray(values)
-    if values.dtype.kind == "O" and len(values) and isinstance(values[0], (int, np.integer)):
-        values = values.astype(np.int64)
-    if values.dtype.kind in "iu":
-        raw = np.ascontiguousarray(values.astype("<i8")).view(np.uint8).reshape(-1, 8)
-        lengths = np.full(len(values), 8)
-    else:
-        encoded = np.array([str(v).encode() for v in values], dtype=np.bytes_)
-        lengths = np.array([len(v) for v in encoded.tolist()], dtype=np.int64)
-        raw = encoded.view(np.uint8).reshape(len(values), -1) if len(values) else np.empty((0, 0), np.uint8)
-    out = np.full(len(values), 0xCBF29CE484222325, np.uint64)
-    prime = np.uint64(0x100000001B3)
-    for column in range(raw.shape[1] if len(values) else 0):
-        live = column < lengths
-        out[live] = (out[live] ^ raw[live, column]) * prime
-    return out
-
-
-def pin_hash(ids: np.ndarray) -> np.ndarray:
-    """Pin ids as the full ranker's embedding keys: `stable_hash` without its sign bit, int64[n]."""
-    return (stable_hash(ids) & np.uint64(0x7FFFFFFFFFFFFFFF)).astype(np.int64)

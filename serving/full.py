@@ -3,11 +3,13 @@
 import numpy as np
 
 from cluster.clients import Client
-from cluster.schema import pin_hash
+from cluster.features import FeatureSet
+from cluster.hashing import hash_ids
 from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.messages import Ranked, Scored, WalkAsk, Walked
 from training.ranker.batch import RequestBatch
+from training.ranker.columns import columns_of
 from training.ranker.scorer import FullScorer, empty_requests, utility
 
 KIND = "full"
@@ -16,8 +18,9 @@ KIND = "full"
 class FullLogic:
     """Probabilities and utility of a request's survivors; without a model both are NaN and the order stays."""
 
-    def __init__(self, store: BundleStore, catalogs: Catalogs, clients: dict[str, Client], schema_hash: str):
-        self._store, self._catalogs, self._clients, self._schema_hash = store, catalogs, clients, schema_hash
+    def __init__(self, store: BundleStore, catalogs: Catalogs, clients: dict[str, Client], features: FeatureSet):
+        self._store, self._catalogs, self._clients, self._schema_hash = store, catalogs, clients, features.schema_hash
+        self._shared, self._candidate = columns_of(features)
         self._loaded: tuple[str, FullScorer] | None = None
 
     def load(self, version: str) -> None:
@@ -57,15 +60,15 @@ class FullLogic:
         topics = catalog.pins.topics
         batch = empty_requests(schema, requests=1, candidates=len(ranked.survivors))
         batch.client[:] = schema.client_index(ask.client)
-        batch.shared[0] = ranked.shared
-        batch.candidates[:] = ranked.candidates[ranked.survivors]
-        batch.candidate_pin[:] = pin_hash(walked.pin_ids[ranked.survivors])
+        batch.shared, batch.shared_category = self._shared.split(ranked.shared[None, :])
+        batch.candidates, batch.candidate_category = self._candidate.split(ranked.candidates[ranked.survivors])
+        batch.candidate_pin[:] = hash_ids(walked.pin_ids[ranked.survivors])
         batch.candidate_vector[:] = fitted(topics[walked.pins[ranked.survivors]], schema.n_topics)
         sequence, length = walked.sequence, min(len(walked.sequence.pin_ids), schema.sequence_length)
         if length:
             ids = sequence.pin_ids[:length]
             index = catalog.graph.pin_ids.index_of(ids)
-            batch.sequence_pin[0, :length] = pin_hash(ids)
+            batch.sequence_pin[0, :length] = hash_ids(ids)
             batch.sequence_action[0, :length] = _places(sequence.actions[:length], schema.actions)
             batch.sequence_client[0, :length] = _places(sequence.clients[:length], schema.clients)
             batch.sequence_age[0, :length] = walked.sequence_age(ask.at)[:length]

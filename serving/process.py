@@ -67,7 +67,7 @@ class Process:
     @cached_property
     def full(self) -> FullLogic:
         """The full stage."""
-        return FullLogic(self.store, self.catalogs, self.clients, self.features.schema_hash)
+        return FullLogic(self.store, self.catalogs, self.clients, self.features)
 
     @cached_property
     def funnel(self) -> Funnel:

@@ -58,7 +58,7 @@ def evaluate_full(
     batch = RequestBatch.from_table(rows, schema)
     if batch.labels is None or batch.position is None:
         raise DataError("rows without labels or positions cannot be judged: make them from the serving log")
-    shown = (batch.position >= 0) | (np.nan_to_num(batch.labels) > 0).any(axis=1)
+    shown = judged_rows(batch.position, batch.labels, batch.request)
     names = rows.column("client").to_pylist()
     visits = batch.candidates[:, schema.candidate.index("graph_score")]
     orders: dict[str, np.ndarray] = {}
@@ -93,6 +93,14 @@ def evaluate_full(
         finite=bool(np.isfinite(every).all()),
         constant=bool(len(every) > 1 and np.ptp(orders[first]) == 0),
     )
+
+
+def judged_rows(position: np.ndarray, labels: np.ndarray, request: np.ndarray) -> np.ndarray:
+    """bool[N]: shown candidates and those acted on; all rows of a request that showed nothing (replayed history)."""
+    live = np.zeros(int(request.max(initial=-1)) + 1, bool)
+    live[request[position >= 0]] = True
+    judged: np.ndarray = (position >= 0) | (np.nan_to_num(labels) > 0).any(axis=1) | ~live[request]
+    return judged
 
 
 def _probabilities(rows: pa.Table, schema: RankerSchema, model: FullScorer) -> np.ndarray:

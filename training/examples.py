@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from cluster.clients import Client
 from cluster.errors import ModelError
 from cluster.features import FeatureSet
-from cluster.schema import stable_hash
+from cluster.hashing import hash_ids
 from training.attribution import as_datetime64, split_time
 from training.pieces import Window
 from training.requests import Joined
@@ -55,7 +55,10 @@ class Request:
 
 
 def read_requests(table: pa.Table) -> Iterator[Request]:
-    """The requests of a joined table; those without candidates are passed over."""
+    """The requests of a joined table; those without candidates, or logged without features, are passed over.
+
+    A degraded answer, whose lightweight stage failed, has no features.
+    """
     if not table.num_rows:
         return
     table = table.combine_chunks()
@@ -64,7 +67,7 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
     for i, (request_id, client) in enumerate(zip(ids, clients, strict=True)):
         part = {name: column[i] for name, column in columns.items()}
         n = len(part["stage"])
-        if n:
+        if n and len(part["candidate_features"]):
             yield Request(
                 request_id, client, part["stage"], part["explored"].astype(bool), part["visit_score"],
                 part["full_score"], part["shared_features"], part["candidate_features"].reshape(n, -1),
@@ -112,7 +115,7 @@ class MakeExamples:
             )  # fmt: skip
             rows = np.flatnonzero(labels.kept)
             split = VALID if at[request.row] >= self.valid_from[code] else TRAIN
-            key = stable_hash(np.array([request.request_id], dtype=object)).view(np.int64)[0]
+            key = hash_ids([request.request_id])[0]
             made.append(
                 (
                     np.full(len(rows), code, np.int16),

@@ -93,7 +93,7 @@ def train_full_ranker(
     try:
         say("rows", 0.0)
         sampled = project.ranker.unimpressed if unimpressed is None else unimpressed
-        make = MakeRows(topics, project.features.sequence_length, sampled)
+        make = MakeRows(topics, features, project.features.sequence_length, sampled)
         parts = _write_rows(joined, list(able), held_out_share, make, scratch)
         say("rows", 1.0)
         if not parts["train"]:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cluster.hashing import hash_ids
 from cluster.logs import ROW_GROUP_REQUESTS
-from cluster.schema import stable_hash
 from training.attribution import action_matrix, as_datetime64, group_events
 
 
@@ -73,8 +73,7 @@ class Cut:
 def _draw(ids: pa.ChunkedArray) -> np.ndarray:
     """A uniform number of [0, 1) for each request id; independent of the hash that samples candidates."""
     salted = np.array([f"window {i}" for i in ids.to_pylist()], dtype=object)
-    mixed = stable_hash(salted) * np.uint64(0x9E3779B97F4A7C15)  # FNV's high bits vary too little between like ids
-    return (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+    return hash_ids(salted).astype(np.float64) / 2.0**63
 
 
 @dataclass(frozen=True)

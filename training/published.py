@@ -67,8 +67,8 @@ def published_full(
         raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
     joined = join_logs(project, logs, able, since, until)
     make = MakeRows(
-        Topics(store.root, store.open(GRAPH, verify=False).version), project.features.sequence_length,
-        project.ranker.unimpressed,
+        Topics(store.root, store.open(GRAPH, verify=False).version), FeatureSet.of(project.features),
+        project.features.sequence_length, project.ranker.unimpressed,
     )  # fmt: skip
     rows = joined.requests(LOG_COLUMNS, {name: Window() for name in able})
     batches = rows.map_batches(make, batch_format="pyarrow", batch_size=None).iter_batches(

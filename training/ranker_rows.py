@@ -16,11 +16,13 @@ from cluster.catalog import KIND as GRAPH
 from cluster.catalog import Catalog
 from cluster.errors import BundleError
 from cluster.features import FeatureSet
-from cluster.schema import IMPRESSED, RANKED, pin_hash
+from cluster.hashing import hash_ids
+from cluster.schema import IMPRESSED, RANKED
 from cluster.storage import BundleStore
 from training.attribution import as_datetime64
 from training.examples import COLUMNS, Request, read_requests
 from training.ranker.batch import RankerSchema
+from training.ranker.columns import columns_of
 from training.strategies import sample
 
 LOG_COLUMNS = (
@@ -40,7 +42,7 @@ class Topics:
     """Topic vectors of pins, by the graph version that a request was served with."""
 
     root: str
-    current: str  # version that stands in for one that is no longer stored or has another vocabulary width
+    current: str  # version that stands in for one that is no longer stored; its width is the model's
 
     def width(self) -> int:
         """T."""
@@ -51,12 +53,12 @@ class Topics:
         catalog = _catalog(self.root, self.current)
         if version and version != self.current:
             logged = _catalog_if_stored(self.root, version)
-            if logged is not None and logged.pins.topics.shape[1] == self.width():
-                catalog = logged
+            catalog = logged or catalog
         index = catalog.graph.pin_ids.index_of(ids)
         known = index >= 0
+        width = min(self.width(), catalog.pins.topics.shape[1])  # topics only grow at the end (cluster.vocabulary)
         out = np.zeros((len(ids), self.width()), np.float32)
-        out[known] = catalog.pins.topics[index[known]]
+        out[known, :width] = catalog.pins.topics[index[known], :width]
         return out
 
 
@@ -77,10 +79,12 @@ def _catalog_if_stored(root: str, version: str) -> Catalog | None:
 def ranker_schema(
     features: FeatureSet, clients: Sequence[str], actions: Sequence[str], n_topics: int, sequence_length: int
 ) -> RankerSchema:
-    """The tensor contract of a project's full ranker: every logged feature as it is."""
+    """The tensor contract of a project's full ranker: every logged feature, categorical ones as embeddings."""
+    shared, candidate = columns_of(features)
     return RankerSchema(
-        shared=features.shared, candidate=features.candidate, actions=tuple(actions), clients=tuple(clients),
+        shared=shared.dense_names, candidate=candidate.dense_names, actions=tuple(actions), clients=tuple(clients),
         n_topics=n_topics, sequence_length=sequence_length, schema_hash=features.schema_hash,
+        categorical=tuple((n, s) for s, c in (("shared", shared), ("candidate", candidate)) for n in c.category_names),
     )  # fmt: skip
 
 
@@ -89,6 +93,7 @@ class MakeRows:
     """Table of joined requests → table of rows. Requests that showed nothing and drew no survivor give no row."""
 
     topics: Topics
+    features: FeatureSet
     sequence_length: int
     unimpressed: int = 0  # survivors not shown, sampled from each request
 
@@ -119,6 +124,9 @@ class MakeRows:
         self, request: Request, kept: np.ndarray, weight: np.ndarray, row: dict, pin_ids: pa.Scalar, at: np.datetime64
     ) -> dict:
         version = row["graph_version"].as_py()
+        of_request, of_candidate = columns_of(self.features)
+        shared, shared_category = of_request.split(request.shared)
+        candidates, candidate_category = of_candidate.split(request.candidates[kept])
         ids = _ids(pin_ids)[kept]
         length = self.sequence_length
         history = _ids(row["sequence_pin_id"])[:length]
@@ -128,14 +136,16 @@ class MakeRows:
             "request_id": request.request_id,
             "requested_at": int(at.astype(np.int64)),
             "client": request.client,
-            "shared": request.shared,
-            "candidates": request.candidates[kept].ravel(),
-            "pin_hash": pin_hash(ids).astype(np.int64),
+            "shared": shared,
+            "shared_category": shared_category,
+            "candidates": candidates.ravel(),
+            "candidate_category": candidate_category.ravel(),
+            "pin_hash": hash_ids(ids),
             "vectors": self.topics.vectors(version, ids).ravel(),
             "position": position.astype(np.int16),
             "labels": request.actions[kept].ravel(),
             "weights": weight,
-            "sequence_pin_hash": pin_hash(history).astype(np.int64) if len(history) else np.zeros(0, np.int64),
+            "sequence_pin_hash": hash_ids(history),
             "sequence_action": names["action"],
             "sequence_client": names["client"],
             "sequence_age": names["age_hours"],
@@ -149,7 +159,9 @@ ROW_SCHEMA = pa.schema(
         ("requested_at", pa.timestamp("us", tz="UTC")),
         ("client", pa.string()),
         ("shared", pa.list_(pa.float32())),
+        ("shared_category", pa.list_(pa.int64())),
         ("candidates", pa.list_(pa.float32())),
+        ("candidate_category", pa.list_(pa.int64())),
         ("pin_hash", pa.list_(pa.int64())),
         ("vectors", pa.list_(pa.float32())),
         ("position", pa.list_(pa.int16())),

@@ -11,7 +11,8 @@ import numpy as np
 
 from cluster.clients import LabelSettings, StrategyTable
 from cluster.errors import ConfigError
-from cluster.schema import IMPRESSED, stable_hash
+from cluster.hashing import hash_ids
+from cluster.schema import IMPRESSED
 
 CLASSES = ("action", "negative_action", "impressed", "unimpressed")
 ACTION, NEGATIVE, SEEN, UNSEEN = range(4)
@@ -156,6 +157,6 @@ def sample(rows: np.ndarray, most: int, request_id: str) -> tuple[np.ndarray, fl
     """At most `most` of `rows`, uniformly and without replacement, and the rate they were drawn at."""
     if len(rows) <= most:
         return rows, 1.0
-    seed = int(stable_hash(np.array([request_id], dtype=object))[0])
+    seed = int(hash_ids([request_id])[0])
     picked = np.random.default_rng(seed).choice(len(rows), most, replace=False, shuffle=False)
     return rows[np.sort(picked)], most / len(rows)

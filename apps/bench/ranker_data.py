@@ -5,8 +5,8 @@ torch.
 import numpy as np
 import pyarrow as pa
 
+from cluster.hashing import hash_ids
 from training.ranker.batch import RankerSchema
-from training.ranker.hashing import hash_ids
 
 ACTIONS = ("save", "click", "closeup", "long_click", "hide")
 CLIENTS = ("homefeed", "related_pins", "search")

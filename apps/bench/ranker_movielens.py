@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from apps.bench.ranker_data import nested
+from cluster.hashing import hash_ids
 from training.ranker.batch import RankerSchema
-from training.ranker.hashing import hash_ids
 
 ACTIONS = ("save", "click", "long_click", "hide")
 BLOCK, FIRST, LENGTH, CHUNKS = 10, 5, 30, 24

@@ -8,9 +8,12 @@ import pytest
 
 from cluster.catalog import KIND as GRAPH
 from cluster.catalog import build_catalog_in_memory
+from cluster.config import FeatureSettings
 from cluster.errors import BundleError, DataError
+from cluster.features import FeatureSet
+from cluster.hashing import hash_ids
 from cluster.logs import LogStore
-from cluster.schema import IMPRESSED, pin_hash
+from cluster.schema import IMPRESSED
 from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import joined_table, requests
@@ -40,7 +43,8 @@ def store(world: LogsWorld, tmp_path_factory: pytest.TempPathFactory) -> BundleS
 
 
 def make(store: BundleStore, unimpressed: int = 0) -> MakeRows:
-    return MakeRows(Topics(store.root, str(store.current(GRAPH))), sequence_length=3, unimpressed=unimpressed)
+    topics = Topics(store.root, str(store.current(GRAPH)))
+    return MakeRows(topics, FeatureSet.of(FeatureSettings()), sequence_length=3, unimpressed=unimpressed)
 
 
 def test_rows_hold_the_shown_candidates_as_they_were_logged(world: LogsWorld, store: BundleStore) -> None:
@@ -61,7 +65,7 @@ def test_rows_hold_the_shown_candidates_as_they_were_logged(world: LogsWorld, st
         np.testing.assert_array_equal(batch.shared[i], request.shared)
         np.testing.assert_array_equal(batch.labels[part], request.actions[shown])
         ids = np.asarray(table.column("pin_id")[request.row].as_py())[shown]
-        np.testing.assert_array_equal(batch.candidate_pin[part], pin_hash(ids))
+        np.testing.assert_array_equal(batch.candidate_pin[part], hash_ids(ids))
         known = batch.candidate_vector[part].any(axis=1)
         np.testing.assert_array_equal(known, ids < 4900)
         at = part.stop

@@ -66,7 +66,9 @@ def test_a_sixth_client_is_one_file(tmp_path: Path) -> None:
     folder.mkdir()
     for file in SHIPPED_CLIENTS.glob("*.yaml"):
         (folder / file.name).write_text(file.read_text())
-    (folder / "board_ideas.yaml").write_text("query: {source: request}\nsizes: {walk: 500, lightweight: 100, answer: 10}\n")
+    (folder / "board_ideas.yaml").write_text(
+        "query: {source: request}\nsizes: {walk: 500, lightweight: 100, answer: 10}\n"
+    )
     opened = open_project(write(tmp_path, clients="clients"))
     assert len(opened.clients) == 6
     assert opened.clients["board_ideas"].sizes.answer == 10

@@ -13,7 +13,6 @@ from cluster.features import (
     category_code,
     unit_rows,
 )
-from cluster.schema import stable_hash
 
 TOPICS = 4
 
@@ -99,18 +98,6 @@ def test_the_hash_changes_with_the_features() -> None:
     assert own.shared[-1] == "user_plan"
     assert "pin_price" in own.pin
     assert own.categorical == ("user_plan",)
-
-
-def test_stable_hash_is_fnv1a() -> None:
-    """Values from the FNV reference (RFC 9923)."""
-    assert [hex(v) for v in stable_hash(np.array(["", "a", "foobar"]))] == [
-        "0xcbf29ce484222325",
-        "0xaf63dc4c8601ec8c",
-        "0x85944171f73967e8",
-    ]
-    same = stable_hash(np.array([5, -1], np.int64))
-    assert (stable_hash(np.array([5, -1], object)) == same).all()
-    assert stable_hash(np.array([], object)).shape == (0,)
 
 
 def test_category_codes_survive_float32() -> None:

@@ -48,9 +48,14 @@ def test_kinds_may_be_nested(tmp_path: Path) -> None:
 
 def test_an_error_in_the_body_leaves_nothing(tmp_path: Path) -> None:
     store = BundleStore(tmp_path)
-    with pytest.raises(RuntimeError), store.write("model", {}) as (folder, _):
-        (folder / "half").write_text("x")
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with store.write("model", {}) as (folder, _):
+            (folder / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert store.current("model") is None
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 

@@ -45,9 +45,12 @@ def test_visits_follow_the_restart_walk(graph: Graph, pin: int, restart: float) 
 
 def test_variation_shrinks_as_steps_grow(graph: Graph) -> None:
     exact = visit_distribution(graph, one_hot(7), 0.5)
+
+    def params(steps: int) -> WalkParams:
+        return WalkParams(steps=steps, top_k=N_PINS, drop_query=False)
+
     errors = [
-        np.mean([variation(share(Walker(graph).walk_indices([7], params=WalkParams(steps=n, top_k=N_PINS, drop_query=False),
-                                                            seed=s)), exact) for s in range(8)])
+        np.mean([variation(share(Walker(graph).walk_indices([7], params=params(n), seed=s)), exact) for s in range(8)])
         for n in (2_000, 32_000, 512_000)
     ]  # fmt: skip
     assert errors[0] > 2.5 * errors[1] > 6 * errors[2]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from apps.bench.ranker_data import toy_schema, toy_table
 from cluster.errors import DataError
+from cluster.hashing import hash_ids
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.feed import ParquetFeed, ahead
-from training.ranker.hashing import hash_ids
 
 _MASK = (1 << 64) - 1
 

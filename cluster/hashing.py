@@ -1,10 +1,8 @@
-"""The one hash for ids and categories of the full ranker: fixed for ever, so that training, serving and old
-bundles agree.
+"""The one hash for ids and categories: fixed for ever, so that training, serving and old bundles agree.
 
 Text: FNV-1a, 64 bits, over the UTF-8 bytes, then the splitmix64 finaliser (FNV alone mixes the high bits of
 short strings badly). Integers: splitmix64 of the value's two's complement bits. Both keep the low 63 bits as a
-positive int64, and 0 is moved to 1 because 0 means padding. The integer 5 and the text "5" hash to different
-values. Knows nothing of torch.
+positive int64, and 0 is moved to 1 because 0 means padding. The integer 5 and the text "5" differ.
 """
 
 from collections.abc import Sequence
