@@ -48,9 +48,9 @@ class DemoSize:
     pins: int = 20_000
     boards: int = 5_000
     users: int = 1_000
-    cold: int = 2_000
-    warm: int = 1_000
-    measured: int = 3_000
+    cold: int = 1_800
+    warm: int = 600
+    measured: int = 2_200
 
 
 @dataclass(frozen=True)
