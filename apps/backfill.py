@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from apps.replay import Progress, Replay, Replayed, ReplayPlan
-from cluster.schema import event_schema
+from cluster.schema import IMPRESSED, RANKED, event_schema
 from serving.impressions import log_row, rows_to_table
 
 ROWS_A_FILE = 512
@@ -67,6 +67,8 @@ def _as_served(moment: Replayed, schema_hash: str) -> tuple[dict, int]:
     ask = answer.ask
     row = log_row(answer, f"backfill-{ask.client}-{ask.user_id}-{ask.at}", schema_hash, "backfill", None)
     row["position"] = np.full(len(acted), -1, np.int16)
+    # No cut was made: were the others logged as cut off, negatives would come from the top of the walk only.
+    row["stage"] = np.where(acted, IMPRESSED, RANKED).astype(np.int8)
     return row, int(np.isin(moment.next_pins, answer.walked.pin_ids).sum())
 
 

@@ -35,7 +35,6 @@ from training.lightweight import train_all_lightweight
 
 COLD = Arm("cold", "ranked")
 WARM = Arm("warm", "ranked")
-RANKER = {"epochs": 10, "batch_requests": 16, "learning_rate": 4e-3}
 """The log is small: small batches, or three passes would be some fifty steps."""
 SWAP_SECONDS = 60.0
 MARK = ".pinfunnel-demo"
@@ -88,7 +87,7 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
         world = World.make(seed, size.pins, size.boards, size.users)
         # a laptop serves, simulates and trains at once: an answer may take longer than a budget for users allows
         serving = {"port": free_port(), "deadline_ms": 10_000.0}
-        path = world.write(folder, {"home": "home", "serving": serving, "ranker": RANKER})
+        path = world.write(folder, {"home": "home", "serving": serving})
         step.note(f"{len(world.edges.pin):,} saves of {size.pins:,} pins, {len(world.history.user):,} past actions")
     opened = open_project(path)
     with steps.step("Validate the files") as step:

@@ -74,10 +74,10 @@ class GbdtSettings(Settings):
 class RankerSettings(Settings):
     """The full ranker: a size from training/ranker/config.py and the plan of a fit."""
 
-    size: Literal["debug", "base", "large"] = "debug"
-    epochs: int = Field(3, ge=1)
-    batch_requests: int = Field(64, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
+    size: Literal["small", "debug", "base", "large"] = "small"
+    epochs: int = Field(10, ge=1)
+    batch_requests: int = Field(16, ge=1)
+    learning_rate: float = Field(4e-3, gt=0)
     workers: int = Field(1, ge=1)
     use_gpu: Literal["auto", "yes", "no"] = "auto"
     unimpressed: int = Field(0, ge=0, description="survivors not shown to sample from each request as negatives")

@@ -45,6 +45,7 @@ BUILT_IN = (
     Feature("graph_score_share", "graph", "boosted visit count / the best candidate's"),
     Feature("graph_hits", "graph", "query pins whose walks reached the candidate"),
     Feature("graph_hit_share", "graph", "hits / query pins"),
+    Feature("graph_corrected_rank", "graph", "log1p of the rank by boosted visit count / square root of degree, from 0"),
     Feature("graph_lift", "graph", "log of visits / degree: reached more than its popularity explains"),
     Feature("cross_best_query_share", "cross", "share of the visits that the best query pin gave"),
     Feature("cross_best_query_age", "cross", "log1p hours since the action on the best query pin"),
@@ -170,6 +171,13 @@ def unit_rows(matrix: np.ndarray) -> np.ndarray:
     return np.divide(matrix, norm, out=np.zeros_like(matrix, dtype=np.float32), where=norm > 0)
 
 
+def rank_of(values: np.ndarray) -> np.ndarray:
+    """Each value's place from the largest (0) down, int64[n]; equal values in the order given."""
+    place = np.empty(len(values), np.int64)
+    place[np.argsort(-values, kind="stable")] = np.arange(len(values))
+    return place
+
+
 def build_features(user: UserInput, query: QueryInput, found: CandidateInput) -> FeatureBlock:
     """All features of one request. The only place where a feature's arithmetic stands."""
     n, queries = found.by_query.shape
@@ -198,6 +206,7 @@ def build_features(user: UserInput, query: QueryInput, found: CandidateInput) ->
         found.score / max(float(found.score.max(initial=0.0)), 1e-9),
         found.hits,
         found.hits / max(queries, 1),
+        np.log1p(rank_of(found.score / np.sqrt(np.maximum(found.degree, 1)))),
         np.log((found.visits + 1.0) / (found.degree + 1.0)),
         by_query.max(axis=1) / total if queries else nothing,
         np.log1p(np.maximum(query.age_hours, 0.0))[best] if queries else nothing,

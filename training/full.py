@@ -153,11 +153,11 @@ def _fit(
 
     from training.ranker.trainer import train_full  # torch loads only where a model is fitted
 
-    sizes = {"debug": ModelConfig.debug, "base": ModelConfig.base, "large": ModelConfig.large}
+    sizes = {"small": ModelConfig.small, "debug": ModelConfig.debug, "base": ModelConfig.base, "large": ModelConfig.large}
     gpus = float(ray.cluster_resources().get("GPU", 0))
     if settings.use_gpu == "yes" and gpus < 1:
         raise ModelError("ranker.use_gpu is yes and the cluster has no GPU: add one, or set it to auto")
-    plan = FitConfig.debug() if settings.size == "debug" else FitConfig()
+    plan = FitConfig.debug() if settings.size in ("small", "debug") else FitConfig()
     plan = plan.but(
         epochs=settings.epochs,
         batch_requests=settings.batch_requests,

@@ -134,12 +134,24 @@ def label_request(
     weight[unseen] = table.unimpressed_weight
     total = weight + extra
     label = np.divide(label * weight + extra, total, out=label.copy(), where=total > 0)
-    if unseen_label is not None:
+    if unseen_label is not None and _unseen_means_worse(table, kind, teacher):
         picked, rate = sample(np.flatnonzero(unseen), table.unimpressed_per_request, request_id)
         kept[picked] = True
         total[picked] /= rate
     kept &= total > 0
     return Labels(label.astype(np.float32), np.where(kept, total, 0.0).astype(np.float32), kept, kind)
+
+
+def _unseen_means_worse(table: StrategyTable, kind: np.ndarray, teacher: np.ndarray) -> bool:
+    """Whether the unimpressed of this request are negatives.
+
+    Not where the answer was in visit-count order and its own unacted impressions are negatives already: there,
+    unimpressed only says "fewer visits", and the model would learn the order it is to replace. They are where the full
+    ranker passed them over, where a strategy asks for nothing but the funnel's verdict, and in replayed history, which
+    showed nothing.
+    """
+    in_visit_order = not np.isfinite(teacher).any() and bool((kind == SEEN).any())
+    return not (in_visit_order and table.impressed_no_action_label == 0.0)
 
 
 def _distil(rule: LabelRule, request_id: str, kind: np.ndarray, local: np.ndarray, teacher: np.ndarray) -> Labels:

@@ -54,6 +54,18 @@ def test_funnel_blended_in_both_variants() -> None:
     assert soft.weight[2] < soft.weight[1]
 
 
+def test_blended_does_not_learn_the_visit_count_order_back() -> None:
+    """Without a full ranker, unimpressed only says fewer visits; what was shown gives the negatives."""
+    rule = resolve(LabelSettings(strategy="funnel_blended", action_weights=WEIGHTS), ACTIONS, BAD)
+    cold = np.full(7, np.nan, np.float32)
+    out = label_request(rule, "r1", STAGE, EXPLORED, DONE, NOWHERE, cold)
+    assert out.kept.tolist() == [True] * 5 + [False] * 2
+    pure = resolve(LabelSettings(strategy="funnel_pure", action_weights=WEIGHTS), ACTIONS, BAD)
+    assert label_request(pure, "r1", STAGE, EXPLORED, DONE, NOWHERE, cold).kept.all()
+    replayed = np.where((DONE > 0).any(axis=1), STAGE, 1).astype(np.int8)  # nothing shown but what was acted on
+    assert label_request(rule, "r1", replayed, np.zeros(7, bool), DONE, NOWHERE, cold).kept.all()
+
+
 def test_distillation_regresses_the_teacher_where_it_scored() -> None:
     out = labels("distillation")
     assert out.kept.tolist() == [True] * 6 + [False]

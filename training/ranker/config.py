@@ -101,6 +101,11 @@ class ModelConfig(_Frozen):
         )
 
     @classmethod
+    def small(cls) -> Self:
+        """`debug` without pin embeddings and sequence: for the first thousands of requests, which they would overfit."""
+        return cls.debug().but(pin_buckets=0, sequence_layers=-1)
+
+    @classmethod
     def base(cls) -> Self:
         """The default for real logs: 500 candidates within a few milliseconds on one CPU core."""
         return cls()
