@@ -45,7 +45,7 @@ BUILT_IN = (
     Feature("graph_score_share", "graph", "boosted visit count / the best candidate's"),
     Feature("graph_hits", "graph", "query pins whose walks reached the candidate"),
     Feature("graph_hit_share", "graph", "hits / query pins"),
-    Feature("graph_corrected_rank", "graph", "log1p of the rank by boosted visit count / square root of degree, from 0"),
+    Feature("graph_corrected_rank", "graph", "log1p of the rank by boosted visit count / root of degree, from 0"),
     Feature("graph_lift", "graph", "log of visits / degree: reached more than its popularity explains"),
     Feature("cross_best_query_share", "cross", "share of the visits that the best query pin gave"),
     Feature("cross_best_query_age", "cross", "log1p hours since the action on the best query pin"),

@@ -153,7 +153,7 @@ def _fit(
 
     from training.ranker.trainer import train_full  # torch loads only where a model is fitted
 
-    sizes = {"small": ModelConfig.small, "debug": ModelConfig.debug, "base": ModelConfig.base, "large": ModelConfig.large}
+    model: ModelConfig = getattr(ModelConfig, settings.size)()
     gpus = float(ray.cluster_resources().get("GPU", 0))
     if settings.use_gpu == "yes" and gpus < 1:
         raise ModelError("ranker.use_gpu is yes and the cluster has no GPU: add one, or set it to auto")
@@ -167,7 +167,7 @@ def _fit(
     return train_full(
         parts["train"],
         schema,
-        sizes[settings.size](),
+        model,
         plan,
         scratch / "model",
         validation=parts["valid"],

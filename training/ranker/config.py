@@ -102,7 +102,7 @@ class ModelConfig(_Frozen):
 
     @classmethod
     def small(cls) -> Self:
-        """`debug` without pin embeddings and sequence: for the first thousands of requests, which they would overfit."""
+        """`debug` without pin embeddings and sequence, which overfit the first thousands of requests."""
         return cls.debug().but(pin_buckets=0, sequence_layers=-1)
 
     @classmethod
