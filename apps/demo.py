@@ -85,8 +85,9 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
     steps = Steps(console, total=10)
     with steps.step("Make a world") as step:
         world = World.make(seed, size.pins, size.boards, size.users)
-        # a laptop serves, simulates and trains at once: an answer may take longer than a budget for users allows
-        serving = {"port": free_port(), "deadline_ms": 10_000.0}
+        # A laptop serves, simulates and trains at once: an answer may take longer than a budget for users allows, and
+        # the stages share a replica, as hops between processes cost more than the stages here.
+        serving = {"deadline_ms": 10_000.0, "shape": "colocated"}
         path = world.write(folder, {"home": "home", "serving": serving})
         step.note(f"{len(world.edges.pin):,} saves of {size.pins:,} pins, {len(world.history.user):,} past actions")
     opened = open_project(path)
@@ -113,7 +114,7 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
         version = build_catalog(project, process.store, progress=step.tick)
         step.note(version)
     with steps.step("Serve it") as step:
-        server = start(str(path))
+        server = start(str(path), port=free_port())
         step.note(f"{server.url}, in visit-count order")
     users = Simulator(world, server.url)
     try:

@@ -7,6 +7,7 @@ one reference is swapped (a slow `reconfigure` would block traffic).
 import asyncio
 import logging
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,9 @@ def remote_stages(walker: DeploymentHandle, lightweight: DeploymentHandle, full:
         return await rank.rank.remote(ask, walked, by_visits)
 
     async def call_score(ask: WalkAsk, walked: Walked, ranked: Ranked) -> Scored:
-        return await score.score.remote(ask, walked, ranked)
+        kept = ranked.survivors  # the rest would only cost its transport
+        mine = replace(ranked, survivors=np.arange(len(kept)), candidates=ranked.candidates[kept])
+        return await score.score.remote(replace(ask, exclude=()), walked.only(kept), mine)
 
     async def call_explain(client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
         return await rank.explain.remote(client, ranked, places)

@@ -4,7 +4,7 @@ Pins travel as indices of one graph version, named in `Walked.graph_version`; ev
 so that an answer never mixes two graphs (docs/adr/0002).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -57,6 +57,11 @@ class Walked:
     query_weight: np.ndarray  # float32[Q]
     query_age: np.ndarray  # float32[Q], hours
     sequence: Recents  # the user's last actions before the request, newest first
+
+    def only(self, places: np.ndarray) -> "Walked":
+        """The candidates at `places`, without their provenance: what the full ranker needs to see."""
+        rows = {name: getattr(self, name)[places] for name in ("pins", "pin_ids", "score", "visits", "hits")}
+        return replace(self, **rows, by_query=np.empty((len(places), 0), np.uint32))
 
     def sequence_age(self, at: int) -> np.ndarray:
         """Hours between each action of the sequence and the request, float32[L]."""
