@@ -21,14 +21,14 @@ class FullLogic:
     def __init__(self, store: BundleStore, catalogs: Catalogs, clients: dict[str, Client], features: FeatureSet):
         self._store, self._catalogs, self._clients, self._schema_hash = store, catalogs, clients, features.schema_hash
         self._shared, self._candidate = columns_of(features)
-        self._loaded: tuple[str, FullScorer] | None = None
+        self._loaded: tuple[str, FullScorer, frozenset[str]] | None = None
 
     def load(self, version: str) -> None:
         """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
         bundle = self._store.open(KIND, version).require_schema(self._schema_hash)
         scorer = FullScorer.open(bundle.path)
         scorer.warm()
-        self._loaded = (bundle.version, scorer)
+        self._loaded = (bundle.version, scorer, frozenset(bundle.meta.get("held_back", ())))
 
     @property
     def version(self) -> str | None:
@@ -40,19 +40,25 @@ class FullLogic:
         return self.score_many([(ask, walked, ranked)])[0]
 
     def score_many(self, requests: list[tuple[WalkAsk, Walked, Ranked]]) -> list[Scored]:
-        """Several requests in one forward pass; every answer is of the same version."""
-        if self._loaded is None:
-            nothing = [np.full(len(r.survivors), np.nan, np.float32) for _, _, r in requests]
-            return [Scored(None, n, np.empty((len(n), 0), np.float32)) for n in nothing]
-        version, scorer = self._loaded
-        batches = [self._batch(scorer, *request) for request in requests]
-        probabilities = scorer.score(RequestBatch.concat(batches))
-        out, at = [], 0
-        for (ask, _, ranked), _batch in zip(requests, batches, strict=True):
+        """Several requests in one forward pass, all of one version; clients that the gate held back are not scored."""
+        loaded = self._loaded
+        out = [_unscored(ranked) for _, _, ranked in requests]
+        if loaded is None:
+            return out
+        version, scorer, held_back = loaded
+        mine = [
+            i for i, (ask, _, ranked) in enumerate(requests) if ask.client not in held_back and len(ranked.survivors)
+        ]
+        if not mine:
+            return out
+        probabilities = scorer.score(RequestBatch.concat([self._batch(scorer, *requests[i]) for i in mine]))
+        at = 0
+        for i in mine:
+            ask, _, ranked = requests[i]
             rows = probabilities[at : at + len(ranked.survivors)]
             at += len(rows)
             value = utility(rows, self._clients[ask.client].utility, scorer.schema.actions)
-            out.append(Scored(version, value.astype(np.float32), rows))
+            out[i] = Scored(version, value.astype(np.float32), rows)
         return out
 
     def _batch(self, scorer: FullScorer, ask: WalkAsk, walked: Walked, ranked: Ranked) -> RequestBatch:
@@ -75,6 +81,12 @@ class FullLogic:
             known = np.where((index >= 0)[:, None], topics[np.maximum(index, 0)], 0.0)
             batch.sequence_vector[0, :length] = fitted(known, schema.n_topics)
         return batch
+
+
+def _unscored(ranked: Ranked) -> Scored:
+    return Scored(
+        None, np.full(len(ranked.survivors), np.nan, np.float32), np.empty((len(ranked.survivors), 0), np.float32)
+    )
 
 
 def fitted(topics: np.ndarray, width: int) -> np.ndarray:

@@ -112,6 +112,7 @@ def train_full_ranker(
             "events": None if joined.counts is None else asdict(joined.counts),
             "metrics": report.to_dict(),
             "gate": asdict(decision),
+            "held_back": list(decision.held_back),
         }
         with store.write(KIND, meta, publish=decision.publish) as (folder, version):
             shutil.copytree(scratch / "model", folder, dirs_exist_ok=True)
@@ -203,14 +204,19 @@ def _judge(
     against = "incumbent" if "incumbent" in models else "visit_count"
     label = f"incumbent {version}" if against == "incumbent" else "visit count"
     decision = decide(report.differences[against]["all"], label, report.finite, report.constant, gate)
-    least = (gate or Gate()).min_requests
-    for client, difference in report.differences[against].items():
-        if decision.publish and client != "all" and difference.n >= least and difference.high < 0:
-            decision = Decision(
-                False,
-                f"refused: worse for client {client}, NDCG {difference.mean:+.4f} against {label} on {difference.n}",
-            )
+    worse = worse_clients(report, against, gate or Gate())
+    if decision.publish and worse and against == "incumbent":
+        decision = Decision(False, f"refused: worse than {label} for {', '.join(worse)}")
+    elif decision.publish and worse:
+        text = f"{decision.reason}; worse for {', '.join(worse)}, which keep the lightweight order"
+        decision = Decision(True, text, held_back=tuple(worse))
     return report, decision, version
+
+
+def worse_clients(report: FullReport, against: str, gate: Gate) -> list[str]:
+    """Clients whose held-out NDCG is certainly lower than that of `against`."""
+    rows = report.differences[against].items()
+    return [c for c, d in rows if c != "all" and d.n >= gate.min_requests and d.high < 0]
 
 
 def _read(paths: list[str], most: int) -> pa.Table | None:

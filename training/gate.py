@@ -19,6 +19,7 @@ class Decision:
 
     publish: bool
     reason: str
+    held_back: tuple[str, ...] = ()  # clients that a published full ranker does not serve, as it is worse for them
 
 
 def decide(difference: Interval, incumbent: str, finite: bool, constant: bool, gate: Gate | None = None) -> Decision:

@@ -18,6 +18,10 @@ from serving.features import request_features
 from serving.funnel import Funnel, cap_topics, direct_stages, explore
 from serving.impressions import log_row, rows_to_table
 from tests.funnel_world import NOW, ask, opened_world, publish_lightweight, some_user
+from training.ranker.config import ModelConfig
+from training.ranker.model import FullRanker
+from training.ranker.scorer import FullScorer
+from training.ranker_rows import ranker_schema
 
 
 @pytest.fixture
@@ -158,3 +162,25 @@ def test_topic_caps_move_pins_back_without_loss() -> None:
     topics = np.array([1, 1, 2, 1, -1])
     assert cap_topics(order, topics, 2).tolist() == [3, 0, 2, 4, 1]
     assert cap_topics(order, topics, 0).tolist() == order.tolist()
+
+
+def test_the_full_ranker_orders_the_answer_except_for_clients_held_back(world: Opened) -> None:
+    process, user = world.process, some_user(world)
+    width = process.catalogs.current.pins.topics.shape[1]
+    schema = ranker_schema(process.features, tuple(world.clients), world.project.actions, width, 8)
+    scorer = FullScorer(schema, ModelConfig.debug(), FullRanker(schema.widths, ModelConfig.debug()))
+    meta = {"schema_hash": process.features.schema_hash, "held_back": ["ads"]}
+    with process.store.write("full", meta) as (folder, version):
+        scorer.save(folder)
+    process.watcher().poll()
+    answer = process.funnel.recommend_now(ask(user_id=user))
+    assert answer.scored is not None
+    assert answer.scored.version == version
+    utilities = answer.scored.utility[np.argsort(-answer.scored.utility, kind="stable")]
+    shown = answer.full_scores()[answer.shown[~answer.explored]]
+    assert set(shown.tolist()) <= set(utilities.tolist())
+    assert answer.scored.probabilities.shape[1] == len(world.project.actions)
+    ads = process.funnel.recommend_now(ask("ads", user_id=user, query_pins=((int(answer.walked.pin_ids[0]), None),)))
+    assert ads.scored is not None
+    assert ads.scored.version is None
+    assert ads.shown[~ads.explored].tolist() == sorted(ads.shown[~ads.explored].tolist())
