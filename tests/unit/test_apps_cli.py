@@ -1,0 +1,75 @@
+"""The command line: help, exit codes, one clear line for what a user got wrong, figures as JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from apps.cli import app
+from tests.funnel_world import opened_world
+from tests.world import toy_project
+
+COMMANDS = ["validate", "build-graph", "walk", "backfill", "simulate", "serve", "bench", "demo"]
+GROUPS = ["train lightweight", "train full", "evaluate retrieval", "evaluate lightweight", "evaluate full"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
+def test_every_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert len(result.output) > 300
+
+
+def test_validate_counts_and_passes(tmp_path: Path) -> None:
+    project, out = toy_project(tmp_path), tmp_path / "out.json"
+    result = CliRunner().invoke(app, ["validate", "-p", str(project), "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(out.read_text())
+
+
+def test_a_truncated_file_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    project = toy_project(tmp_path)
+    file = next((tmp_path / "edges").glob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:200])
+    result = CliRunner().invoke(app, ["validate", "-p", str(project)])
+    assert result.exit_code == 1
+    assert file.name in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["validate", "-p", "nowhere.yaml"], 1, "no such file"),
+        (["train", "lightweight"], 2, "--client"),
+        (["bench", "nothing"], 2, "no benchmark"),
+        (["walk"], 2, "--pin"),
+        (["backfill", "-p", "{project}", "--client", "nobody"], 1, "unknown client 'nobody'"),
+        (["backfill", "-p", "{project}", "--since", "yesterday"], 1, "--since"),
+        (["walk", "-p", "{project}", "--pin", "12"], 1, "12 is not in the graph"),
+        (["walk", "-p", "{project}", "--pin", "abc"], 1, "pin ids are int64"),
+    ],
+)
+def test_wrong_use_is_told_apart_from_wrong_data(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
+    opened_world(tmp_path)
+    filled = [a.format(project=tmp_path / "pinfunnel.yaml") for a in arguments]
+    result = CliRunner().invoke(app, filled)
+    assert result.exit_code == code
+    assert says in " ".join(result.output.split())
+
+
+def test_walk_prints_provenance(tmp_path: Path) -> None:
+    pin = str(opened_world(tmp_path).process.catalogs.current.graph.pin_ids.ids_of([5])[0])
+    out = tmp_path / "walk.json"
+    project = str(tmp_path / "pinfunnel.yaml")
+    result = CliRunner().invoke(app, ["walk", "-p", project, "--pin", f"{pin}:2", "--top", "7", "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(out.read_text())["pins"]) == 7
+    assert pin in result.output
+
+
+def test_bench_lists_what_there_is() -> None:
+    result = CliRunner().invoke(app, ["bench"])
+    assert result.exit_code == 0
+    assert {"walk", "forest", "build"} <= set(result.output.split())
