@@ -43,7 +43,7 @@ def test_perfect_scores_win_the_comparison(tmp_path) -> None:
     import pyarrow.parquet as pq
 
     rng = np.random.default_rng(0)
-    n_users, n_items, n = 12, 80, 500
+    n_users, n_items, n = 12, 120, 1000
     pairs = rng.permutation(n_users * n_items)[:n]
     times = np.sort(rng.integers(0, 10**6, n))
     ratings = {
