@@ -49,7 +49,7 @@ class DemoSize:
     users: int = 1_000
     cold: int = 1_800
     warm: int = 600
-    measured: int = 2_200
+    measured: int = 1_800
 
 
 @dataclass(frozen=True)

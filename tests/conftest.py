@@ -5,13 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-
-settings.register_profile("pinfunnel", deadline=None)  # no test may depend on how fast the machine is
-settings.load_profile("pinfunnel")
 
 
 @pytest.fixture(scope="session")
