@@ -79,7 +79,10 @@ def _as_column(ids: Any) -> Any:
         if column.null_count:
             raise DataError(f"{column.null_count} ids are null: every id needs a value")
         return column.to_numpy(zero_copy_only=False).astype(np.int64) if pa.types.is_integer(column.type) else column
-    array = ids if isinstance(ids, np.ndarray) else np.asarray(ids if isinstance(ids, Sequence) else list(ids))
+    values = ids if isinstance(ids, (np.ndarray, Sequence)) else list(ids)
+    if not isinstance(values, np.ndarray) and len(values) and isinstance(values[0], str):
+        return np.array(values, dtype=object)  # NumPy's own text type would strip trailing NULs
+    array = np.asarray(values)
     if array.size == 0 and array.dtype.kind not in "iuOUS":
         array = array.astype(np.int64)
     if array.dtype.kind in "iu":

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import BundleError, DataError
@@ -24,8 +24,9 @@ def test_int64_ids_go_both_ways(ids: list[int], others: list[int]) -> None:
     assert ids_map.ids_of(np.arange(len(ids))).tolist() == ids
 
 
+@example(ids=["\x00", ""], others=["\x00\x00"])
 @settings(max_examples=60, deadline=None)
-@given(st.lists(TEXT, unique=True, min_size=1, max_size=40), st.lists(TEXT, max_size=10))
+@given(ids=st.lists(TEXT, unique=True, min_size=1, max_size=40), others=st.lists(TEXT, max_size=10))
 def test_string_ids_go_both_ways(ids: list[str], others: list[str]) -> None:
     ids_map = IdMap.from_ids(ids)
     place = {value: index for index, value in enumerate(ids)}
