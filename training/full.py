@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from cluster.catalog import KIND as GRAPH
 from cluster.clients import Client
 from cluster.config import Project, RankerSettings
-from cluster.errors import BundleError, DataError, ModelError
+from cluster.errors import BundleError, ModelError
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
 from cluster.storage import BundleStore
@@ -28,7 +28,7 @@ from training.pieces import Window
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker_rows import LOG_COLUMNS, MakeRows, Topics, ranker_schema
-from training.requests import Joined, join_logs
+from training.requests import Joined, join_logs, logged_clients
 
 KIND = "full"
 MAX_HELD_OUT = 2000
@@ -74,10 +74,7 @@ def train_full_ranker(
     process. Raises DataError, ModelError, BundleError (no graph bundle to take topic vectors from).
     """
     say = progress or (lambda stage, share: None)
-    logged = {f.client for f in logs.serving_files(None, since, until).files}
-    able = {n: c for n, c in clients.items() if n in logged}
-    if not able:
-        raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
+    able = logged_clients(clients, logs, since, until)
     graph = store.current(GRAPH)
     if graph is None:
         raise BundleError(

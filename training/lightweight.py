@@ -13,7 +13,7 @@ import numpy as np
 
 from cluster.clients import Client
 from cluster.config import Project
-from cluster.errors import DataError, PinfunnelError
+from cluster.errors import PinfunnelError
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
 from cluster.storage import BundleStore
@@ -31,7 +31,7 @@ from training.gate import Decision, Gate, decide
 from training.gbdt import Fitted, Progress, fit_clients
 from training.gbdt_xgboost_ray import require_backend
 from training.pieces import Window
-from training.requests import Joined, join_logs
+from training.requests import Joined, join_logs, logged_clients
 
 MAX_HELD_OUT = 1000
 """Held-out requests a client is judged on; more are drawn by hash of the request id."""
@@ -86,12 +86,9 @@ def train_all_lightweight(
     outcomes: dict[str, Outcome] = {}
     able = dict(clients)
     if not strict:
-        logged = {f.client for f in logs.serving_files(None, since, until).files}
-        for name in sorted(set(clients) - logged):
+        able = logged_clients(clients, logs, since, until)
+        for name in sorted(set(clients) - set(able)):
             outcomes[name] = Outcome(name, False, "not trained: no logged requests")
-            del able[name]
-        if not able:
-            raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
     say("join", 0.0)
     joined = join_logs(project, logs, list(able), since, until)
     say("join", 1.0)

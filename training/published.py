@@ -8,7 +8,6 @@ import pyarrow as pa
 from cluster.catalog import KIND as GRAPH
 from cluster.clients import Client
 from cluster.config import Project
-from cluster.errors import DataError
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
 from cluster.storage import BundleStore
@@ -17,7 +16,7 @@ from training.evaluate_full import FullReport, evaluate_full
 from training.full import KIND as FULL
 from training.lightweight import held_out_requests
 from training.ranker_rows import LOG_COLUMNS, MakeRows, Topics
-from training.requests import Window, join_logs
+from training.requests import Window, join_logs, logged_clients
 
 
 def published_lightweight(
@@ -30,10 +29,7 @@ def published_lightweight(
 ) -> dict[str, LightweightReport]:
     """A report per client with logged requests in the span; without a published model it has the baselines only."""
     features = FeatureSet.of(project.features)
-    logged = {f.client for f in logs.serving_files(None, since, until).files}
-    able = {name: client for name, client in clients.items() if name in logged}
-    if not able:
-        raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
+    able = logged_clients(clients, logs, since, until)
     joined = join_logs(project, logs, list(able), since, until)
     requests = held_out_requests(joined, {name: Window() for name in able})
     reports = {}
@@ -61,10 +57,7 @@ def published_full(
 
     bundle = store.open(FULL).require_schema(FeatureSet.of(project.features).schema_hash)
     scorer = FullScorer.open(bundle.path)
-    logged = {f.client for f in logs.serving_files(None, since, until).files}
-    able = [name for name in clients if name in logged]
-    if not able:
-        raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
+    able = list(logged_clients(clients, logs, since, until))
     joined = join_logs(project, logs, able, since, until)
     make = MakeRows(
         Topics(store.root, store.open(GRAPH, verify=False).version), FeatureSet.of(project.features),

@@ -4,7 +4,7 @@ Ray Data reads the serving log and joins. One row a request instead of one a can
 smaller. Events that fit in memory are sent to every reader; more of them go through `Dataset.join` (a hash shuffle).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.clients import Client
 from cluster.config import Project
 from cluster.errors import DataError
 from cluster.features import FeatureSet
@@ -84,6 +85,17 @@ class Joined:
         grouped = events.groupby("request_id", num_partitions=parts).map_groups(attach.group, batch_format="pyarrow")
         joined = dataset.join(grouped, join_type="left_outer", num_partitions=parts, on=("request_id",))
         return joined.map_batches(attach.rows, batch_format="pyarrow", batch_size=None)
+
+
+def logged_clients(
+    clients: Mapping[str, Client], logs: LogStore, since: datetime | None = None, until: datetime | None = None
+) -> dict[str, Client]:
+    """Those of `clients` that have logged requests in [since, until). Raises DataError when none has."""
+    logged = {f.client for f in logs.serving_files(None, since, until).files}
+    able = {name: client for name, client in clients.items() if name in logged}
+    if not able:
+        raise DataError("the serving log is empty for this time: serve, simulate or backfill first")
+    return able
 
 
 def join_logs(
