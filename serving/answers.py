@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from serving.answer import Answer
 from serving.api import Explanation, QueryVisits, RankedPin, RecommendationResponse, StageReport
-from serving.funnel import Answer
 
 
 def to_response(
@@ -59,7 +59,7 @@ def _explain(answer: Answer, slot: int, place: int, actions: tuple[str, ...]) ->
     if answer.contributions:
         out.lightweight_top_features = answer.contributions[slot]
     survivor = np.flatnonzero(ranked.survivors == place)
-    if len(survivor) and scored is not None and scored.version is not None:
+    if len(survivor) and scored is not None and np.isfinite(scored.utility[survivor[0]]):
         out.full_score = float(scored.utility[survivor[0]])
         out.probabilities = dict(zip(actions, map(float, scored.probabilities[survivor[0]]), strict=True))
     return out

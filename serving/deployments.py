@@ -18,11 +18,12 @@ from ray.serve.handle import DeploymentHandle
 from cluster.clients import Client
 from cluster.config import Project
 from serving.events import EventLog, Receipt
-from serving.funnel import Funnel, Stages
+from serving.funnel import Funnel
 from serving.ingress import Ingress, create_app
 from serving.messages import Ranked, Recents, Scored, WalkAsk, Walked
 from serving.metrics import Metrics
 from serving.process import Process
+from serving.stages import Stages
 
 log = logging.getLogger("ray.serve")
 
@@ -83,12 +84,13 @@ class FullReplica:
         self._watcher = process.watcher("full").start()
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
-    async def _score(self, requests: list[tuple[WalkAsk, Walked, Ranked]]) -> list[Scored]:
-        return await asyncio.to_thread(self._logic.score_many, requests)
+    async def _score(self, requests: list[tuple[WalkAsk, Walked, Ranked, float]]) -> list[Scored]:
+        until = [request[3] for request in requests]
+        return await asyncio.to_thread(self._logic.score_many, [request[:3] for request in requests], until)
 
-    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked) -> Scored:
-        """One request's probabilities and utility."""
-        return await self._score((ask, walked, ranked))
+    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+        """One request's probabilities and utility, of as many survivors as `seconds` from now allow."""
+        return await self._score((ask, walked, ranked, self._logic.pace.clock() + seconds))
 
     def versions(self) -> dict[str, str | None]:
         """What this replica serves with."""
@@ -154,10 +156,9 @@ def remote_stages(walker: DeploymentHandle, lightweight: DeploymentHandle, full:
     async def call_rank(ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
         return await rank.rank.remote(ask, walked, by_visits)
 
-    async def call_score(ask: WalkAsk, walked: Walked, ranked: Ranked) -> Scored:
+    async def call_score(ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
         kept = ranked.survivors  # the rest would only cost its transport
-        mine = replace(ranked, survivors=np.arange(len(kept)), candidates=ranked.candidates[kept])
-        return await score.score.remote(replace(ask, exclude=()), walked.only(kept), mine)
+        return await score.score.remote(replace(ask, exclude=()), walked.only(kept), ranked.only(kept), seconds)
 
     async def call_explain(client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
         return await rank.explain.remote(client, ranked, places)
@@ -182,7 +183,7 @@ class IngressReplica:
             funnel = process.threaded_funnel
         else:
             remote = remote_stages(stages["walker"], stages["lightweight"], stages["full"])
-            funnel = Funnel(remote, clients, project.serving.deadline_ms)
+            funnel = Funnel(remote, clients, project.serving.deadline_ms, process.teacher)
 
         async def versions() -> dict[str, str | None]:
             if stages is None:

@@ -29,6 +29,15 @@ _IDENTITY = {
 }  # fmt: skip
 
 
+_NO_PINS = np.empty(0, np.int32)
+
+
+def ready(array: np.ndarray, dtype: type) -> np.ndarray:
+    """The array as the kernel wants it: of this type, C-contiguous, writeable (numba compiles anew for read-only)."""
+    out: np.ndarray = np.ascontiguousarray(array, dtype)
+    return out if out.flags.writeable else out.copy()
+
+
 class Forest:
     """A tree ensemble from an XGBoost model. Thread-safe; knows nothing of Ray.
 
@@ -87,17 +96,25 @@ class Forest:
 
         `shared` float32[S], `candidates` float32[n, C]; NaN is missing.
         """
-        return SpecialisedForest(self, self._check_shared(shared), keep=False).margins(candidates)
+        shared, candidates = self._check_shared(shared), self._check_candidates(candidates)
+        kernel = self.kernel("request")
+        if kernel is None:
+            return self._from_parts(shared, candidates)
+        margins = kernel.request(shared, _NO_PINS, candidates)
+        assert margins is not None  # only a pin table can lack a pin
+        return margins
 
     def margins_of_rows(self, rows: np.ndarray) -> np.ndarray:
         """As `margins` for rows float32[n, S + C] that share nothing: a batch that mixes users."""
-        rows = np.ascontiguousarray(rows, np.float32)
+        rows = ready(rows, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise DataError(f"rows has shape {rows.shape}; the model wants (n, {self.n_features})")
         kernel = self.kernel("rows")
         if kernel is None:
             return self.xgboost_margins(rows)
-        return kernel.margins(kernel.collapse(np.empty(0, np.float32)), rows)
+        margins = kernel.request(np.empty(0, np.float32), _NO_PINS, rows)
+        assert margins is not None
+        return margins
 
     def predict(self, shared: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Scores after the objective's link: probability for binary:logistic, the value itself for regression."""
@@ -147,10 +164,20 @@ class Forest:
             return self._kernels[kind]
 
     def _check_shared(self, shared: np.ndarray) -> np.ndarray:
-        shared = np.ascontiguousarray(shared, np.float32)
+        shared = ready(shared, np.float32)
         if shared.shape != (self.n_shared,):
             raise DataError(f"shared has shape {shared.shape}; the model wants ({self.n_shared},)")
         return shared
+
+    def _check_candidates(self, candidates: np.ndarray) -> np.ndarray:
+        candidates = ready(candidates, np.float32)
+        if candidates.ndim != 2 or candidates.shape[1] != self.n_candidate:
+            raise DataError(f"candidates has shape {candidates.shape}; the model wants (n, {self.n_candidate})")
+        return candidates
+
+    def _from_parts(self, shared: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        same = np.broadcast_to(shared, (len(candidates), len(shared)))
+        return self.xgboost_margins(np.concatenate([same, candidates], axis=1))
 
     def _ask_outputs(self) -> int:
         return int(self.xgboost_margins(np.zeros((1, self.n_features), np.float32)).size)
@@ -167,18 +194,15 @@ class Forest:
 class SpecialisedForest:
     """A forest resolved on one request's shared features. Holds nothing that changes; use it from any thread."""
 
-    def __init__(self, forest: Forest, shared: np.ndarray, keep: bool = True) -> None:
+    def __init__(self, forest: Forest, shared: np.ndarray) -> None:
         self.forest = forest
         self.shared = shared
         self._kernel = forest.kernel("request")
-        self.programs = self._kernel.collapse(shared, keep) if self._kernel is not None else []
+        self.programs = self._kernel.collapse(shared) if self._kernel is not None else []
 
     def margins(self, candidates: np.ndarray) -> np.ndarray:
         """As `Forest.margins` for the shared features given to `specialise`."""
-        candidates = np.ascontiguousarray(candidates, np.float32)
-        if candidates.ndim != 2 or candidates.shape[1] != self.forest.n_candidate:
-            raise DataError(f"candidates has shape {candidates.shape}; the model wants (n, {self.forest.n_candidate})")
+        candidates = self.forest._check_candidates(candidates)
         if self._kernel is None:
-            shared = np.broadcast_to(self.shared, (len(candidates), len(self.shared)))
-            return self.forest.xgboost_margins(np.concatenate([shared, candidates], axis=1))
+            return self.forest._from_parts(self.shared, candidates)
         return self._kernel.margins(self.programs, candidates)

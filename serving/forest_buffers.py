@@ -1,109 +1,41 @@
-"""Byte columns of candidates, filled from float rows or a pin table. Knows native functions, not models or Ray."""
+"""The memory that requests run in: binners' tables, pin tables, each thread's scratch. Knows no models and no Ray."""
+
+import threading
+from collections.abc import Sequence
 
 import numpy as np
 
+from serving import forest_request as request
 from serving.forest_bins import Column
+from serving.forest_ir import SLOTS
 from serving.forest_ir_bin import COLUMN_BYTES, CUT_SLOTS
 from serving.forest_native import Native
 
-UNIT = 64  # candidates are padded to whole units
-TILE = 16
+UNIT, TILE = request.UNIT, request.TILE
 
 
 def address(array: np.ndarray) -> int:
-    """Where the array's memory starts."""
+    """Where the array's memory starts. Slow (microseconds): not for use in a request."""
     return int(array.__array_interface__["data"][0])
 
 
-def padded(n: int) -> int:
-    """n rounded up to whole units."""
-    return -(-n // UNIT) * UNIT
+def aligned(size: int, dtype: type) -> np.ndarray:
+    """Zeros [size] whose memory starts at a multiple of 64 bytes."""
+    item = np.dtype(dtype).itemsize
+    raw = np.zeros(size * item + UNIT, np.int8)
+    start = -address(raw) % UNIT
+    return raw[start : start + size * item].view(dtype)
 
 
-def stride_for(n: int) -> int:
-    """Bytes between columns: an odd number of cache lines, so that columns do not compete for the same cache sets."""
-    return (padded(n) // UNIT | 1) * UNIT
-
-
-class Bytes:
-    """A growing int8[columns, stride] buffer at a multiple of 64 bytes; one thread's."""
-
-    def __init__(self) -> None:
-        self._raw = np.empty(UNIT, np.int8)
-        self.stride = 0
-        self.start = 0
-
-    def reserve(self, columns: int, n: int) -> None:
-        """Make room for n candidates; the contents are lost."""
-        self.stride = stride_for(n)
-        size = max(columns, 1) * self.stride + UNIT
-        if size > len(self._raw):
-            self._raw = np.zeros(size, np.int8)
-        raw = address(self._raw)
-        self.start = raw + -raw % UNIT
-
-    def view(self, columns: int, n: int) -> np.ndarray:
-        """The first n bytes of the first columns, int8[columns, n]; valid until the next `reserve`."""
-        first = self.start - address(self._raw)
-        return self._raw[first : first + columns * self.stride].reshape(columns, self.stride)[:, :n]
-
-
-class Binner:
-    """Bins float rows into byte columns. `features` are the columns' positions in those rows."""
-
-    def __init__(self, columns: list[Column], features: list[int], width: int) -> None:
-        self.count = len(columns)
-        self.width = width
-        self._table = np.zeros((max(self.count, 1), COLUMN_BYTES // 4), np.int32)
-        for row, (column, feature) in enumerate(zip(columns, features, strict=True)):
-            levels = max(4, len(column.cuts).bit_length())
-            missing = (len(column.cuts) if column.missing_right else 0) - 128
-            self._table[row, :3] = feature, levels, missing
-            self._table[row, 4:] = _search_tree(column.cuts, levels).view(np.int32)
-        self._table_at = address(self._table)
-
-    def fill(self, native: Native, rows: np.ndarray, into: int, stride: int, scratch: "Floats") -> None:
-        """Bin C-contiguous float32[n, width] into int8[columns, stride] at the address `into`."""
-        n, width = rows.shape
-        if self.count == 0 or n == 0:
-            return
-        lanes = native.level.scan.lanes
-        between = stride_for(n)
-        by_column = scratch.reserve(max(width, lanes) * between)
-        # A tile of narrow rows reads past a row's end, so the last rows go through a copy with room behind them.
-        main = n if width >= lanes else n - lanes
-        if main >= lanes:
-            native.transpose(address(rows), main, width, by_column, between)
-        if main < n or main < lanes:
-            first = main if main >= lanes else 0
-            tail = np.zeros((max(n - first, lanes), max(width, lanes)), np.float32)
-            tail[: n - first, :width] = rows[first:]
-            native.transpose(address(tail), len(tail), tail.shape[1], by_column + 4 * first, between)
-        native.search(by_column, between, n, self._table_at, self.count, into, stride)
-
-
-class Floats:
-    """A growing float32 scratch; one thread's."""
-
-    def __init__(self) -> None:
-        self._raw = np.empty(0, np.float32)
-        self._at = 0
-
-    def reserve(self, size: int) -> int:
-        """Make room for `size` floats, zero at first; returns the address, a multiple of 64."""
-        if size + UNIT > len(self._raw):
-            self._raw = np.zeros(size + UNIT, np.float32)
-            self._at = address(self._raw) + -address(self._raw) % UNIT
-        return self._at
-
-
-def gather(native: Native, table: np.ndarray, pins: np.ndarray, into: int, stride: int) -> None:
-    """Rows `pins` (int32[n], in range) of int8[·, width], width a multiple of 16, into int8[width, stride]."""
-    if len(pins) == 0 or table.shape[1] == 0:
-        return
-    if len(pins) < TILE:
-        pins = np.concatenate([pins, np.zeros(TILE - len(pins), np.int32)])
-    native.gather(address(table), table.shape[1], address(pins), len(pins), into, stride)
+def bin_table(columns: list[Column], features: list[int]) -> np.ndarray:
+    """What the native search wants of byte columns; `features` are their positions in the rows. int32[columns, ·]."""
+    table = np.zeros((max(len(columns), 1), COLUMN_BYTES // 4), np.int32)
+    for row, (column, feature) in enumerate(zip(columns, features, strict=True)):
+        levels = max(4, len(column.cuts).bit_length())
+        missing = (len(column.cuts) if column.missing_right else 0) - 128
+        table[row, :3] = feature, levels, missing
+        table[row, 4:] = _search_tree(column.cuts, levels).view(np.int32)
+    return table
 
 
 def _search_tree(cuts: np.ndarray, levels: int) -> np.ndarray:
@@ -115,3 +47,73 @@ def _search_tree(cuts: np.ndarray, levels: int) -> np.ndarray:
         gap = 1 << (levels - level)
         tree[1 << level : 2 << level] = full[gap // 2 - 1 :: gap]
     return tree
+
+
+class Layout:
+    """What every thread's scratch is made for: native functions, pin table int8[n_pins, w], binned columns, slots.
+
+    w is a multiple of 16. `features`: positions of the binned `columns` in rows of `width` floats.
+    """
+
+    def __init__(
+        self, native: Native, table: np.ndarray, columns: list[Column], features: list[int], width: int, slots: int
+    ) -> None:
+        self.native, self.table, self.width, self.slots = native, table, width, slots
+        self.n_columns = len(columns)
+        self.bins = bin_table(columns, features)
+
+    @property
+    def bytes_wide(self) -> int:
+        """Byte columns of a request."""
+        return self.table.shape[1] + self.n_columns
+
+
+class Space(threading.local):
+    """Each thread's scratch for one layout, and the frame (forest_request.py) that names it."""
+
+    def __init__(self, layout: Layout) -> None:
+        native, scan = layout.native, layout.native.level.scan
+        self._layout = layout
+        self._capacity = -1
+        self.frame = np.zeros(request.FRAME_WORDS, np.int64)
+        wide = _numbered(layout.slots, scan.width * native.level.blocks)
+        narrow = _numbered(layout.slots, scan.width)
+        tail = aligned(2 * scan.lanes * max(layout.width, scan.lanes) + scan.lanes, np.float32)
+        self._own: Sequence[np.ndarray] = (wide, narrow, tail)
+        values = {
+            request.GATHER: native.gather, request.TRANSPOSE: native.transpose, request.SEARCH: native.search,
+            request.SCAN: native.scan, request.TABLE: address(layout.table), request.TABLE_WIDTH: layout.table.shape[1],
+            request.N_PINS: len(layout.table), request.COLUMNS: address(layout.bins),
+            request.N_COLUMNS: layout.n_columns, request.LANES: scan.lanes,
+            request.SLOT: scan.width * native.level.blocks, request.TAIL: address(tail),
+            request.WIDE: address(wide), request.NARROW: address(narrow),
+        }  # fmt: skip
+        for place, value in values.items():
+            self.frame[place] = value
+
+    def fit(self, n: int) -> np.ndarray:
+        """The frame, with room for n candidates."""
+        if n > self._capacity:
+            layout = self._layout
+            stride = (-(-n // UNIT) | 1) * UNIT
+            columns = aligned(max(layout.bytes_wide, 1) * stride, np.int8)
+            floats = aligned(max(layout.width, layout.native.level.scan.lanes) * stride, np.float32)
+            sums = aligned(stride, np.float32)
+            self._growing = (columns, floats, sums)
+            for place, array in zip((request.BYTES, request.FLOATS, request.SUMS), self._growing, strict=True):
+                self.frame[place] = address(array)
+            self._capacity = n
+        return self.frame
+
+    def byte_columns(self, n: int) -> np.ndarray:
+        """The byte columns that the last call filled, int8[columns, n]; valid until the next."""
+        stride = (-(-n // UNIT) | 1) * UNIT
+        columns = self._layout.bytes_wide
+        return self._growing[0][: columns * stride].reshape(columns, stride)[:, :n]
+
+
+def _numbered(slots: int, width: int) -> np.ndarray:
+    """int8[slots, width], the first 32 rows filled with their number."""
+    out = aligned(slots * width, np.int8).reshape(slots, width)
+    out[:SLOTS] = np.arange(SLOTS, dtype=np.int8)[:, None]
+    return out

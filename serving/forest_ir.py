@@ -147,11 +147,12 @@ done:
 def whole_scan_ir(scan: Scan, blocks: int) -> str:
     """`scan`: the first `middle` candidates with wide slots, the rest up to `end` with slots of one register.
 
-    Takes two scratches, and otherwise what scan_<blocks> takes.
+    Takes two scratches, where the base margin stands, and otherwise what scan_<blocks> takes.
     """
     shared = "ptr %splits, ptr %sizes, ptr %tables, i64 %chunks, ptr %bins, i64 %stride"
     return f"""
-define void @scan({shared}, i64 %middle, i64 %end, ptr %wide, ptr %narrow, ptr %sums, float %base) #0 {{
+define void @scan({shared}, i64 %middle, i64 %end, ptr %wide, ptr %narrow, ptr %sums, ptr %base.at) #0 {{
+  %base = load float, ptr %base.at, align 4
   call void @scan_{blocks}({shared}, i64 0, i64 %middle, ptr %wide, ptr %sums, float %base)
   call void @scan_1({shared}, i64 %middle, i64 %end, ptr %narrow, ptr %sums, float %base)
   ret void

@@ -4,7 +4,6 @@ LLVM comes with numba (llvmlite). Going to it directly, not through `@njit`, let
 instruction set, compiles in a fraction of a second, and calls with the interpreter lock released.
 """
 
-import ctypes
 import platform
 import threading
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from serving.forest_ir_bin import search_ir
 from serving.forest_ir_leaves import Scan
 from serving.forest_ir_tile import gather_ir, transpose_ir
 
-_POINTER, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _DECLARATIONS = """
 declare <16 x float> @llvm.x86.avx512.vpermi2var.ps.512(<16 x float>, <16 x i32>, <16 x float>)
 declare <16 x float> @llvm.x86.avx512.permvar.sf.512(<16 x float>, <16 x i32>)
@@ -71,19 +69,14 @@ def best_level() -> str:
 
 
 class Native:
-    """The compiled functions of one instruction set; any thread may call them."""
+    """The compiled functions of one instruction set, as addresses; any thread may call them."""
 
     def __init__(self, level: Level) -> None:
         self.level = level
         self._engine = self._compile(level)
-        p, i = _POINTER, _INT
-        self.scan = self._function("scan", p, p, p, i, p, i, i, i, p, p, p, _FLOAT)
-        self.transpose = self._function("transpose", p, i, i, p, i)
-        self.search = self._function("search", p, i, i, p, i, p, i)
-        self.gather = self._function("gather", p, i, p, i, p, i)
-
-    def _function(self, name: str, *arguments: Any) -> Any:
-        return ctypes.CFUNCTYPE(None, *arguments)(self._engine.get_function_address(name))
+        self.scan, self.transpose, self.search, self.gather = map(
+            self._engine.get_function_address, ("scan", "transpose", "search", "gather")
+        )
 
     @staticmethod
     def _compile(level: Level) -> Any:

@@ -1,126 +1,139 @@
-"""Collapse trees to what is left of them once the shared features are known. Knows nothing of LLVM or Ray.
+"""Collapse trees by their masks (forest_live.py) into the program of one request. Knows nothing of LLVM text or Ray.
 
-The result is a program for the scan in forest_ir.py. A tree of more than 32 live leaves becomes several chunks, each
-with 30 of the leaves at most and minus zero for the others, which adds nothing to any float.
+The result is a program for the scan in forest_ir.py. A tree of more than 32 live leaves becomes several chunks: each
+has a run of the live leaves and, weighing minus zero, one leaf of every live subtree beside it. Minus zero adds nothing
+to any float.
 """
 
 import numpy as np
-from numba import njit
+from numba import carray, njit
 
-from serving.forest_masks import SLOTS, emit_masks, live_leaves, lowest, popcount
+from serving.forest_calls import both_alive, float32_at, int32_at, int64_at, lowest, popcount, uint8_at, uint64_at
+from serving.forest_ir import SLOTS
 
-LEFT, RIGHT, FEATURE, VALUE, DEFAULT_LEFT, COLUMN, THRESHOLD = range(7)
-PART = 30
+# Places in a model's frame, int64: numbers and the addresses of the arrays in forest_live.Live.
+TREES, FEATURES, DEPTH, FULL, FEATURE, CUT_BEGIN, CUTS, ROW_BEGIN, ROWS = range(9)
+SPLIT_BEGIN, LEAF_BEGIN, LEFT, RIGHT, SHAPE, CODE, WEIGHTS, MODEL_WORDS = range(9, 17)
+# Places in a program's frame.
+SPLITS, SIZES, TABLES, BASE, CHUNKS, WRITTEN, LIVE, PROGRAM_WORDS = range(8)
 
-
-@njit(cache=True, nogil=True)
-def resolve(ints, floats, node, shared):  # type: ignore[no-untyped-def]
-    """Follow the splits on shared features down to the first split on another feature, or a leaf."""
-    feature = ints[node, FEATURE]
-    while 0 <= feature < shared.shape[0]:
-        x = shared[feature]
-        if np.isnan(x):
-            node = ints[node, LEFT] if ints[node, DEFAULT_LEFT] else ints[node, RIGHT]
-        else:
-            node = ints[node, LEFT if x < floats[node, VALUE] else RIGHT]
-        feature = ints[node, FEATURE]
-    return node
+_ONE, _NONE = np.uint64(1), np.uint64(0)
 
 
 @njit(cache=True, nogil=True)
-def collapse(ints, floats, root, shared, kept, weights, stack):  # type: ignore[no-untyped-def]
-    """The live tree in preorder: kept[i] = node, left, right (i, or ~leaf), first and last + 1 leaf below."""
-    count, leaves, depth = 0, 0, 0
-    node, parent, side = root, -1, 1
-    while True:
-        node = resolve(ints, floats, node, shared)
-        if ints[node, FEATURE] < 0:
-            weights[leaves] = floats[node, VALUE]
-            if parent >= 0:
-                kept[parent, side] = ~leaves
-            leaves += 1
-            if depth == 0:
-                break
-            depth -= 1
-            node, parent, side = stack[depth, 0], stack[depth, 1], 2
-        else:
-            if parent >= 0:
-                kept[parent, side] = count
-            kept[count, 0], kept[count, 3] = node, leaves
-            stack[depth, 0], stack[depth, 1] = ints[node, RIGHT], count
-            depth += 1
-            node, parent, side = ints[node, LEFT], count, 1
-            count += 1
-    for i in range(count - 1, -1, -1):  # children stand behind their parents
-        right = kept[i, 2]
-        kept[i, 4] = ~right + 1 if right < 0 else kept[right, 4]
-    return count, leaves
+def find_live(model, shared, live):  # type: ignore[no-untyped-def]
+    """The live leaves of every tree, uint64[T] into `live`, for the shared features."""
+    trees = model[TREES]
+    live[:] = carray(uint64_at(model[FULL]), trees)
+    feature = carray(int32_at(model[FEATURE]), model[FEATURES])
+    cut_begin = carray(int32_at(model[CUT_BEGIN]), model[FEATURES] + 1)
+    row_begin = carray(int64_at(model[ROW_BEGIN]), model[FEATURES])
+    for f in range(model[FEATURES]):
+        x = shared[np.uint32(feature[f])]
+        count = cut_begin[f + 1] - cut_begin[f]
+        cuts = carray(float32_at(model[CUTS] + 4 * cut_begin[f]), count)
+        row = np.int32(0)
+        for i in range(count):
+            row += np.int32(x >= cuts[i])
+        if x != x:
+            row = count + 1
+        keep = carray(uint64_at(model[ROWS] + 8 * trees * (row_begin[f] + row)), trees)
+        for tree in range(trees):
+            live[tree] &= keep[tree]
 
 
 @njit(cache=True, nogil=True)
-def emit_part(ints, kept, len_kept, weights, first, last, splits, begin, table, stack):  # type: ignore[no-untyped-def]
-    """Write the chunk of the leaves [first, last): others before are number 0, others behind the highest."""
-    shift = 1 if first > 0 else 0
-    behind = last - first + shift
-    table[:] = np.float32(-0.0)
-    for leaf in range(first, last):
-        table[leaf - first + shift] = weights[leaf]
-    flat = splits.reshape(-1)
-    end, depth = begin, 0
-    if len_kept == 0:
-        return end
-    child, field = np.int64(0), np.int64(-1)
-    while True:
-        low = ~child if child < 0 else kept[child, 3]
-        high = ~child + 1 if child < 0 else kept[child, 4]
-        if high <= first or low >= last or child < 0:
-            number = 0 if high <= first else (behind if low >= last else low - first + shift)
-            flat[field] = number
-            if depth == 0:
-                return end
-            depth -= 1
-            child, field = stack[depth, 0], stack[depth, 1]
-        else:
-            if field >= 0:
-                flat[field] = SLOTS + end - begin
-            splits[end, 0] = ints[kept[child, 0], COLUMN]
-            splits[end, 1] = ints[kept[child, 0], THRESHOLD]
-            stack[depth, 0], stack[depth, 1] = kept[child, 2], 4 * end + 3
-            depth += 1
-            child, field = kept[child, 1], 4 * end + 2
-            end += 1
+def staying(left, right, first, end, live):  # type: ignore[no-untyped-def]
+    """Which of the splits [first, end) have live leaves on both sides, as a uint64; left and right are addresses."""
+    stay = _NONE
+    for i in range(first, end, 8):
+        stay |= both_alive(left + 8 * i, right + 8 * i, live) << np.uint64(i - first)
+    return stay
 
 
 @njit(cache=True, nogil=True)
-def emit(ints, floats, roots, masks, shared, splits, sizes, tables, stack, kept, weights):  # type: ignore[no-untyped-def]
-    """Write the program of the trees at `roots` for `shared`. Returns (chunks, splits) written.
+def write_splits(shape, code, live, stay, splits):  # type: ignore[no-untyped-def]
+    """Write the splits of one tree that stay; leaf numbers count the leaves in `live`. Returns how many."""
+    rank, rest = _NONE, stay
+    while rest != _NONE:
+        i = lowest(rest)
+        rest &= rest - _ONE
+        number = popcount(live & ((_ONE << np.uint64(shape[i, 0])) - _ONE))
+        next_number = popcount(live & ((_ONE << np.uint64(shape[i, 1])) - _ONE))
+        before_right = popcount(stay & ((_ONE << np.uint64(shape[i, 2])) - _ONE))
+        before_end = popcount(stay & ((_ONE << np.uint64(shape[i, 3])) - _ONE))
+        next_rank = rank + _ONE
+        splits[rank, 0] = code[i, 0]
+        splits[rank, 1] = code[i, 1]
+        splits[rank, 2] = np.int32(np.uint64(SLOTS) + next_rank if before_right > next_rank else number)
+        splits[rank, 3] = np.int32(np.uint64(SLOTS) + before_right if before_end > before_right else next_number)
+        rank = next_rank
+    return np.int64(rank)
 
-    ints int32[nodes, 8] and floats, the same memory as float32; masks: the arrays of forest_masks.Masks, in order;
-    splits int32[·, 4]; sizes int32[chunks]; tables float32[chunks, 32]; stack, kept, weights: scratch of the largest
-    tree's size.
-    """
-    trees, fits, tested, test, keep, sides, code, mask_weights = masks
+
+@njit(cache=True, nogil=True)
+def beside(left, right, first, stay, live, run):  # type: ignore[no-untyped-def]
+    """One live leaf of every live subtree that hangs off the paths to the first and the last leaf of `run`."""
+    first_leaf = run & (~run + _ONE)
+    last_leaf, rest = first_leaf, run
+    while rest != _NONE:
+        last_leaf = rest & (~rest + _ONE)
+        rest &= rest - _ONE
+    out, rest = _NONE, stay
+    while rest != _NONE:
+        i = np.int64(first) + np.int64(lowest(rest))
+        rest &= rest - _ONE
+        if right[i] & first_leaf != _NONE:
+            other = live & left[i]
+            out |= other & (~other + _ONE)
+        if left[i] & last_leaf != _NONE:
+            other = live & right[i]
+            out |= other & (~other + _ONE)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def specialise(model, made, shared):  # type: ignore[no-untyped-def]
+    """Write the program of one request into the arrays that the frame `made` names."""
+    trees = model[TREES]
+    live_of = carray(uint64_at(made[LIVE]), trees)
+    find_live(model, shared, live_of)
+    split_begin = carray(int64_at(model[SPLIT_BEGIN]), trees + 1)
+    leaf_begin = carray(int64_at(model[LEAF_BEGIN]), trees + 1)
+    total = split_begin[trees]
+    left, right = carray(uint64_at(model[LEFT]), total), carray(uint64_at(model[RIGHT]), total)
+    weights = carray(float32_at(model[WEIGHTS]), leaf_begin[trees])
+    sizes = carray(int32_at(made[SIZES]), 1 << 30)
     chunks, end = 0, 0
-    for tree in range(len(roots)):
-        if fits[tree]:
-            first = trees[tree, 2]
-            count = trees[tree + 1, 2] - first
-            live = live_leaves(tested, test, keep, trees[tree, 0], trees[tree + 1, 0], count, shared)
-            if popcount(live) <= SLOTS:
-                after = emit_masks(sides, code, trees[tree, 1], trees[tree + 1, 1], live, splits, end)
-                leaf = 0
-                while live != np.uint64(0):
-                    tables[chunks, leaf] = mask_weights[np.uint64(first) + lowest(live)]
-                    live &= live - np.uint64(1)
-                    leaf += 1
-                sizes[chunks] = after - end
-                chunks, end = chunks + 1, after
-                continue
-        splits_kept, leaves = collapse(ints, floats, roots[tree], shared, kept, weights, stack)
-        parts = 1 if leaves <= SLOTS else (leaves + PART - 1) // PART
-        for part in range(parts):
-            first, last = leaves * part // parts, leaves * (part + 1) // parts
-            after = emit_part(ints, kept, splits_kept, weights, first, last, splits, end, tables[chunks], stack)
-            sizes[chunks] = after - end
-            chunks, end = chunks + 1, after
-    return chunks, end
+    for tree in range(trees):
+        live, first, last = live_of[tree], split_begin[tree], split_begin[tree + 1]
+        shape = carray(uint8_at(model[SHAPE] + 4 * first), (64, 4))
+        code = carray(int32_at(model[CODE] + 8 * first), (64, 2))
+        stay = staying(model[LEFT], model[RIGHT], first, last, live)
+        rest, count, room = live, popcount(live), np.uint64(SLOTS)
+        if count > room:
+            room -= np.uint64(2 * model[DEPTH])
+        while rest != _NONE:
+            run, all_live, all_stay = rest, rest, stay
+            if count > np.uint64(SLOTS):
+                rest = run
+                for _ in range(room):
+                    rest &= rest - _ONE
+                run &= ~rest
+                all_live = run | beside(left, right, first, stay, live, run)
+                all_stay = staying(model[LEFT], model[RIGHT], first, last, all_live)
+            else:
+                rest = _NONE
+            splits = carray(int32_at(made[SPLITS] + 16 * end), (64, 4))
+            written = write_splits(shape, code, all_live, all_stay, splits)
+            table = carray(float32_at(made[TABLES] + 4 * SLOTS * chunks), SLOTS)
+            leaf = 0
+            while all_live != _NONE:
+                at = lowest(all_live)
+                mine = (run >> at) & _ONE != _NONE
+                table[leaf] = weights[np.uint64(leaf_begin[tree]) + at] if mine else np.float32(-0.0)
+                all_live &= all_live - _ONE
+                leaf += 1
+            sizes[chunks] = written
+            chunks, end = chunks + 1, end + written
+    made[CHUNKS], made[WRITTEN] = chunks, end

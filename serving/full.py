@@ -1,5 +1,7 @@
 """The full stage: the multi-task network scores the survivors. `FullLogic` knows nothing of Ray and HTTP."""
 
+import math
+
 import numpy as np
 
 from cluster.clients import Client
@@ -8,6 +10,7 @@ from cluster.hashing import hash_ids
 from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.messages import Ranked, Scored, WalkAsk, Walked
+from serving.pacing import Pace, Part
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of
 from training.ranker.scorer import FullScorer, empty_requests, utility
@@ -18,9 +21,17 @@ KIND = "full"
 class FullLogic:
     """Probabilities and utility of a request's survivors; without a model both are NaN and the order stays."""
 
-    def __init__(self, store: BundleStore, catalogs: Catalogs, clients: dict[str, Client], features: FeatureSet):
+    def __init__(
+        self,
+        store: BundleStore,
+        catalogs: Catalogs,
+        clients: dict[str, Client],
+        features: FeatureSet,
+        pace: Pace | None = None,
+    ):
         self._store, self._catalogs, self._clients, self._schema_hash = store, catalogs, clients, features.schema_hash
         self._shared, self._candidate = columns_of(features)
+        self.pace = pace or Pace()
         self._loaded: tuple[str, FullScorer, frozenset[str]] | None = None
 
     def load(self, version: str) -> None:
@@ -28,6 +39,8 @@ class FullLogic:
         bundle = self._store.open(KIND, version).require_schema(self._schema_hash)
         scorer = FullScorer.open(bundle.path)
         scorer.warm()
+        began = self.pace.clock()
+        self.pace.learn(scorer.warm(), self.pace.clock() - began)
         self._loaded = (bundle.version, scorer, frozenset(bundle.meta.get("held_back", ())))
 
     @property
@@ -35,12 +48,17 @@ class FullLogic:
         """The version that new requests are scored with."""
         return None if self._loaded is None else self._loaded[0]
 
-    def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked) -> Scored:
-        """Score one request's survivors."""
-        return self.score_many([(ask, walked, ranked)])[0]
+    def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float = math.inf) -> Scored:
+        """Score one request's survivors, as many of them as `seconds` allow, best first."""
+        return self.score_many([(ask, walked, ranked)], [self.pace.clock() + seconds])[0]
 
-    def score_many(self, requests: list[tuple[WalkAsk, Walked, Ranked]]) -> list[Scored]:
-        """Several requests in one forward pass, all of one version; clients that the gate held back are not scored."""
+    def score_many(
+        self, requests: list[tuple[WalkAsk, Walked, Ranked]], until: list[float] | None = None
+    ) -> list[Scored]:
+        """Several requests in one forward pass, all of one version; clients that the gate held back are not scored.
+
+        Survivors that cannot be scored before `until` (the clock of `pace`, one moment a request) keep a NaN utility.
+        """
         loaded = self._loaded
         out = [_unscored(ranked) for _, _, ranked in requests]
         if loaded is None:
@@ -49,27 +67,41 @@ class FullLogic:
         mine = [
             i for i, (ask, _, ranked) in enumerate(requests) if ask.client not in held_back and len(ranked.survivors)
         ]
-        if not mine:
-            return out
-        probabilities = scorer.score(RequestBatch.concat([self._batch(scorer, *requests[i]) for i in mine]))
-        at = 0
+        actions = scorer.schema.actions
         for i in mine:
-            ask, _, ranked = requests[i]
-            rows = probabilities[at : at + len(ranked.survivors)]
-            at += len(rows)
-            value = utility(rows, self._clients[ask.client].utility, scorer.schema.actions)
-            out[i] = Scored(version, value.astype(np.float32), rows)
+            empty = np.full((len(requests[i][2].survivors), len(actions)), np.nan, np.float32)
+            out[i] = Scored(version, out[i].utility, empty)
+
+        def run(parts: list[Part]) -> None:
+            batches = [self._batch(scorer, *requests[mine[k]], start, end) for k, start, end in parts]
+            probabilities = scorer.score(RequestBatch.concat(batches))
+            at = 0
+            for k, start, end in parts:
+                rows = probabilities[at : at + end - start]
+                at += len(rows)
+                out[mine[k]].probabilities[start:end] = rows
+                weights = self._clients[requests[mine[k]][0].client].utility
+                out[mine[k]].utility[start:end] = utility(rows, weights, actions)
+
+        if mine:
+            self.pace.score(
+                [len(requests[i][2].survivors) for i in mine],
+                [math.inf if until is None else until[i] for i in mine],
+                run,
+            )
         return out
 
-    def _batch(self, scorer: FullScorer, ask: WalkAsk, walked: Walked, ranked: Ranked) -> RequestBatch:
+    def _batch(
+        self, scorer: FullScorer, ask: WalkAsk, walked: Walked, ranked: Ranked, start: int, end: int
+    ) -> RequestBatch:
         catalog, schema = self._catalogs.get(walked.graph_version), scorer.schema
-        topics = catalog.pins.topics
-        batch = empty_requests(schema, requests=1, candidates=len(ranked.survivors))
+        topics, survivors = catalog.pins.topics, ranked.survivors[start:end]
+        batch = empty_requests(schema, requests=1, candidates=len(survivors))
         batch.client[:] = schema.client_index(ask.client)
         batch.shared, batch.shared_category = self._shared.split(ranked.shared[None, :])
-        batch.candidates, batch.candidate_category = self._candidate.split(ranked.candidates[ranked.survivors])
-        batch.candidate_pin[:] = hash_ids(walked.pin_ids[ranked.survivors])
-        batch.candidate_vector[:] = fitted(topics[walked.pins[ranked.survivors]], schema.n_topics)
+        batch.candidates, batch.candidate_category = self._candidate.split(ranked.candidates[survivors])
+        batch.candidate_pin[:] = hash_ids(walked.pin_ids[survivors])
+        batch.candidate_vector[:] = fitted(topics[walked.pins[survivors]], schema.n_topics)
         sequence, length = walked.sequence, min(len(walked.sequence.pin_ids), schema.sequence_length)
         if length:
             ids = sequence.pin_ids[:length]

@@ -1,119 +1,28 @@
 """The pure stage sequence: walk, lightweight ranking, full ranking, policy. No Ray, no HTTP, no disk.
 
-The stages are awaitables, so the same code runs over plain classes in one process (`direct_stages`) and over remote
-deployments. A stage that fails or misses the deadline degrades the answer instead of losing it.
+A stage that fails or misses the deadline degrades the answer instead of losing it; the policy holds either way.
 """
 
 import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 
 from cluster.clients import Client
-from cluster.schema import IMPRESSED, RANKED, WALKED
-from serving.full import FullLogic
-from serving.lightweight import LightweightLogic
-from serving.messages import Ranked, Scored, WalkAsk, Walked
-from serving.walker import WalkerLogic
+from serving.answer import Answer, StageTiming
+from serving.messages import Ranked, WalkAsk
+from serving.seen import Seen
+from serving.slates import Policy, slate_of
+from serving.stages import Stages
+from serving.teacher import Teacher
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Stages:
-    """The three stages as awaitables; whether they cross a process is not the funnel's business."""
-
-    walk: Callable[[WalkAsk], Awaitable[Walked]]
-    rank: Callable[[WalkAsk, Walked, bool], Awaitable[Ranked]]
-    score: Callable[[WalkAsk, Walked, Ranked], Awaitable[Scored]]
-    explain: Callable[[str, Ranked, np.ndarray], Awaitable[list[dict[str, float]]]]
-
-
-def direct_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic) -> Stages:
-    """Stages called in place, for callers that have no event loop to keep free: notebooks, backfill, tests."""
-
-    async def walk(ask: WalkAsk) -> Walked:
-        return walker.walk(ask)
-
-    async def rank(ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
-        return lightweight.rank(ask, walked, by_visits)
-
-    async def score(ask: WalkAsk, walked: Walked, ranked: Ranked) -> Scored:
-        return full.score(ask, walked, ranked)
-
-    async def explain(client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
-        return lightweight.explain(client, ranked, places)
-
-    return Stages(walk, rank, score, explain)
-
-
-def threaded_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic) -> Stages:
-    """Stages in this process, each call in a thread so that an event loop stays free."""
-    return Stages(
-        lambda ask: asyncio.to_thread(walker.walk, ask),
-        lambda ask, walked, by_visits: asyncio.to_thread(lightweight.rank, ask, walked, by_visits),
-        lambda ask, walked, ranked: asyncio.to_thread(full.score, ask, walked, ranked),
-        lambda client, ranked, places: asyncio.to_thread(lightweight.explain, client, ranked, places),
-    )
-
-
-@dataclass
-class StageTiming:
-    """What one stage took, kept and cost."""
-
-    stage: str
-    version: str | None
-    received: int
-    kept: int
-    milliseconds: float
-
-
-@dataclass
-class Answer:
-    """Everything about one answered request: what the user gets and what the log keeps."""
-
-    ask: WalkAsk
-    walked: Walked
-    ranked: Ranked | None
-    scored: Scored | None
-    shown: np.ndarray  # int32[m], places in walked.pins, best first
-    explored: np.ndarray  # bool[m]
-    stages: list[StageTiming] = field(default_factory=list)
-    degraded: str = ""
-    contributions: list[dict[str, float]] = field(default_factory=list)  # aligned with `shown`; empty unless explained
-
-    def stage_reached(self) -> np.ndarray:
-        """WALKED, RANKED or IMPRESSED of every candidate, int8[n]."""
-        out = np.full(len(self.walked.pins), WALKED, np.int8)
-        if self.ranked is not None:
-            out[self.ranked.survivors] = RANKED
-        out[self.shown] = IMPRESSED
-        return out
-
-    def full_scores(self) -> np.ndarray:
-        """Utility of every candidate, float32[n]; NaN where the full ranker did not score."""
-        out = np.full(len(self.walked.pins), np.nan, np.float32)
-        if self.ranked is not None and self.scored is not None:
-            out[self.ranked.survivors] = self.scored.utility
-        return out
-
-
-def cap_topics(order: np.ndarray, topics: np.ndarray, cap: int) -> np.ndarray:
-    """`order` with pins beyond `cap` of one topic moved to the end; nothing is dropped. -1, no topic, has no cap."""
-    if cap <= 0:
-        return order
-    used: dict[int, int] = {}
-    first: list[int] = []
-    later: list[int] = []
-    for place in order.tolist():
-        topic = int(topics[place])
-        used[topic] = used.get(topic, 0) + 1
-        (later if topic >= 0 and used[topic] > cap else first).append(place)
-    return np.array([*first, *later], dtype=order.dtype)
+KEEP = 0.1
+"""Share of the time left that the full stage does not get: its answer has to travel back and through the policy."""
 
 
 def explore(order: np.ndarray, size: int, slots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,17 +46,29 @@ def explore(order: np.ndarray, size: int, slots: int, seed: int) -> tuple[np.nda
 class Funnel:
     """Runs the stages of one client's request within a deadline."""
 
-    def __init__(self, stages: Stages, clients: dict[str, Client], deadline_ms: float = 500.0):
+    def __init__(
+        self, stages: Stages, clients: dict[str, Client], deadline_ms: float = 500.0, teacher: Teacher | None = None
+    ):
         self._stages, self._clients, self._deadline = stages, clients, deadline_ms / 1e3
+        self.teacher = teacher or Teacher()
+        self._policies = {name: Policy.of(client) for name, client in clients.items()}
+        self._seen = Seen()
 
     def recommend_now(self, ask: WalkAsk, **options: Any) -> Answer:
         """`recommend` for callers without an event loop; over `direct_stages` it never waits."""
+        return self._now(self.recommend(ask, **options))
+
+    def teach_now(self, answer: Answer) -> None:
+        """`teach` for callers without an event loop."""
+        self._now(self.teach(answer))
+
+    @staticmethod
+    def _now(running: Any) -> Any:
         try:
-            self.recommend(ask, **options).send(None)
+            running.send(None)
         except StopIteration as done:
-            answer: Answer = done.value
-            return answer
-        raise RuntimeError("recommend_now needs stages that never wait: build the funnel from direct_stages")
+            return done.value
+        raise RuntimeError("a call without an event loop needs stages that never wait: use direct_stages")
 
     async def recommend(
         self, ask: WalkAsk, *, by_visits: bool = False, limit: int | None = None, explain: bool = False
@@ -164,43 +85,58 @@ class Funnel:
 
         began = time.perf_counter()
         ranked = answer.ranked = await self._attempt(
-            "lightweight", lambda: self._stages.rank(ask, walked, by_visits), end, answer
+            "lightweight", lambda _: self._stages.rank(ask, walked, by_visits), end, answer
         )
-        if ranked is None:
-            answer.shown = np.arange(min(n, size), dtype=np.int32)
-            answer.explored = np.zeros(len(answer.shown), bool)
-            return answer
-        answer.stages.append(StageTiming("lightweight", ranked.version, n, len(ranked.survivors), _ms(began)))
-
-        order = np.arange(len(ranked.survivors))
-        if not by_visits:
-            began = time.perf_counter()
-            scored = answer.scored = await self._attempt(
-                "full", lambda: self._stages.score(ask, walked, ranked), end, answer
-            )
-            if scored is not None:
-                kept = min(size, len(order))
-                answer.stages.append(StageTiming("full", scored.version, len(order), kept, _ms(began)))
-                if scored.version is not None:
-                    order = np.argsort(-scored.utility, kind="stable")
-            order = cap_topics(order, ranked.topics, client.topic_cap)
-        slots = 0 if by_visits else client.sizes.explore
-        shown, answer.explored = explore(order, size, slots, ask.seed)
-        answer.shown = ranked.survivors[shown]
-        if explain and ranked.version is not None:
+        if ranked is not None:
+            answer.stages.append(StageTiming("lightweight", ranked.version, n, len(ranked.survivors), _ms(began)))
+            if not by_visits:
+                await self._score(answer, ranked, end, size)
+        self._choose(answer, client, size, by_visits)
+        if explain and ranked is not None and ranked.version is not None:
             answer.contributions = await self._stages.explain(ask.client, ranked, answer.shown)
         return answer
 
-    async def _attempt(self, stage: str, call: Callable[[], Awaitable[T]], end: float, answer: Answer) -> T | None:
-        """The stage's result, or None with the reason noted in `answer.degraded`."""
+    async def teach(self, answer: Answer) -> None:
+        """Lets the full ranker score a sample of what the lightweight stage dropped; after the answer is given."""
+        await self.teacher.teach(answer, self._stages)
+
+    async def _score(self, answer: Answer, ranked: Ranked, end: float, size: int) -> None:
+        began, n = time.perf_counter(), len(ranked.survivors)
+        scored = answer.scored = await self._attempt(
+            "full", lambda left: self._stages.score(answer.ask, answer.walked, ranked, (1 - KEEP) * left), end, answer
+        )
+        if scored is None:
+            return
+        answer.stages.append(StageTiming("full", scored.version, n, min(size, n), _ms(began)))
+        missing = int(np.isnan(scored.utility).sum())
+        if scored.version is not None and missing:
+            answer.degraded = f"full: {n - missing} of {n} scored within the deadline"
+
+    def _choose(self, answer: Answer, client: Client, size: int, by_visits: bool) -> None:
+        """What is shown: the policy over the slate, then exploration; an answer without ranking explores nothing."""
+        ask, walked, policy = answer.ask, answer.walked, client.policy
+        since = ask.at - int(policy.seen_hours * 3.6e9)
+        seen = self._seen.often(ask.client, ask.user_id, since, policy.seen_times)
+        acted = ask.recents.pin_ids[ask.recents.occurred_at < ask.at]
+        hidden = np.array([*ask.exclude, *acted.tolist()], dtype=object)
+        slate = slate_of(walked, answer.ranked, answer.scored, by_visits)
+        ranking = not by_visits and answer.ranked is not None
+        slate = self._policies[ask.client].apply(walked, slate, size, hidden, seen, arrange=ranking)
+        answer.removed = dict(slate.removed)
+        answer.shown, answer.explored = explore(slate.pin, size, client.sizes.explore if ranking else 0, ask.seed)
+        if policy.seen_times:
+            self._seen.note(ask.client, ask.user_id, ask.at, walked.pin_ids[answer.shown].tolist())
+
+    async def _attempt(self, stage: str, call: Callable[[float], Awaitable[T]], end: float, answer: Answer) -> T | None:
+        """The result of `call(seconds left)`, or None with the reason noted in `answer.degraded`."""
         left = end - time.perf_counter()
         if left <= 0:
             answer.degraded = f"{stage}: no time left"
             return None
         if math.isinf(left):  # called in place: a fault is the caller's to see, and there is no loop to time with
-            return await call()
+            return await call(left)
         try:
-            return await asyncio.wait_for(call(), left)
+            return await asyncio.wait_for(call(left), left)
         except TimeoutError:
             answer.degraded = f"{stage}: not done within the deadline"
         except Exception as error:  # any fault of a ranking stage leaves the order before it

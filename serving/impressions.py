@@ -15,7 +15,7 @@ import pyarrow as pa
 from cluster.features import FeatureSet
 from cluster.logs import LogStore, feature_metadata
 from cluster.schema import serving_schema
-from serving.funnel import Answer
+from serving.answer import Answer
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def log_row(answer: Answer, request_id: str, schema_hash: str, experiment: str, 
         "full_version": None if answer.scored is None else answer.scored.version,
         "schema_hash": schema_hash,
         "user_locale": locale,
+        "teacher_rate": None if answer.taught is None else answer.taught.rate,
         "query_pin_id": walked.query_ids,
         "query_weight": walked.query_weight,
         "sequence_pin_id": walked.sequence.pin_ids,

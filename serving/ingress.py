@@ -15,10 +15,11 @@ from fastapi.responses import RedirectResponse
 from cluster.clients import Client
 from cluster.config import Project
 from cluster.errors import PinfunnelError
+from serving.answer import Answer
 from serving.answers import to_response
 from serving.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
 from serving.events import Receipt
-from serving.funnel import Answer, Funnel
+from serving.funnel import Funnel
 from serving.impressions import ServingLog, log_row
 from serving.messages import Recents, WalkAsk
 
@@ -56,6 +57,7 @@ class Ingress:
     ):
         self._project, self._clients, self._funnel, self._events = project, clients, funnel, events
         self._log, self._schema_hash, self._versions, self._observer = serving_log, schema_hash, versions, observer
+        self._teaching: set[asyncio.Task[None]] = set()
         self._keys = {c.name: os.environ.get(c.api_key_env, "") if c.api_key_env else "" for c in clients.values()}
 
     def routes(self) -> APIRouter:
@@ -107,13 +109,30 @@ class Ingress:
             if type(error).__name__ in OVERLOADED:
                 raise HTTPException(429, "too many requests at once; try again", {"Retry-After": "1"}) from error
             raise HTTPException(503, f"no candidates: {type(error).__name__}: {str(error)[:300]}") from error
-        logged = self._log.offer(log_row(answer, request_id, self._schema_hash, body.experiment, body.locale))
-        if not logged and self._observer is not None:
-            self._observer.log_dropped(client)
+        self._keep(answer, request_id, body)
         milliseconds = (time.perf_counter() - began) * 1e3
         if self._observer is not None:
             self._observer.answered(answer, milliseconds)
         return to_response(answer, request_id, body.explain, self._project.actions, milliseconds)
+
+    def _keep(self, answer: Answer, request_id: str, body: RecommendationRequest) -> None:
+        """Log an answer behind the request; one that the teacher wants is logged once it is done with it."""
+
+        def write() -> None:
+            row = log_row(answer, request_id, self._schema_hash, body.experiment, body.locale)
+            if not self._log.offer(row) and self._observer is not None:
+                self._observer.log_dropped(answer.ask.client)
+
+        async def teach_first() -> None:
+            await self._funnel.teach(answer)
+            write()
+
+        if not self._funnel.teacher.wants(answer):
+            write()
+            return
+        task = asyncio.create_task(teach_first())
+        self._teaching.add(task)  # asyncio holds tasks weakly
+        task.add_done_callback(self._teaching.discard)
 
     async def events(self, body: EventBatch, x_api_key: Annotated[str, Header()] = "") -> EventReceipt:
         """Acknowledged events are on disk; refused ones are named with the reason, and may be sent again mended."""
@@ -141,6 +160,7 @@ class Ingress:
 
     async def flush(self) -> dict[str, int]:
         """For scripts that read the logs right after traffic."""
+        await asyncio.gather(*self._teaching, return_exceptions=True)
         served = await asyncio.to_thread(self._log.flush)
         return {"requests": served, "events": await self._events.flush()}
 

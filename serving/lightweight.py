@@ -5,13 +5,13 @@ import logging
 import numpy as np
 import xgboost as xgb
 
-from cluster.catalog import Catalog
 from cluster.clients import Client
 from cluster.features import FeatureBlock, FeatureSet
 from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.features import request_features
 from serving.forest import Forest
+from serving.groups import main_topics, shared_boards
 from serving.messages import Ranked, WalkAsk, Walked
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,6 @@ class Scorer:
         names = list(self._features.names)
         shap = self.booster.predict(xgb.DMatrix(matrix, feature_names=names), pred_contribs=True)[:, :-1]
         return [{names[i]: float(row[i]) for i in np.argsort(-np.abs(row), kind="stable")[:top]} for row in shap]
-
-
-def main_topics(catalog: Catalog, pins: np.ndarray) -> np.ndarray:
-    """The strongest topic of each pin, int16[k]; -1 for a pin without topics."""
-    topics = catalog.pins.topics[pins]
-    return np.where(topics.any(axis=1), topics.argmax(axis=1), -1).astype(np.int16)
 
 
 class LightweightLogic:
@@ -82,13 +76,16 @@ class LightweightLogic:
             scores = scorer.margins(block.shared, block.candidates)
         order = np.arange(n) if scorer is None or by_visits else np.argsort(-scores, kind="stable")
         survivors = order[: client.sizes.lightweight].astype(np.int32)
+        pins, policy = walked.pins[survivors], client.policy
         return Ranked(
             version=None if scorer is None else scorer.version,
             survivors=survivors,
             scores=scores,
             shared=block.shared,
             candidates=block.candidates,
-            topics=main_topics(catalog, walked.pins[survivors]),
+            topics=main_topics(catalog, pins),
+            boards=shared_boards(catalog.graph, pins) if policy.board_cap else None,
+            vectors=catalog.pins.topics[pins] if policy.diversity else None,
         )
 
     def explain(self, client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:

@@ -57,11 +57,12 @@ class Walked:
     query_weight: np.ndarray  # float32[Q]
     query_age: np.ndarray  # float32[Q], hours
     sequence: Recents  # the user's last actions before the request, newest first
+    labels: np.ndarray | None = None  # int64[n], policy labels (serving.labels); None: the client has no rule
 
     def only(self, places: np.ndarray) -> "Walked":
         """The candidates at `places`, without their provenance: what the full ranker needs to see."""
         rows = {name: getattr(self, name)[places] for name in ("pins", "pin_ids", "score", "visits", "hits")}
-        return replace(self, **rows, by_query=np.empty((len(places), 0), np.uint32))
+        return replace(self, **rows, by_query=np.empty((len(places), 0), np.uint32), labels=None)
 
     def sequence_age(self, at: int) -> np.ndarray:
         """Hours between each action of the sequence and the request, float32[L]."""
@@ -78,6 +79,20 @@ class Ranked:
     shared: np.ndarray  # float32[S]
     candidates: np.ndarray  # float32[n, C]
     topics: np.ndarray  # int16[k], the survivors' main topic, -1 none
+    boards: np.ndarray | None = None  # int32[k], the survivors' shared board, -1 none; only for a client with board_cap
+    vectors: np.ndarray | None = None  # float32[k, T], the survivors' topics; only for a client with diversity
+
+    def only(self, places: np.ndarray) -> "Ranked":
+        """With the candidates at `places` alone, all of them survivors: what the full ranker needs to see."""
+        return replace(
+            self,
+            survivors=np.arange(len(places), dtype=np.int32),
+            scores=self.scores[places],
+            candidates=self.candidates[places],
+            topics=np.empty(0, np.int16),
+            boards=None,
+            vectors=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -85,5 +100,5 @@ class Scored:
     """The full stage: one probability per action and the client's utility, aligned with Ranked.survivors."""
 
     version: str | None
-    utility: np.ndarray  # float32[k]; NaN without a model
+    utility: np.ndarray  # float32[k]; NaN without a model, and for survivors that were not scored in time
     probabilities: np.ndarray  # float32[k, A]

@@ -2,7 +2,7 @@
 
 from ray.util.metrics import Counter, Histogram
 
-from serving.funnel import Answer
+from serving.answer import Answer
 
 
 class Metrics:

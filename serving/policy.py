@@ -114,8 +114,11 @@ def _rank_within(group: npt.NDArray) -> Rows:
     return rank
 
 
-def cap(part: str, most: int, name: str = "") -> Step:
-    """At most `most` candidates of one board or one topic (`part` names the slate's array); -1 is never capped."""
+def cap(part: str, most: int) -> Step:
+    """Move back what is beyond `most` candidates of one board or topic (`part` names the slate's array).
+
+    Nothing is lost, so a short slate still fills the answer; the surplus keeps its order. -1 is never capped.
+    """
     if part not in ("board", "topic"):
         raise ConfigError(f"cannot cap by {part!r}: use board or topic")
 
@@ -123,7 +126,8 @@ def cap(part: str, most: int, name: str = "") -> Step:
         group = getattr(slate, part)
         if group is None or most <= 0:
             return slate
-        return slate.pick(np.flatnonzero((_rank_within(group) < most) | (group < 0)), name or f"{part}_cap")
+        within = (_rank_within(group) < most) | (group < 0)
+        return slate if within.all() else slate.pick(np.argsort(~within, kind="stable"))
 
     return step
 
@@ -160,17 +164,8 @@ def mmr(size: int, trade: float, depth: int = 200) -> Step:
     return step
 
 
-def head(size: int) -> Step:
-    """The first `size`; not counted as removed, they are simply below the fold."""
-
-    def step(slate: Slate) -> Slate:
-        return slate.pick(np.arange(min(size, len(slate.pin))))
-
-    return step
-
-
 def apply_steps(slate: Slate, steps: Sequence[Step]) -> Slate:
-    """All steps in order. Filters belong before caps, caps before MMR, and `head` last."""
+    """All steps in order. Filters come first, then what changes scores, then MMR, and the caps last: they must hold."""
     for step in steps:
         slate = step(slate)
     return slate

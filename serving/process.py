@@ -14,9 +14,12 @@ from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.events import EventLog
 from serving.full import FullLogic
-from serving.funnel import Funnel, direct_stages, threaded_stages
+from serving.funnel import Funnel
 from serving.impressions import ServingLog
+from serving.labels import check_labels
 from serving.lightweight import LightweightLogic
+from serving.stages import direct_stages, threaded_stages
+from serving.teacher import Teacher
 from serving.walker import WalkerLogic
 from serving.watch import Watcher
 
@@ -37,6 +40,9 @@ class Process:
 
     project: Project
     clients: dict[str, Client]
+
+    def __post_init__(self) -> None:
+        check_labels(self.clients, self.project.features.pin_categorical)
 
     @cached_property
     def features(self) -> FeatureSet:
@@ -78,7 +84,12 @@ class Process:
     def threaded_funnel(self) -> Funnel:
         """All stages in this process, for a server: each in a thread, within the project's deadline."""
         stages = threaded_stages(self.walker, self.lightweight, self.full)
-        return Funnel(stages, self.clients, self.project.serving.deadline_ms)
+        return Funnel(stages, self.clients, self.project.serving.deadline_ms, self.teacher)
+
+    @property
+    def teacher(self) -> Teacher:
+        """How much of a server's traffic the full ranker also scores for its student."""
+        return Teacher(self.project.serving.teacher_share, self.project.serving.teacher_candidates)
 
     @cached_property
     def logs(self) -> LogStore:

@@ -6,6 +6,7 @@ from cluster.catalog import Catalog
 from cluster.clients import Client
 from cluster.graph.walk import Walker, WalkParams
 from serving.catalogs import Catalogs
+from serving.labels import LabelRules
 from serving.messages import Recents, WalkAsk, Walked
 
 MICROSECONDS_PER_HOUR = 3.6e9
@@ -62,6 +63,7 @@ class WalkerLogic:
     def __init__(self, catalogs: Catalogs, clients: dict[str, Client], sequence_length: int):
         self._catalogs, self._clients, self._length = catalogs, clients, sequence_length
         self._walkers: dict[str, Walker] = {}
+        self._labels = {name: LabelRules.of(client.policy) for name, client in clients.items()}
 
     def load(self, version: str) -> None:
         """Map a graph, run one walk so that everything is compiled, then make it current."""
@@ -115,6 +117,7 @@ class WalkerLogic:
             query_weight=weight,
             query_age=age,
             sequence=sequence,
+            labels=self._labels[ask.client].bits(catalog.pins.static, catalog.feature_set.pin, pins),
         )
 
     def _walker(self, catalog: Catalog) -> Walker:

@@ -138,21 +138,20 @@ def arithmetic_floor(forest: Forest, special: Any, candidates: np.ndarray, round
 
     Look-ups are measured (a scan without splits); a comparison is taken as half of a measured split.
     """
-    from serving.forest_engine import Program
+    from serving.forest_program import CHUNKS
 
     kernel, made = forest.kernel("request"), special.programs[0]
     assert kernel is not None
     special.margins(candidates)
-    splits, chunks = made.splits[: made.n_splits], made.chunks
-    distinct = len(np.unique(splits[:, :2], axis=0))
-    lookups = Program((1, chunks), made.base)
-    lookups.chunks, lookups.sizes[:], lookups.tables[:] = chunks, 0, made.tables[:chunks]
+    distinct = len(np.unique(made.splits[: made.n_splits, :2], axis=0))
+    lookups = kernel.engines[0].new_program()
+    lookups.frame[CHUNKS], lookups.sizes[:], lookups.tables[:] = made.chunks, 0, made.tables
     us = measure(
         {"all": lambda i: kernel.scan_again([made], N), "lookups": lambda i: kernel.scan_again([lookups], N)},
         rounds,
         True,
     )
-    return round(us["lookups"] + (us["all"] - us["lookups"]) * distinct / max(len(splits), 1) / 2, 2)
+    return round(us["lookups"] + (us["all"] - us["lookups"]) * distinct / max(made.n_splits, 1) / 2, 2)
 
 
 def both_cores(forest: Forest, users: list[np.ndarray], candidates: list[np.ndarray]) -> dict[str, float]:

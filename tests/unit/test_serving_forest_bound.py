@@ -74,7 +74,8 @@ def test_top_k_is_a_stable_sort(scores, k):
 def test_bins_are_the_plain_definition(level):
     """Search trees of every depth, values on, between and beyond the thresholds, both missing sides."""
     from serving.forest_bins import Column
-    from serving.forest_buffers import Binner, Bytes, Floats
+    from serving.forest_buffers import Layout
+    from serving.forest_kernel import fill_table
     from serving.forest_native import native
 
     rng = np.random.default_rng(0)
@@ -87,12 +88,11 @@ def test_bins_are_the_plain_definition(level):
     rows = (rng.integers(-450, 450, (777, 5)) / 8).astype(np.float32)
     rows[rng.random(rows.shape) < 0.1] = np.nan
     rows[0], rows[1] = np.inf, -np.inf
-    into = Bytes()
-    into.reserve(len(columns), len(rows))
-    Binner(columns, [c.feature for c in columns], 5).fill(native(level), rows, into.start, into.stride, Floats())
-    got = into.view(len(columns), len(rows))
+    table = np.zeros((len(rows), len(columns)), np.int8)
+    layout = Layout(native(level), np.zeros((0, 0), np.int8), columns, [c.feature for c in columns], 5, 32)
+    fill_table(layout, rows, table)
     for k, column in enumerate(columns):
-        assert np.array_equal(got[k], column.bins(rows[:, column.feature])), k
+        assert np.array_equal(table[:, k], column.bins(rows[:, column.feature])), k
 
 
 def test_a_feature_with_both_default_directions_gets_two_columns():
