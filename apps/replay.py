@@ -19,7 +19,7 @@ from cluster.cleaning import Tally, clean_events, now_us
 from cluster.errors import DataError
 from cluster.reading import open_inputs
 from cluster.storage import note_meta
-from serving.funnel import Answer
+from serving.answer import Answer
 from serving.messages import Recents, WalkAsk
 from serving.process import Process
 

@@ -65,6 +65,25 @@ class LabelSettings(Settings):
     local_label_weight: float = Field(0.0, ge=0)
 
 
+class PolicySettings(Settings):
+    """What happens after scoring (serving/policy.py). Labels are values of `features.pin_categorical` columns."""
+
+    topic_cap: int = Field(0, ge=0, description="most pins of one main topic in an answer; 0: no cap")
+    board_cap: int = Field(0, ge=0, description="most pins of one board in an answer; 0: no cap")
+    diversity: float = Field(0.0, ge=0, le=1, description="MMR: 0 orders by score alone, 1 by difference alone")
+    seen_times: int = Field(0, ge=0, description="leave out pins already shown so often to the user; 0: never")
+    seen_hours: float = Field(24.0, gt=0, description="for how long a pin counts as shown")
+    forbid: dict[str, tuple[str, ...]] = Field({}, description="pin column -> values that are never shown")
+    demote: dict[str, dict[str, float]] = Field({}, description="pin column -> value -> factor on its score")
+
+    @field_validator("demote")
+    @classmethod
+    def _factors(cls, demote: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        if any(not 0 < factor <= 1 for values in demote.values() for factor in values.values()):
+            raise ValueError("a factor must be above 0 and at most 1")
+        return demote
+
+
 class Client(Settings):
     """One surface that asks for recommendations."""
 
@@ -76,7 +95,7 @@ class Client(Settings):
     sizes: StageSizes = StageSizes()
     labels: LabelSettings = LabelSettings()
     utility: dict[str, float] = {"save": 1.0, "click": 0.5, "closeup": 0.1, "long_click": 0.7, "hide": -2.0}
-    topic_cap: int = Field(0, ge=0, description="most pins of one topic in an answer; 0: no cap")
+    policy: PolicySettings = PolicySettings()
 
     @field_validator("sizes")
     @classmethod

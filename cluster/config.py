@@ -94,6 +94,11 @@ class ServingSettings(Settings):
     poll_seconds: float = Field(1.0, gt=0)
     log_flush_seconds: float = Field(2.0, gt=0)
     log_queue_rows: int = Field(4096, ge=1)
+    teacher_share: float = Field(
+        0.02, ge=0, le=1, description="requests of which the full ranker, after the answer, also scores a sample "
+        "of what the lightweight stage dropped: targets for distillation",
+    )  # fmt: skip
+    teacher_candidates: int = Field(100, ge=1, description="how many dropped candidates of such a request")
     simulation: bool = Field(False, description="let requests and events say what time it is (`at`, future events)")
 
 

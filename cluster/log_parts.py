@@ -44,7 +44,9 @@ class Merged:
 
     @property
     def schema(self) -> pa.Schema:
-        schema = pq.read_schema(self.files[0].path)
+        # an older file may lack a column that a newer version logs
+        schema = pa.unify_schemas([pq.read_schema(f.path).remove_metadata() for f in self.files])
+        schema = schema.with_metadata(pq.read_schema(self.files[0].path).metadata)
         names = {Path(f.path).name for f in self.files}
         for file in self.files:  # what a merged file stood for must not come back when that file goes
             names |= {n for n in _replaces(file.path) if Path(file.path).with_name(n).exists()}
@@ -60,7 +62,10 @@ class Merged:
                 ids = part.column(key).to_pylist()
                 fresh = [i is None or i not in seen for i in ids]
                 seen.update(i for i in ids if i is not None)
-                yield part.filter(pa.array(fresh, pa.bool_())).cast(schema)
+                part = part.filter(pa.array(fresh, pa.bool_()))
+                for column in set(schema.names) - set(part.column_names):
+                    part = part.append_column(column, pa.nulls(part.num_rows, schema.field(column).type))
+                yield part.select(schema.names).cast(schema)
 
 
 def write_part(rows: pa.Table | Merged, folder: Path, row_group: int, prefix: str = "part") -> Path:

@@ -86,6 +86,8 @@ def serving_schema(ids: str) -> pa.Schema:
 
     `shared_features` has S values; `candidate_features` is the n x C matrix, row after row; names of both are in the
     file's metadata. Lists of candidates run in the walk's order. `position` is the slot in the answer, -1 if not shown.
+    `teacher_rate`: the chance that a candidate which only the walk chose got a `full_score` all the same, as this one's
+    did (serving/teacher.py); null for the requests without such scores.
     """
     return pa.schema(
         [
@@ -100,6 +102,7 @@ def serving_schema(ids: str) -> pa.Schema:
             ("full_version", pa.string()),
             ("schema_hash", pa.string()),
             ("user_locale", pa.string()),
+            ("teacher_rate", pa.float32()),
             ("query_pin_id", pa.list_(id_type(ids))),
             ("query_weight", pa.list_(pa.float32())),
             ("sequence_pin_id", pa.list_(id_type(ids))),

@@ -9,10 +9,16 @@ import xgboost as xgb
 
 from apps.project import Opened, open_project
 from cluster.catalog import build_catalog
+from cluster.clients import Client
 from cluster.features import FeatureSet
 from cluster.storage import BundleStore
 from serving.messages import Recents, WalkAsk
+from serving.process import Process
 from tests.world import toy_project
+from training.ranker.config import ModelConfig
+from training.ranker.model import FullRanker
+from training.ranker.scorer import FullScorer
+from training.ranker_rows import ranker_schema
 
 NOW = int(datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp() * 1e6)
 
@@ -49,4 +55,15 @@ def publish_lightweight(store: BundleStore, features: FeatureSet, client: str, c
     booster = xgb.train({"objective": "binary:logistic", "max_depth": 4, "tree_method": "hist"}, data, 20)
     with store.write(f"lightweight/{client}", {"schema_hash": features.schema_hash}) as (folder, version):
         booster.save_model(folder / "model.ubj")
+    return version
+
+
+def publish_full(process: Process, clients: dict[str, Client], held_back: tuple[str, ...] = ()) -> str:
+    """An untrained full ranker of the smallest size; returns its version."""
+    width = process.catalogs.current.pins.topics.shape[1]
+    schema = ranker_schema(process.features, tuple(clients), process.project.actions, width, 8)
+    scorer = FullScorer(schema, ModelConfig.debug(), FullRanker(schema.widths, ModelConfig.debug()))
+    meta = {"schema_hash": process.features.schema_hash, "held_back": list(held_back)}
+    with process.store.write("full", meta) as (folder, version):
+        scorer.save(folder)
     return version

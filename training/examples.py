@@ -24,7 +24,9 @@ from training.strategies import CLASSES, LabelRule, label_request, resolve
 TRAIN, VALID = 0, 1
 """Which examples fit the trees, and which (later ones) stop the boosting."""
 
-COLUMNS = ("stage", "explored", "visit_score", "full_score", "shared_features", "candidate_features")
+LISTS = ("stage", "explored", "visit_score", "full_score", "shared_features", "candidate_features")
+COLUMNS = (*LISTS, "teacher_rate")
+"""Columns of the serving log that examples are made from."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Request:
     candidates: np.ndarray  # float32[n, C]
     actions: np.ndarray  # float32[n, A]
     row: int  # in the table that it was read from
+    teacher_rate: float = float("nan")  # chance that a candidate only the walk chose got its full_score; NaN: none did
 
     @property
     def n(self) -> int:
@@ -62,7 +65,12 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
     if not table.num_rows:
         return
     table = table.combine_chunks()
-    columns = {name: ListColumn(table.column(name)) for name in (*COLUMNS, "actions")}
+    columns = {name: ListColumn(table.column(name)) for name in (*LISTS, "actions")}
+    rates = (
+        table.column("teacher_rate").fill_null(float("nan")).to_pylist()
+        if "teacher_rate" in table.column_names
+        else None
+    )
     ids, clients = table.column("request_id").to_pylist(), table.column("client").to_pylist()
     for i, (request_id, client) in enumerate(zip(ids, clients, strict=True)):
         part = {name: column[i] for name, column in columns.items()}
@@ -71,7 +79,7 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
             yield Request(
                 request_id, client, part["stage"], part["explored"].astype(bool), part["visit_score"],
                 part["full_score"], part["shared_features"], part["candidate_features"].reshape(n, -1),
-                part["actions"].reshape(n, -1), i,
+                part["actions"].reshape(n, -1), i, float("nan") if rates is None else rates[i],
             )  # fmt: skip
 
 
@@ -111,7 +119,7 @@ class MakeExamples:
             code = self.names.index(request.client)
             labels = label_request(
                 self.rules[code], request.request_id, request.stage, request.explored, request.actions,
-                request.candidates[:, self.local_column], request.full_score,
+                request.candidates[:, self.local_column], request.full_score, request.teacher_rate,
             )  # fmt: skip
             rows = np.flatnonzero(labels.kept)
             split = VALID if at[request.row] >= self.valid_from[code] else TRAIN

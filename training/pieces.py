@@ -17,6 +17,9 @@ from cluster.hashing import hash_ids
 from cluster.logs import ROW_GROUP_REQUESTS
 from training.attribution import action_matrix, as_datetime64, group_events
 
+LATER = {"teacher_rate": pa.float32()}
+"""Columns that the first version of the serving log did not have: null in its files."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -44,7 +47,10 @@ class Read:
         for path in files.column("path").to_pylist():
             row = 0
             for batch in pq.ParquetFile(path).iter_batches(ROW_GROUP_REQUESTS, columns=list(self.columns)):
-                yield self.cut(pa.Table.from_batches([batch]), path, row)
+                table = pa.Table.from_batches([batch])
+                for name in set(self.columns) & LATER.keys() - set(table.column_names):
+                    table = table.append_column(name, pa.nulls(table.num_rows, LATER[name]))
+                yield self.cut(table.select(list(self.columns)), path, row)
                 row += batch.num_rows
 
 

@@ -3,6 +3,7 @@
 The table of Pinterest's lightweight ranking post (2020), section 4 of the design; docs/strategies.md explains each.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,7 +13,7 @@ import numpy as np
 from cluster.clients import LabelSettings, StrategyTable
 from cluster.errors import ConfigError
 from cluster.hashing import hash_ids
-from cluster.schema import IMPRESSED
+from cluster.schema import IMPRESSED, WALKED
 
 CLASSES = ("action", "negative_action", "impressed", "unimpressed")
 ACTION, NEGATIVE, SEEN, UNSEEN = range(4)
@@ -89,11 +90,13 @@ def label_request(
     actions: np.ndarray,
     local: np.ndarray,
     teacher: np.ndarray,
+    teacher_rate: float = math.nan,
 ) -> Labels:
     """Labels of the n candidates of one request.
 
     stage int8[n] · explored bool[n] · actions float32[n, A] (1 = done) · local float32[n] (1 where pin and user share
-    a locale, NaN unknown) · teacher float32[n] (the full ranker's utility, NaN where it did not score).
+    a locale, NaN unknown) · teacher float32[n] (the full ranker's utility, NaN where it did not score) · teacher_rate
+    (the chance that one which only the walk chose has a teacher's score; NaN where none has).
 
     An action counts wherever the candidate stopped (a replayed log has no impressions); a negative action wins over a
     positive one. A candidate shown by exploration passed no ranker, so without an action it is never a positive.
@@ -108,7 +111,7 @@ def label_request(
     shown = stage >= IMPRESSED
     kind = np.select([disliked, worth > 0, shown], [NEGATIVE, ACTION, SEEN], UNSEEN).astype(np.int8)
     if table.distillation:
-        return _distil(rule, request_id, kind, local, teacher)
+        return _distil(rule, request_id, kind, local, teacher, np.where(stage == WALKED, teacher_rate, 1.0))
 
     seen = kind == SEEN
     accident = seen & explored
@@ -154,13 +157,18 @@ def _unseen_means_worse(table: StrategyTable, kind: np.ndarray, teacher: np.ndar
     return not (in_visit_order and table.impressed_no_action_label == 0.0)
 
 
-def _distil(rule: LabelRule, request_id: str, kind: np.ndarray, local: np.ndarray, teacher: np.ndarray) -> Labels:
+def _distil(
+    rule: LabelRule, request_id: str, kind: np.ndarray, local: np.ndarray, teacher: np.ndarray, rate_of: np.ndarray
+) -> Labels:
+    """Every candidate counts by the inverse of its chance to be here: to have a score, and to be drawn."""
     scored = np.isfinite(teacher)
     kept = scored & (kind != UNSEEN)
     picked, rate = sample(np.flatnonzero(scored & (kind == UNSEEN)), rule.table.unimpressed_per_request, request_id)
     kept[picked] = True
     weight = kept.astype(np.float32)
     weight[picked] /= rate
+    known = kept & (rate_of > 0)
+    weight[known] /= rate_of[known]
     label = np.where(scored, teacher, 0.0) + np.where(local == 1.0, rule.local_label_weight, 0.0)
     return Labels(label.astype(np.float32), weight, kept, kind)
 

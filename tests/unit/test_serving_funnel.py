@@ -15,13 +15,10 @@ from apps.project import Opened
 from cluster.errors import BundleError
 from cluster.schema import IMPRESSED, RANKED, WALKED
 from serving.features import request_features
-from serving.funnel import Funnel, cap_topics, direct_stages, explore
+from serving.funnel import Funnel, explore
 from serving.impressions import log_row, rows_to_table
-from tests.funnel_world import NOW, ask, opened_world, publish_lightweight, some_user
-from training.ranker.config import ModelConfig
-from training.ranker.model import FullRanker
-from training.ranker.scorer import FullScorer
-from training.ranker_rows import ranker_schema
+from serving.stages import direct_stages
+from tests.funnel_world import NOW, ask, opened_world, publish_full, publish_lightweight, some_user
 
 
 @pytest.fixture
@@ -157,21 +154,9 @@ def test_exploring_keeps_size_and_uniqueness(n: int, size: int, slots: int, seed
     assert set(shown[drawn].tolist()) <= set(range(size - drawn.sum(), n))
 
 
-def test_topic_caps_move_pins_back_without_loss() -> None:
-    order = np.array([3, 0, 1, 2, 4])
-    topics = np.array([1, 1, 2, 1, -1])
-    assert cap_topics(order, topics, 2).tolist() == [3, 0, 2, 4, 1]
-    assert cap_topics(order, topics, 0).tolist() == order.tolist()
-
-
 def test_the_full_ranker_orders_the_answer_except_for_clients_held_back(world: Opened) -> None:
     process, user = world.process, some_user(world)
-    width = process.catalogs.current.pins.topics.shape[1]
-    schema = ranker_schema(process.features, tuple(world.clients), world.project.actions, width, 8)
-    scorer = FullScorer(schema, ModelConfig.debug(), FullRanker(schema.widths, ModelConfig.debug()))
-    meta = {"schema_hash": process.features.schema_hash, "held_back": ["ads"]}
-    with process.store.write("full", meta) as (folder, version):
-        scorer.save(folder)
+    version = publish_full(process, world.clients, held_back=("ads",))
     process.watcher().poll()
     answer = process.funnel.recommend_now(ask(user_id=user))
     assert answer.scored is not None

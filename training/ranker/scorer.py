@@ -96,9 +96,10 @@ class FullScorer:
         """
         return self.calibration.apply(self.logits(batch), batch.client[batch.request])
 
-    def warm(self) -> None:
-        """Run once on made-up input, so that the first real request does not pay for lazy set-up."""
-        self.score(empty_requests(self.schema, requests=1, candidates=64))
+    def warm(self, candidates: int = 256) -> int:
+        """Run once on made-up input, so that the first real request does not pay for lazy set-up. Returns its size."""
+        self.score(empty_requests(self.schema, requests=1, candidates=candidates))
+        return candidates
 
     def _check(self, batch: RequestBatch) -> None:
         w = self.schema.widths

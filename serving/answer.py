@@ -1,0 +1,62 @@
+"""Everything that is known of one answered request: what the user gets and what the log keeps. Plain data."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cluster.schema import IMPRESSED, RANKED, WALKED
+from serving.messages import Ranked, Scored, WalkAsk, Walked
+
+
+@dataclass
+class StageTiming:
+    """What one stage took, kept and cost."""
+
+    stage: str
+    version: str | None
+    received: int
+    kept: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Candidates that only the walk chose, scored by the full ranker as a teacher after the answer was given."""
+
+    places: np.ndarray  # int32[t], in walked.pins
+    utility: np.ndarray  # float32[t]
+    rate: float  # chance that such a candidate of such a request is scored: share of requests x share of candidates
+
+
+@dataclass
+class Answer:
+    """One answered request."""
+
+    ask: WalkAsk
+    walked: Walked
+    ranked: Ranked | None
+    scored: Scored | None
+    shown: np.ndarray  # int32[m], places in walked.pins, best first
+    explored: np.ndarray  # bool[m]
+    stages: list[StageTiming] = field(default_factory=list)
+    degraded: str = ""
+    removed: dict[str, int] = field(default_factory=dict)  # policy step -> candidates it left out
+    contributions: list[dict[str, float]] = field(default_factory=list)  # aligned with `shown`; empty unless explained
+    taught: Taught | None = None
+
+    def stage_reached(self) -> np.ndarray:
+        """WALKED, RANKED or IMPRESSED of every candidate, int8[n]. What a teacher scores later stays WALKED."""
+        out = np.full(len(self.walked.pins), WALKED, np.int8)
+        if self.ranked is not None:
+            out[self.ranked.survivors] = RANKED
+        out[self.shown] = IMPRESSED
+        return out
+
+    def full_scores(self) -> np.ndarray:
+        """Utility of every candidate, float32[n]; NaN where the full ranker did not score."""
+        out = np.full(len(self.walked.pins), np.nan, np.float32)
+        if self.ranked is not None and self.scored is not None:
+            out[self.ranked.survivors] = self.scored.utility
+        if self.taught is not None:
+            out[self.taught.places] = self.taught.utility
+        return out

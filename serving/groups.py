@@ -1,0 +1,37 @@
+"""What the policy's caps count by: the main topic of each pin and the board it is shown for. NumPy only."""
+
+import numpy as np
+
+from cluster.catalog import Catalog
+from cluster.graph.csr import Graph, unpack_offsets
+
+MOST_BOARDS = 32
+"""Boards of a pin that are looked at, spread evenly: a hub has thousands, and any of them stands for it."""
+
+
+def main_topics(catalog: Catalog, pins: np.ndarray) -> np.ndarray:
+    """The strongest topic of each pin, int16[k]; -1 for a pin without topics."""
+    topics = catalog.pins.topics[pins]
+    return np.where(topics.any(axis=1), topics.argmax(axis=1), -1).astype(np.int16)
+
+
+def shared_boards(graph: Graph, pins: np.ndarray) -> np.ndarray:
+    """The board of each pin that holds most of `pins`, int32[k]; the lower index wins a tie, -1 for a pin without any.
+
+    A pin lies on many boards; the one it shares with most of the other survivors is the one a user would recognise as
+    "all from the same place".
+    """
+    if not len(pins):
+        return np.empty(0, np.int32)
+    start, end = unpack_offsets(graph.pin_index[pins]), unpack_offsets(graph.pin_index[pins + 1])
+    degree = end - start
+    taken = np.minimum(degree, MOST_BOARDS)
+    owner = np.repeat(np.arange(len(pins)), taken)
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(taken) - taken, taken)
+    boards = graph.pin_boards[start[owner] + nth * degree[owner] // np.maximum(taken[owner], 1)]
+    _, code, count = np.unique(boards, return_inverse=True, return_counts=True)
+    best = np.lexsort((boards, -count[code], owner))
+    first = best[np.unique(owner[best], return_index=True)[1]]
+    out = np.full(len(pins), -1, np.int32)
+    out[owner[first]] = boards[first]
+    return out

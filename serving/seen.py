@@ -1,0 +1,40 @@
+"""What each user was shown lately, in bounded memory: the `seen` step of a client's policy reads it.
+
+One memory a process. With several ingress replicas each knows its own answers only, so a pin can be shown up to
+`seen_times` times by each. Knows nothing of Ray, HTTP or ranking.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Id = int | str
+
+
+@dataclass
+class Seen:
+    """The last `answers` answers of the last `users` users that a client with `seen_times` > 0 was asked for."""
+
+    users: int = 100_000
+    answers: int = 20
+    _shown: OrderedDict[tuple[str, Id], deque[tuple[int, tuple[Id, ...]]]] = field(default_factory=OrderedDict)
+
+    def note(self, client: str, user: Id | None, at: int, pins: Sequence[Id]) -> None:
+        """Remember an answer given at `at` (microseconds); anonymous visitors are not remembered."""
+        if user is None:
+            return
+        mine = self._shown.setdefault((client, user), deque(maxlen=self.answers))
+        mine.append((at, tuple(pins)))
+        self._shown.move_to_end((client, user))
+        while len(self._shown) > self.users:
+            self._shown.popitem(last=False)
+
+    def often(self, client: str, user: Id | None, since: int, times: int) -> np.ndarray:
+        """Pins that this client showed to the user at least `times` times from `since` on: ids, object[m]."""
+        if user is None or times <= 0:
+            return np.empty(0, object)
+        shown = self._shown.get((client, user), ())
+        count = Counter(pin for at, pins in shown if at >= since for pin in pins)
+        return np.array([pin for pin, n in count.items() if n >= times], dtype=object)

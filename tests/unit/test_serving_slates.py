@@ -1,0 +1,168 @@
+"""The client's policy in the funnel: caps, diversity, labels, seen and hidden pins hold in what is shown."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from apps.project import Opened
+from cluster.clients import Client, PolicySettings, load_client
+from cluster.errors import ConfigError
+from cluster.features import category_code
+from cluster.graph.csr import Graph
+from serving.funnel import Funnel
+from serving.groups import main_topics, shared_boards
+from serving.labels import LabelRules, check_labels
+from serving.messages import Recents
+from serving.process import Process
+from serving.seen import Seen
+from serving.stages import direct_stages
+from tests.funnel_world import NOW, ask, opened_world, publish_lightweight, some_user
+
+
+def _with(world: Opened, **policy: Any) -> Process:
+    """The world's parts with another policy for homefeed, and no exploration."""
+    home = world.clients["homefeed"]
+    sizes = home.sizes.model_copy(update={"explore": 0})
+    client = home.model_copy(update={"policy": PolicySettings(**policy), "sizes": sizes})
+    process = Process(world.project, {**world.clients, "homefeed": client})
+    publish_lightweight(process.store, process.features, "homefeed", "graph_score")
+    process.watcher().poll()
+    return process
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Opened:
+    return opened_world(tmp_path)
+
+
+def test_topic_and_board_caps_hold_in_the_answer(world: Opened) -> None:
+    user = some_user(world)
+    free = _with(world).funnel.recommend_now(ask(user_id=user))
+    capped = _with(world, topic_cap=4, board_cap=2).funnel.recommend_now(ask(user_id=user))
+    catalog = world.process.catalogs.current
+
+    def most(answer: Any, groups: np.ndarray) -> int:
+        count = Counter(groups.tolist())
+        count.pop(-1, None)
+        return max(count.values())
+
+    for answer, least in ((free, 5), (capped, 1)):
+        assert most(answer, main_topics(catalog, answer.walked.pins[answer.shown])) >= least
+    assert capped.ranked is not None
+    survivors = capped.walked.pins[capped.ranked.survivors]
+    board = dict(zip(capped.ranked.survivors.tolist(), shared_boards(catalog.graph, survivors).tolist(), strict=True))
+    topic = dict(zip(capped.ranked.survivors.tolist(), main_topics(catalog, survivors).tolist(), strict=True))
+    assert most(capped, np.array([topic[p] for p in capped.shown.tolist()])) <= 4
+    assert most(capped, np.array([board[p] for p in capped.shown.tolist()])) <= 2
+    assert len(capped.shown) == len(free.shown)
+
+
+def test_diversity_spreads_the_answer(world: Opened) -> None:
+    user, topics = some_user(world), world.process.catalogs.current.pins.topics
+
+    def closeness(process: Process) -> float:
+        answer = process.funnel.recommend_now(ask(user_id=user))
+        vectors = topics[answer.walked.pins[answer.shown]]
+        return float((vectors @ vectors.T).mean())
+
+    assert closeness(_with(world, diversity=0.7)) < closeness(_with(world)) - 0.02
+
+
+def test_forbidden_labels_never_show_even_when_the_ranking_fails(world: Opened) -> None:
+    user = some_user(world)
+    process = _with(world)
+    catalog = process.catalogs.current
+    names, static = catalog.feature_set.pin, catalog.pins.static
+    column = next(n for n in names if n in catalog.feature_set.categorical)
+    rules = LabelRules((column,), (float(static[5, names.index(column)]),), 1, ())
+    funnel = process.funnel
+    process.walker._labels["homefeed"] = rules
+    funnel._policies["homefeed"] = replace(funnel._policies["homefeed"], rules=rules)
+    answer = funnel.recommend_now(ask(user_id=user))
+    labels = answer.walked.labels
+    assert labels is not None
+    assert 0 < labels.sum() < len(labels)
+    assert labels[answer.shown].sum() == 0
+    assert answer.removed["policy"] > 0
+
+    async def broken(*_: Any) -> Any:
+        raise RuntimeError("boom")
+
+    stages = replace(direct_stages(process.walker, process.lightweight, process.full), rank=broken)
+    failing = Funnel(stages, process.clients, deadline_ms=60_000)
+    failing._policies["homefeed"] = funnel._policies["homefeed"]
+    degraded = asyncio.run(failing.recommend(ask(user_id=user)))
+    assert degraded.degraded
+    assert degraded.walked.labels is not None
+    assert degraded.walked.labels[degraded.shown].sum() == 0
+
+
+def test_seen_and_hidden_pins_do_not_come_back(world: Opened) -> None:
+    user, funnel = some_user(world), _with(world, seen_times=2, seen_hours=1.0).funnel
+    answers = [funnel.recommend_now(ask(user_id=user, at=NOW + i * 60_000_000)) for i in range(3)]
+    shown = [set(a.walked.pin_ids[a.shown].tolist()) for a in answers]
+    assert shown[0] == shown[1]
+    assert not shown[0] & shown[2]
+    assert answers[2].removed["seen"] == len(shown[0])
+    later = funnel.recommend_now(ask(user_id=user, at=NOW + 3 * 3_600_000_000))
+    assert set(later.walked.pin_ids[later.shown].tolist()) == shown[0]
+    hide = next(iter(shown[0]))
+    many = Recents(  # more actions than the walk's sequence keeps: the hidden pin is the oldest of them
+        np.array([*range(10**6, 10**6 + 100), hide], object), np.array(["click"] * 100 + ["hide"], object),
+        np.array(["homefeed"] * 101, object), NOW - 1_000_000 * np.arange(1, 102),
+    )  # fmt: skip
+    fresh = _with(world).funnel.recommend_now(ask(user_id=user, recents=many))
+    assert hide not in fresh.walked.pin_ids[fresh.shown].tolist()
+
+
+def test_the_memory_of_what_was_shown_is_bounded_and_counts() -> None:
+    seen = Seen(users=2, answers=2)
+    for at in range(4):
+        seen.note("a", "u", at, [1, 2] if at < 3 else [2])
+    assert seen.often("a", "u", 0, 2).tolist() == [2]
+    assert seen.often("a", "u", 3, 1).tolist() == [2]
+    assert len(seen.often("b", "u", 0, 1)) == 0
+    seen.note("a", "v", 9, [5])
+    seen.note("a", "w", 9, [5])
+    assert len(seen.often("a", "u", 0, 1)) == 0
+    seen.note("a", None, 9, [5])
+    assert len(seen.often("a", None, 0, 1)) == 0
+
+
+def test_labels_are_values_of_pin_columns() -> None:
+    rules = LabelRules.of(PolicySettings(forbid={"rating": ("adult",)}, demote={"shop": {"mall": 0.5}}))
+    codes = category_code(np.array(["adult", "mall"], object))
+    static = np.array([[codes[0], np.nan], [7, codes[1]], [codes[0], codes[1]]], np.float32)
+    assert rules.bits(static, ("pin_rating", "pin_shop"), np.array([2, 0, 1])).tolist() == [3, 1, 2]  # type: ignore
+    assert (rules.forbidden, rules.demoted) == (1, ((2, 0.5),))
+    assert LabelRules.of(PolicySettings()).bits(static, (), np.arange(3)) is None
+
+
+def test_shared_boards_match_counting_by_hand() -> None:
+    graph = Graph.from_edges(np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 2, 2, 3, 3]), 3, 5)
+    assert shared_boards(graph, np.array([2, 3, 0, 1, 4])).tolist() == [0, 1, 0, 0, -1]
+    assert shared_boards(graph, np.array([3, 2])).tolist() == [1, 1]
+    assert len(shared_boards(graph, np.zeros(0, int))) == 0
+
+
+def test_unknown_keys_columns_and_factors_are_errors(tmp_path: Path) -> None:
+    file = tmp_path / "homefeed.yaml"
+    for text, message in (
+        ("policy: {topic_caps: 3}", "topic_cap"),
+        ("policy: {demote: {shop: {mall: 0}}}", "factor"),
+        ("topic_cap: 3", "topic_cap"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            load_client(file)
+    client = Client(name="homefeed", policy=PolicySettings(forbid={"rating": ("adult",)}))
+    with pytest.raises(ConfigError, match=r"policy\.forbid: 'rating' is not among features\.pin_categorical \(shop\)"):
+        check_labels({"homefeed": client}, ("shop",))
+    check_labels({"homefeed": client}, ("rating",))
+    with pytest.raises(ConfigError, match="at most 62"):
+        LabelRules.of(PolicySettings(forbid={"rating": tuple(map(str, range(63)))}))
