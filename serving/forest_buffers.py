@@ -79,14 +79,15 @@ class Space(threading.local):
         wide = _numbered(layout.slots, scan.width * native.level.blocks)
         narrow = _numbered(layout.slots, scan.width)
         tail = aligned(2 * scan.lanes * max(layout.width, scan.lanes) + scan.lanes, np.float32)
-        self._own: Sequence[np.ndarray] = (wide, narrow, tail)
+        floats = aligned(max(layout.width, scan.lanes) * (request.BLOCK + UNIT), np.float32)
+        self._own: Sequence[np.ndarray] = (wide, narrow, tail, floats)
         values = {
             request.GATHER: native.gather, request.TRANSPOSE: native.transpose, request.SEARCH: native.search,
             request.SCAN: native.scan, request.TABLE: address(layout.table), request.TABLE_WIDTH: layout.table.shape[1],
             request.N_PINS: len(layout.table), request.COLUMNS: address(layout.bins),
             request.N_COLUMNS: layout.n_columns, request.LANES: scan.lanes,
             request.SLOT: scan.width * native.level.blocks, request.TAIL: address(tail),
-            request.WIDE: address(wide), request.NARROW: address(narrow),
+            request.FLOATS: address(floats), request.WIDE: address(wide), request.NARROW: address(narrow),
         }  # fmt: skip
         for place, value in values.items():
             self.frame[place] = value
@@ -97,10 +98,9 @@ class Space(threading.local):
             layout = self._layout
             stride = (-(-n // UNIT) | 1) * UNIT
             columns = aligned(max(layout.bytes_wide, 1) * stride, np.int8)
-            floats = aligned(max(layout.width, layout.native.level.scan.lanes) * stride, np.float32)
             sums = aligned(stride, np.float32)
-            self._growing = (columns, floats, sums)
-            for place, array in zip((request.BYTES, request.FLOATS, request.SUMS), self._growing, strict=True):
+            self._growing = (columns, sums)
+            for place, array in zip((request.BYTES, request.SUMS), self._growing, strict=True):
                 self.frame[place] = address(array)
             self._capacity = n
         return self.frame

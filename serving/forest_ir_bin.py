@@ -67,9 +67,14 @@ def _search_ir(lookup: str, lanes: int, levels: int) -> str:
             for j in range(1 << (levels - 4) if lookup == "permute" else 4)
         )
     steps = f"  %i0 = add {w} zeroinitializer, splat (i32 1)\n"
+    # LLVM turns a masked add into three instructions in the search's longest chain, hence the assembly.
+    step = f'call {w} asm "vpaddd $3, $0, $0 {{$2}}", "=v,0,^Yk,v"'
     for k in range(levels):
         steps += _pick(lookup, k, lanes)
         steps += f"  %ge{k} = fcmp oge {t} %x, %p{k}\n  %d{k} = add {w} %i{k}, %i{k}\n"
+        if lookup == "permute":
+            steps += f"  %i{k + 1} = {step}({w} %d{k}, <{lanes} x i1> %ge{k}, {w} %i0)\n"
+            continue
         steps += f"  %o{k} = or disjoint {w} %d{k}, splat (i32 1)\n"
         steps += f"  %i{k + 1} = select <{lanes} x i1> %ge{k}, {w} %o{k}, {w} %d{k}\n"
     return f"""

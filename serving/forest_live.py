@@ -105,7 +105,7 @@ def build_live(trees: Trees, group: int, column: np.ndarray, threshold: np.ndarr
 def _ranges(trees: Trees) -> tuple[np.ndarray, np.ndarray, int]:
     """First leaf and last + 1 below each node, counted within its tree; and the depth of the deepest tree."""
     is_leaf = trees.feature < 0
-    before = np.cumsum(is_leaf) - is_leaf
+    before: np.ndarray = np.cumsum(is_leaf) - is_leaf
     first: np.ndarray = before - np.repeat(before[trees.roots[:-1]], np.diff(trees.roots))
     end = first + 1
     level = np.zeros(len(first), np.int64)

@@ -82,6 +82,7 @@ class Native:
     def _compile(level: Level) -> Any:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
+        llvm.initialize_native_asmparser()
         scan = level.scan
         text = _DECLARATIONS + scan_ir(scan, level.blocks) + scan_ir(scan, 1) + whole_scan_ir(scan, level.blocks)
         text += transpose_ir(scan.lanes) + search_ir(scan.lookup, scan.lanes) + gather_ir() + _ATTRIBUTES

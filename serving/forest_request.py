@@ -15,6 +15,7 @@ GATHER, TRANSPOSE, SEARCH, SCAN, TABLE, TABLE_WIDTH, N_PINS, COLUMNS, N_COLUMNS,
 BYTES, FLOATS, TAIL, WIDE, NARROW, SUMS, FRAME_WORDS = range(11, 18)
 UNIT = 64  # candidates are padded to whole units
 TILE = 16  # pins gathered at once
+BLOCK = 256  # rows binned at once: their transposed floats stay in the first-level cache
 
 
 @njit(cache=True, nogil=True)
@@ -39,6 +40,14 @@ def known(frame, pins):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def bin_rows(frame, rows, n, width, into, stride):  # type: ignore[no-untyped-def]
+    """Bin n rows, at least one tile and at most a block, at the address `rows`, into byte columns at `into`."""
+    between, floats = np.int64(BLOCK + UNIT), frame[FLOATS]
+    call_native(frame[TRANSPOSE], (rows, n, width, floats, between))
+    call_native(frame[SEARCH], (floats, between, n, frame[COLUMNS], frame[N_COLUMNS], into, stride))
+
+
+@njit(cache=True, nogil=True)
 def fill(frame, pins, rows):  # type: ignore[no-untyped-def]
     """Byte columns of n candidates: the table's columns of `pins`, then those binned from `rows` float32[n, width]."""
     n, width = rows.shape
@@ -60,21 +69,22 @@ def fill(frame, pins, rows):  # type: ignore[no-untyped-def]
             )
     if frame[N_COLUMNS] == 0:
         return
-    lanes, floats = frame[LANES], frame[FLOATS]
+    lanes, into = frame[LANES], frame[BYTES] + frame[TABLE_WIDTH] * stride
     # A tile of narrow rows reads past a row's end, so the last rows go through a copy with room behind them.
     main = n if width >= lanes else n - lanes
     if main < lanes:
         main = 0
-    if main > 0:
-        call_native(frame[TRANSPOSE], (np.int64(rows.ctypes.data), main, width, floats, stride))
+    for start in range(0, main, BLOCK):
+        first = min(start, main - lanes)
+        bin_rows(
+            frame, np.int64(rows.ctypes.data) + 4 * width * first, min(BLOCK, main - first), width, into + first, stride
+        )
     if main < n:
         left = n - main
         tail_rows = carray(float32_at(frame[TAIL]), (2 * lanes, width))
         tail_rows[:left] = rows[main:]
         tail_rows[left:] = np.float32(0)
-        call_native(frame[TRANSPOSE], (frame[TAIL], max(left, lanes), width, floats + 4 * main, stride))
-    into = frame[BYTES] + frame[TABLE_WIDTH] * stride
-    call_native(frame[SEARCH], (floats, stride, n, frame[COLUMNS], frame[N_COLUMNS], into, stride))
+        bin_rows(frame, frame[TAIL], max(left, lanes), width, into + main, stride)
 
 
 @njit(cache=True, nogil=True)

@@ -1,13 +1,13 @@
 """Choose the k best scores, ties to the lower index. Knows nothing of models.
 
 Scores become integers that sort downwards; a histogram of their top 11 bits finds the bucket that holds the k-th, and
-only what lies above it or in it is sorted, by counting, 11 bits at a time. Counting sort keeps equal scores in order.
+only what lies above it or in it is sorted, by counting, 8 bits at a time. Counting sort keeps equal scores in order.
 """
 
 import numpy as np
 from numba import njit
 
-_BITS, _BUCKETS = 11, 2048
+_BUCKETS = 2048
 
 
 @njit(cache=True, nogil=True)
@@ -19,38 +19,43 @@ def _key(bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _select(bits, k):  # type: ignore[no-untyped-def]
-    n = len(bits)
-    counts = np.zeros(_BUCKETS, np.int32)
+def _select(scores, k):  # type: ignore[no-untyped-def]
+    n, bits = len(scores), scores.view(np.uint32)
+    counts, digits = np.zeros(_BUCKETS, np.int32), np.zeros((4, 256), np.int32)
     keys = np.empty(n, np.uint32)
     for i in range(n):
         keys[i] = _key(bits[i])
-        counts[keys[i] >> np.uint32(21)] += 1
-    total, bucket = 0, 0
+    for i in range(n):
+        counts[keys[i] >> np.uint32(21)] += np.int32(1)
+    total, bucket = 0, np.uint32(0)
     while total < k:
         total += counts[bucket]
-        bucket += 1
-    index, other = np.empty(total, np.int32), np.empty(total, np.int32)
+        bucket += np.uint32(1)
+    index, other = np.empty(total + 1, np.int32), np.empty(total + 1, np.int32)
     kept = 0
     for i in range(n):
-        if kept < total and keys[i] >> np.uint32(21) < bucket:
-            index[kept] = i
-            kept += 1
-    for shift in (0, _BITS, 2 * _BITS):
-        counts[:] = 0
-        for i in range(total):
-            counts[(keys[index[i]] >> np.uint32(shift)) & np.uint32(_BUCKETS - 1)] += 1
-        at = 0
-        for b in range(_BUCKETS):
-            here = counts[b]
-            counts[b] = at
+        index[kept] = i  # written always, kept if it counts: no branch to guess
+        kept += np.int64((keys[i] >> np.uint32(21)) < bucket)
+    for i in range(total):
+        key = keys[index[i]]
+        for part in range(4):
+            digits[part, (key >> np.uint32(8 * part)) & np.uint32(255)] += np.int32(1)
+    for part in range(4):
+        at = np.int32(0)
+        for digit in range(256):
+            here = digits[part, digit]
+            digits[part, digit] = at
             at += here
         for i in range(total):
-            b = (keys[index[i]] >> np.uint32(shift)) & np.uint32(_BUCKETS - 1)
-            other[counts[b]] = index[i]
-            counts[b] += 1
+            digit = (keys[index[i]] >> np.uint32(8 * part)) & np.uint32(255)
+            other[digits[part, digit]] = index[i]
+            digits[part, digit] += np.int32(1)
         index, other = other, index
-    return index[:k].copy()
+    best, chosen = np.empty(k, np.float32), np.empty(k, np.int32)
+    for i in range(k):
+        chosen[i] = index[i]
+        best[i] = scores[index[i]]
+    return chosen, best
 
 
 def top_k(margins: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,6 +65,8 @@ def top_k(margins: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """
     if margins.ndim != 1:
         raise ValueError("top needs one score per candidate; combine a model's several outputs first")
-    k = min(max(k, 0), len(margins))
-    index = _select(np.ascontiguousarray(margins, np.float32).view(np.uint32), k)
-    return index, margins[index]
+    scores = np.ascontiguousarray(margins, np.float32)
+    found: tuple[np.ndarray, np.ndarray] = _select(
+        scores if scores.flags.writeable else scores.copy(), min(max(k, 0), len(scores))
+    )
+    return found
