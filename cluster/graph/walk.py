@@ -224,7 +224,7 @@ class Walker:
         """This thread's working memory, grown when a request needs more than any before it."""
         memory: Memory | None = getattr(self._local, "memory", None)
         buckets = (self.graph.n_pins >> self._shift) + 1
-        need = Memory.needed(walks, p.restart, buckets * queries, p.top_k)
+        need = Memory.needed(walks, queries, p.restart, buckets * queries, p.top_k)
         if memory is None or not memory.fits(need):
             memory = Memory(need if memory is None else memory.grown(need), 1 << self._shift)
             self._local.memory = memory

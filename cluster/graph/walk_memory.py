@@ -8,16 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cluster.graph.walk_count import Candidates, Counters
-from cluster.graph.walk_kernel import K, Lanes
+from cluster.graph.walk_kernel import K, Lanes, Living, Trail
 
 
 class Arrays(NamedTuple):
     """What the compiled request needs; see the kernels for shapes."""
 
     lanes: Any
-    alive: Any
-    visited: Any
-    hist: Any
+    living: Any
+    trail: Any
     ends: Any
     groups: Any
     counters: Any
@@ -29,9 +28,10 @@ class Arrays(NamedTuple):
 
 
 class Need(NamedTuple):
-    """Sizes that a request asks for: walks on level 1, visits at most, counting groups, answers."""
+    """Sizes that a request asks for: walks on level 1, groups of walks, visits at most, counting groups, answers."""
 
     walks: int
+    starts: int
     visits: int
     groups: int
     top_k: int
@@ -44,24 +44,30 @@ class Memory:
         self.need = need
         counters = Counters(
             np.zeros(bucket, np.int32), np.zeros(bucket, np.int32), np.zeros(bucket, np.float32),
-            np.zeros(bucket, np.int16), np.zeros(bucket + 1, np.uint16), np.zeros(bucket + 1, np.uint16),
+            np.zeros(bucket + 1, np.uint16), np.zeros(bucket + 1, np.uint16),
         )  # fmt: skip
-        candidates = Candidates(
-            np.zeros(need.visits, np.uint32), np.zeros(need.visits, np.float32), np.zeros(need.visits, np.int32),
-            np.zeros(need.visits, np.int16),
-        )  # fmt: skip
+        candidates = Candidates(*(np.zeros(need.visits, kind) for kind in (np.uint32, np.float32, np.int32)))
+        pairs = need.visits // 2 + 1
         self.arrays = Arrays(
-            Lanes(*(np.zeros(K, np.uint64) for _ in range(4))), np.zeros(need.walks + 1, np.uint64),
-            np.zeros(need.visits, np.uint64), np.zeros(need.groups, np.int32), np.zeros(need.groups, np.int32),
-            np.zeros(need.visits, np.uint16), counters, candidates, np.zeros(2048, np.int64),
-            np.zeros(need.top_k, np.uint64), np.zeros(need.top_k, np.uint64), np.zeros(bucket, np.int32),
+            Lanes(*(np.zeros(K, np.uint64) for _ in Lanes._fields)),
+            Living(
+                np.zeros(need.walks + 1, np.uint64), np.zeros((2, need.starts), np.uint64),
+                np.zeros((2, need.starts), np.int64),
+            ),
+            Trail(
+                np.zeros(need.visits, np.uint64), np.zeros(pairs, np.uint64), np.zeros(pairs, np.int64),
+                np.zeros(need.groups, np.int32),
+            ),
+            np.zeros(need.groups, np.int32), np.zeros(need.visits, np.uint32), counters, candidates,
+            np.zeros(2048, np.int64), np.zeros(need.top_k, np.uint64), np.zeros(need.top_k, np.uint64),
+            np.zeros(bucket, np.int32),
         )  # fmt: skip
 
     @staticmethod
-    def needed(walks: int, restart: float, groups: int, top_k: int) -> Need:
+    def needed(walks: int, queries: int, restart: float, groups: int, top_k: int) -> Need:
         """Room for the random number of visits: mean + 12 standard deviations of that many geometric lengths."""
         spread = 12.0 * math.sqrt(walks * (1.0 - restart)) / restart
-        return Need(walks, int(walks / restart + spread) + 256, groups, top_k)
+        return Need(walks, max(queries, walks // 2 + 1), int(walks / restart + spread) + 256, groups, top_k)
 
     def fits(self, need: Need) -> bool:
         return all(have >= want for have, want in zip(self.need, need, strict=True))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from cluster.graph.walk_count import collect, count_high, deal, select, trace
-from cluster.graph.walk_kernel import walk_levels
+from cluster.graph.walk_count import collect, collect_one, count_high, deal, select
+from cluster.graph.walk_groups import walk_levels
+from cluster.graph.walk_kernel import Trail
+from cluster.graph.walk_trace import trace
 
 
 @nb.njit(cache=True, nogil=True)
@@ -17,10 +19,13 @@ def run_request(  # type: ignore[no-untyped-def]
     """One request from walks to sorted outputs; returns (candidates kept, steps walked)."""
     queries = starts.size
     buckets = ((graph.pin_index.size - 1) >> shift) + 1
-    hist, ends = memory.hist[: buckets * queries], memory.ends[: buckets * queries]
-    hist[:] = 0
-    wide_shift = np.uint64(shift)
-    state, n, limit = seed, 0, memory.visited.size
+    trail = Trail(memory.trail.one, memory.trail.many, memory.trail.times, memory.trail.hist[: buckets * queries])
+    ends, counters, groups = memory.ends[: buckets * queries], memory.counters, memory.groups
+    trail.hist[:] = 0
+    wide_shift, wide_queries = np.uint64(shift), np.uint64(queries)
+    bias = (bias_below, bias_start, bias_end)
+    zero = np.uint64(0)
+    state, n, n_many, steps = seed, zero, zero, zero
     left, part = walks.copy(), np.zeros_like(walks)
     high = np.zeros(queries, np.int64)
     rounds = 4 if n_p > 0 and n_v > 0 else 1
@@ -29,41 +34,42 @@ def run_request(  # type: ignore[no-untyped-def]
         for q in range(queries):
             part[q] = left[q] if share == 1 else min(left[q], (walks[q] + share - 1) // share)
             left[q] -= part[q]
-        n, state = walk_levels(
-            graph, memory.lanes, starts, from_board, part, live_below, bias_below, bias_start, bias_end, state,
-            memory.alive, memory.visited, n, limit, wide_shift, hist,
+        n, n_many, more, state = walk_levels(
+            graph, memory.lanes, memory.living, starts, from_board, part, live_below, bias, state, trail, n, n_many,
+            wide_shift,
         )  # fmt: skip
-        deal(memory.visited, n, wide_shift, np.uint64(queries), hist, ends, memory.groups)
+        steps += more
+        deal(trail, n, n_many, wide_shift, wide_queries, ends, groups)
         if turn < rounds - 1:
-            count_high(memory.groups, ends, queries, memory.counters, n_v, high)
+            count_high(groups, ends, queries, counters, n_v, high)
             for q in range(queries):
                 if high[q] >= n_p:
                     left[q] = 0
-    n_candidates = collect(
-        memory.groups,
-        ends,
-        queries,
-        shift,
-        memory.counters,
-        excluded,
-        min_visits,
-        exponent,
-        powers,
-        graph.pin_index,
-        discount,
-        memory.candidates,
-    )
-    m = select(memory.candidates.score, n_candidates, top_k, memory.bins, memory.keys)
+    found = memory.candidates
+    if queries == 1:
+        n_found = collect_one(
+            groups, ends, shift, counters, excluded, min_visits, graph.pin_index, discount, top_k, memory.bins, found
+        )
+    else:
+        n_found = collect(
+            groups, ends, queries, shift, counters, excluded, min_visits, exponent, powers, graph.pin_index, discount,
+            top_k, memory.bins, found,
+        )  # fmt: skip
+    m = select(found.score, n_found, top_k, memory.bins, memory.keys)
     chosen = memory.chosen[:m]
     for i in range(m):
         at = memory.keys[i] & np.uint64(0xFFFFFFFF)
-        pins[i], scores[i] = memory.candidates.pin[at], memory.candidates.score[at]
-        visits[i], hits[i] = memory.candidates.visits[at], memory.candidates.hits[at]
+        pins[i], scores[i] = found.pin[at], found.score[at]
         chosen[i] = np.uint64(pins[i]) << np.uint64(32) | np.uint64(i + 1)
-    if queries == 1:
-        for i in range(m):
-            by_query[i + 1, 0] = visits[i]
-    else:
+        if queries == 1:
+            visits[i], hits[i], by_query[i + 1, 0] = found.visits[at], 1, found.visits[at]
+    if queries > 1:
         chosen.sort()
-        trace(memory.groups, ends, queries, wide_shift, chosen, memory.slots, by_query)
-    return m, n
+        trace(groups, ends, queries, wide_shift, chosen, memory.slots, by_query)
+        for i in range(m):
+            total, reached = 0, 0
+            for q in range(queries):
+                total += by_query[i + 1, q]
+                reached += int(by_query[i + 1, q] > 0)
+            visits[i], hits[i] = total, reached
+    return m, steps

@@ -1,0 +1,204 @@
+"""Walks that stand on one pin, advanced as one group, compiled. Knows nothing of ids, counting or parameters.
+
+All walks of a query pin start as one group. A group of n walks on a pin of d boards gives each board n / d of them
+(n >= d), or draws one board from each n-th part of the list (n < d); the same again from a board to its pins. So
+boards and pins are visited in proportion instead of by luck: stratified sampling, unbiased, with most of the variance
+gone from the early steps, which are most of all steps. It is faster too: what stays together is read and counted once.
+Remainders start at a random place in each list, and survivors are rounded at random, so expectations are exact.
+
+Where a share of steps is biased to some pins, a group's walks part on their first board.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from cluster.graph.csr import DEGREE_BITS, DEGREE_MAX
+from cluster.graph.walk_kernel import K, draw, first_at_least, multiply_wide, prefetch, step_singles
+
+WEIGHT_MAX = 0xFFFF  # visits that one counting entry holds
+
+_U = np.uint64
+_BITS = _U(DEGREE_BITS)
+_MASK = _U(DEGREE_MAX)
+_ZERO, _ONE = _U(0), _U(1)
+_ALL = _U(0xFFFFFFFFFFFFFFFF)
+_LOW32 = _U(0xFFFFFFFF)
+_SHIFT32 = _U(32)
+_AHEAD = _U(8)  # groups whose index is fetched ahead
+
+
+@nb.njit(cache=True, nogil=True)
+def step_groups(  # type: ignore[no-untyped-def]
+    graph, lanes, living, row, n_groups, starts, from_board, first, survivors, trail, n, n_many, live_below, bias,
+    state, shift, queries,
+):  # fmt: skip
+    """One step of the `n_groups` groups in `row`: (groups in the other row, single survivors, n, n_many, steps, state).
+
+    On the first level groups stand on `starts`, boards where `from_board`. n, n_many: entries of `trail` in use.
+    """
+    pin_index, pin_boards, board_index, board_pins = graph
+    pos, frac, who, board, size, point, point_frac, point_who, point_size = lanes
+    alive, visited, many, times, hist = living.one, trail.one, trail.many, trail.times, trail.hist
+    group, group_size = living.many[row], living.times[row]
+    next_group, next_size = living.many[1 - row], living.times[1 - row]
+    bias_below, bias_start, bias_end = bias
+    at, kept, steps = _ZERO, _ZERO, _ZERO
+    i, parts = _ZERO, _ZERO  # the part in hand of the group in hand
+    start, degree, walks, stride, each, extra, carry, query = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+    while True:
+        jobs = _ZERO
+        while jobs < _U(K):  # groups -> boards
+            if i == parts:
+                if at == n_groups:
+                    break
+                node, query, walks = group[at] & _LOW32, group[at] & ~_LOW32, _U(group_size[at])
+                if at + _AHEAD < n_groups:
+                    prefetch(pin_index, group[at + _AHEAD] & _LOW32)
+                at += _ONE
+                if first and from_board[query >> _SHIFT32]:
+                    board[jobs], who[jobs], size[jobs], pos[jobs] = node, query, walks, _ALL
+                    state, frac[jobs] = draw(state)
+                    jobs += _ONE
+                    continue
+                entry = pin_index[node]
+                start, degree = entry >> _BITS, entry & _MASK
+                if degree == _MASK:
+                    degree = (pin_index[node + _ONE] >> _BITS) - start
+                i, parts = _ZERO, min(walks, degree)
+                if walks < degree:
+                    stride = _ALL // walks
+                else:
+                    each, extra = walks // degree, walks % degree
+                    state, random = draw(state)
+                    carry = multiply_wide(random, degree)[0]
+            state, random = draw(state)
+            if walks < degree:
+                high, frac[jobs] = multiply_wide(i * stride + multiply_wide(random, stride)[0], degree)
+                pos[jobs], size[jobs] = start + high, _ONE
+            else:
+                carry += extra
+                more = _U(carry >= degree)
+                carry -= degree * more
+                pos[jobs], size[jobs], frac[jobs] = start + i, each + more, random
+            prefetch(pin_boards, pos[jobs])
+            who[jobs] = query
+            i += _ONE
+            jobs += _ONE
+        if jobs == _ZERO:
+            break
+        for j in range(jobs):
+            if pos[j] != _ALL:
+                board[j] = _U(pin_boards[pos[j]])
+            prefetch(board_index, board[j])
+        job, k, points_left = _ZERO, _ZERO, _ZERO
+        b_start, b_degree, b_walks, b_stride, b_each = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+        b_extra, b_carry, b_query = _ZERO, _ZERO, _ZERO
+        while True:
+            points = _ZERO
+            while points < _U(K):  # boards -> pins
+                if k == points_left:
+                    if job == jobs:
+                        break
+                    node, b_query, b_walks = board[job], who[job], size[job]
+                    random = frac[job]
+                    job += _ONE
+                    entry = board_index[node]
+                    b_start, b_degree = entry >> _BITS, entry & _MASK
+                    if b_degree == _MASK:
+                        b_degree = (board_index[node + _ONE] >> _BITS) - b_start
+                    if b_walks == _ONE and not bias_below:
+                        high, point_frac[points] = multiply_wide(random, b_degree)
+                        point[points], point_who[points], point_size[points] = b_start + high, b_query, _ONE
+                        prefetch(board_pins, point[points])
+                        points += _ONE
+                        continue
+                    k, points_left = _ZERO, b_walks
+                    b_stride = _ALL // b_walks
+                    if b_walks >= b_degree and not bias_below:
+                        points_left = b_degree
+                        b_each, b_extra = b_walks // b_degree, b_walks % b_degree
+                        b_carry = multiply_wide(random, b_degree)[0]
+                state, random = draw(state)
+                if bias_below:
+                    low, count = b_start, b_degree
+                    if random < bias_below:
+                        end = first_at_least(board_pins, low, low + count, bias_end)
+                        match = first_at_least(board_pins, low, end, bias_start)
+                        if match < end:
+                            low, count = match, end - match
+                    state, random = draw(state)
+                    high, point_frac[points] = multiply_wide(random, count)
+                    point[points], point_size[points] = low + high, _ONE
+                elif b_walks < b_degree:
+                    high, point_frac[points] = multiply_wide(
+                        k * b_stride + multiply_wide(random, b_stride)[0], b_degree
+                    )
+                    point[points], point_size[points] = b_start + high, _ONE
+                else:
+                    b_carry += b_extra
+                    more = _U(b_carry >= b_degree)
+                    b_carry -= b_degree * more
+                    point[points], point_size[points], point_frac[points] = b_start + k, b_each + more, random
+                point_who[points] = b_query
+                prefetch(board_pins, point[points])
+                k += _ONE
+                points += _ONE
+            if points == _ZERO:
+                break
+            if n + points > _U(visited.size) or n_many + points > _U(many.size):
+                return _ZERO, _ZERO, n, n_many, steps, state
+            for j in range(points):
+                pin = _U(board_pins[point[j]])
+                walker = point_who[j] | pin
+                count = point_size[j]
+                steps += count
+                key = (pin >> shift) * queries + (walker >> _SHIFT32)
+                if count == _ONE:
+                    hist[key] += 1
+                    visited[n] = walker
+                    n += _ONE
+                    alive[survivors] = walker
+                    survivors += _U(point_frac[j] < live_below)
+                else:
+                    hist[key] += np.int32((count + _U(WEIGHT_MAX - 1)) // _U(WEIGHT_MAX))
+                    many[n_many], times[n_many] = walker, np.int64(count)
+                    n_many += _ONE
+                    lives, rest = multiply_wide(count, live_below)
+                    lives += _U(point_frac[j] < rest)
+                    if lives == _ONE:
+                        alive[survivors] = walker
+                        survivors += _ONE
+                    elif lives > _ONE:
+                        next_group[kept], next_size[kept] = walker, np.int64(lives)
+                        kept += _ONE
+    return kept, survivors, n, n_many, steps, state
+
+
+@nb.njit(cache=True, nogil=True)
+def walk_levels(graph, lanes, living, starts, from_board, walks, live_below, bias, state, trail, n, n_many, shift):  # type: ignore[no-untyped-def]
+    """Walks `walks[q]` walks from each of Q start nodes, appending to `trail` from (n, n_many) on.
+
+    starts int64[Q] (a pin, or a board where from_board[q]); live_below: a probability scaled to 2^64. Returns
+    (n, n_many, steps, state).
+    """
+    queries = _U(starts.size)
+    groups, row, steps, alive, first = _ZERO, 0, _ZERO, _ZERO, True
+    for q in range(starts.size):
+        if walks[q] > 0:
+            living.many[0, groups], living.times[0, groups] = _U(q) << _SHIFT32 | _U(starts[q]), walks[q]
+            groups += _ONE
+    while alive > _ZERO or groups > _ZERO:
+        before = n
+        alive, n, state = step_singles(graph, lanes, living, alive, trail, n, live_below, bias, state, shift, queries)
+        steps += n - before
+        if n == _U(trail.one.size):
+            break
+        if groups > _ZERO:
+            groups, alive, n, n_many, more, state = step_groups(
+                graph, lanes, living, row, groups, starts, from_board, first, alive, trail, n, n_many, live_below,
+                bias, state, shift, queries,
+            )  # fmt: skip
+            row, first, steps = 1 - row, False, steps + more
+    return n, n_many, steps, state
