@@ -123,7 +123,7 @@ class Walker:
         self.graph = graph
         self._arrays = GraphArrays(graph.pin_index, graph.pin_boards, graph.board_index, graph.board_pins)
         self._max_degree = graph.max_pin_degree
-        self._shift = 14 if graph.n_pins <= 1 << 22 else 16
+        self._shift = _bucket_bits(graph.n_pins)
         self._local = threading.local()
 
     @classmethod
@@ -229,6 +229,11 @@ class Walker:
             memory = Memory(need if memory is None else memory.grown(need), 1 << self._shift)
             self._local.memory = memory
         return memory.arrays
+
+
+def _bucket_bits(n_pins: int) -> int:
+    """log2 of the pins in a counting bucket: counters within the fast caches, some buckets even on small graphs."""
+    return min(max(n_pins.bit_length() - 3, 8), 14) if n_pins <= 1 << 22 else 16
 
 
 def _scaled(probability: float) -> np.uint64:
