@@ -27,12 +27,12 @@ def _select(scores, k):  # type: ignore[no-untyped-def]
         keys[i] = _key(bits[i])
     for i in range(n):
         counts[keys[i] >> np.uint32(21)] += np.int32(1)
-    total, bucket = 0, np.uint32(0)
+    total, bucket = np.int64(0), np.uint32(0)
     while total < k:
         total += counts[bucket]
         bucket += np.uint32(1)
     index, other = np.empty(total + 1, np.int32), np.empty(total + 1, np.int32)
-    kept = 0
+    kept = np.int64(0)
     for i in range(n):
         index[kept] = i  # written always, kept if it counts: no branch to guess
         kept += np.int64((keys[i] >> np.uint32(21)) < bucket)

@@ -11,6 +11,7 @@ from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.features import request_features
 from serving.forest import Forest
+from serving.forest_top import top_k
 from serving.groups import main_topics, shared_boards
 from serving.messages import Ranked, WalkAsk, Walked
 
@@ -74,8 +75,9 @@ class LightweightLogic:
         scores = np.full(n, np.nan, np.float32)
         if scorer is not None and n:
             scores = scorer.margins(block.shared, block.candidates)
-        order = np.arange(n) if scorer is None or by_visits else np.argsort(-scores, kind="stable")
-        survivors = order[: client.sizes.lightweight].astype(np.int32)
+        size = client.sizes.lightweight
+        by_score = scorer is not None and not by_visits
+        survivors = top_k(scores, size)[0] if by_score else np.arange(min(n, size), dtype=np.int32)
         pins, policy = walked.pins[survivors], client.policy
         return Ranked(
             version=None if scorer is None else scorer.version,

@@ -59,6 +59,30 @@ def test_scores_equal_xgboost_and_order_the_answer(world: Opened) -> None:
     assert all("graph_rank" in c for c in answer.contributions)
 
 
+def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = world.process
+    publish_lightweight(process.store, process.features, "homefeed", "graph_lift")
+    process.watcher().poll()
+    asked = ask(user_id=some_user(world))
+    walked = process.walker.walk(asked)
+    block = request_features(
+        process.catalogs.current, walked, asked.user_id, asked.at, process.project.negative_actions
+    )
+    booster = xgb.Booster(model_file=str(process.store.open("lightweight/homefeed").path / "model.ubj"))
+    matrix = xgb.DMatrix(block.matrix(), feature_names=list(process.features.names))
+    expected = booster.predict(matrix, output_margin=True)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("XGBoost was asked within a request")
+
+    monkeypatch.setattr(xgb.Booster, "predict", refuse)
+    monkeypatch.setattr(xgb.Booster, "inplace_predict", refuse)
+    ranked = process.lightweight.rank(asked, walked)
+    assert (ranked.scores == expected).all()
+    size = world.clients["homefeed"].sizes.lightweight
+    assert ranked.survivors.tolist() == np.argsort(-expected, kind="stable")[:size].tolist()
+
+
 def test_a_swap_changes_the_next_answer_without_a_restart(world: Opened) -> None:
     process, user = world.process, some_user(world)
     watcher = process.watcher()
