@@ -57,14 +57,19 @@ class GraphSettings(Settings):
 
 
 class GbdtSettings(Settings):
-    """Parameters of the lightweight rankers; `backend` picks Ray Train's own trainer or xgboost-ray (an extra)."""
+    """Parameters of the lightweight rankers; `backend` picks Ray Train's own trainer or xgboost-ray (an extra).
+
+    Shallow trees by default: a first model learns from some hundred answers and then ranks thousands of candidates that
+    nobody was shown, and deep trees are sure of what they never saw (docs/experiments/training.md).
+    """
 
     backend: Literal["ray-train", "xgboost-ray"] = "ray-train"
-    rounds: int = Field(150, ge=1)
-    early_stopping_rounds: int = Field(15, ge=1)
-    max_depth: int = Field(6, ge=1, le=8)
-    learning_rate: float = Field(0.1, gt=0, le=1)
-    min_child_weight: float = Field(5.0, ge=0)
+    rounds: int = Field(400, ge=1)
+    early_stopping_rounds: int = Field(40, ge=1)
+    max_depth: int = Field(3, ge=1, le=8)
+    learning_rate: float = Field(0.05, gt=0, le=1)
+    min_child_weight: float = Field(10.0, ge=0)
+    column_share: float = Field(0.5, gt=0, le=1, description="share of the features that each tree may use")
     max_bin: int = Field(256, ge=2)
     workers: int = Field(1, ge=1)
     cpus_per_worker: float = Field(1.0, gt=0)

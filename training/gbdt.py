@@ -98,6 +98,7 @@ def parameters(settings: GbdtSettings, objective: str, threads: int) -> dict[str
         "max_depth": settings.max_depth,
         "learning_rate": settings.learning_rate,
         "min_child_weight": settings.min_child_weight,
+        "colsample_bytree": settings.column_share,
         "seed": settings.seed,
         "nthread": threads,
     }

@@ -8,27 +8,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from apps.in_process import InProcess
 from apps.project import Opened
-from serving.events import EventLog, Receipt
-from serving.ingress import Ingress, create_app
+from serving.events import Receipt
 from serving.messages import Recents
 from tests.funnel_world import opened_world, publish_lightweight, some_user
-
-
-class LocalEvents:
-    """The event log without a deployment around it."""
-
-    def __init__(self, log: EventLog):
-        self._log = log
-
-    async def append(self, events: list[dict[str, Any]]) -> Receipt:
-        return self._log.append(events)
-
-    async def recent(self, user_id: int | str | None) -> Recents:
-        return self._log.recent(user_id)
-
-    async def flush(self) -> int:
-        return self._log.flush()
 
 
 class Face:
@@ -52,19 +36,7 @@ class Face:
 
 
 def face(opened: Opened, events: Any = None) -> Face:
-    process = opened.process
-    process.watcher().poll()
-
-    async def versions() -> dict[str, str | None]:
-        return dict(process.versions())
-
-    ingress = Ingress(
-        opened.project, opened.clients, process.funnel, events or LocalEvents(process.event_log()),
-        process.serving_log(), process.features.schema_hash, versions,
-    )  # fmt: skip
-    app = create_app()
-    app.include_router(ingress.routes())
-    return Face(app)
+    return Face(InProcess(opened, events).app)
 
 
 @pytest.fixture

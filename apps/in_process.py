@@ -1,0 +1,88 @@
+"""The HTTP API of a project in this process: the same endpoints and parts as a served funnel, without Ray or sockets.
+
+For simulations that must be fast and repeatable, notebooks, and tests. Nothing waits here: no deadline, no queue.
+"""
+
+from types import TracebackType
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from apps.project import Opened
+from serving.events import EventLog, Receipt
+from serving.ingress import Events, Ingress, create_app
+from serving.messages import Recents
+
+URL = "http://in-process"
+
+
+class LocalEvents:
+    """The event log without a deployment around it."""
+
+    def __init__(self, log: EventLog):
+        self._log = log
+
+    async def append(self, events: list[dict[str, Any]]) -> Receipt:
+        """Store events durably."""
+        return self._log.append(events)
+
+    async def recent(self, user_id: int | str | None) -> Recents:
+        """What a user did lately."""
+        return self._log.recent(user_id)
+
+    async def flush(self) -> int:
+        """Write stored events to Parquet."""
+        return self._log.flush()
+
+
+class InProcess:
+    """A project's app over its published bundles. As a context manager it writes its logs out at the end.
+
+    `transport` goes into an `httpx.AsyncClient`, or into `Simulator`. One only may hold a project's event log.
+    """
+
+    def __init__(self, opened: Opened, events: Events | None = None):
+        """Loads every published bundle. `events` replaces the project's event log. Raises BundleError."""
+        process = self._process = opened.process
+        self._watcher = process.watcher()
+        self._watcher.poll()
+        self._serving_log, self._event_log = process.serving_log(), None
+        if events is None:
+            self._event_log = process.event_log()
+            events = LocalEvents(self._event_log)
+
+        async def versions() -> dict[str, str | None]:
+            return dict(process.versions())
+
+        ingress = Ingress(
+            opened.project, opened.clients, process.funnel, events, self._serving_log,
+            process.features.schema_hash, versions,
+        )  # fmt: skip
+        self.app: FastAPI = create_app()
+        self.app.include_router(ingress.routes())
+
+    @property
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Carries requests to the app; faults of the app come back as HTTP 500."""
+        return httpx.ASGITransport(self.app, raise_app_exceptions=False)
+
+    def swap(self) -> None:
+        """Load what has been published since."""
+        self._watcher.poll()
+
+    def flush(self) -> None:
+        """Write the queued logs to Parquet."""
+        self._serving_log.flush()
+        if self._event_log is not None:
+            self._event_log.flush()
+
+    def __enter__(self) -> "InProcess":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._serving_log.close()
+        if self._event_log is not None:
+            self._event_log.flush()
