@@ -30,11 +30,6 @@ def nested(flat: np.ndarray, sizes: np.ndarray) -> pa.ListArray:
     return pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), pa.array(flat))
 
 
-def _nested(flat: np.ndarray, per_row: int) -> pa.ListArray:
-    rows = len(flat) // per_row if per_row else 0
-    return nested(flat, np.full(rows, per_row))
-
-
 def toy_table(
     schema: RankerSchema, requests: int, candidates: int, seed: int = 0, n_pins: int = 5000, position_bias: float = 0.0
 ) -> pa.Table:
@@ -77,19 +72,21 @@ def toy_table(
     return pa.table(
         {
             "client": pa.array(np.array(schema.clients)[client]),
-            "shared": _nested(shared.ravel(), shared.shape[1]),
-            "candidates": _nested(dense.ravel(), c * dense.shape[2]),
-            "pin_hash": _nested(ids[pins].ravel(), c),
-            "vectors": _nested(topics[pins][:, :, : schema.n_topics].ravel(), c * schema.n_topics),
-            "position": _nested(place.astype(np.int16).ravel(), c),
-            "labels": _nested(labels.ravel(), c * len(schema.actions)),
-            "weights": _nested(np.ones(b * c, np.float32), c),
-            "sequence_pin_hash": _nested(ids[acted].ravel(), length),
-            "sequence_action": _nested(names[rng.integers(0, 4, b * length)], length),
-            "sequence_client": _nested(
-                np.array(schema.clients)[rng.integers(0, len(schema.clients), b * length)], length
+            "shared": nested(shared.ravel(), np.full(b, shared.shape[1])),
+            "candidates": nested(dense.ravel(), np.full(b, c * dense.shape[2])),
+            "pin_hash": nested(ids[pins].ravel(), np.full(b, c)),
+            "vectors": nested(topics[pins][:, :, : schema.n_topics].ravel(), np.full(b, c * schema.n_topics)),
+            "position": nested(place.astype(np.int16).ravel(), np.full(b, c)),
+            "labels": nested(labels.ravel(), np.full(b, c * len(schema.actions))),
+            "weights": nested(np.ones(b * c, np.float32), np.full(b, c)),
+            "sequence_pin_hash": nested(ids[acted].ravel(), np.full(b, length)),
+            "sequence_action": nested(names[rng.integers(0, 4, b * length)], np.full(b, length)),
+            "sequence_client": nested(
+                np.array(schema.clients)[rng.integers(0, len(schema.clients), b * length)], np.full(b, length)
             ),
-            "sequence_age": _nested((rng.exponential(48, b * length)).astype(np.float32), length),
-            "sequence_vectors": _nested(topics[acted][:, :, : schema.n_topics].ravel(), length * schema.n_topics),
+            "sequence_age": nested((rng.exponential(48, b * length)).astype(np.float32), np.full(b, length)),
+            "sequence_vectors": nested(
+                topics[acted][:, :, : schema.n_topics].ravel(), np.full(b, length * schema.n_topics)
+            ),
         }
     )

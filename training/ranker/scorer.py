@@ -15,6 +15,7 @@ from cluster.errors import BundleError, ModelError
 from training.ranker.batch import Floats, RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration
 from training.ranker.config import ModelConfig
+from training.ranker.folded import Folded
 from training.ranker.inputs import to_inputs
 from training.ranker.model import FullRanker
 
@@ -39,6 +40,7 @@ class FullScorer:
         self.schema, self.config = schema, config
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
+        self._folded = Folded(self.model) if self.device.type == "cpu" else None
         self.calibration = calibration or Calibration.identity(len(schema.clients), len(schema.actions))
         self.metrics = dict(metrics or {})
         self.history = list(history)
@@ -86,6 +88,8 @@ class FullScorer:
         if batch.n_candidates == 0:
             return np.zeros((0, len(self.schema.actions)), np.float32)
         self._check(batch)
+        if self._folded is not None:
+            return self._folded.logits(batch)
         with torch.inference_mode():
             out: Floats = self.model(to_inputs(batch, self.device)._replace(position=None)).cpu().numpy()
         return out
