@@ -24,7 +24,9 @@ _ONE, _NONE = np.uint64(1), np.uint64(0)
 def find_live(model, shared, live):  # type: ignore[no-untyped-def]
     """The live leaves of every tree, uint64[T] into `live`, for the shared features."""
     trees = model[TREES]
-    live[:] = carray(uint64_at(model[FULL]), trees)
+    full = carray(uint64_at(model[FULL]), trees)
+    for tree in range(trees):
+        live[tree] = full[tree]
     feature = carray(int32_at(model[FEATURE]), model[FEATURES])
     cut_begin = carray(int32_at(model[CUT_BEGIN]), model[FEATURES] + 1)
     row_begin = carray(int64_at(model[ROW_BEGIN]), model[FEATURES])

@@ -62,8 +62,8 @@ def fill(frame, pins, rows):  # type: ignore[no-untyped-def]
             )
         else:
             tail = carray(int32_at(frame[TAIL]), TILE)
-            tail[:] = 0
-            tail[:n] = pins
+            for i in range(TILE):  # loops: numba takes seconds to compile a slice assigned to a slice
+                tail[i] = pins[i] if i < n else 0
             call_native(
                 frame[GATHER], (frame[TABLE], frame[TABLE_WIDTH], frame[TAIL], np.int64(TILE), frame[BYTES], stride)
             )
@@ -82,8 +82,9 @@ def fill(frame, pins, rows):  # type: ignore[no-untyped-def]
     if main < n:
         left = n - main
         tail_rows = carray(float32_at(frame[TAIL]), (2 * lanes, width))
-        tail_rows[:left] = rows[main:]
-        tail_rows[left:] = np.float32(0)
+        for i in range(2 * lanes):
+            for j in range(width):
+                tail_rows[i, j] = rows[main + i, j] if i < left else np.float32(0)
         bin_rows(frame, frame[TAIL], max(left, lanes), width, into + main, stride)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from apps.project import Opened
 from cluster.errors import BundleError
 from cluster.schema import IMPRESSED, RANKED, WALKED
+from serving import forest_request
 from serving.features import request_features
 from serving.funnel import Funnel, explore
 from serving.impressions import log_row, rows_to_table
@@ -81,6 +82,23 @@ def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeyp
     assert (ranked.scores == expected).all()
     size = world.clients["homefeed"].sizes.lightweight
     assert ranked.survivors.tolist() == np.argsort(-expected, kind="stable")[:size].tolist()
+
+
+def test_a_model_is_compiled_before_it_serves(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica's constructor polls its watcher, so health waits for this."""
+    process, serving_then = world.process, []
+    native = forest_request.request
+
+    def noted(*arguments: Any) -> Any:
+        serving_then.append(process.lightweight.versions())
+        return native(*arguments)
+
+    monkeypatch.setattr(forest_request, "request", noted)
+    version = publish_lightweight(process.store, process.features, "homefeed", "graph_rank")
+    process.watcher("lightweight").start().stop()
+    assert serving_then
+    assert all(versions == {} for versions in serving_then)
+    assert process.lightweight.versions() == {"homefeed": version}
 
 
 def test_a_swap_changes_the_next_answer_without_a_restart(world: Opened) -> None:
