@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from apps.bench.ranker_data import toy_schema, toy_table
+from cluster.errors import ModelError
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.scorer import FullScorer
@@ -81,4 +82,34 @@ def test_two_workers_on_a_ray_dataset_learn(rows, tmp_path: Path) -> None:
     )
     assert metrics["steps"] == 3 * 128 // (2 * 8)
     history = FullScorer.open(tmp_path / "m").history
+    assert np.mean(history[-1]["validation_loss"]) < np.mean(history[0]["validation_loss"])
+
+
+def test_a_run_that_died_with_one_worker_goes_on_with_two(rows, tmp_path: Path) -> None:
+    """No worker comes back: the run fails, and a later one with another number of workers takes its checkpoint."""
+    schema, paths, held_out = rows
+    folder, seen = tmp_path / "grown", tmp_path / "steps"
+    snapshot = tmp_path / "grown.checkpoints" / "full-ranker" / "checkpoint_manager_snapshot.json"
+
+    def die(step: int) -> None:
+        if step == 6:
+            deadline = time.monotonic() + 120
+            while "checkpoint_" not in (snapshot.read_text() if snapshot.exists() else ""):
+                assert time.monotonic() < deadline, "the controller never took the checkpoint of step 4"
+                time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def note(step: int) -> None:
+        with seen.open("a") as f:
+            f.write(f"{step}\n")
+
+    with pytest.raises(ModelError, match="failed on Ray"):
+        train_full(paths, schema, CONFIG, FIT, folder, validation=held_out, num_workers=1, max_failures=0, on_step=die)
+    metrics = train_full(
+        paths, schema, CONFIG, FIT, folder, validation=held_out, num_workers=2, resume=True, on_step=note
+    )
+    # 4 steps of 8 requests are done; of 128 requests an epoch 96 are left, then a whole epoch, in steps of 2 x 8
+    assert metrics["steps"] == 4 + 6 + 8
+    assert sorted(int(s) for s in seen.read_text().split()) == sorted([*range(5, 19)] * 2)
+    history = FullScorer.open(folder).history
     assert np.mean(history[-1]["validation_loss"]) < np.mean(history[0]["validation_loss"])

@@ -9,7 +9,8 @@ from apps.bench import gpu
 from apps.bench.ranker import serving, training
 from apps.bench.ranker_cost import flops_of
 from apps.bench.ranker_movielens import replay
-from apps.bench.rankers_peer import GAIN, flat_features, judge
+from apps.bench.ranker_peers import flat_features
+from apps.bench.rankers_peer import GAIN, judge
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
 

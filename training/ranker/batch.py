@@ -13,10 +13,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cluster.errors import DataError
 from training.ranker.config import Widths
+from training.ranker.rows import ListRows, index_of_names
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -162,7 +162,7 @@ class RequestBatch:
         wrong.
         """
         w = schema.widths
-        rows = _Rows(table)
+        rows = ListRows(table)
         pins, counts = rows.flat("pin_hash", np.int64)
         n, b, length = len(pins), table.num_rows, w.sequence
 
@@ -193,7 +193,7 @@ class RequestBatch:
         def names(column: str, known: tuple[str, ...]) -> npt.NDArray:
             if not length:
                 return np.zeros(0, np.int64)
-            return _index(rows.sized_arrow(column, seq_counts), known)
+            return index_of_names(rows.sized_arrow(column, seq_counts), known)
 
         ages = rows.sized("sequence_age", np.float32, seq_counts) if length else np.zeros(0, np.float32)
         vectors = np.zeros((len(seq), 0), np.float32)
@@ -211,7 +211,7 @@ class RequestBatch:
             )
         assert candidates is not None
         return cls(
-            client=_index(table.column("client").combine_chunks(), schema.clients),
+            client=index_of_names(table.column("client").combine_chunks(), schema.clients),
             shared=per_request("shared", np.float32, w.shared),
             candidates=candidates,
             request=np.repeat(np.arange(b), counts),
@@ -230,48 +230,3 @@ class RequestBatch:
             labels=per_candidate("labels", np.float32, w.actions),
             weights=weights,
         )
-
-
-def _index(values: pa.Array, known: tuple[str, ...]) -> Ints:
-    """1 + place of each name in `known`, 0 when it is not there."""
-    found = pc.index_in(values.cast(pa.string()), value_set=pa.array(known, pa.string()))
-    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64) + 1
-
-
-class _Rows:
-    """List columns of a table as flat arrays, with the lengths checked."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-
-    def _list(self, name: str) -> pa.Array:
-        if name not in self.table.column_names:
-            raise DataError(f"training rows: column {name} is missing: rebuild the examples for this schema")
-        column = self.table.column(name)
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-    def flat(self, name: str, dtype: type) -> tuple[npt.NDArray, Ints]:
-        """Values of all rows end to end and the count of each row; no copy when the type is already right."""
-        column = self._list(name)
-        lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-        return self._numpy(column.flatten(), dtype), lengths
-
-    def sized_arrow(self, name: str, expected: Ints) -> pa.Array:
-        """Flat Arrow values, after checking that row i holds expected[i] of them."""
-        column = self._list(name)
-        lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
-        wrong = np.flatnonzero(lengths != expected)
-        if len(wrong):
-            i = int(wrong[0])
-            raise DataError(f"training rows: column {name}, row {i}: {lengths[i]} values where {expected[i]} belong")
-        return column.flatten()
-
-    def sized(self, name: str, dtype: type, expected: Ints) -> npt.NDArray:
-        """As `sized_arrow`, as numpy."""
-        return self._numpy(self.sized_arrow(name, expected), dtype)
-
-    @staticmethod
-    def _numpy(values: pa.Array, dtype: type) -> npt.NDArray:
-        if values.null_count:
-            values = values.fill_null(float("nan")) if pa.types.is_floating(values.type) else values.fill_null(0)
-        return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)

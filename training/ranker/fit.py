@@ -24,6 +24,7 @@ from training.ranker.inputs import Inputs, Targets, to_inputs, to_targets
 from training.ranker.loss import MultiTaskLoss
 from training.ranker.metrics import log_loss, weighted_auc
 from training.ranker.model import FullRanker
+from training.ranker.optimiser import Optimiser
 
 State = dict[str, Any]
 Batches = Callable[
@@ -123,48 +124,6 @@ def _validate(model: nn.Module, batches: Sequence[RequestBatch], device: torch.d
     return Scored(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
-class _Optimiser:
-    """AdamW for dense weights, lazy Adam for sparse tables, one schedule: warm-up, then cosine when the length is
-    known.
-    """
-
-    def __init__(self, model: FullRanker, loss: MultiTaskLoss, config: FitConfig, total_steps: int | None) -> None:
-        tables = model.hashed_parameters()
-        ids = {id(p) for p in tables}
-        self.dense = [p for p in model.parameters() if id(p) not in ids]
-        matrices = [p for p in self.dense if p.ndim > 1]
-        others = [p for p in self.dense if p.ndim <= 1] + list(loss.parameters())
-        groups = [
-            {"params": matrices, "weight_decay": config.weight_decay, "lr": config.learning_rate},
-            {"params": others, "weight_decay": 0.0, "lr": config.learning_rate},
-        ]
-        sparse = any(m.sparse for m in model.modules() if isinstance(m, nn.Embedding))
-        if tables and not sparse:
-            groups.append({"params": tables, "weight_decay": 0.0, "lr": config.id_learning_rate})
-        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, fused=True)]
-        if tables and sparse:
-            self.parts.append(torch.optim.SparseAdam(tables, lr=config.id_learning_rate))
-        self.config, self.total = config, total_steps
-        self.base = [[g["lr"] for g in part.param_groups] for part in self.parts]
-
-    def step(self, done: int) -> None:
-        """Clip, set the rate for step `done` (from 0), update."""
-        if self.config.clip:
-            nn.utils.clip_grad_norm_(self.dense, self.config.clip)
-        factor = min(1.0, (done + 1) / max(self.config.warmup_steps, 1))
-        if self.total:
-            factor *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(done / self.total, 1.0)))
-        for part, rates in zip(self.parts, self.base, strict=True):
-            for group, rate in zip(part.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
-            part.step()
-
-    def zero(self) -> None:
-        """Forget the gradients."""
-        for part in self.parts:
-            part.zero_grad(set_to_none=True)
-
-
 def fit(
     model: FullRanker,
     batches: Batches,
@@ -185,13 +144,13 @@ def fit(
     world = dist.get_world_size() if dist.is_initialized() else 1
     model.to(device)
     loss = MultiTaskLoss(model.widths.actions, config.task_weights, config.uncertainty, config.listwise).to(device)
-    optimiser = _Optimiser(model, loss, config, total_steps)
+    optimiser = Optimiser(model, loss, config, total_steps)
     compiled = config.compile == "on" or (config.compile == "auto" and device.type == "cuda")
     runner: nn.Module = _Objective(torch.compile(model, dynamic=True) if compiled else model, loss)  # type: ignore[arg-type]
     if world > 1:
         runner = nn.parallel.DistributedDataParallel(runner, find_unused_parameters=True)
     half = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
-    result, best, best_loss, epoch, used = FitResult(), None, math.inf, 0, 0
+    result, best, best_loss, epoch, used, done = FitResult(), None, math.inf, 0, 0, 0
     torch.manual_seed(config.seed + (dist.get_rank() if world > 1 else 0))  # drop-out differs between workers
     dropout = np.random.default_rng([config.seed, 1])
     if resume is not None:
@@ -199,6 +158,9 @@ def fit(
         loss.load_state_dict(resume["loss"])
         for part, saved in zip(optimiser.parts, resume["optimiser"], strict=True):
             part.load_state_dict(saved)
+        done = resume["done"]
+        if total_steps and resume["total"]:  # another number of workers makes another number of steps
+            done = round(done * total_steps / resume["total"])
         epoch, used, best, best_loss = resume["epoch"], resume["used"], resume["best"], resume["best_loss"]
         result = FitResult(**resume["result"])
         torch.set_rng_state(resume["rng"])
@@ -212,6 +174,8 @@ def fit(
             "optimiser": [p.state_dict() for p in optimiser.parts],
             "epoch": epoch,
             "used": used,
+            "done": done,
+            "total": total_steps,
             "best": best,
             "best_loss": best_loss,
             "result": progress,
@@ -233,7 +197,8 @@ def fit(
             with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
                 total, entropy = runner(inputs, targets, batch.n_requests)
             total.backward()
-            optimiser.step(result.steps)
+            optimiser.step(done)
+            done += 1
             result.steps += 1
             result.examples += batch.n_candidates
             used += batch.n_requests * world

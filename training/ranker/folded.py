@@ -6,12 +6,14 @@ padding; layer norm's weights and all constants are part of the matrices. Nothin
 small kernels, which numba caches on disk.
 """
 
+from typing import cast
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.ranker.batch import Floats, RequestBatch
+from training.ranker.batch import Floats, Ints, RequestBatch
 from training.ranker.crossing import CrossLayers
 from training.ranker.folded_numeric import FoldedNumeric
 from training.ranker.folded_sequence import FoldedSequence
@@ -36,13 +38,15 @@ class Folded:
         self._candidate_rest = m.candidate_layer.weight[:, m.candidate_numeric.out :].t().contiguous()
         self._sequence = FoldedSequence(m.sequence, m.attention) if m.use_sequence else None
         self._scale = None if m.client_scale is None else 2 * torch.sigmoid(m.client_scale.weight)
-        self._crosses = None
+        self._crosses: list[tuple[Tensor, Tensor, Tensor]] | None = None
         if isinstance(c := m.crossing, CrossLayers):
-            layers = zip(c.down, c.up, strict=True)
-            self._crosses = [(d.weight.t().contiguous(), u.weight.t().contiguous(), u.bias) for d, u in layers]
+            downs = [cast(nn.Linear, layer).weight.t().contiguous() for layer in c.down]
+            ups = [cast(nn.Linear, layer) for layer in c.up]
+            self._crosses = [(d, u.weight.t().contiguous(), u.bias) for d, u in zip(downs, ups, strict=True)]
         e = m.experts
         self._width, self._hidden = m.norm.normalized_shape[0], e.count * e.hidden
-        weight, bias = e.first.weight, e.first.bias
+        weight: Tensor = e.first.weight
+        bias: Tensor = e.first.bias
         if e.gate is not None:
             weight, bias = torch.cat([weight, e.gate.weight]), torch.cat([bias, e.gate.bias])
         self._first = (weight * m.norm.weight).t().contiguous(), bias + weight @ m.norm.bias
@@ -124,7 +128,7 @@ class Folded:
 
     def _users(self, batch: RequestBatch, encoded: list[Tensor]) -> Tensor:
         m = self._model
-        parts = [_embedded(t, batch.shared_category[:, i]) for i, t in enumerate(m.shared_tables)]  # type: ignore[index]
+        parts = _categories(m.shared_tables, batch.shared_category)
         if encoded:
             length, none = batch.sequence_pin.shape[1], torch.zeros(1, m.config.sequence_width)
             parts.append(torch.stack([e.mean(0) if len(e) else none[0] for e in encoded]))
@@ -138,7 +142,7 @@ class Folded:
 
     def _candidates(self, batch: RequestBatch, rows: slice) -> Tensor:
         m = self._model
-        parts = [_embedded(t, batch.candidate_category[rows, i]) for i, t in enumerate(m.candidate_tables)]  # type: ignore[index]
+        parts = _categories(m.candidate_tables, batch.candidate_category, rows)
         if m.pins is not None:
             parts.append(_embedded(m.pins, batch.candidate_pin[rows]))
         if batch.candidate_vector.shape[1]:
@@ -152,6 +156,11 @@ class Folded:
             out = bias.expand(rows.stop - rows.start, -1).contiguous()
         self._candidate.add_to(out.numpy(), batch.candidates[rows])
         return torch.relu_(out)
+
+
+def _categories(tables: nn.ModuleList, hashed: Ints | None, rows: slice = slice(None)) -> list[Tensor]:
+    """One float[n, width] a category; a batch without categories has none."""
+    return [_embedded(cast(HashTable, t), hashed[rows, i]) for i, t in enumerate(tables) if hashed is not None]
 
 
 def _embedded(table: HashTable, hashed: np.ndarray) -> Tensor:

@@ -1,6 +1,7 @@
 """A trained full ranker as a folder, and the class that scores with it. Knows nothing of Ray: serving wraps it.
 
-Folder: `ranker.json` (schema, sizes, calibration, metrics), `history.json` (one row per epoch), `weights.pt`.
+Folder: `ranker.json` (schema, sizes, calibration, metrics), `history.json` (one row per epoch) and `history.svg` (its
+curves), `weights.pt`.
 """
 
 import json
@@ -15,6 +16,7 @@ from cluster.errors import BundleError, ModelError
 from training.ranker.batch import Floats, RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration
 from training.ranker.config import ModelConfig
+from training.ranker.curves import history_svg
 from training.ranker.folded import Folded
 from training.ranker.inputs import to_inputs
 from training.ranker.model import FullRanker
@@ -81,6 +83,8 @@ class FullScorer:
             "metrics": self.metrics,
         }
         (folder / "history.json").write_text(json.dumps(self.history, indent=1))
+        if self.history:
+            (folder / "history.svg").write_text(history_svg(self.history, self.schema.actions))
         (folder / "ranker.json").write_text(json.dumps(about, indent=1))
 
     def logits(self, batch: RequestBatch) -> Floats:

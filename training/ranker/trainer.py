@@ -5,16 +5,14 @@ writes the model.
 used.
 """
 
-import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from cluster.errors import ModelError
@@ -33,67 +31,10 @@ from training.ranker.job import (
     read_held_out,
     total_steps,
 )
+from training.ranker.local import load_state, note, save_state, train_here
 from training.ranker.scorer import FullScorer
 
-log = logging.getLogger("pinfunnel.ranker")
-
 _RUN = "full-ranker"
-
-
-def _note(row: Mapping[str, Any]) -> None:
-    shown = {k: np.round(v, 4).tolist() for k, v in row.items() if k not in ("epoch", "step")}
-    log.info("full ranker epoch %d step %d: %s", row["epoch"], row["step"], shown)
-
-
-def _load(path: Path) -> State | None:
-    if not path.exists():
-        return None
-    state: State = torch.load(path, weights_only=False)  # our own checkpoint: holds RNG states beside tensors
-    return state
-
-
-def _save(state: State, path: Path) -> None:
-    aside = path.with_suffix(".tmp")
-    torch.save(state, aside)
-    os.replace(aside, path)
-
-
-def _local(job: Job, dataset: Any, storage: Path, resume: bool) -> FullScorer:
-    storage.mkdir(parents=True, exist_ok=True)
-    saved = storage / "state.pt"
-    if job.fit.threads:
-        torch.set_num_threads(job.fit.threads)
-
-    def keep(make: Callable[[], State], step: int) -> None:
-        _save(make(), saved)
-
-    def epoch_done(row: dict[str, Any], make: Callable[[], State]) -> None:
-        _note(row)
-        _save(make(), saved)
-
-    feed: Batches
-    if job.paths is not None:
-        feed = ParquetFeed(job.paths, job.schema, job.fit.batch_requests, job.fit.shuffle_requests, job.fit.seed)
-    else:
-        feed = stream_feed(
-            lambda epoch: arrow_tables(dataset, job),
-            job.schema,
-            job.fit.batch_requests,
-            job.fit.shuffle_requests,
-            job.fit.seed,
-        )
-    model = build_model(job, sparse=True)
-    hooks = Hooks(on_step=job.on_step, on_checkpoint=keep, on_epoch=epoch_done)
-    result = fit(
-        model,
-        feed,
-        held_out_batches(job),
-        job.fit,
-        total_steps=total_steps(job, 1),
-        resume=_load(saved) if resume else None,
-        hooks=hooks,
-    )
-    return finish(job, model, result)
 
 
 def _worker(settings: dict[str, Any]) -> None:
@@ -118,19 +59,19 @@ def _worker(settings: dict[str, Any]) -> None:
             if isinstance(state, FullScorer):
                 state.save(folder)
             else:
-                _save(state(), Path(folder) / "state.pt")
+                save_state(state(), Path(folder) / "state.pt")
             ray.train.report(row, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
     def epoch_done(row: dict[str, Any], state: Callable[[], State]) -> None:
         if rank == 0:
-            _note(row)
+            note(row)
         hand_in(row, state)
 
     resume: State | None = None
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is not None:
         with checkpoint.as_directory() as folder:
-            resume = _load(Path(folder) / "state.pt")
+            resume = load_state(Path(folder) / "state.pt")
     feed: Batches
     if job.paths is not None:
         feed = ParquetFeed(
@@ -258,7 +199,7 @@ def train_full(
             raise ModelError("the full ranker got no training requests: check the date range and the client filter")
     job = Job(schema, config, fit_config, sample, read_held_out(validation), warm, paths, n_requests, on_step)
     if num_workers == 0:
-        scorer = _local(job, dataset, Path(keep) / _RUN, resume)
+        scorer = train_here(job, dataset, Path(keep) / _RUN, resume)
     else:
         scorer = _on_ray(
             job, dataset, keep if remote else str(Path(keep).absolute()), num_workers, use_gpu, max_failures
