@@ -27,6 +27,9 @@ LOCAL_ROWS = 1_000_000
 """Examples of all clients together up to which a fit stays in this process: boosting them takes about as long as
 starting a worker."""
 
+BATCH_ROWS = 400_000
+"""Rows that XGBoost bins at once: with a quarter of them, building a matrix took a seventh longer."""
+
 Progress = Callable[[str, float], None]
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -115,6 +118,7 @@ def fit_one(
     import xgboost as xgb
 
     started = time.perf_counter()
+    threads = max(1, int(settings.cpus_per_worker))
 
     def matrix(split: int, ref: Any = None) -> Any:
         class Stream(xgb.DataIter):
@@ -126,31 +130,29 @@ def fit_one(
                 self._left = iter(blocks())
 
             def next(self, input_data: Callable[..., Any]) -> bool:
+                parts: list[Arrays] = []
                 for block in self._left:
-                    x, label, weight = block_arrays(block, job.code, split)
-                    part = slice(rank, None, world)
-                    if len(x[part]):
-                        input_data(
-                            data=x[part], label=label[part], weight=weight[part], feature_names=list(job.features)
-                        )
-                        return True
-                return False
+                    x, label, weight = (a[rank::world] for a in block_arrays(block, job.code, split))
+                    if len(x):
+                        parts.append((x, label, weight))
+                    if sum(len(x) for x, _, _ in parts) >= BATCH_ROWS:
+                        break
+                if not parts:
+                    return False
+                x, label, weight = (np.concatenate([p[i] for p in parts]) for i in range(3))
+                input_data(data=x, label=label, weight=weight, feature_names=list(job.features))
+                return True
 
-        return xgb.QuantileDMatrix(Stream(), max_bin=settings.max_bin, ref=ref)
+        return xgb.QuantileDMatrix(Stream(), max_bin=settings.max_bin, ref=ref, nthread=threads)
 
     has_valid = any(len(block_arrays(b, job.code, VALID)[0]) >= world for b in blocks())
     train = matrix(TRAIN)
     watched = [(matrix(VALID, train), "valid")] if has_valid else []
     log: dict[str, Any] = {}
     booster = xgb.train(
-        parameters(settings, job.objective, max(1, int(settings.cpus_per_worker))),
-        train,
-        settings.rounds,
-        evals=watched,
-        evals_result=log,
-        early_stopping_rounds=settings.early_stopping_rounds if watched else None,
-        verbose_eval=False,
-    )
+        parameters(settings, job.objective, threads), train, settings.rounds, evals=watched, evals_result=log,
+        early_stopping_rounds=settings.early_stopping_rounds if watched else None, verbose_eval=False,
+    )  # fmt: skip
     return finish(job, booster, log, int(train.num_row()), time.perf_counter() - started, "ray-train")
 
 

@@ -1,54 +1,28 @@
 """Bench of the forest kernel against XGBoost and, where installed, daal4py, CatBoost and onnxruntime.
 
 One process, one pinned core, engines alternating, median CPU time of a request of 2,000 candidates that share 16 of
-40 features. `ratio` takes ours as it serves: the candidates' features stored as bytes per pin, then gather, specialise
-and scan. `ratio_from_floats` takes ours from a float matrix that is binned in the request, as XGBoost starts;
-batches that mix users always do. Peers: `pip install -r apps/bench/peers.txt` in an environment of your own (daal4py
-comes in scikit-learn-intelex); one that is missing is named and left out.
+40 features. `ratio` takes ours with the candidates' features stored as bytes per pin: gather, specialise, scan.
+`ratio_from_floats` takes ours from a float matrix that is binned in the request: where XGBoost starts, and what serving
+has, as it logs the features. Batches that mix users always start there. Several cores at once: bench `forest_scaling`.
+Peers: `pip install -r apps/bench/peers.txt` in an environment of your own (daal4py comes in scikit-learn-intelex); one
+that is missing is named and left out.
 """
 
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xgboost
 
+from apps.bench.forest_data import GOAL, STATIC, TOP, USERS, C, N, S, make_model, make_requests, where
 from apps.bench.forest_peers import PEERS
 from serving.forest import Forest
-from serving.forest_native import best_level
-
-S, C, N, TOP, STATIC, DEPTH = 16, 24, 2000, 500, 20, 6
-USERS = 12  # requests in a round
-GOAL = 75e6
 
 Call = Callable[[int], Any]  # scores request i
-
-
-def make_model(trees: int, rows: int) -> tuple[xgboost.Booster, np.ndarray, np.ndarray]:
-    """A binary model whose label depends on user, pin, and user x pin; also its data."""
-    rng = np.random.default_rng(trees)
-    x = rng.normal(size=(rows, S + C)).astype(np.float32)
-    cross = (x[:, :S] @ rng.normal(size=(S, C)) * x[:, S:]).sum(1)
-    y = (x @ rng.normal(size=S + C) + 0.3 * cross + rng.normal(size=rows) > 0).astype(np.float32)
-    params = {"objective": "binary:logistic", "max_depth": DEPTH, "tree_method": "hist", "max_bin": 256, "nthread": 1}
-    return xgboost.train(params, xgboost.DMatrix(x, y), trees), x, y
-
-
-def make_requests(seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Rows float32[N, S + C] of USERS requests: with one user each, and with a user per row."""
-    rng = np.random.default_rng(seed)
-    mixed = [rng.normal(size=(N, S + C)).astype(np.float32) for _ in range(USERS)]
-    same = [rows.copy() for rows in mixed]
-    for rows in same:
-        rows[:, :S] = rows[0, :S]
-    return same, mixed
 
 
 def cpu_us(call: Call, i: int) -> float:
@@ -128,7 +102,6 @@ def bench_model(trees: int, rounds: int, rows: int) -> dict[str, Any]:
         "live_splits": int(np.mean([s.programs[0].n_splits for s in special])),
         "skipped": skipped,
         "floor_us": arithmetic_floor(forest, special[0], candidates[0], rounds),
-        "both_cores": both_cores(forest, users, candidates),
         "end_to_end": end_to_end(forest, booster, users, rounds),
     }
 
@@ -152,30 +125,6 @@ def arithmetic_floor(forest: Forest, special: Any, candidates: np.ndarray, round
         True,
     )
     return round(us["lookups"] + (us["all"] - us["lookups"]) * distinct / max(made.n_splits, 1) / 2, 2)
-
-
-def both_cores(forest: Forest, users: list[np.ndarray], candidates: list[np.ndarray]) -> dict[str, float]:
-    """Requests a second of one thread and of two threads at once, unpinned, wall clock."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    def work(requests: int) -> None:
-        for i in range(requests):
-            forest.margins(users[i % USERS], candidates[i % USERS])
-
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    rates = {}
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, [20, 20]))
-        for threads in (1, 2):
-            best = 0.0
-            for _ in range(5):
-                before = time.perf_counter()
-                list(pool.map(work, [600] * threads))
-                best = max(best, 600 * threads / (time.perf_counter() - before))
-            rates[f"{threads}"] = round(best, 1)
-    os.sched_setaffinity(0, cores)
-    return {**rates, "scaling": round(rates["2"] / rates["1"], 2)}
 
 
 def end_to_end(forest: Forest, booster: xgboost.Booster, users: list[np.ndarray], rounds: int) -> dict[str, float]:
@@ -225,21 +174,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     ratio["end_to_end"] = round(ends["numpy"] / ends["ours"], 2)
     cores = {trees: round(GOAL / N * m["us"]["burst"]["ours_stored"] / 1e6, 2) for trees, m in models.items()}
     cores["end_to_end"] = round(GOAL / N * ends["ours"] / 1e6, 2)
-    return {"ratio": ratio, "ratio_from_floats": floats, "cores_for_75m": cores, "models": models, **_where()}
-
-
-def _where() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    wanted = ("xgboost", "numba", "llvmlite", "numpy", "daal4py", "catboost", "onnxruntime")
-    versions = {"python": platform.python_version()}
-    for name in wanted:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    machine = {"cpu": model, "cores": os.cpu_count(), "level": best_level(), "load": round(os.getloadavg()[0], 2)}
-    return {"machine": machine, "versions": versions}
+    return {"ratio": ratio, "ratio_from_floats": floats, "cores_for_75m": cores, "models": models, **where()}
 
 
 if __name__ == "__main__":

@@ -64,8 +64,9 @@ def test_the_trees_are_those_of_plain_xgboost_on_the_same_matrix(world: LogsWorl
     assert np.corrcoef(a, b)[0, 1] > 0.995
 
 
-def test_one_block_gives_the_very_same_trees(world: LogsWorld) -> None:
-    fitted, blocks = fit(world, parts=1)
+@pytest.mark.parametrize("parts", [1, 7])
+def test_blocks_below_a_batch_give_the_very_same_trees(world: LogsWorld, parts: int) -> None:
+    fitted, blocks = fit(world, parts=parts)
     names = list(world.features.names)
     (x, y, w), (vx, _, _) = stacked(blocks, TRAIN), stacked(blocks, VALID)
     train = xgb.QuantileDMatrix(x, label=y, weight=w, feature_names=names, max_bin=256)

@@ -1,0 +1,51 @@
+"""What the forest benches share: the model, the requests, the machine. Measures nothing."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost
+
+from serving.forest_native import best_level
+
+S, C, N, TOP, STATIC, DEPTH = 16, 24, 2000, 500, 20, 6
+USERS = 12  # requests in a round
+GOAL = 75e6
+
+
+def make_model(trees: int, rows: int) -> tuple[xgboost.Booster, np.ndarray, np.ndarray]:
+    """A binary model whose label depends on user, pin, and user x pin; also its data."""
+    rng = np.random.default_rng(trees)
+    x = rng.normal(size=(rows, S + C)).astype(np.float32)
+    cross = (x[:, :S] @ rng.normal(size=(S, C)) * x[:, S:]).sum(1)
+    y = (x @ rng.normal(size=S + C) + 0.3 * cross + rng.normal(size=rows) > 0).astype(np.float32)
+    params = {"objective": "binary:logistic", "max_depth": DEPTH, "tree_method": "hist", "max_bin": 256, "nthread": 1}
+    return xgboost.train(params, xgboost.DMatrix(x, y), trees), x, y
+
+
+def make_requests(seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Rows float32[N, S + C] of USERS requests: with one user each, and with a user per row."""
+    rng = np.random.default_rng(seed)
+    mixed = [rng.normal(size=(N, S + C)).astype(np.float32) for _ in range(USERS)]
+    same = [rows.copy() for rows in mixed]
+    for rows in same:
+        rows[:, :S] = rows[0, :S]
+    return same, mixed
+
+
+def where() -> dict[str, Any]:
+    """The machine and the versions beside the figures."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    wanted = ("xgboost", "numba", "llvmlite", "numpy", "daal4py", "catboost", "onnxruntime")
+    versions = {"python": platform.python_version()}
+    for name in wanted:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    machine = {"cpu": model, "cores": os.cpu_count(), "level": best_level(), "load": round(os.getloadavg()[0], 2)}
+    return {"machine": machine, "versions": versions}
