@@ -13,7 +13,7 @@ from serving.messages import Ranked, Scored, WalkAsk, Walked
 from serving.pacing import Pace, Part
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of
-from training.ranker.scorer import FullScorer, empty_requests, utility
+from training.ranker.scorer import FullScorer, best_device, empty_requests, utility
 
 KIND = "full"
 
@@ -37,7 +37,7 @@ class FullLogic:
     def load(self, version: str) -> None:
         """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
         bundle = self._store.open(KIND, version).require_schema(self._schema_hash)
-        scorer = FullScorer.open(bundle.path)
+        scorer = FullScorer.open(bundle.path, best_device())
         scorer.warm()
         began = self.pace.clock()
         self.pace.learn(scorer.warm(), self.pace.clock() - began)

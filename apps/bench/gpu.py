@@ -20,13 +20,17 @@ from apps.bench.ranker_data import toy_schema, toy_table
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
 from training.ranker.fit import learn_inputs
-from training.ranker.inputs import to_inputs, to_targets
+from training.ranker.inputs import Inputs, to_inputs, to_targets
 from training.ranker.loss import MultiTaskLoss
 from training.ranker.model import FullRanker
 
 
 def _half(device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 def train(config: ModelConfig, requests: int, candidates: int, steps: int, device: torch.device) -> dict[str, Any]:
@@ -68,8 +72,7 @@ def train(config: ModelConfig, requests: int, candidates: int, steps: int, devic
         step()
     sync()
     seconds = (time.perf_counter() - start) / steps
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    peak = matrix_peak(device, dtype, 8192 if device.type == "cuda" else 512)
+    peak = matrix_peak(device, _dtype(device), 8192 if device.type == "cuda" else 512)
     return {
         "examples_per_second": requests * candidates / seconds,
         "step_ms": seconds * 1e3,
@@ -82,41 +85,67 @@ def train(config: ModelConfig, requests: int, candidates: int, steps: int, devic
     }
 
 
+def paths(model: FullRanker, device: torch.device) -> dict[str, Callable[[Inputs], Any]]:
+    """Ways to run the network: eager; on a GPU also compiled, and compiled with CUDA graphs, which spare the launches
+    that a single request of 500 candidates is mostly made of.
+    """
+    out: dict[str, Callable[[Inputs], Any]] = {"eager": model}
+    if device.type == "cuda":
+        out["compiled"] = torch.compile(model)
+        out["cuda_graphs"] = torch.compile(model, mode="reduce-overhead")
+    return out
+
+
 def serve(
     config: ModelConfig, batches: tuple[int, ...], candidates: int, repeat: int, device: torch.device
 ) -> dict[str, Any]:
-    """Latency of one request and candidates per second for several requests in one pass, from host arrays to host
-    arrays.
+    """By requests in one pass and by path: milliseconds from host arrays to host arrays (`p50_ms`, `p99_ms`), and
+    candidates per second so and with the inputs already on the device. A path that cannot run here says why.
     """
     schema = toy_schema(16, 48, 16, 50)
-    out: dict[str, Any] = {}
-    sync = torch.cuda.synchronize if device.type == "cuda" else None
+    peak = matrix_peak(device, _dtype(device), 8192 if device.type == "cuda" else 512)
+    out: dict[str, Any] = {"matrix_peak_flops": peak}
     for requests in batches:
         batch = RequestBatch.from_table(toy_table(schema, requests, candidates), schema)
         torch.manual_seed(0)
         model = FullRanker(schema.widths, config)
         learn_inputs(model, [batch.take(np.arange(1))])
         model.to(device).eval()
-        runner = torch.compile(model) if device.type == "cuda" else model
-
-        def call(batch: RequestBatch = batch, runner: Any = runner) -> Any:
-            with torch.inference_mode(), _half(device):
-                return runner(to_inputs(batch, device)._replace(position=None)).cpu()
-
-        times = timed(call, repeat, sync=sync)
         resident = to_inputs(batch, device)._replace(position=None)
-
-        def on_device(resident: Any = resident, runner: Any = runner) -> Any:
-            with torch.inference_mode(), _half(device):
-                return runner(resident)
-
-        kept = timed(on_device, repeat, sync=sync)
-        n = requests * candidates
-        out[str(requests)] = times | {
-            "candidates_per_second": n / times["p50_ms"] * 1e3,
-            "candidates_per_second_resident": n / kept["p50_ms"] * 1e3,
-        }
+        with torch.inference_mode():
+            flops = flops_of(lambda m=model, x=resident: m(x))  # type: ignore[misc]
+        out[str(requests)] = {"flops": flops}
+        for name, path in paths(model, device).items():
+            try:
+                out[str(requests)][name] = _timings(path, batch, resident, repeat, device, flops / peak)
+            except Exception as error:  # a path that cannot run on this machine is a finding
+                out[str(requests)][name] = {"unavailable": f"{type(error).__name__}: {str(error)[:200]}"}
     return out
+
+
+def _timings(
+    path: Callable[[Inputs], Any],
+    batch: RequestBatch,
+    resident: Inputs,
+    repeat: int,
+    device: torch.device,
+    ideal: float,
+) -> dict[str, float]:
+    sync = torch.cuda.synchronize if device.type == "cuda" else None
+
+    def scored(x: Inputs) -> Any:
+        with torch.inference_mode(), _half(device):
+            return path(x)
+
+    whole = timed(lambda: scored(to_inputs(batch, device)._replace(position=None)).cpu(), repeat, sync=sync)
+    kept = timed(lambda: scored(resident), repeat, sync=sync)
+    n = batch.n_candidates
+    return whole | {
+        "candidates_per_second": n / whole["p50_ms"] * 1e3,
+        "candidates_per_second_resident": n / kept["p50_ms"] * 1e3,
+        "resident_p50_ms": kept["p50_ms"],
+        "mfu_resident": ideal / (kept["p50_ms"] / 1e3),
+    }
 
 
 def run(toy: bool = False) -> dict[str, Any]:

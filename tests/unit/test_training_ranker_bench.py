@@ -21,7 +21,10 @@ def test_gpu_script_runs_at_toy_size_and_gives_plain_json() -> None:
     figures = json.loads(json.dumps(gpu.run(toy=True)))
     assert figures["toy"]
     assert figures["train"]["flops_per_step"] > 0
-    assert math.isfinite(figures["serve"]["debug"]["1"]["candidates_per_second"])
+    one = figures["serve"]["debug"]["1"]
+    assert one["flops"] > 0
+    assert math.isfinite(one["eager"]["candidates_per_second"])
+    assert 0 < one["eager"]["mfu_resident"] < 1
 
 
 def test_serving_and_training_figures_are_there() -> None:

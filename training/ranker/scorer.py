@@ -94,7 +94,8 @@ class FullScorer:
         self._check(batch)
         if self._folded is not None:
             return self._folded.logits(batch)
-        with torch.inference_mode():
+        half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        with torch.inference_mode(), half:
             out: Floats = self.model(to_inputs(batch, self.device)._replace(position=None)).cpu().numpy()
         return out
 
@@ -117,6 +118,11 @@ class FullScorer:
                 f"request has {got[0]} shared, {got[1]} candidate and {got[2]} vector columns, the full ranker was "
                 f"trained on {w.shared}, {w.candidate} and {w.vector}: serve the model trained for this schema"
             )
+
+
+def best_device() -> str:
+    """Where a server scores: on a GPU when there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def empty_requests(schema: RankerSchema, requests: int, candidates: int) -> RequestBatch:
