@@ -124,8 +124,10 @@ class Ingress:
                 self._observer.log_dropped(answer.ask.client)
 
         async def teach_first() -> None:
-            await self._funnel.teach(answer)
-            write()
+            try:
+                await self._funnel.teach(answer)
+            finally:  # also when the server stops meanwhile
+                write()
 
         if not self._funnel.teacher.wants(answer):
             write()

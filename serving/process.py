@@ -78,7 +78,8 @@ class Process:
     @cached_property
     def funnel(self) -> Funnel:
         """All stages in this process, called in place and without a deadline: `funnel.recommend_now(ask)`."""
-        return Funnel(direct_stages(self.walker, self.lightweight, self.full), self.clients, deadline_ms=math.inf)
+        stages = direct_stages(self.walker, self.lightweight, self.full)
+        return Funnel(stages, self.clients, deadline_ms=math.inf, teacher=self.teacher)
 
     @cached_property
     def threaded_funnel(self) -> Funnel:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
@@ -12,7 +14,7 @@ from apps.in_process import InProcess
 from apps.project import Opened
 from serving.events import Receipt
 from serving.messages import Recents
-from tests.funnel_world import opened_world, publish_lightweight, some_user
+from tests.funnel_world import opened_world, publish_full, publish_lightweight, some_user
 
 
 class Face:
@@ -68,6 +70,39 @@ def test_explanations_name_query_pins_scores_and_features(world: Opened) -> None
     for explanation in walked:
         assert sum(r["visits"] for r in explanation["reached_from"]) > 0
         assert "graph_rank" in explanation["lightweight_top_features"]
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_the_teacher_works_behind_the_answer_and_no_row_is_lost(tmp_path: Path, stops: bool) -> None:
+    world = opened_world(tmp_path, teacher_share=1.0, teacher_candidates=7)
+    sizes = world.clients["homefeed"].sizes.model_copy(update={"lightweight": 40})
+    world.clients["homefeed"] = world.clients["homefeed"].model_copy(update={"sizes": sizes})
+    publish_full(world.process, world.clients)
+    inside = InProcess(world, None)
+
+    async def serve() -> None:
+        transport = httpx.ASGITransport(inside.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://funnel") as http:
+            await http.post("/v1/homefeed/recommendations", json={"user_id": some_user(world)})
+            if not stops:  # else the loop ends under the teacher's feet
+                assert (await http.post("/v1/logs/flush")).json()["requests"] == 1
+
+    asyncio.run(serve())
+    if stops:
+        asyncio.run(_flush(inside))
+    logged = pq.read_table(world.process.logs.serving_files().paths[0], partitioning=None)
+    scored = np.isfinite(np.array(logged["full_score"][0].as_py(), np.float32)).sum()
+    rate = logged["teacher_rate"][0].as_py()
+    if stops and rate is None:
+        assert scored == 40
+    else:
+        assert scored == 47
+        assert 0 < rate < 1
+
+
+async def _flush(inside: InProcess) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(inside.app), base_url="http://funnel") as http:
+        assert (await http.post("/v1/logs/flush")).json()["requests"] == 1
 
 
 def test_limit_exclude_and_order(world: Opened) -> None:
