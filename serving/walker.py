@@ -5,6 +5,7 @@ import numpy as np
 from cluster.catalog import Catalog
 from cluster.clients import Client
 from cluster.graph.walk import Walker, WalkParams
+from cluster.graph.walk_weights import decayed_weights
 from serving.catalogs import Catalogs
 from serving.labels import LabelRules
 from serving.messages import Recents, WalkAsk, Walked
@@ -43,12 +44,16 @@ def query_pins(
     weight: dict[int | str, float] = {}
     age: dict[int | str, float] = {}
     if settings.source in ("user", "both"):
-        for pin, action, moment in zip(sequence.pin_ids, sequence.actions, sequence.occurred_at, strict=True):
+        moments = np.asarray(sequence.occurred_at, np.int64)
+        hours_old = np.maximum((at - moments) / MICROSECONDS_PER_HOUR, 0.0)
+        decays = decayed_weights(hours_old, settings.half_life_hours).tolist()
+        for pin, action, hours, decay in zip(
+            sequence.pin_ids, sequence.actions, hours_old.tolist(), decays, strict=True
+        ):
             base = settings.actions.get(action, 0.0)
             if base <= 0:
                 continue
-            hours = max((at - int(moment)) / MICROSECONDS_PER_HOUR, 0.0)
-            weight[pin] = weight.get(pin, 0.0) + base * 0.5 ** (hours / settings.half_life_hours)
+            weight[pin] = weight.get(pin, 0.0) + base * decay
             age[pin] = min(age.get(pin, hours), hours)
     for pin, given in asked:
         weight[pin] = weight.get(pin, 0.0) + (settings.request_weight if given is None else given)

@@ -23,8 +23,9 @@ from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.graph.walk import Walker, WalkParams
 
-DEFAULTS = WalkParams(steps=100_000, restart=1.0, boost=0.75, popularity_discount=0.3)
-BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+DEFAULTS = WalkParams(steps=200_000, restart=1.0, hub_power=0.75, boost=0.9, popularity_discount=0.25)
+REPORTED = ("steps", "restart", "hub", "hub_power", "boost", "popularity_discount")
+BETAS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
 THREADS = 2
 TUNING_BOARDS = 1000
 TUNING_STEPS = 50_000
@@ -61,7 +62,7 @@ def evaluate_retrieval(
     recall, ndcg = score(answers[0], expected, k)
     return {
         f"recall@{k}": recall, f"ndcg@{k}": ndcg, "boards": truth.n_boards, "seconds": time.perf_counter() - began,
-        "params": {name: getattr(params, name) for name in ("steps", "restart", "hub", "boost", "popularity_discount")},
+        "params": {name: getattr(params, name) for name in REPORTED},
     }  # fmt: skip
 
 
@@ -94,9 +95,9 @@ def choose_params(
 ) -> WalkParams:
     """The best of a small grid by NDCG@k, on a fifth of the edges held out; edges as int32[E] indices.
 
-    First restart and step allocation, then the booster; the popularity discount is read off the same walks. DEFAULTS
-    stay unless the gain over them exceeds two standard errors (the best of many close ones is mostly luck), and where
-    fewer than 50 boards can be asked.
+    First restart and step allocation, then its exponent, then the booster; the popularity discount is read off the
+    same walks. DEFAULTS stay unless the gain over them exceeds two standard errors (the best of many close ones is
+    mostly luck), and where fewer than 50 boards can be asked.
     """
     boards, pins = _pairs(boards, pins)
     rng = np.random.default_rng(seed)
@@ -118,7 +119,8 @@ def choose_params(
 
     hubs: tuple[Any, ...] = ("log", "uniform")
     best = trial([replace(DEFAULTS, steps=TUNING_STEPS, restart=r, hub=h) for r in (0.5, 0.8, 1.0) for h in hubs])
-    best = replace(trial([replace(best, boost=b) for b in (0.5, 1.0)]), steps=DEFAULTS.steps)
+    best = trial([replace(best, hub_power=power) for power in (0.5, 1.0)])
+    best = replace(trial([replace(best, boost=b) for b in (0.5, 0.75)]), steps=DEFAULTS.steps)
     gain = seen[replace(best, steps=TUNING_STEPS)] - seen[replace(DEFAULTS, steps=TUNING_STEPS)]
     certain = float(gain.mean()) > 2.0 * float(gain.std()) / gain.size**0.5
     return best if certain else DEFAULTS

@@ -45,8 +45,17 @@ def _draw_pins(boards, n_pins, topics, topic_of_board, rank_to_pin, seed, out): 
 
 
 def make(name: str, seed: int = 1) -> Graph:
-    """The graph of SHAPES[name]. Pin indices are shuffled, so popular pins do not lie side by side."""
-    shape = SHAPES[name]
+    """The graph of SHAPES[name]."""
+    return make_shape(SHAPES[name], seed)
+
+
+def make_shape(shape: Shape, seed: int = 1) -> Graph:
+    """A graph of any shape. Pin indices are shuffled, so popular pins do not lie side by side."""
+    return Graph.from_edges(*edges(shape, seed)[:2], shape.boards, shape.pins)
+
+
+def edges(shape: Shape, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(boards int32[E], pins int32[E], topic of each pin int32[pins]); repeats are possible."""
     rng = np.random.default_rng(seed)
     weight = rng.lognormal(0.0, 1.0, shape.boards)
     sizes = np.maximum(1, np.rint(weight * (shape.edges / weight.sum()))).astype(np.int64)
@@ -55,7 +64,9 @@ def make(name: str, seed: int = 1) -> Graph:
     topic_of_board = rng.integers(0, shape.topics, shape.boards)
     rank_to_pin = rng.permutation(shape.pins).astype(np.int32)
     _draw_pins(boards, shape.pins, shape.topics, topic_of_board, rank_to_pin, seed, pins)
-    return Graph.from_edges(boards, pins, shape.boards, shape.pins)
+    topic = np.empty(shape.pins, np.int32)
+    topic[rank_to_pin] = np.minimum(np.arange(shape.pins) // (shape.pins // shape.topics), shape.topics - 1)
+    return boards, pins, topic
 
 
 def query_pins(graph: Graph, count: int, seed: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from cluster.graph.ids import IdMap
 from cluster.graph.walk_kernel import GraphArrays
 from cluster.graph.walk_memory import Memory
 from cluster.graph.walk_request import run_request
+from cluster.graph.walk_weights import allocate
 
 _DISCOUNT_TABLE = 1 << 16
 _POWER_TABLE = 1 << 12
@@ -33,7 +34,8 @@ class WalkParams:
     differ from it by a fraction of a percent). restart: probability that a walk ends after a step. n_p, n_v: a query
     pin stops early once n_p pins have n_v visits each from it (0: never). hub: C of the step allocation
     s = |E| (C - log |E|), from the largest degree: "log" is its logarithm, "linear" the degree itself (hubs gain more),
-    "uniform" gives every query pin s = 1. bias_share: share of steps that take only neighbours of the wanted locale.
+    "uniform" gives every query pin s = 1. hub_power: exponent of |E| in s; below 1 popular query pins get less.
+    bias_share: share of steps that take only neighbours of the wanted locale.
     boost: b of the multi-hit booster (sum_q V_q^b)^(1/b); 0.5 is the paper's, 1 the plain sum.
     popularity_discount: the visit count is divided by degree^beta. drop_query: leave the query pins out of the answer.
     """
@@ -47,13 +49,15 @@ class WalkParams:
     boost: float = 0.5
     popularity_discount: float = 0.0
     hub: Literal["log", "linear", "uniform"] = "log"
+    hub_power: float = 1.0
     bias_share: float = 0.0
     drop_query: bool = True
 
     def __post_init__(self) -> None:
         for name, low, high in (("steps", 1, 2**30), ("top_k", 1, 2**24), ("min_visits", 1, 2**30), ("n_p", 0, 2**31),
                                 ("n_v", 0, 2**31), ("restart", 0.01, 1.0), ("bias_share", 0.0, 1.0),
-                                ("popularity_discount", 0.0, 4.0), ("boost", 0.1, 1.0)):  # fmt: skip
+                                ("popularity_discount", 0.0, 4.0), ("hub_power", 0.0, 1.0),
+                                ("boost", 0.1, 1.0)):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"walk parameter {name} must be in {low}..{high}, got {getattr(self, name)!r}")
         if self.hub not in ("log", "linear", "uniform"):
@@ -81,25 +85,6 @@ class WalkResult:
     def pin_ids(self) -> np.ndarray:
         """Ids of `pins`: int64[n], or object[n] of str."""
         return self.id_map.ids_of(self.pins)
-
-
-def decayed_weights(ages_s: Any, half_life_s: float, weights: Any = None) -> np.ndarray:
-    """float32[Q] query-pin weights halved for every `half_life_s` seconds of age; `weights` default to 1."""
-    ages = np.maximum(np.asarray(ages_s, np.float64), 0.0)
-    return np.asarray(np.exp2(-ages / half_life_s) * (1.0 if weights is None else np.asarray(weights)), np.float32)
-
-
-def allocate(degrees: np.ndarray, weights: np.ndarray, max_degree: int, steps: int, hub: str) -> np.ndarray:
-    """float64[Q]: steps of each query, proportional to w_q s_q and summing to `steps`; 0 for isolated pins.
-
-    The paper multiplies w_q and N s_q / sum(s) without normalising the weights; here a request costs what it says.
-    """
-    degree = np.maximum(degrees.astype(np.float64), 1.0)
-    ceiling = np.log(max(max_degree, 1)) if hub == "log" else float(max_degree)
-    scale = np.ones(degree.size) if hub == "uniform" else degree * np.maximum(ceiling - np.log(degree), 0.01)
-    share = np.where(degrees > 0, scale * np.maximum(weights, 0.0), 0.0)
-    total = share.sum()
-    return np.asarray(share * (steps / total) if total > 0 else share)
 
 
 @lru_cache(maxsize=32)
@@ -218,7 +203,7 @@ class Walker:
             safe = np.maximum(nodes, 0)
             offsets = index[safe + (nodes >= 0)] >> np.uint64(24)
             degrees[part] = (offsets - (index[safe] >> np.uint64(24))).astype(np.int64) if n else 0
-        return starts, from_board, allocate(degrees, weight, self._max_degree, p.steps, p.hub)
+        return starts, from_board, allocate(degrees, weight, self._max_degree, p.steps, p.hub, p.hub_power)
 
     def _memory(self, walks: int, p: WalkParams, queries: int) -> Any:
         """This thread's working memory, grown when a request needs more than any before it."""

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from cluster.errors import BundleError, ConfigError
 from cluster.graph.csr import DEGREE_BITS, DEGREE_MAX, Graph
 from cluster.graph.ids import IdMap
-from cluster.graph.walk import Walker, WalkParams, WalkResult, allocate, decayed_weights
+from cluster.graph.walk import Walker, WalkParams, WalkResult
+from cluster.graph.walk_weights import allocate, decayed_weights
 
 
 def random_graph(seed: int, boards: int = 60, pins: int = 400, edges: int = 2000) -> Graph:
@@ -144,6 +145,9 @@ def test_allocation_follows_the_formula() -> None:
     for hub, top in (("log", np.log(1000)), ("linear", 1000.0)):
         scale = weights * degrees * (top - np.log(np.maximum(degrees, 1)))
         assert np.allclose(allocate(degrees, weights, 1000, 500, hub), 500 * scale / scale.sum())
+    flatter = allocate(degrees, weights, 1000, 500, "log", 0.5)
+    scale = weights * degrees**0.5 * (np.log(1000) - np.log(np.maximum(degrees, 1)))
+    assert np.allclose(flatter, 500 * scale / scale.sum())
     assert allocate(np.array([1000]), np.ones(1), 1000, 500, "log").tolist() == [500.0]
 
 

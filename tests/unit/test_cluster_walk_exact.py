@@ -5,8 +5,9 @@ import pytest
 
 from cluster.graph.csr import Graph
 from cluster.graph.exact import visit_distribution
-from cluster.graph.walk import Walker, WalkParams, WalkResult, allocate
+from cluster.graph.walk import Walker, WalkParams, WalkResult
 from cluster.graph.walk_reference import pixie_python, plain_pixie
+from cluster.graph.walk_weights import allocate
 
 N_PINS, N_BOARDS = 300, 120
 EVERYTHING = WalkParams(steps=400_000, top_k=N_PINS, drop_query=False)
@@ -61,12 +62,12 @@ def test_short_requests_are_unbiased(graph: Graph) -> None:
     exact = visit_distribution(graph, one_hot(7), 0.5)
     walker, params = Walker(graph), WalkParams(steps=14, top_k=N_PINS, drop_query=False)
     visits, steps = np.zeros(N_PINS), 0
-    for seed in range(20_000):
+    for seed in range(8_000):
         result = walker.walk_indices([7], params=params, seed=seed)
         visits[result.pins] += result.visits
         steps += result.steps
-    assert steps / 20_000 == pytest.approx(14, abs=0.1)
-    assert variation(visits / steps, exact) < 0.02
+    assert steps / 8_000 == pytest.approx(14, abs=0.15)
+    assert variation(visits / steps, exact) < 0.03
 
 
 def test_agrees_with_plain_python(graph: Graph) -> None:
