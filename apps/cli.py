@@ -2,7 +2,7 @@
 
 import typer
 
-from apps.commands import data, learn, run
+from apps.commands import data, evaluate, learn, run
 
 app = typer.Typer(
     name="pinfunnel",
@@ -22,7 +22,7 @@ app.command("walk")(data.walk)
 app.command("serve")(run.serve)
 app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")
-app.add_typer(learn.evaluate_app, name="evaluate")
+app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.command("simulate")(run.simulate)
 app.command("bench")(run.bench)
 

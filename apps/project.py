@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cluster.clients import Client, load_clients
 from cluster.config import Project
+from cluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from serving.process import Process
@@ -32,3 +33,12 @@ def open_project(path: str | Path) -> Opened:
     """Load and check a project. Raises ConfigError with file, key and fix."""
     project = Project.load(path)
     return Opened(project, load_clients(project.clients or SHIPPED_CLIENTS, project.actions))
+
+
+def pick_clients(opened: Opened, name: str | None) -> dict[str, Client]:
+    """One client by name, or all. Raises ConfigError for an unknown name."""
+    if name is None:
+        return opened.clients
+    if name not in opened.clients:
+        raise ConfigError(f"--client: unknown client '{name}'; clients: {', '.join(sorted(opened.clients))}")
+    return {name: opened.clients[name]}

@@ -65,6 +65,14 @@ class LabelSettings(Settings):
     local_label_weight: float = Field(0.0, ge=0)
 
 
+class BoostRule(Settings):
+    """Multiply the visit count by `factor` where a candidate feature is at least `at_least` (missing never matches)."""
+
+    feature: str
+    factor: float = Field(gt=0)
+    at_least: float = 0.5
+
+
 class PolicySettings(Settings):
     """What happens after scoring (serving/policy.py). Labels are values of `features.pin_categorical` columns."""
 
@@ -94,6 +102,7 @@ class Client(Settings):
     query: QuerySettings = QuerySettings()
     sizes: StageSizes = StageSizes()
     labels: LabelSettings = LabelSettings()
+    boosts: tuple[BoostRule, ...] = Field((), description="rules on the visit count, until there is a model")
     utility: dict[str, float] = {"save": 1.0, "click": 0.5, "closeup": 0.1, "long_click": 0.7, "hide": -2.0}
     policy: PolicySettings = PolicySettings()
 

@@ -14,6 +14,7 @@ from serving.forest import Forest
 from serving.forest_top import top_k
 from serving.groups import main_topics, shared_boards
 from serving.messages import Ranked, WalkAsk, Walked
+from training.boost import boosted_visits
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,9 @@ class LightweightLogic:
         self._store, self._catalogs, self._clients, self._features = store, catalogs, clients, features
         self._negative = negative_actions
         self._scorers: dict[str, Scorer] = {}
+        nothing = np.zeros((0, len(features.candidate)), np.float32)
+        for client in clients.values():  # a rule on an unknown feature is an error now, not at the first request
+            boosted_visits(nothing[:, 0], nothing, features.candidate, client.boosts)
 
     def load(self, client: str, version: str) -> None:
         """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""
@@ -67,7 +71,10 @@ class LightweightLogic:
         return {client: scorer.version for client, scorer in self._scorers.items()}
 
     def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool = False) -> Ranked:
-        """Features, scores and survivors of one request; the walk's own order without a model or when `by_visits`."""
+        """Features, scores and survivors of one request.
+
+        Without a model the order is the walk's own, times the client's `boosts`; `by_visits` asks for the walk's alone.
+        """
         catalog, client = self._catalogs.get(walked.graph_version), self._clients[ask.client]
         block = request_features(catalog, walked, ask.user_id, ask.at, self._negative)
         scorer = self._scorers.get(ask.client)
@@ -76,8 +83,13 @@ class LightweightLogic:
         if scorer is not None and n:
             scores = scorer.margins(block.shared, block.candidates)
         size = client.sizes.lightweight
-        by_score = scorer is not None and not by_visits
-        survivors = top_k(scores, size)[0] if by_score else np.arange(min(n, size), dtype=np.int32)
+        if by_visits or (scorer is None and not client.boosts):
+            survivors = np.arange(min(n, size), dtype=np.int32)
+        elif scorer is None:
+            boosted = boosted_visits(walked.score, block.candidates, self._features.candidate, client.boosts)
+            survivors = np.argsort(-boosted, kind="stable")[:size].astype(np.int32)
+        else:
+            survivors = top_k(scores, size)[0]
         pins, policy = walked.pins[survivors], client.policy
         return Ranked(
             version=None if scorer is None else scorer.version,

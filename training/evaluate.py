@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from cluster.clients import Client
+from cluster.clients import BoostRule, Client
 from cluster.features import FeatureSet
 from cluster.schema import IMPRESSED
-from training.boost import LOCALE_BOOST, BoostRule, boosted_visits
+from training.boost import boosted_visits
 from training.examples import Request
 from training.metrics import (
     Interval,
@@ -44,6 +44,16 @@ class LightweightReport:
     differences: dict[str, dict[str, Interval]]
     calibration: dict[str, float]
 
+    def against(self, baseline: str, order: str) -> dict[str, Interval]:
+        """Paired differences of `order` minus `baseline`, where one of them is the first order; else empty."""
+        first = next(iter(self.orders), None)
+        if first == order and baseline in self.differences:
+            return self.differences[baseline]
+        if first == baseline and order in self.differences:
+            found = self.differences[order]
+            return {m: Interval(-i.mean, -i.high, -i.low, i.n) for m, i in found.items()}
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
 
@@ -65,8 +75,13 @@ def visit_count(requests: Sequence[Request]) -> list[np.ndarray]:
     return [r.visit_score for r in requests]
 
 
-def boost(features: FeatureSet, rules: Sequence[BoostRule] = LOCALE_BOOST) -> Scorer:
-    """Visit count with the legacy rules."""
+LOCALE_BOOST = (BoostRule(feature="cross_locale_match", factor=2.0),)
+"""The baseline of a client without `boosts` of its own: local pins count twice, the usual rule for localness."""
+
+
+def boost(features: FeatureSet, rules: Sequence[BoostRule] = ()) -> Scorer:
+    """Visit count with the legacy rules; `LOCALE_BOOST` without any."""
+    rules = rules or LOCALE_BOOST
     return lambda requests: [boosted_visits(r.visit_score, r.candidates, features.candidate, rules) for r in requests]
 
 

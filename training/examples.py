@@ -171,6 +171,11 @@ class ClientExamples:
 
     def require_learnable(self) -> None:
         """Raises ModelError, with the reason, when no trees can be fitted on these examples."""
+        if why := self.unlearnable():
+            raise ModelError(f"client {self.client}: {why}")
+
+    def unlearnable(self) -> str:
+        """Why no trees can be fitted on these examples; empty when they can."""
         train, student = self.counts.get("train", {}), self.rule.table.distillation
         why = ""
         if not self.rows and student:
@@ -181,8 +186,7 @@ class ClientExamples:
             why = f"no actions in {self.rows} examples: check the event log and attribution_hours"
         elif not student and sum(1 for n in train.values() if n) < 2:
             why = f"only one class of examples ({train}): nothing to tell apart"
-        if why:
-            raise ModelError(f"client {self.client}: {why}")
+        return why
 
 
 def build_examples(

@@ -170,7 +170,8 @@ def judge(
     """Metrics of a model beside visit count, `boost` and the published incumbent, and the gate's decision."""
     features = FeatureSet.of(project.features)
     scores = booster_scorer(model, features.names)(held)
-    orders: dict[str, Scorer] = {"lightweight": lambda _: scores, "visit_count": visit_count, "boost": boost(features)}
+    baselines = {"visit_count": visit_count, "boost": boost(features, client.boosts)}
+    orders: dict[str, Scorer] = {"lightweight": lambda _: scores, **baselines}
     incumbent = store.current(f"lightweight/{client.name}")
     against = "visit_count"
     if incumbent is not None:

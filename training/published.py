@@ -34,7 +34,7 @@ def published_lightweight(
     requests = held_out_requests(joined, {name: Window() for name in able})
     reports = {}
     for name, client in able.items():
-        orders: dict[str, Scorer] = {"visit_count": visit_count, "boost": boost(features)}
+        orders: dict[str, Scorer] = {"visit_count": visit_count, "boost": boost(features, client.boosts)}
         kind = f"lightweight/{name}"
         if store.current(kind) is not None:
             bundle = store.open(kind).require_schema(features.schema_hash)

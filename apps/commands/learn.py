@@ -1,29 +1,15 @@
-"""backfill, train, evaluate: from logs to published models, and what they are worth."""
+"""backfill, train: from past interactions and logs to published models."""
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from apps.commands.options import DEFAULT_PROJECT, ClientName, JsonFile, ProjectFile, Since, Until, moment
 from apps.console import console, guarded, progress_bar, write_json
-from apps.project import Opened, open_project
-from cluster.clients import Client
-from cluster.errors import ConfigError
+from apps.project import open_project, pick_clients
 
 train_app = typer.Typer(no_args_is_help=True, help="Train rankers from the logs; a gate publishes only what is better.")
-evaluate_app = typer.Typer(no_args_is_help=True, help="Quality of each stage on data that it was not trained on.")
-
-
-def pick_clients(opened: Opened, name: str | None) -> dict[str, Client]:
-    """One client by name, or all. Raises ConfigError for an unknown name."""
-    if name is None:
-        return opened.clients
-    if name not in opened.clients:
-        raise ConfigError(f"--client: unknown client '{name}'; clients: {', '.join(sorted(opened.clients))}")
-    return {name: opened.clients[name]}
 
 
 def backfill(
@@ -129,101 +115,3 @@ def train_full(
             )
         console.print(f"full: {outcome.reason}", highlight=False)
         write_json(out, outcome.to_dict())
-
-
-@evaluate_app.command("retrieval")
-def evaluate_retrieval(
-    train: Annotated[Path, typer.Option(exists=True, help="Parquet of edges the graph is built from")],
-    test: Annotated[Path, typer.Option(exists=True, help="Parquet of edges to be found")],
-    board: Annotated[str, typer.Option(help="column of the container (or user)")] = "board_id",
-    pin: Annotated[str, typer.Option(help="column of the item")] = "pin_id",
-    k: Annotated[int, typer.Option("-k", min=1, help="cut of recall and NDCG")] = 20,
-    seed: int = 0,
-    out: JsonFile = None,
-) -> None:
-    """Recall@k and NDCG@k of walks alone: from each board's train pins, without them, against its test pins."""
-    import pyarrow.parquet as pq
-
-    from training.retrieval import evaluate_retrieval as evaluate
-
-    with guarded():
-        with progress_bar() as bars:
-            report = bars.at("retrieval")
-            figures = evaluate(
-                pq.read_table(train),
-                pq.read_table(test),
-                board,
-                pin,
-                k,
-                seed=seed,
-                progress=lambda done, total, what: report(what, done / max(total, 1)),
-            )
-        table = Table(title=f"Walks alone, {figures['boards']:,} boards, {figures['seconds']:.1f} s")
-        for name in (f"recall@{k}", f"ndcg@{k}"):
-            table.add_column(name)
-        table.add_row(f"{figures[f'recall@{k}']:.4f}", f"{figures[f'ndcg@{k}']:.4f}")
-        console.print(table)
-        write_json(out, figures)
-
-
-def _show(title: str, orders: dict[str, dict[str, Any]]) -> None:
-    """Orders as rows, metrics as columns; a cell is mean [low, high]."""
-    metrics = list(dict.fromkeys(m for row in orders.values() for m in row))
-    table = Table(title=title)
-    for heading in ("order", *metrics):
-        table.add_column(heading)
-    for name, row in orders.items():
-        cells = [row.get(m) for m in metrics]
-        table.add_row(name, *("–" if c is None else f"{c.mean:.4f} [{c.low:.4f}, {c.high:.4f}]" for c in cells))
-    console.print(table)
-
-
-@evaluate_app.command("lightweight")
-def evaluate_lightweight(
-    project: ProjectFile = DEFAULT_PROJECT,
-    client: ClientName = None,
-    since: Since = None,
-    until: Until = None,
-    out: JsonFile = None,
-) -> None:
-    """The published lightweight rankers on logged requests: NDCG, AUC, recall at the cut, funnel efficiency.
-
-    Next to visit count and the hand-made boost it replaces. Give --since a moment after training for held-out time.
-    """
-    from cluster import session
-    from training.published import published_lightweight
-
-    with guarded(), session.session(dashboard=False):
-        opened = open_project(project)
-        process, span = opened.process, (moment(since, "--since"), moment(until, "--until"))
-        clients = pick_clients(opened, client)
-        reports = published_lightweight(opened.project, clients, process.store, process.logs, *span)
-        for name, report in reports.items():
-            _show(f"{name}: {report.requests} requests", report.orders)
-        write_json(out, {name: report.to_dict() for name, report in reports.items()})
-
-
-@evaluate_app.command("full")
-def evaluate_full(
-    project: ProjectFile = DEFAULT_PROJECT, since: Since = None, until: Until = None, out: JsonFile = None
-) -> None:
-    """The published full ranker on the shown candidates of logged requests: NDCG by client, AUC and ECE by action."""
-    from cluster import session
-    from training.published import published_full
-
-    with guarded(), session.session(dashboard=False):
-        opened = open_project(project)
-        process, span = opened.process, (moment(since, "--since"), moment(until, "--until"))
-        report = published_full(opened.project, opened.clients, process.store, process.logs, *span)
-        _show(f"NDCG by client, {report.requests} requests", report.ndcg)
-        table = Table(title="By action")
-        figures = report.actions["full"]
-        names = list(dict.fromkeys(k for row in figures.values() for k in row))
-        for heading in ("action", *names):
-            table.add_column(heading)
-        for action, row in figures.items():
-            table.add_row(
-                action, *(f"{row[n]:.4g}" if isinstance(row.get(n), float) else str(row.get(n, "")) for n in names)
-            )
-        console.print(table)
-        write_json(out, report.to_dict())

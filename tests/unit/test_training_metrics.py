@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
+from cluster.clients import BoostRule
 from cluster.errors import ConfigError
-from training.boost import BoostRule, boosted_visits
+from training.boost import boosted_visits
 from training.gate import Gate, decide
 from training.metrics import Interval, auc, bootstrap, bootstrap_columns, ndcg_of_request, order_by, recall_at
 
@@ -49,10 +50,13 @@ def test_the_bootstrap_covers_the_mean_and_ignores_nan() -> None:
 def test_boost_multiplies_where_the_rule_matches() -> None:
     candidates = np.array([[1, 0.2], [0, 0.9], [np.nan, 0.9]], np.float32)
     names = ("cross_locale_match", "freshness")
-    rules = (BoostRule("cross_locale_match", 2.0), BoostRule("freshness", 3.0, at_least=0.8))
+    rules = (
+        BoostRule(feature="cross_locale_match", factor=2.0),
+        BoostRule(feature="freshness", factor=3.0, at_least=0.8),
+    )
     assert boosted_visits(np.array([10.0, 10, 10]), candidates, names, rules).tolist() == [20, 30, 30]
     with pytest.raises(ConfigError, match="nothing"):
-        boosted_visits(np.ones(3), candidates, names, (BoostRule("nothing", 2.0),))
+        boosted_visits(np.ones(3), candidates, names, (BoostRule(feature="nothing", factor=2.0),))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""Many arms of one experiment: traffic of several runs as one, lifts over a baseline, and what their logs say.
+
+Arms here saw the same users, days and draws in runs of their own, so a user's figures are paired across arms.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from apps.actions import HABITS
+from apps.project import Opened
+from apps.traffic import Traffic
+from cluster.errors import DataError
+from cluster.features import FeatureSet
+from cluster.schema import IMPRESSED, RANKED
+
+COUNTS = ("requests", "shown", "did", "expected")
+LOGGED = ["client", "experiment", "stage", "full_score", "candidate_features"]
+TEACHER_TOP = 25
+
+
+def merged(parts: Sequence[Traffic], along: Literal["arms", "users"] = "users") -> Traffic:
+    """One Traffic of runs over the same clients: other arms of the same users, or other users of the same arms."""
+    first = parts[0]
+    same = "users" if along == "arms" else "arms"
+    if any(p.clients != first.clients or list(getattr(p, same)) != list(getattr(first, same)) for p in parts):
+        raise DataError(f"only runs of the same clients and {same} can be merged")
+    axis = 1 if along == "arms" else 2
+    requests, shown, did, expected = (np.concatenate([getattr(p, name) for p in parts], axis=axis) for name in COUNTS)
+    arms = tuple(arm for p in parts for arm in p.arms) if along == "arms" else first.arms
+    users = first.users if along == "arms" else np.concatenate([p.users for p in parts])
+    return Traffic(first.clients, arms, first.actions, users, requests, shown, did, expected)
+
+
+def lifts(traffic: Traffic, baseline: str, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """Arm → client → the judged action: rate per pin shown, lift over the baseline, 95 % interval of resampled users.
+
+    `true_*` are the same from the world's probabilities of what was shown: no noise of draws, only of users.
+    """
+    rng, n = np.random.default_rng(seed), len(traffic.users)
+    weights = rng.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
+    base = traffic.arms.index(baseline)
+    out: dict[str, Any] = {}
+    for at, arm in enumerate(traffic.arms):
+        for place, client in enumerate(traffic.clients):
+            action = traffic.actions.index(HABITS[client].primary)
+            row: dict[str, Any] = {"action": HABITS[client].primary}
+            shown = traffic.shown[place][[base, at]]
+            for key, counts in (("", traffic.did), ("true_", traffic.expected)):
+                made = counts[place][[base, at], :, action]
+                rate = made.sum(axis=1) / shown.sum(axis=1)
+                drawn = (weights @ made.T) / (weights @ shown.T)
+                low, high = np.percentile(drawn[:, 1] / drawn[:, 0] - 1.0, [2.5, 97.5])
+                row |= {
+                    f"{key}rate": float(rate[1]), f"{key}lift": float(rate[1] / rate[0] - 1.0),
+                    f"{key}low": float(low), f"{key}high": float(high),
+                }  # fmt: skip
+            out.setdefault(arm, {})[client] = row
+    return out
+
+
+def local_and_funnel(opened: Opened, experiment: str) -> dict[str, dict[str, float]]:
+    """From an arm's own serving log, by client: share of local pins shown, and of the teacher's best that survived.
+
+    The second looks at requests whose dropped candidates the teacher scored too.
+    """
+    local = FeatureSet.of(opened.project.features).candidate.index("cross_locale_match")
+    found: dict[str, dict[str, list[float]]] = {}
+    for path in opened.process.logs.serving_files().paths:
+        for row in pq.read_table(path, columns=LOGGED, partitioning=None).to_pylist():
+            if row["experiment"] != experiment or not row["candidate_features"]:
+                continue
+            stage = np.array(row["stage"])
+            score = np.array([np.nan if v is None else v for v in row["full_score"]], np.float64)
+            match = np.array(row["candidate_features"], np.float64).reshape(len(stage), -1)[:, local]
+            into = found.setdefault(row["client"], {"local_share": [], f"teacher_top{TEACHER_TOP}_kept": []})
+            into["local_share"].append(float((match[stage == IMPRESSED] == 1.0).mean()))
+            if np.isfinite(score).all() and len(score) > TEACHER_TOP:
+                best = np.argsort(-score, kind="stable")[:TEACHER_TOP]
+                into[f"teacher_top{TEACHER_TOP}_kept"].append(float((stage[best] >= RANKED).mean()))
+    return {c: {k: float(np.mean(v)) if v else float("nan") for k, v in row.items()} for c, row in found.items()}

@@ -1,0 +1,161 @@
+"""evaluate: what each stage is worth on data that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
+from apps.console import console, guarded, progress_bar, write_json
+from apps.project import open_project, pick_clients
+
+if TYPE_CHECKING:
+    from training.evaluate import LightweightReport
+
+evaluate_app = typer.Typer(no_args_is_help=True, help="Quality of each stage on data that it was not trained on.")
+
+
+@evaluate_app.command("retrieval")
+def evaluate_retrieval(
+    train: Annotated[Path, typer.Option(exists=True, help="Parquet of edges the graph is built from")],
+    test: Annotated[Path, typer.Option(exists=True, help="Parquet of edges to be found")],
+    board: Annotated[str, typer.Option(help="column of the container (or user)")] = "board_id",
+    pin: Annotated[str, typer.Option(help="column of the item")] = "pin_id",
+    k: Annotated[int, typer.Option("-k", min=1, help="cut of recall and NDCG")] = 20,
+    seed: int = 0,
+    out: JsonFile = None,
+) -> None:
+    """Recall@k and NDCG@k of walks alone: from each board's train pins, without them, against its test pins."""
+    import pyarrow.parquet as pq
+
+    from training.retrieval import evaluate_retrieval as evaluate
+
+    with guarded():
+        with progress_bar() as bars:
+            report = bars.at("retrieval")
+            figures = evaluate(
+                pq.read_table(train),
+                pq.read_table(test),
+                board,
+                pin,
+                k,
+                seed=seed,
+                progress=lambda done, total, what: report(what, done / max(total, 1)),
+            )
+        table = Table(title=f"Walks alone, {figures['boards']:,} boards, {figures['seconds']:.1f} s")
+        for name in (f"recall@{k}", f"ndcg@{k}"):
+            table.add_column(name)
+        table.add_row(f"{figures[f'recall@{k}']:.4f}", f"{figures[f'ndcg@{k}']:.4f}")
+        console.print(table)
+        write_json(out, figures)
+
+
+def _show(title: str, orders: dict[str, dict[str, Any]]) -> None:
+    """Metrics as rows, orders as columns; a cell is the mean ± half of its 95 % interval. --json has the bounds."""
+    metrics = dict.fromkeys(m for row in orders.values() for m, value in row.items() if value.n)
+    table = Table(title=title)
+    for heading in ("", *orders):
+        table.add_column(heading)
+    for metric in metrics:
+        cells = [row.get(metric) for row in orders.values()]
+        table.add_row(
+            metric, *("–" if c is None or not c.n else f"{c.mean:.3f} ±{(c.high - c.low) / 2:.3f}" for c in cells)
+        )
+    console.print(table)
+
+
+@evaluate_app.command("lightweight")
+def evaluate_lightweight(
+    project: ProjectFile = DEFAULT_PROJECT,
+    client: ClientName = None,
+    since: Since = None,
+    until: Until = None,
+    out: JsonFile = None,
+    html: HtmlFile = None,
+) -> None:
+    """The published lightweight rankers on logged requests: NDCG, AUC, recall at the cut, funnel efficiency.
+
+    Next to visit count and the hand-made boost it replaces. Give --since a moment after training for held-out time.
+    """
+    from cluster import session
+    from training.published import published_lightweight
+
+    with guarded(), session.session(dashboard=False):
+        opened = open_project(project)
+        process, span = opened.process, (moment(since, "--since"), moment(until, "--until"))
+        clients = pick_clients(opened, client)
+        reports = published_lightweight(opened.project, clients, process.store, process.logs, *span)
+        _say(reports, out, html, "Lightweight rankers on logged requests")
+
+
+@evaluate_app.command("strategies")
+def evaluate_strategies(
+    strategy: Annotated[list[str] | None, typer.Option(help="one to compare; may be repeated. Default: all")] = None,
+    project: ProjectFile = DEFAULT_PROJECT,
+    client: ClientName = None,
+    since: Since = None,
+    until: Until = None,
+    out: JsonFile = None,
+    html: HtmlFile = None,
+) -> None:
+    """Train every strategy on the same logged requests, judge all on the last fifth, and publish nothing.
+
+    Next to visit count and the client's boosts. `funnel` strategies and distillation want a log with a full ranker;
+    `serving.teacher_share` has it score dropped candidates too, for an unbiased look at funnel efficiency.
+    """
+    from cluster import session
+    from training.compare import STRATEGIES, compare_strategies
+
+    with guarded(), session.session(dashboard=False):
+        opened = open_project(project)
+        with progress_bar() as bars:
+            compared = compare_strategies(
+                opened.project, pick_clients(opened, client), opened.process.logs, strategy or STRATEGIES,
+                since=moment(since, "--since"), until=moment(until, "--until"), progress=bars.at("strategies"),
+            )  # fmt: skip
+        notes = [f"{s}, {c}: {why}" for s, found in compared.refused.items() for c, why in found.items()]
+        _say(compared.reports, out, html, "Strategies on logged requests", notes)
+
+
+def _say(
+    reports: dict[str, LightweightReport], out: Path | None, html: Path | None, title: str, notes: Sequence[str] = ()
+) -> None:
+    for name, report in reports.items():
+        _show(f"{name}: {report.requests} requests", report.orders)
+    for note in notes:
+        console.print(note, highlight=False)
+    write_json(out, {name: report.to_dict() for name, report in reports.items()})
+    if html is not None:
+        from apps.evaluation_html import write_evaluation
+
+        console.print(f"report: {write_evaluation(reports, html, title, notes)}", highlight=False)
+
+
+@evaluate_app.command("full")
+def evaluate_full(
+    project: ProjectFile = DEFAULT_PROJECT, since: Since = None, until: Until = None, out: JsonFile = None
+) -> None:
+    """The published full ranker on the shown candidates of logged requests: NDCG by client, AUC and ECE by action."""
+    from cluster import session
+    from training.published import published_full
+
+    with guarded(), session.session(dashboard=False):
+        opened = open_project(project)
+        process, span = opened.process, (moment(since, "--since"), moment(until, "--until"))
+        report = published_full(opened.project, opened.clients, process.store, process.logs, *span)
+        _show(f"NDCG by client, {report.requests} requests", report.ndcg)
+        table = Table(title="By action")
+        figures = report.actions["full"]
+        names = list(dict.fromkeys(k for row in figures.values() for k in row))
+        for heading in ("action", *names):
+            table.add_column(heading)
+        for action, row in figures.items():
+            table.add_row(
+                action, *(f"{row[n]:.4g}" if isinstance(row.get(n), float) else str(row.get(n, "")) for n in names)
+            )
+        console.print(table)
+        write_json(out, report.to_dict())

@@ -1,0 +1,81 @@
+"""Several strategies side by side: each trained on the same requests, all judged on the same later ones. Needs Ray.
+
+Nothing is published; the models come back to the caller. What they are compared on, and with which baselines, is in
+`training/evaluate.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cluster.clients import Client, LabelSettings
+from cluster.config import Project
+from cluster.features import FeatureSet
+from cluster.logs import LogStore
+from training.evaluate import LightweightReport, Scorer, boost, booster_scorer, evaluate_lightweight, visit_count
+from training.examples import build_examples, windows_of
+from training.gbdt import Fitted, Progress, fit_clients
+from training.lightweight import held_out_requests
+from training.requests import join_logs, logged_clients
+
+STRATEGIES = ("engagement", "funnel_pure", "funnel_blended", "distillation")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Reports by client, models by strategy and client, and why a pair of them has none."""
+
+    reports: dict[str, LightweightReport]
+    models: dict[str, dict[str, Fitted]] = field(repr=False)
+    counts: dict[str, dict[str, dict[str, dict[str, int]]]] = field(repr=False)  # strategy, client, split, class: rows
+    refused: dict[str, dict[str, str]] = field(default_factory=dict)  # strategy -> client -> reason
+
+
+def labelled(client: Client, change: Mapping[str, object]) -> Client:
+    """The client with other label settings, e.g. {"strategy": "engagement"}; a table of its own is dropped."""
+    labels = LabelSettings.model_validate(client.labels.model_dump() | {"table": None} | dict(change))
+    return client.model_copy(update={"labels": labels})
+
+
+def compare_strategies(
+    project: Project,
+    clients: Mapping[str, Client],
+    logs: LogStore,
+    strategies: Mapping[str, Mapping[str, object]] | Sequence[str] = STRATEGIES,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    held_out_share: float = 0.2,
+    progress: Progress | None = None,
+) -> Compared:
+    """Train each strategy for each client with logged requests in [since, until), and judge all on the last share.
+
+    `strategies`: names, or a name of your choice → changes of the client's label settings. A client that a strategy
+    cannot learn from is named in `refused`, and its report goes without. Raises DataError when nothing is logged.
+    """
+    say = progress or (lambda stage, share: None)
+    changes = strategies if isinstance(strategies, Mapping) else {name: {"strategy": name} for name in strategies}
+    able = logged_clients(clients, logs, since, until)
+    joined = join_logs(project, logs, list(able), since, until)
+    train, later = windows_of(joined, list(able), held_out_share)
+    models: dict[str, dict[str, Fitted]] = {}
+    counts: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
+    refused: dict[str, dict[str, str]] = {}
+    for at, (name, change) in enumerate(changes.items()):
+        say(name, at / len(changes))
+        examples = build_examples(joined, {c: labelled(client, change) for c, client in able.items()}, train)
+        counts[name] = {c: made.counts for c, made in examples.items()}
+        refused[name] = {c: why for c, made in examples.items() if (why := made.unlearnable())}
+        fit = {c: made for c, made in examples.items() if c not in refused[name]}
+        models[name] = fit_clients(fit, project.gbdt, None, f"{project.home}/train") if fit else {}
+    say("evaluate", 1.0)
+    held = held_out_requests(joined, later)
+    features = FeatureSet.of(project.features)
+    reports = {}
+    for c, client in able.items():
+        orders: dict[str, Scorer] = {"visit_count": visit_count, "boost": boost(features, client.boosts)}
+        for name in changes:
+            if c in models[name]:
+                orders[name] = booster_scorer(models[name][c].model, features.names)
+        reports[c] = evaluate_lightweight(held[c], client, project.actions, features, orders)
+    return Compared(reports, models, counts, refused)
