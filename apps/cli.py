@@ -23,6 +23,7 @@ app.command("serve")(run.serve)
 app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.command("compact-logs")(data.compact_logs)
 app.command("simulate")(run.simulate)
 app.command("bench")(run.bench)
 

@@ -97,3 +97,30 @@ def walk(
             for at, name in enumerate(found.pin_ids.tolist())
         ]
         write_json(out, {"steps": found.steps, "pins": rows, "seconds": seconds})
+
+
+def compact_logs(
+    project: ProjectFile = DEFAULT_PROJECT,
+    keep_hours: Annotated[
+        float, typer.Option(min=0, help="how long replaced files stay for jobs that read them")
+    ] = 1.0,
+    out: JsonFile = None,
+) -> None:
+    """Merge the many small files of the serving and event logs, each row once. For a nightly job; serving may go on.
+
+    Days are done one by one. A merged file names those it replaces, so a kill at any moment leaves every row once.
+    """
+    with guarded():
+        logs = open_project(project).process.logs
+        days = sorted({*logs.dates("serving"), *logs.dates("events")})
+        done = {"merged": 0, "written": 0, "removed": 0}
+        with progress_bar() as bars:
+            report = bars.at("compact")
+            for at, day in enumerate(days):
+                report(day, at / len(days))
+                for what, count in logs.compact(day, grace_seconds=3600.0 * keep_hours).items():
+                    done[what] += count
+        console.print(
+            f"{len(days)} days: {done['merged']:,} files merged into {done['written']:,}, {done['removed']:,} removed"
+        )
+        write_json(out, done)

@@ -1,8 +1,10 @@
 """The command line: help, exit codes, one clear line for what a user got wrong, figures as JSON."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -10,8 +12,15 @@ from apps.cli import app
 from tests.funnel_world import opened_world
 from tests.world import toy_project
 
-COMMANDS = ["validate", "build-graph", "walk", "backfill", "simulate", "serve", "bench", "demo"]
-GROUPS = ["train lightweight", "train full", "evaluate retrieval", "evaluate lightweight", "evaluate full"]
+COMMANDS = ["validate", "build-graph", "walk", "backfill", "simulate", "serve", "bench", "demo", "compact-logs"]
+GROUPS = [
+    "train lightweight",
+    "train full",
+    "evaluate retrieval",
+    "evaluate lightweight",
+    "evaluate full",
+    "evaluate strategies",
+]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
@@ -73,3 +82,21 @@ def test_bench_lists_what_there_is() -> None:
     result = CliRunner().invoke(app, ["bench"])
     assert result.exit_code == 0
     assert {"walk", "forest", "build"} <= set(result.output.split())
+
+
+def test_compact_logs_merges_files_and_keeps_every_event(tmp_path: Path) -> None:
+    opened = opened_world(tmp_path)
+    moment = datetime(2026, 1, 4, tzinfo=UTC)
+    events = opened.process.event_log()
+    for name in ("a", "b", "c"):
+        user, pin = 1, int(opened.process.catalogs.current.graph.pin_ids.ids_of(np.array([0]))[0])
+        event = {"event_id": name, "user_id": user, "pin_id": pin, "action": "save", "occurred_at": moment}
+        assert events.append([event]).accepted == 1
+        events.flush()
+    assert len(opened.process.logs.event_files().paths) == 3
+    out = tmp_path / "out.json"
+    settings = next(tmp_path.rglob("pinfunnel.yaml"))
+    result = CliRunner().invoke(app, ["compact-logs", "-p", str(settings), "--keep-hours", "0", "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(out.read_text()) == {"merged": 3, "written": 1, "removed": 0}
+    assert opened.process.logs.read_events()[0]["event_id"].to_pylist() == ["a", "b", "c"]
