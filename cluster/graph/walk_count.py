@@ -120,9 +120,9 @@ def collect_one(groups, ends, shift, counters, excluded, min_visits, pin_index, 
 
 
 @nb.njit(cache=True, nogil=True)
-def collect(
+def collect(  # type: ignore[no-untyped-def]
     groups, ends, queries, shift, counters, excluded, min_visits, exponent, powers, pin_index, discount, k, bins, out
-):  # type: ignore[no-untyped-def]
+):
     """Fills `out` with the distinct pins that may be among the k best; returns how many.
 
     Left out: excluded pins, pins with fewer than `min_visits`, and pins that k others are already better than.
