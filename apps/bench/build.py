@@ -11,14 +11,12 @@ compares them.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from apps.bench.graphs import make
+from apps.bench.machine import machine, versions
 from apps.bench.processes import tree_cpu, tree_memory
 from cluster.graph.csr import Graph, pack_offsets
 from cluster.graph.ids import IdMap
@@ -72,15 +71,9 @@ def run(quick: bool = False, repeats: int = 1, partitions: int = 8, ids: str = "
             "memory": round(ours["peak_mb"] / peer["peak_mb"], 3),
         },
         "ray_steps_seconds": last["steps"], "ray_cold_start_seconds": last["cold_start_seconds"],
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
-        "versions": {n: metadata.version(n) for n in ("ray", "numpy", "pyarrow", "polars")}
-        | {"python": platform.python_version()},
+        "machine": machine(),
+        "versions": versions("ray", "numpy", "pyarrow", "polars"),
     }  # fmt: skip
-
-
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _write_edges(folder: Path, shape: str, ids: str) -> int:

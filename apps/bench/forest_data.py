@@ -1,14 +1,11 @@
 """What the forest benches share: the model, the requests, the machine. Measures nothing."""
 
-import os
-import platform
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xgboost
 
+from apps.bench.machine import machine, versions
 from serving.forest_native import best_level
 
 S, C, N, TOP, STATIC, DEPTH = 16, 24, 2000, 500, 20, 6
@@ -38,14 +35,5 @@ def make_requests(seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 def where() -> dict[str, Any]:
     """The machine and the versions beside the figures."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    wanted = ("xgboost", "numba", "llvmlite", "numpy", "daal4py", "catboost", "onnxruntime")
-    versions = {"python": platform.python_version()}
-    for name in wanted:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    machine = {"cpu": model, "cores": os.cpu_count(), "level": best_level(), "load": round(os.getloadavg()[0], 2)}
-    return {"machine": machine, "versions": versions}
+    names = ("xgboost", "numba", "llvmlite", "numpy", "daal4py", "catboost", "onnxruntime")
+    return {"machine": {**machine(), "level": best_level()}, "versions": versions(*names)}

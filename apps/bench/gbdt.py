@@ -13,18 +13,16 @@ import argparse
 import gc
 import json
 import os
-import platform
 import statistics
 import threading
 import time
 from collections.abc import Callable
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from apps.bench.machine import machine, versions
 from apps.bench.processes import tree_memory
 from cluster.clients import LabelSettings
 from cluster.config import GbdtSettings
@@ -172,9 +170,8 @@ def run(quick: bool = False, rounds: int | None = None, only: str | None = None)
             found["large"] = {**big, "rounds": large.rounds}
     return {
         **found, "peak_mb": peak.mb,
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
-        "versions": {n: metadata.version(n) for n in ("ray", "xgboost", "numpy", "pyarrow")}
-        | {"python": platform.python_version()},
+        "machine": machine(),
+        "versions": versions("ray", "xgboost", "numpy", "pyarrow"),
     }  # fmt: skip
 
 
@@ -197,11 +194,6 @@ class _Peak:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
-
-
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

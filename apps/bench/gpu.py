@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.bench.ranker_cost import flops_of, machine, matrix_peak, timed
+from apps.bench.ranker_cost import flops_of, matrix_peak, timed, torch_machine
 from apps.bench.ranker_data import toy_schema, toy_table
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
@@ -161,7 +161,7 @@ def run(toy: bool = False) -> dict[str, Any]:
             name: serve(config, (1, 8, 64, 256), 500, 50, device)
             for name, config in (("base", ModelConfig.base()), ("large", ModelConfig.large()))
         }
-    return {"machine": machine(), "device": device.type, "toy": toy, "train": trained, "serve": served}
+    return {"machine": torch_machine(), "device": device.type, "toy": toy, "train": trained, "serve": served}
 
 
 def main() -> None:

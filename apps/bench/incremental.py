@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from apps.bench.graphs import make
+from apps.bench.machine import machine
 from cluster.cleaning import Tally
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
@@ -62,7 +63,7 @@ def run(quick: bool = False, repeats: int = 3) -> dict[str, Any]:
         "day_edges": n,
         "cpu_seconds": seconds,
         "ratio": {"rebuild": round(seconds["rebuild"] / seconds["add"], 2)},
-        "load": round(os.getloadavg()[0], 2),
+        "machine": machine(),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from apps.bench.graphs import SHAPES, edges
-from apps.bench.walk import machine
+from apps.bench.machine import machine
 from cluster.graph.csr import Graph
 from cluster.graph.prune import prune
 from cluster.graph.walk import Walker, WalkParams

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from apps.bench.ranker_cost import flops_of, machine, matrix_peak, timed
+from apps.bench.ranker_cost import flops_of, matrix_peak, timed, torch_machine
 from apps.bench.ranker_data import toy_schema, toy_table
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
@@ -145,7 +145,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     with one_core():
         served = serving(config, 5 if quick else 40, curves=not quick)
         trained = training(config, 64 if quick else 256, 50 if quick else 200, 1 if quick else 3)
-    return {"machine": machine(), "config": config.to_dict(), "serving": served, "training": trained}
+    return {"machine": torch_machine(), "config": config.to_dict(), "serving": served, "training": trained}
 
 
 def plot(figures: dict[str, Any], path: Path) -> None:

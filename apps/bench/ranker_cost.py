@@ -2,8 +2,6 @@
 peak.
 """
 
-import os
-import platform
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,22 +10,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from apps.bench.machine import machine, versions
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = ""
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as f:
-            model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), "")
-    load = os.getloadavg()[0]
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "load_1min": round(load, 2),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+
+def torch_machine() -> dict[str, Any]:
+    """`machine()` with the GPU and torch's version."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {**machine(), "gpu": gpu, **versions("torch")}
 
 
 def timed(

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from apps.bench.ranker import one_core, scorer_of
-from apps.bench.ranker_cost import machine, timed
+from apps.bench.ranker_cost import timed, torch_machine
 from apps.bench.ranker_data import toy_schema, toy_table
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
@@ -107,7 +107,7 @@ def run(candidates: int = 500, repeat: int = 20, rounds: int = 3, only: tuple[st
         "compile_bfloat16": compiled_half,
         "onnxruntime": lambda: _onnx(flat, tensors),
     }
-    out: dict[str, Any] = {"machine": machine(), "candidates": candidates, "paths": {}}
+    out: dict[str, Any] = {"machine": torch_machine(), "candidates": candidates, "paths": {}}
     with one_core(), torch.inference_mode():
         exact = torch.sigmoid(flat(*tensors))
         calls: dict[str, Callable[[], Any]] = {}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.bench.ranker_cost import machine
+from apps.bench.ranker_cost import torch_machine
 from apps.bench.ranker_movielens import ACTIONS, Replay, replay
 from apps.bench.ranker_peers import Peer, popularity, shared_bottom, xgboost_per_task
 from apps.bench.ranker_rechub import dcnv2, deepfm, rechub
@@ -95,7 +95,7 @@ def run(folder: Path, ablation: bool = False, every: int = 1) -> dict[str, Any]:
         peers = {name: ours(data, OURS.but(**change)) for name, change in ABLATIONS.items()}
     torch.set_num_threads(1)
     out: dict[str, Any] = {
-        "machine": machine(),
+        "machine": torch_machine(),
         "every": every,
         "requests": [b.n_requests for b in (train, validation, test)],
         "rankers": {},

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from apps.arms import lifts, local_and_funnel, merged
-from apps.bench.walk import machine
+from apps.bench.machine import machine
 from apps.in_process import URL, InProcess
 from apps.project import Opened, open_project
 from apps.simulate import Arm, Plan, Simulator, split_users

@@ -7,18 +7,16 @@ Knows nothing of serving. The keys are explained in docs/walker.md.
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from apps.bench.graphs import SHAPES, make, query_pins
+from apps.bench.machine import machine, versions
 from apps.bench.walk_peers import TOP_K, distinct_lines, gather, peers
 from cluster.graph.csr import Graph
 from cluster.graph.exact import visit_distribution
@@ -40,7 +38,9 @@ def run(
     if quick:
         graphs, repeats = ("quick",), 3
     say = progress or (lambda _: None)
-    out: dict[str, Any] = {"ms": {}, "ratio": {}, "skipped": {}, "quality": {}, "graph": {}, "machine": machine()}
+    out: dict[str, Any] = {"ms": {}, "ratio": {}, "skipped": {}, "quality": {}, "graph": {}, "machine": machine(),
+        "versions": versions("numba", "numpy", "torch", "dgl", "torch_cluster"),
+    }  # fmt: skip
     allowed = os.sched_getaffinity(0)
     for name in graphs:
         say(f"building graph {name}")
@@ -138,18 +138,3 @@ def throughput(walker: Walker, graph: Graph, requests: int) -> dict[str, float]:
             list(pool.map(serve, jobs))
             rates.append(requests / (time.perf_counter() - began))
     return {"one": rates[0], "two": rates[1], "ratio": rates[1] / rates[0]}
-
-
-def machine() -> dict[str, Any]:
-    """CPU, load while we measure, and versions of what is measured."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    versions = {"python": platform.python_version()}
-    for package in ("numba", "numpy", "torch", "dgl", "torch_cluster"):
-        try:
-            versions[package] = version(package)
-        except ImportError:  # PackageNotFoundError is one
-            continue
-    return {"cpu": models[0] if models else platform.processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0],
-            "versions": versions}  # fmt: skip

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from apps.bench.graphs import SHAPES, Shape, make_shape, query_pins
-from apps.bench.walk import machine
+from apps.bench.machine import machine
 from cluster.graph.csr import Graph
 from cluster.graph.walk import Walker, WalkParams
 

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from apps.bench.graphs import make, query_pins
-from apps.bench.walk import machine
+from apps.bench.machine import machine
 from cluster.graph.csr import DEGREE_BITS, DEGREE_MAX, Graph
 from cluster.graph.walk_kernel import draw, multiply_wide, prefetch
 
