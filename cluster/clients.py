@@ -16,12 +16,14 @@ class WalkSettings(Settings):
     """Parameters of the walk; same meaning as `cluster.graph.walk.WalkParams`."""
 
     steps: int = Field(100_000, ge=100, le=5_000_000)
-    restart: float = Field(0.5, gt=0, lt=1)
+    restart: float = Field(0.5, gt=0, le=1)
     n_p: int = Field(0, ge=0)
     n_v: int = Field(0, ge=0)
     min_visits: int = Field(1, ge=1)
     popularity_discount: float = Field(0.0, ge=0, le=2)
     hub: Literal["log", "linear", "uniform"] = "log"
+    hub_power: float = Field(1.0, ge=0, le=1, description="below 1 popular query pins get fewer steps")
+    boost: float = Field(0.5, ge=0.1, le=1, description="multi-hit booster: 0.5 is Pixie's, 1 the plain sum")
     bias_share: float = Field(0.0, ge=0, le=1, description="share of steps kept to pins of the user's locale")
 
 

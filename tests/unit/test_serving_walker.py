@@ -1,10 +1,13 @@
 """The walker stage: query pins from actions, exclusion, cold start."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from apps.project import Opened
-from cluster.clients import Client
+from cluster.clients import Client, WalkSettings
+from cluster.graph.walk import WalkParams
 from serving.messages import Recents
 from serving.walker import merge_sequence, query_pins
 from tests.funnel_world import NOW, ask, opened_world, some_user
@@ -85,3 +88,10 @@ def test_the_walk_starts_from_live_events(world: Opened) -> None:
     walked = world.process.walker.walk(ask(user_id=999_999_999, recents=recents((pin, "save", 1))))
     assert walked.source == "walk"
     assert walked.query_ids.tolist() == [pin]
+
+
+def test_a_client_file_can_set_every_parameter_of_the_walk() -> None:
+    kept = {"top_k", "drop_query"}  # the first is sizes.walk; a query pin is never an answer to itself
+    assert set(WalkSettings.model_fields) == {f.name for f in fields(WalkParams)} - kept
+    shared = WalkSettings().model_dump(exclude={"steps"})
+    assert shared == {name: getattr(WalkParams(), name) for name in shared}
