@@ -33,7 +33,7 @@ STRATEGIES: Mapping[str, Mapping[str, object]] = {
     "funnel_pure": {"strategy": "funnel_pure"},
     "funnel_blended": {"strategy": "funnel_blended"},
     "distillation": {"strategy": "distillation"},
-    "blended_no_local": {"strategy": "funnel_blended", "local_label_weight": 0.0},
+    "blended_local": {"strategy": "funnel_blended", "local_label_weight": 0.1},
 }
 BASELINES = ("visit_count", "boost")
 DRAWN = Arm("drawn", "ranked")
