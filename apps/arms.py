@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from apps.actions import HABITS
 from apps.project import Opened
+from apps.report import lift_interval, lift_of, resampled
 from apps.traffic import Traffic
 from cluster.errors import DataError
 from cluster.features import FeatureSet
@@ -39,8 +40,7 @@ def lifts(traffic: Traffic, baseline: str, resamples: int = 2000, seed: int = 0)
 
     `true_*` are the same from the world's probabilities of what was shown: no noise of draws, only of users.
     """
-    rng, n = np.random.default_rng(seed), len(traffic.users)
-    weights = rng.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
+    weights = resampled(len(traffic.users), resamples, seed)
     base = traffic.arms.index(baseline)
     out: dict[str, Any] = {}
     for at, arm in enumerate(traffic.arms):
@@ -51,12 +51,9 @@ def lifts(traffic: Traffic, baseline: str, resamples: int = 2000, seed: int = 0)
             for key, counts in (("", traffic.did), ("true_", traffic.expected)):
                 made = counts[place][[base, at], :, action]
                 rate = made.sum(axis=1) / shown.sum(axis=1)
-                drawn = (weights @ made.T) / (weights @ shown.T)
-                low, high = np.percentile(drawn[:, 1] / drawn[:, 0] - 1.0, [2.5, 97.5])
-                row |= {
-                    f"{key}rate": float(rate[1]), f"{key}lift": float(rate[1] / rate[0] - 1.0),
-                    f"{key}low": float(low), f"{key}high": float(high),
-                }  # fmt: skip
+                low, high = lift_interval(weights, shown, made, 0.95)
+                figures = {"rate": float(rate[1]), "lift": lift_of(rate), "low": low, "high": high}
+                row |= {f"{key}{name}": value for name, value in figures.items()}
             out.setdefault(arm, {})[client] = row
     return out
 

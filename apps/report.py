@@ -89,8 +89,7 @@ def compare(
             raise DataError(f"the traffic has no arm '{arm}', only {', '.join(traffic.arms)}")
     sides = [traffic.arms.index(baseline), traffic.arms.index(treatment)]
     judged = primary or {name: habit.primary for name, habit in HABITS.items()}
-    rng, users = np.random.default_rng(seed), len(traffic.users)
-    weights = rng.multinomial(users, np.full(users, 1.0 / users), size=resamples).astype(np.float64)  # [B, U]
+    weights = resampled(len(traffic.users), resamples, seed)
     rows = []
     for at, client in enumerate(traffic.clients):
         shown = traffic.shown[at][sides]  # [2, U]
@@ -102,13 +101,13 @@ def compare(
         for action, weight in measures.items():
             did, expected = traffic.did[at][sides] @ weight, traffic.expected[at][sides] @ weight  # [2, U]
             rate = did.sum(axis=1) / shown.sum(axis=1)
-            low, high = _interval(weights, shown, did, confidence)
+            low, high = lift_interval(weights, shown, did, confidence)
             rows.append(
                 Row(
                     client, action, judged.get(client) == action, int((shown.sum(axis=0) > 0).sum()),
                     _pair(traffic.requests[at][sides].sum(axis=1)), _pair(shown.sum(axis=1)),
-                    float(rate[0]), float(rate[1]), _lift(rate), low, high,
-                    _lift(expected.sum(axis=1) / shown.sum(axis=1)),
+                    float(rate[0]), float(rate[1]), lift_of(rate), low, high,
+                    lift_of(expected.sum(axis=1) / shown.sum(axis=1)),
                 )
             )  # fmt: skip
     return Comparison(baseline, treatment, confidence, resamples, tuple(rows))
@@ -118,11 +117,18 @@ def _pair(values: np.ndarray) -> tuple[int, int]:
     return int(values[0]), int(values[1])
 
 
-def _lift(rate: np.ndarray) -> float | None:
+def resampled(users: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each resample draws each user, float64[B, U]."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(users, np.full(users, 1.0 / users), size=resamples).astype(np.float64)
+
+
+def lift_of(rate: np.ndarray) -> float | None:
+    """The second of two rates over the first, minus 1; None when the first is 0."""
     return float(rate[1] / rate[0] - 1.0) if rate[0] > 0 else None
 
 
-def _interval(
+def lift_interval(
     weights: np.ndarray, shown: np.ndarray, did: np.ndarray, confidence: float
 ) -> tuple[float | None, float | None]:  # fmt: skip
     """Percentile interval of the lift over resampled users; none when a resample in twenty has no baseline actions."""
