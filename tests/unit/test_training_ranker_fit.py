@@ -10,6 +10,7 @@ import torch
 
 from apps.bench.ranker_data import toy_schema, toy_table
 from cluster.errors import BundleError, ConfigError, ModelError
+from tests.toy_ranker import SCHEMA, TINY, toy_batch, toy_model
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.fit import Hooks, fit, learn_inputs
@@ -17,29 +18,11 @@ from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer, empty_requests, utility
 from training.ranker.trainer import train_full
 
-SCHEMA = toy_schema(shared=3, candidate=6, topics=4, length=5)
-TINY = ModelConfig.debug().but(pin_buckets=256, dropout=0.0, id_dropout=0.0)
-
-
-def _batch(requests: int = 6, candidates: int = 20, seed: int = 0) -> RequestBatch:
-    return RequestBatch.from_table(toy_table(SCHEMA, requests, candidates, seed=seed), SCHEMA)
-
-
-def _model(config: ModelConfig = TINY) -> FullRanker:
-    torch.manual_seed(0)
-    model = FullRanker(SCHEMA.widths, config)
-    learn_inputs(model, [_batch(16)])
-    with torch.no_grad():  # fresh client tables are zero: give them something to show
-        for table in (model.client_scale, model.client_bias, model.experts.client_gate):
-            if table is not None:
-                table.weight.normal_()
-    return model.eval()
-
 
 def _run(config: FitConfig, hooks: Hooks | None = None, resume: dict | None = None) -> tuple[FullRanker, object]:
     torch.manual_seed(1)
     model = FullRanker(SCHEMA.widths, TINY.but(dropout=0.1), sparse=True)
-    train, held_out = _batch(24, 12), _batch(8, 12, seed=5)
+    train, held_out = toy_batch(24, 12), toy_batch(8, 12, seed=5)
     learn_inputs(model, [train])
 
     def feed(epoch: int, used: int):
@@ -108,9 +91,9 @@ def test_training_in_process_saves_what_it_trained_and_warm_starts(tmp_path) -> 
 
 
 def test_scoring_from_many_threads_is_the_same(tmp_path) -> None:
-    scorer = FullScorer(SCHEMA, TINY, _model())
+    scorer = FullScorer(SCHEMA, TINY, toy_model())
     scorer.warm()
-    batches = [_batch(2, 10, seed=i) for i in range(4)]
+    batches = [toy_batch(2, 10, seed=i) for i in range(4)]
     expected = [scorer.score(b) for b in batches]
     wrong: list[int] = []
 
@@ -128,7 +111,7 @@ def test_scoring_from_many_threads_is_the_same(tmp_path) -> None:
 
 
 def test_errors_say_what_to_do(tmp_path) -> None:
-    scorer = FullScorer(SCHEMA, TINY, _model())
+    scorer = FullScorer(SCHEMA, TINY, toy_model())
     with pytest.raises(ModelError, match="serve the model trained for this schema"):
         scorer.score(empty_requests(toy_schema(shared=3, candidate=7, topics=4, length=5), 1, 2))
     with pytest.raises(BundleError, match="publish it again"):

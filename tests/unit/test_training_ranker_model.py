@@ -5,36 +5,14 @@ import pytest
 import torch
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from apps.bench.ranker_data import toy_schema, toy_table
+from tests.toy_ranker import TINY, toy_batch, toy_model
 from training.ranker.batch import RequestBatch
 from training.ranker.calibration import Calibration, expected_calibration_error, fit_calibration
-from training.ranker.config import ModelConfig
-from training.ranker.fit import learn_inputs
 from training.ranker.inputs import Targets, to_inputs
 from training.ranker.loss import MultiTaskLoss, listwise_loss, per_task_loss
 from training.ranker.metrics import ndcg, weighted_auc
-from training.ranker.model import FullRanker
 from training.ranker.numeric import Numeric
 from training.ranker.position import PositionBias, bucket_of
-
-SCHEMA = toy_schema(shared=3, candidate=6, topics=4, length=5)
-TINY = ModelConfig.debug().but(pin_buckets=256, dropout=0.0, id_dropout=0.0)
-
-
-def _batch(requests: int = 6, candidates: int = 20, seed: int = 0) -> RequestBatch:
-    return RequestBatch.from_table(toy_table(SCHEMA, requests, candidates, seed=seed), SCHEMA)
-
-
-def _model(config: ModelConfig = TINY) -> FullRanker:
-    torch.manual_seed(0)
-    model = FullRanker(SCHEMA.widths, config)
-    learn_inputs(model, [_batch(16)])
-    with torch.no_grad():  # fresh client tables are zero: give them something to show
-        for table in (model.client_scale, model.client_bias, model.experts.client_gate):
-            if table is not None:
-                table.weight.normal_()
-    return model.eval()
-
 
 SWITCHES = [
     {},
@@ -53,8 +31,8 @@ SWITCHES = [
 
 @pytest.mark.parametrize("switch", SWITCHES, ids=str)
 def test_every_part_can_be_switched_off_and_gradients_reach_the_rest(switch: dict) -> None:
-    model = _model(TINY.but(**switch)).train()
-    logits = model(to_inputs(_batch()))
+    model = toy_model(TINY.but(**switch)).train()
+    logits = model(to_inputs(toy_batch()))
     assert logits.shape == (120, 5)
     logits.square().sum().backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None]
@@ -62,22 +40,22 @@ def test_every_part_can_be_switched_off_and_gradients_reach_the_rest(switch: dic
 
 
 def test_requests_in_one_pass_score_as_they_do_alone() -> None:
-    model, batch = _model(), _batch()
+    model, batch = toy_model(), toy_batch()
     batch.sequence_pin[2] = 0  # a user without history
     batch.sequence_pin[3, 2:] = 0
     with torch.no_grad():
         together = model(to_inputs(batch)).numpy()
         alone = [model(to_inputs(batch.take(np.array([i])))).numpy() for i in range(6)]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
-    ragged = RequestBatch.concat([_batch(1, 3, seed=1), _batch(1, 9, seed=2)])
+    ragged = RequestBatch.concat([toy_batch(1, 3, seed=1), toy_batch(1, 9, seed=2)])
     with torch.no_grad():
         np.testing.assert_allclose(
-            model(to_inputs(ragged)).numpy()[3:], model(to_inputs(_batch(1, 9, seed=2))).numpy(), atol=1e-5
+            model(to_inputs(ragged)).numpy()[3:], model(to_inputs(toy_batch(1, 9, seed=2))).numpy(), atol=1e-5
         )
 
 
 def test_padding_of_the_sequence_changes_nothing_and_its_content_does() -> None:
-    model, batch = _model(), _batch()
+    model, batch = toy_model(), toy_batch()
     batch.sequence_pin[:, 3:] = 0
     with torch.no_grad():
         before = model(to_inputs(batch)).numpy()
@@ -88,7 +66,7 @@ def test_padding_of_the_sequence_changes_nothing_and_its_content_does() -> None:
 
 
 def test_client_changes_the_scores() -> None:
-    model, batch = _model(), _batch()
+    model, batch = toy_model(), toy_batch()
     with torch.no_grad():
         before = model(to_inputs(batch)).numpy()
         batch.client[:] = (batch.client + 1) % 4
@@ -106,7 +84,7 @@ def test_position_counts_in_training_only_and_is_neutral_on_average() -> None:
     torch.testing.assert_close(shown[:3].mean(0), torch.zeros(3), atol=1e-6, rtol=0)
     assert shown[0].abs().sum() > 0.01
     assert bucket_of(torch.tensor([0, 7, 8, 15, 16, 10**6]), 16).tolist() == [0, 7, 8, 8, 9, 15]
-    model, batch = _model(), _batch()
+    model, batch = toy_model(), toy_batch()
     assert model.position is not None
     torch.nn.init.normal_(model.position.everyone)
     with torch.no_grad():
