@@ -54,7 +54,7 @@ class WalkParams:
     drop_query: bool = True
 
     def __post_init__(self) -> None:
-        for name, low, high in (("steps", 1, 2**30), ("top_k", 1, 2**24), ("min_visits", 1, 2**30), ("n_p", 0, 2**31),
+        for name, low, high in (("steps", 1, 2**30), ("top_k", 1, 2**23), ("min_visits", 1, 2**30), ("n_p", 0, 2**31),
                                 ("n_v", 0, 2**31), ("restart", 0.01, 1.0), ("bias_share", 0.0, 1.0),
                                 ("popularity_discount", 0.0, 4.0), ("hub_power", 0.0, 1.0),
                                 ("boost", 0.1, 1.0)):  # fmt: skip

@@ -58,7 +58,7 @@ class Memory:
                 np.zeros(need.visits, np.uint64), np.zeros(pairs, np.uint64), np.zeros(pairs, np.int64),
                 np.zeros(need.groups, np.int32),
             ),
-            np.zeros(need.groups, np.int32), np.zeros(need.visits, np.uint32), counters, candidates,
+            np.zeros(need.groups, np.uint32), np.zeros(need.visits, np.uint32), counters, candidates,
             np.zeros(2048, np.int64), np.zeros(need.top_k, np.uint64), np.zeros(need.top_k, np.uint64),
             np.zeros(bucket, np.int32),
         )  # fmt: skip

@@ -65,7 +65,7 @@ def run_request(  # type: ignore[no-untyped-def]
             visits[i], hits[i], by_query[i + 1, 0] = found.visits[at], 1, found.visits[at]
     if queries > 1:
         chosen.sort()
-        trace(groups, ends, queries, wide_shift, chosen, memory.slots, by_query)
+        trace(groups, ends, queries, wide_shift, chosen, memory.slots, trail.one, by_query)
         for i in range(m):
             total, reached = 0, 0
             for q in range(queries):
