@@ -1,8 +1,9 @@
 """From raw visits to the best candidates: counting, multi-hit boost, selection. Knows nothing of edges.
 
 Visits are dealt into buckets of 2^shift pins and, within a bucket, by query pin. One entry is uint32, visits << 16 |
-offset into the bucket. Indices are uint64: numba checks the sign of others at each access. One bucket's counters stay in the fast caches whatever the size of the graph; one counter a pin
-would miss on each visit. Counters are int32: an entry's visits fit 16 bits, a pin's total never overflows.
+offset into the bucket. One bucket's counters stay in the fast caches whatever the size of the graph; one counter a pin
+would miss on each visit. Counters are int32: an entry's visits fit 16 bits, a pin's total never overflows. Indices are
+uint64, as numba looks at the sign of others at each access.
 """
 
 from __future__ import annotations
