@@ -18,6 +18,7 @@ FIX = {
     "string": "write it as string",
     "float": "write it as float32 or float64; leave the value null where it is missing",
     "timestamp": "write it as a timestamp, e.g. polars: pl.from_epoch('{column}', time_unit='s')",
+    "vector": "write it as a list of as many numbers as `features.pin_vector_width` says, null where there is none",
     "list": "write it as a list of strings, e.g. polars: pl.col('{column}').str.split('|')",
 }
 
@@ -36,6 +37,8 @@ def kind_of(want: pa.DataType) -> str:
     """The contract's types by the keys of `FIX`."""
     if pa.types.is_timestamp(want):
         return "timestamp"
+    if pa.types.is_fixed_size_list(want):
+        return "vector"
     if pa.types.is_list(want):
         return "list"
     return str(want)
@@ -52,6 +55,8 @@ def cast_column(column: pa.Array, want: pa.DataType) -> pa.Array:
     kind = kind_of(want)
     if kind == "timestamp":
         return _timestamp(column, want)
+    if kind == "vector":
+        return _vectors(column, want)
     if kind == "list":
         return _strings(column, want)
     if kind == "float":
@@ -104,6 +109,21 @@ def _timestamp(column: pa.Array, want: pa.DataType) -> pa.Array:
         counts = naive.view(pa.int64())
         _refuse(column, pc.greater(pc.abs(counts), limit), want)
         raise
+
+
+def _vectors(column: pa.Array, want: pa.FixedSizeListType) -> pa.Array:
+    listed = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(is_kind(column.type) for is_kind in listed):
+        raise _first_value(column, want)
+    if not (pa.types.is_floating(column.type.value_type) or pa.types.is_integer(column.type.value_type)):
+        raise _first_value(column, want)
+    _refuse(column, pc.not_equal(pc.list_value_length(column), want.list_size), want)
+    rows = pa.array(np.arange(len(column)), mask=~np.asarray(column.is_valid())).drop_null()
+    numbers = pc.list_flatten(column).cast(want.value_type, safe=False)
+    dense = pa.FixedSizeListArray.from_arrays(pc.fill_null(numbers, float("nan")), type=want)
+    places = np.full(len(column), -1, np.int64)
+    places[rows.to_numpy()] = np.arange(len(rows))
+    return dense.take(pa.array(places, mask=places < 0))
 
 
 def _strings(column: pa.Array, want: pa.DataType) -> pa.Array:

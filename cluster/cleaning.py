@@ -147,13 +147,26 @@ def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
         elif column.name == "created_at":
             bad = pc.fill_null(pc.greater(values, moment(now + CLOCK_SKEW_US)), False)
             what = "created_at lies in the future (now missing)"
+        elif pa.types.is_fixed_size_list(column.type):
+            bad = _not_finite(values, column.type.list_size)
+            what = f"{column.name} holds a number that is not finite (now missing)"
         else:
             continue
         if count := pc.sum(bad).as_py() or 0:
             tally.changed[what] += count
             tally.met(what, table, np.flatnonzero(np.asarray(bad)))
-            table = table.set_column(at, column.name, pc.if_else(bad, pa.scalar(None, column.type), values))
+            kept = values.take(pa.array(np.arange(len(table)), mask=np.asarray(bad)))  # if_else knows no lists
+            table = table.set_column(at, column.name, kept)
     return table
+
+
+def _not_finite(vectors: pa.ChunkedArray, width: int) -> pa.Array:
+    """Which rows of a fixed-size list column hold a number that is not finite; nulls do not."""
+    valid = np.asarray(vectors.is_valid())
+    numbers = pc.list_flatten(vectors).to_numpy().reshape(-1, width)
+    bad = np.zeros(len(vectors), bool)
+    bad[valid] = ~np.isfinite(numbers).all(axis=1)
+    return pa.array(bad)
 
 
 def _drop_null_ids(table: pa.Table, names: tuple[str, ...], tally: Tally) -> pa.Table:

@@ -38,12 +38,16 @@ class DataSettings(Settings):
 
 
 class FeatureSettings(Settings):
-    """The user's own feature columns: numeric ones as they are, categorical ones hashed (see features.py)."""
+    """The user's own feature columns: numeric ones as they are, categorical ones hashed (see features.py).
+
+    With `pin_vector_width` the pins input has a column `vector`, a pretrained embedding of so many numbers.
+    """
 
     pin_numeric: tuple[str, ...] = ()
     pin_categorical: tuple[str, ...] = ()
     user_numeric: tuple[str, ...] = ()
     user_categorical: tuple[str, ...] = ()
+    pin_vector_width: int = Field(0, ge=0, le=4096)
     max_topics: int = Field(64, ge=1, le=1024)
     sequence_length: int = Field(32, ge=1, le=512)
 

@@ -57,6 +57,18 @@ BUILT_IN = (
 )
 
 
+def vector_features(width: int) -> tuple[Feature, ...]:
+    """Features of pretrained vectors of `width` numbers; none for 0."""
+    if not width:
+        return ()
+    of = f"the pin's vector ({width} numbers)"
+    return (
+        Feature("cross_query_vector", "cross", f"cosine of {of} with the weighted mean of the query pins'"),
+        Feature("cross_best_vector", "cross", f"largest cosine of {of} with one query pin's"),
+        Feature("cross_history_vector", "cross", f"cosine of {of} with the mean of the user's recent actions'"),
+    )
+
+
 @dataclass(frozen=True)
 class FeatureSet:
     """The features of a project: the built-in ones and the columns its pinfunnel.yaml names."""
@@ -72,7 +84,7 @@ class FeatureSet:
             *(Feature(f"pin_{n}", "pin", "configured column") for n in settings.pin_numeric),
             *(Feature(f"pin_{n}", "pin", "configured column", True) for n in settings.pin_categorical),
         ]
-        return cls((*BUILT_IN, *own))
+        return cls((*BUILT_IN, *vector_features(settings.pin_vector_width), *own))
 
     @property
     def shared(self) -> tuple[str, ...]:
@@ -116,6 +128,7 @@ class UserInput:
     recent_age_hours: np.ndarray  # float32[R]
     recent_positive: np.ndarray  # bool[R]
     recent_topics: np.ndarray  # float32[R, T]
+    recent_vectors: np.ndarray  # float32[R, V]
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,7 @@ class QueryInput:
     weight: np.ndarray  # float32[Q]
     age_hours: np.ndarray  # float32[Q], 0 for the pin on screen
     topics: np.ndarray  # float32[Q, T]
+    vectors: np.ndarray  # float32[Q, V]
     at_hour: int
     weekday: int
 
@@ -140,6 +154,7 @@ class CandidateInput:
     degree: np.ndarray  # [n]
     locale: np.ndarray  # int16[n], -1 unknown
     topics: np.ndarray  # float32[n, T], rows of unit length or zero
+    vectors: np.ndarray  # float32[n, V], rows of unit length or zero; V = 0: the project has none
     static: np.ndarray  # float32[n, P], the `pin` columns
 
 
@@ -178,6 +193,21 @@ def rank_of(values: np.ndarray) -> np.ndarray:
     return place
 
 
+def _likeness(
+    content: np.ndarray, of_queries: np.ndarray, weight: np.ndarray, of_recent: np.ndarray | None
+) -> list[np.ndarray]:
+    """Cosines of n unit rows with the weighted mean of Q rows, with the nearest of them, with the mean of recent ones.
+
+    NaN for a user without actions (None) and for a request without query pins.
+    """
+    nothing = np.full(len(content), np.nan)
+    history = nothing if of_recent is None else content @ unit_rows(of_recent.mean(axis=0))
+    if not len(of_queries):
+        return [nothing, nothing, history]
+    mean = unit_rows((weight[:, None] * of_queries).sum(axis=0))
+    return [content @ mean, (content @ of_queries.T).max(axis=1), history]
+
+
 def build_features(user: UserInput, query: QueryInput, found: CandidateInput) -> FeatureBlock:
     """All features of one request. The only place where a feature's arithmetic stands."""
     n, queries = found.by_query.shape
@@ -191,13 +221,13 @@ def build_features(user: UserInput, query: QueryInput, found: CandidateInput) ->
         queries,
         np.log1p(n),
     ]
-    topics = found.topics
     by_query = found.by_query.astype(np.float32)
     total = np.maximum(by_query.sum(axis=1), 1e-9)
     best = by_query.argmax(axis=1) if queries else np.zeros(n, np.int64)
-    query_mean = unit_rows((query.weight[:, None] * query.topics).sum(axis=0)) if queries else np.zeros(topics.shape[1])
-    history = unit_rows(user.recent_topics.mean(axis=0)) if actions else np.zeros(topics.shape[1])
     nothing = np.full(n, np.nan)
+    query_topic, best_topic, history_topic = _likeness(
+        found.topics, query.topics, query.weight, user.recent_topics if actions else None
+    )
     match = np.where((found.locale < 0) | (user.locale < 0), np.nan, found.locale == user.locale)
     columns = [
         np.log1p(found.score),
@@ -210,12 +240,16 @@ def build_features(user: UserInput, query: QueryInput, found: CandidateInput) ->
         np.log((found.visits + 1.0) / (found.degree + 1.0)),
         by_query.max(axis=1) / total if queries else nothing,
         np.log1p(np.maximum(query.age_hours, 0.0))[best] if queries else nothing,
-        topics @ query_mean if queries else nothing,
-        (topics @ query.topics.T).max(axis=1) if queries else nothing,
-        topics @ user.interests if user.interests.any() else nothing,
-        topics @ history if actions else nothing,
+        query_topic,
+        best_topic,
+        found.topics @ user.interests if user.interests.any() else nothing,
+        history_topic,
         match,
     ]
+    if found.vectors.shape[1]:
+        has = found.vectors.any(axis=1)
+        alike = _likeness(found.vectors, query.vectors, query.weight, user.recent_vectors if actions else None)
+        columns += [np.where(has, column, np.nan) for column in alike]
     dynamic = np.empty((n, len(columns)), np.float32)
     for at, column in enumerate(columns):
         dynamic[:, at] = column

@@ -1,8 +1,8 @@
 """What is known of each pin, as memory-mapped arrays aligned with the graph's pin index.
 
-On disk: static.npy float32[n, P] · topics.npy float32[n, T] · locale.npy int16[n] · popular.npy int32[n] (all pins,
-most saved first) · popular_by_locale.npy int32[n] and popular_bounds.npy int64[L+1] (the same within each locale) ·
-vocabulary.json.
+On disk: static.npy float32[n, P] · topics.npy float32[n, T] · vectors.npy float16[n, V] · locale.npy int16[n] ·
+popular.npy int32[n] (all pins, most saved first) · popular_by_locale.npy int32[n] and popular_bounds.npy int64[L+1]
+(the same within each locale) · vocabulary.json.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cluster.config import FeatureSettings
 from cluster.errors import BundleError
-from cluster.features import FeatureSet, category_code
+from cluster.features import FeatureSet, category_code, unit_rows
 from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
 from cluster.vocabulary import Vocabulary
 
 US_PER_DAY = 86_400e6
-ARRAYS = ("static", "topics", "locale", "popular", "popular_by_locale", "popular_bounds")
+ARRAYS = ("static", "topics", "vectors", "locale", "popular", "popular_by_locale", "popular_bounds")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class PinTable:
 
     static: np.ndarray  # float32[n, P], columns of FeatureSet.pin
     topics: np.ndarray  # float32[n, T], unit rows or zero
+    vectors: np.ndarray  # float16[n, V], unit rows or zero; V is 0 without pretrained vectors
     locale: np.ndarray  # int16[n], -1 unknown
     vocabulary: Vocabulary
     _popular: np.ndarray
@@ -37,6 +39,22 @@ class PinTable:
 
     def __len__(self) -> int:
         return len(self.locale)
+
+    @property
+    def content_width(self) -> int:
+        """V + T."""
+        return int(self.vectors.shape[1] + self.topics.shape[1])
+
+    def content(self, pins: np.ndarray) -> np.ndarray:
+        """float32[k, V + T]: what a model reads of the pins' contents; a pin of -1 has a zero row.
+
+        Vectors stand first, as topics grow at the end (cluster.vocabulary).
+        """
+        pins = np.asarray(pins)
+        known = np.maximum(pins, 0)
+        rows = np.concatenate([self.vectors[known].astype(np.float32), self.topics[known]], axis=1)
+        rows[pins < 0] = 0.0
+        return rows
 
     def popular(self, locale: int, k: int) -> np.ndarray:
         """int32[<= k]: the most saved pins of a locale code, or of all for -1; by recent saves, then all saves."""
@@ -71,11 +89,15 @@ class PinTable:
         for name in settings.pin_categorical:
             static[:, names.index(f"pin_{name}")] = _gather(category_column(pins, name), rows)
         topics = np.lib.format.open_memmap(folder / "topics.npy", "w+", np.float32, (n, vocabulary.width))
+        vectors = np.zeros((n, settings.pin_vector_width), np.float16)
         locale = np.full(n, -1, np.int16)
         if pins is not None:
             there = np.flatnonzero(rows >= 0)
             topics[there] = vocabulary.topic_rows(pins["topics"].take(pa.array(rows[there])))
+            if settings.pin_vector_width:
+                vectors[there] = vector_rows(pins["vector"].take(pa.array(rows[there])), settings.pin_vector_width)
             locale[there] = vocabulary.locale_codes(pins["locale"])[rows[there]]
+        np.save(folder / "vectors.npy", vectors)
         np.save(folder / "locale.npy", locale)
         order = np.lexsort((np.arange(n), -graph.pin_degree.astype(np.int64), -recent.astype(np.int64))).astype(
             np.int32
@@ -94,12 +116,14 @@ class PinTable:
         """Maps the files of `build`. Raises BundleError when one is missing or does not fit."""
         folder = Path(folder)
         try:
-            static, topics, locale, *popular = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS)
+            static, topics, vectors, locale, *popular = (
+                np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS
+            )
         except (OSError, ValueError) as error:
             raise BundleError(f"cannot open the pins in {folder}: {error}; build the graph again") from None
-        if not len(static) == len(topics) == len(locale) == len(popular[0]):
+        if not len(static) == len(topics) == len(vectors) == len(locale) == len(popular[0]):
             raise BundleError(f"the pins in {folder} differ in length; build the graph again")
-        return cls(static, topics, locale, Vocabulary.open(folder), *popular)
+        return cls(static, topics, vectors, locale, Vocabulary.open(folder), *popular)
 
 
 def pin_rows(ids: IdMap, pins: pa.Table | None) -> np.ndarray:
@@ -110,6 +134,13 @@ def pin_rows(ids: IdMap, pins: pa.Table | None) -> np.ndarray:
         known = np.flatnonzero(index >= 0)
         rows[index[known]] = known
     return rows
+
+
+def vector_rows(column: pa.ChunkedArray, width: int) -> np.ndarray:
+    """float32[rows, width] of a fixed-size list column, rows of unit length; zero for null."""
+    out = np.zeros((len(column), width), np.float32)
+    out[np.asarray(column.is_valid())] = pc.list_flatten(column).to_numpy().reshape(-1, width)
+    return unit_rows(out)
 
 
 def numeric_column(table: pa.Table | None, name: str) -> np.ndarray | None:

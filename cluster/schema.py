@@ -42,11 +42,13 @@ def edges_columns(ids: str) -> list[Column]:
 
 def pins_columns(ids: str, features: FeatureSettings) -> list[Column]:
     """Items: topics (list of names), locale, creation time, and the configured feature columns."""
+    width = features.pin_vector_width
     return [
         Column("pin_id", id_type(ids)),
         Column("topics", pa.list_(pa.string()), required=False, nullable=True),
         Column("locale", pa.string(), required=False, nullable=True),
         Column("created_at", TIMESTAMP, required=False, nullable=True),
+        *([Column("vector", pa.list_(pa.float32(), width), nullable=True)] if width else []),
         *(Column(name, pa.float32(), nullable=True) for name in features.pin_numeric),
         *(Column(name, pa.string(), nullable=True) for name in features.pin_categorical),
     ]

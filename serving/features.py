@@ -19,6 +19,7 @@ def request_features(
     known = recent[recent >= 0]
     moment = datetime.fromtimestamp(at / 1e6, UTC)
     topics, static, degree = catalog.pins.topics, catalog.pins.static, catalog.graph.pin_degree
+    vectors = catalog.pins.vectors  # float16 on disk
     return build_features(
         UserInput(
             numeric=row.numeric,
@@ -27,11 +28,13 @@ def request_features(
             recent_age_hours=walked.sequence_age(at),
             recent_positive=~np.isin(sequence.actions.astype(str), negative_actions),
             recent_topics=topics[known] if len(known) else np.zeros((1, topics.shape[1]), np.float32),
+            recent_vectors=(vectors[known] if len(known) else np.zeros((1, vectors.shape[1]))).astype(np.float32),
         ),
         QueryInput(
             weight=walked.query_weight,
             age_hours=walked.query_age,
             topics=topics[walked.query_pins],
+            vectors=vectors[walked.query_pins].astype(np.float32),
             at_hour=moment.hour,
             weekday=moment.weekday(),
         ),
@@ -43,6 +46,7 @@ def request_features(
             degree=degree[walked.pins],
             locale=catalog.pins.locale[walked.pins],
             topics=topics[walked.pins],
+            vectors=vectors[walked.pins].astype(np.float32),
             static=static[walked.pins],
         ),
     )

@@ -95,13 +95,13 @@ class FullLogic:
         self, scorer: FullScorer, ask: WalkAsk, walked: Walked, ranked: Ranked, start: int, end: int
     ) -> RequestBatch:
         catalog, schema = self._catalogs.get(walked.graph_version), scorer.schema
-        topics, survivors = catalog.pins.topics, ranked.survivors[start:end]
+        content, survivors = catalog.pins.content, ranked.survivors[start:end]
         batch = empty_requests(schema, requests=1, candidates=len(survivors))
         batch.client[:] = schema.client_index(ask.client)
         batch.shared, batch.shared_category = self._shared.split(ranked.shared[None, :])
         batch.candidates, batch.candidate_category = self._candidate.split(ranked.candidates[survivors])
         batch.candidate_pin[:] = hash_ids(walked.pin_ids[survivors])
-        batch.candidate_vector[:] = fitted(topics[walked.pins[survivors]], schema.n_topics)
+        batch.candidate_vector[:] = fitted(content(walked.pins[survivors]), schema.n_topics)
         sequence, length = walked.sequence, min(len(walked.sequence.pin_ids), schema.sequence_length)
         if length:
             ids = sequence.pin_ids[:length]
@@ -110,8 +110,7 @@ class FullLogic:
             batch.sequence_action[0, :length] = _places(sequence.actions[:length], schema.actions)
             batch.sequence_client[0, :length] = _places(sequence.clients[:length], schema.clients)
             batch.sequence_age[0, :length] = walked.sequence_age(ask.at)[:length]
-            known = np.where((index >= 0)[:, None], topics[np.maximum(index, 0)], 0.0)
-            batch.sequence_vector[0, :length] = fitted(known, schema.n_topics)
+            batch.sequence_vector[0, :length] = fitted(content(index), schema.n_topics)
         return batch
 
 
@@ -121,10 +120,10 @@ def _unscored(ranked: Ranked) -> Scored:
     )
 
 
-def fitted(topics: np.ndarray, width: int) -> np.ndarray:
-    """The first `width` topic columns, the ones the model knows; zeros where an older graph had fewer."""
-    missing = width - topics.shape[1]
-    return topics[:, :width] if missing <= 0 else np.pad(topics, ((0, 0), (0, missing)))
+def fitted(content: np.ndarray, width: int) -> np.ndarray:
+    """The first `width` columns, the ones the model knows; zeros where an older graph had fewer topics."""
+    missing = width - content.shape[1]
+    return content[:, :width] if missing <= 0 else np.pad(content, ((0, 0), (0, missing)))
 
 
 def _places(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:

@@ -99,7 +99,7 @@ class LightweightLogic:
             candidates=block.candidates,
             topics=main_topics(catalog, pins),
             boards=shared_boards(catalog.graph, pins) if policy.board_cap else None,
-            vectors=catalog.pins.topics[pins] if policy.diversity else None,
+            vectors=catalog.pins.content(pins) if policy.diversity else None,
         )
 
     def explain(self, client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:

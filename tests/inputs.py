@@ -15,6 +15,7 @@ FEATURES = FeatureSettings(
     pin_categorical=("shop",),
     user_numeric=("age",),
     user_categorical=("job",),
+    pin_vector_width=3,
     sequence_length=4,
 )
 YEAR_US = 365 * 86_400 * 10**6
@@ -35,7 +36,7 @@ def times_of(us: Any) -> pa.Array:
 def random_tables(
     kind: str = "int64", seed: int = 0, n_edges: int = 2000, n_boards: int = 100, n_pins: int = 300, n_events: int = 500
 ) -> dict[str, pa.Table]:
-    """All four inputs: some edges twice, some of unknown pins, some pins without topics or locale, unknown users."""
+    """All four inputs: repeated edges, edges of unknown pins, pins without topics, locale or vector, unknown users."""
     rng = np.random.default_rng(seed)
     boards = np.minimum(rng.geometric(5 / n_boards, n_edges) - 1, n_boards - 1)
     pins = rng.integers(0, n_pins, n_edges)
@@ -54,6 +55,7 @@ def random_tables(
                 "topics": pa.array([[f"t{i % 7}", f"t{i % 3}"] if i % 5 else None for i in range(listed)]),
                 "locale": pa.array([("de", "us", None)[i % 3] for i in range(listed)], pa.string()),
                 "created_at": times_of(START_US - rng.integers(0, YEAR_US, listed)),
+                "vector": pa.array([rng.normal(size=3).tolist() if i % 4 else None for i in range(listed)]),
                 "price": pa.array(rng.random(listed), pa.float32()),
                 "shop": pa.array([("a", "b", None)[i % 3] for i in range(listed)], pa.string()),
             }

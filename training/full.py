@@ -27,7 +27,7 @@ from training.gbdt import Progress
 from training.pieces import Window
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
-from training.ranker_rows import LOG_COLUMNS, MakeRows, Topics, ranker_schema
+from training.ranker_rows import LOG_COLUMNS, Contents, MakeRows, ranker_schema
 from training.requests import Joined, join_logs, logged_clients
 
 KIND = "full"
@@ -71,26 +71,28 @@ def train_full_ranker(
 
     `unimpressed` (default: `ranker.unimpressed`) survivors of each request that were not shown are added as examples
     without actions, weighted by the inverse of their rate. `num_workers` overrides the settings; 0 trains in this
-    process. Raises DataError, ModelError, BundleError (no graph bundle to take topic vectors from).
+    process. Raises DataError, ModelError, BundleError (no graph bundle to take content vectors from).
     """
     say = progress or (lambda stage, share: None)
     able = logged_clients(clients, logs, since, until)
     graph = store.current(GRAPH)
     if graph is None:
         raise BundleError(
-            "no graph is published, and the full ranker reads topic vectors from it: build the graph first"
+            "no graph is published, and the full ranker reads content vectors from it: build the graph first"
         )
     features = FeatureSet.of(project.features)
     say("join", 0.0)
     joined = join_logs(project, logs, list(able), since, until)
     say("join", 1.0)
-    topics = Topics(store.root, graph)
-    schema = ranker_schema(features, tuple(clients), project.actions, topics.width(), project.features.sequence_length)
+    contents = Contents(store.root, graph)
+    schema = ranker_schema(
+        features, tuple(clients), project.actions, contents.width(), project.features.sequence_length
+    )
     scratch = Path(project.home) / "train" / f"full-{time.time_ns()}"
     try:
         say("rows", 0.0)
         sampled = project.ranker.unimpressed if unimpressed is None else unimpressed
-        make = MakeRows(topics, features, project.features.sequence_length, sampled)
+        make = MakeRows(contents, features, project.features.sequence_length, sampled)
         parts = _write_rows(joined, list(able), held_out_share, make, scratch)
         say("rows", 1.0)
         if not parts["train"]:

@@ -15,7 +15,7 @@ from training.evaluate import LightweightReport, Scorer, boost, booster_scorer, 
 from training.evaluate_full import FullReport, evaluate_full
 from training.full import KIND as FULL
 from training.lightweight import held_out_requests
-from training.ranker_rows import LOG_COLUMNS, MakeRows, Topics
+from training.ranker_rows import LOG_COLUMNS, Contents, MakeRows
 from training.requests import Window, join_logs, logged_clients
 
 
@@ -60,7 +60,7 @@ def published_full(
     able = list(logged_clients(clients, logs, since, until))
     joined = join_logs(project, logs, able, since, until)
     make = MakeRows(
-        Topics(store.root, store.open(GRAPH, verify=False).version), FeatureSet.of(project.features),
+        Contents(store.root, store.open(GRAPH, verify=False).version), FeatureSet.of(project.features),
         project.features.sequence_length, project.ranker.unimpressed,
     )  # fmt: skip
     rows = joined.requests(LOG_COLUMNS, {name: Window() for name in able})

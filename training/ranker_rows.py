@@ -1,7 +1,8 @@
 """Rows of the full ranker: one joined request → one row with its candidates nested (docs/ranker.md).
 
 The candidates are the impressed ones, plus a sampled share of the survivors that were not shown, with inverse-rate
-weights. Topic vectors come from the graph version that served the request. Knows nothing of Ray and torch.
+weights. Contents (pretrained vectors and topics) come from the graph version that served the request. Knows nothing of
+Ray and torch.
 """
 
 from collections.abc import Sequence
@@ -38,15 +39,15 @@ LOG_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Topics:
-    """Topic vectors of pins, by the graph version that a request was served with."""
+class Contents:
+    """Content vectors of pins, by the graph version that a request was served with."""
 
     root: str
     current: str  # version that stands in for one that is no longer stored; its width is the model's
 
     def width(self) -> int:
-        """T."""
-        return int(_catalog(self.root, self.current).pins.topics.shape[1])
+        """V + T."""
+        return _catalog(self.root, self.current).pins.content_width
 
     def vectors(self, version: str | None, ids: np.ndarray) -> np.ndarray:
         """float32[n, T]; zero rows for pins that the graph does not know."""
@@ -55,10 +56,9 @@ class Topics:
             logged = _catalog_if_stored(self.root, version)
             catalog = logged or catalog
         index = catalog.graph.pin_ids.index_of(ids)
-        known = index >= 0
-        width = min(self.width(), catalog.pins.topics.shape[1])  # topics only grow at the end (cluster.vocabulary)
+        width = min(self.width(), catalog.pins.content_width)  # topics only grow at the end (cluster.vocabulary)
         out = np.zeros((len(ids), self.width()), np.float32)
-        out[known, :width] = catalog.pins.topics[index[known], :width]
+        out[:, :width] = catalog.pins.content(index)[:, :width]
         return out
 
 
@@ -92,7 +92,7 @@ def ranker_schema(
 class MakeRows:
     """Table of joined requests → table of rows. Requests that showed nothing and drew no survivor give no row."""
 
-    topics: Topics
+    contents: Contents
     features: FeatureSet
     sequence_length: int
     unimpressed: int = 0  # survivors not shown, sampled from each request
@@ -141,7 +141,7 @@ class MakeRows:
             "candidates": candidates.ravel(),
             "candidate_category": candidate_category.ravel(),
             "pin_hash": hash_ids(ids),
-            "vectors": self.topics.vectors(version, ids).ravel(),
+            "vectors": self.contents.vectors(version, ids).ravel(),
             "position": position.astype(np.int16),
             "labels": request.actions[kept].ravel(),
             "weights": weight,
@@ -149,7 +149,7 @@ class MakeRows:
             "sequence_action": names["action"],
             "sequence_client": names["client"],
             "sequence_age": names["age_hours"],
-            "sequence_vectors": self.topics.vectors(version, history).ravel() if len(history) else [],
+            "sequence_vectors": self.contents.vectors(version, history).ravel() if len(history) else [],
         }
 
 

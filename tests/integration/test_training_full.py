@@ -21,7 +21,7 @@ from training.full import train_full_ranker
 from training.gate import Gate
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
-from training.ranker_rows import MakeRows, Topics, ranker_schema
+from training.ranker_rows import Contents, MakeRows, ranker_schema
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,14 @@ def store(world: LogsWorld, tmp_path_factory: pytest.TempPathFactory) -> BundleS
 
 
 def make(store: BundleStore, unimpressed: int = 0) -> MakeRows:
-    topics = Topics(store.root, str(store.current(GRAPH)))
-    return MakeRows(topics, FeatureSet.of(FeatureSettings()), sequence_length=3, unimpressed=unimpressed)
+    contents = Contents(store.root, str(store.current(GRAPH)))
+    return MakeRows(contents, FeatureSet.of(FeatureSettings()), sequence_length=3, unimpressed=unimpressed)
 
 
 def test_rows_hold_the_shown_candidates_as_they_were_logged(world: LogsWorld, store: BundleStore) -> None:
     table = joined_table(world, "homefeed")
     rows = make(store)(table)
-    width = make(store).topics.width()
+    width = make(store).contents.width()
     schema = ranker_schema(world.features, tuple(world.clients), world.project.actions, width, 3)
     batch = RequestBatch.from_table(rows, schema)
     logged = requests(world, "homefeed")
@@ -74,12 +74,12 @@ def test_rows_hold_the_shown_candidates_as_they_were_logged(world: LogsWorld, st
 
 
 def test_pins_of_one_topic_have_one_vector(store: BundleStore) -> None:
-    topics = make(store).topics
-    a = topics.vectors(None, np.array([7, 14, 8, 4999]))
+    contents = make(store).contents
+    a = contents.vectors(None, np.array([7, 14, 8, 4999]))
     np.testing.assert_array_equal(a[0], a[1])
     assert a[0] @ a[2] == 0
     assert not a[3].any()
-    np.testing.assert_array_equal(topics.vectors("a version that is gone", np.array([7])), a[:1])
+    np.testing.assert_array_equal(contents.vectors("a version that is gone", np.array([7])), a[:1])
 
 
 def test_sampled_survivors_stand_for_all_that_were_not_shown(world: LogsWorld, store: BundleStore) -> None:

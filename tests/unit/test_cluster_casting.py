@@ -29,6 +29,8 @@ NOON = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
         (pa.array([None, None]), pa.list_(pa.string()), [None, None]),
         (pa.array([["a"], None], pa.large_list(pa.large_string())), pa.list_(pa.string()), [["a"], None]),
         (pa.array([[1, 2]]), pa.list_(pa.string()), [["1", "2"]]),
+        (pa.array([[1, 2], None, [3, 4]]), pa.list_(pa.float32(), 2), [[1.0, 2.0], None, [3.0, 4.0]]),
+        (pa.array([[0.5], [1.5], None], pa.list_(pa.float64(), 1)).slice(1), pa.list_(pa.float32(), 1), [[1.5], None]),
         (pa.array([NOON.replace(tzinfo=None)], pa.timestamp("ns")), TIMESTAMP, [NOON]),  # naive means UTC
         (pa.array([NOON], pa.timestamp("ms", tz="Asia/Tokyo")), TIMESTAMP, [NOON]),  # the instant stays
         (pa.array([dt.date(2024, 5, 1)]), TIMESTAMP, [NOON.replace(hour=0)]),
@@ -55,6 +57,9 @@ def test_lossless_conversions_are_made(column: pa.Array, want: pa.DataType, expe
         (pa.array([0, 10**15]).cast(pa.timestamp("s")), TIMESTAMP, 1),
         (pa.array(["a|b"]), pa.list_(pa.string()), 0),
         (pa.array([[1.5]]), pa.list_(pa.string()), 0),
+        (pa.array([None, [1.0, 2.0], [1.0]]), pa.list_(pa.float32(), 2), 2),  # too short
+        (pa.array([["a", "b"]]), pa.list_(pa.float32(), 2), 0),
+        (pa.array([1.0]), pa.list_(pa.float32(), 1), 0),
     ],
 )
 def test_anything_else_is_a_fault_at_its_first_row(column: pa.Array, want: pa.DataType, row: int) -> None:

@@ -54,6 +54,10 @@ def test_pin_rows_say_what_the_inputs_say(tmp_path: Path, kind: str) -> None:
         topics = {catalog.pins.vocabulary.topics[t] for t in np.flatnonzero(catalog.pins.topics[index])}
         assert topics == set(pin["topics"] or ())
         assert np.linalg.norm(catalog.pins.topics[index]) == pytest.approx(1.0 if topics else 0.0)
+        given = np.zeros(3) if pin["vector"] is None else np.array(pin["vector"]) / np.linalg.norm(pin["vector"])
+        content = catalog.pins.content(np.array([index, -1]))
+        assert content[0] == pytest.approx(np.append(given, catalog.pins.topics[index]), abs=1e-3)
+        assert not content[1].any()
 
 
 @KINDS

@@ -25,17 +25,19 @@ def user(recents: int = 2, **changes: object) -> UserInput:
         "recent_age_hours": np.arange(recents, dtype=np.float32),
         "recent_positive": np.ones(recents, bool),
         "recent_topics": np.eye(TOPICS, dtype=np.float32)[:recents],
+        "recent_vectors": np.zeros((recents, 0), np.float32),
     }
     return UserInput(**{**fields, **changes})
 
 
-def query(pins: int = 2) -> QueryInput:
-    return QueryInput(
-        np.ones(pins, np.float32), np.arange(pins, dtype=np.float32), np.eye(TOPICS, dtype=np.float32)[:pins], 13, 6
-    )
+def query(pins: int = 2, vectors: np.ndarray | None = None) -> QueryInput:
+    topics = np.eye(TOPICS, dtype=np.float32)[:pins]
+    none = np.zeros((pins, 0), np.float32)
+    ages = np.arange(pins, dtype=np.float32)
+    return QueryInput(np.ones(pins, np.float32), ages, topics, none if vectors is None else vectors, 13, 6)
 
 
-def found(n: int = 3, pins: int = 2) -> CandidateInput:
+def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> CandidateInput:
     rng = np.random.default_rng(0)
     by_query = rng.integers(0, 9, (n, pins)).astype(np.uint32)
     return CandidateInput(
@@ -46,6 +48,7 @@ def found(n: int = 3, pins: int = 2) -> CandidateInput:
         degree=rng.integers(1, 30, n),
         locale=np.array([1, 2, -1], np.int16)[:n],
         topics=unit_rows(rng.random((n, TOPICS)).astype(np.float32)),
+        vectors=np.zeros((n, 0), np.float32) if vectors is None else vectors,
         static=rng.random((n, 3)).astype(np.float32),
     )
 
@@ -84,6 +87,22 @@ def test_a_new_user_has_missing_values_not_zeros() -> None:
                  "cross_query_topic", "cross_locale_match"):  # fmt: skip
         assert np.isnan(got[name]).all(), name
     assert got["user_actions"].tolist() == [0, 0, 0]
+
+
+def test_pretrained_vectors_become_cosines() -> None:
+    rng = np.random.default_rng(1)
+    queries, pins, recents = (unit_rows(rng.normal(size=(n, 5)).astype(np.float32)) for n in (2, 3, 4))
+    pins[2] = 0.0  # a pin without a vector
+    features = FeatureSet.of(FeatureSettings(pin_vector_width=5))
+    block = build_features(user(recent_vectors=recents), query(vectors=queries), found(vectors=pins))
+    got = columns(features, block)
+    mean, history = queries.sum(axis=0), recents.mean(axis=0)
+    for name, of in (("cross_query_vector", mean), ("cross_history_vector", history)):
+        assert got[name][:2] == pytest.approx(pins[:2] @ of / np.linalg.norm(of), abs=1e-6), name
+    assert got["cross_best_vector"][:2] == pytest.approx((pins[:2] @ queries.T).max(axis=1), abs=1e-6)
+    assert all(np.isnan(got[name][2]) for name in features.candidate[-3:])
+    hashes = {FeatureSet.of(FeatureSettings(pin_vector_width=width)).schema_hash for width in (0, 5, 6)}
+    assert len(hashes) == 3
 
 
 def test_no_candidates_is_no_error() -> None:

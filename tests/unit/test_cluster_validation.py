@@ -71,7 +71,9 @@ def test_good_input_has_no_findings(tmp_path: Path) -> None:
 
 def test_missing_column(tmp_path: Path) -> None:
     tables = clean_tables()
-    tables["pins"] = tables["pins"].rename_columns(["pin_id", "topics", "locale", "created_at", "prices", "shop"])
+    tables["pins"] = tables["pins"].rename_columns(
+        ["pin_id", "topics", "locale", "created_at", "vector", "prices", "shop"]
+    )
     report = check(tmp_path, tables, files=1)
     finding = only(report, "pins")
     assert not report.ok

@@ -1,0 +1,168 @@
+"""Bring your own data: other column names, string ids, user, item and vector columns, and not a line of code.
+
+The folder holds Parquet as a music service may have it; the steps are the ones of the README.
+"""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from apps.cli import app
+from apps.in_process import URL, InProcess
+from apps.project import Opened, open_project
+from cluster.features import FeatureSet
+from cluster.hashing import hash_ids
+from tests.training_local import joined_table
+from training.full import train_full_ranker
+from training.ranker.batch import RequestBatch
+from training.ranker.scorer import FullScorer
+from training.ranker_rows import Contents, MakeRows
+
+LISTENERS, TRACKS, PLAYLISTS, WIDTH = 120, 400, 150, 4
+START = 1_700_000_000
+YAML = """
+ids: string
+data:
+  edges:  {path: playlists.parquet, columns: {board_id: playlist, pin_id: track, saved_at: added_at}}
+  pins:   {path: tracks.parquet, columns: {pin_id: track, topics: genres, vector: embedding, tempo: bpm}}
+  users:  {path: listeners.parquet, columns: {user_id: listener, interests: likes}}
+  events: {path: plays.parquet, columns: {user_id: listener, pin_id: track, action: what, occurred_at: at}}
+features:
+  pin_numeric: [tempo]
+  pin_categorical: [record_label]
+  pin_vector_width: 4
+  user_numeric: [age]
+  user_categorical: [plan]
+  sequence_length: 8
+graph: {partitions: 2}
+ranker: {size: debug, epochs: 6}
+gbdt: {rounds: 20}
+"""
+
+
+def write(folder: Path) -> Path:
+    """Listeners play tracks near their taste, a point in the space of the tracks' embeddings."""
+    rng = np.random.default_rng(0)
+    place = rng.normal(size=(TRACKS, WIDTH))
+    names, people = np.array([f"t-{i}" for i in range(TRACKS)]), np.array([f"u/{i}" for i in range(LISTENERS)])
+    taste = rng.normal(size=(LISTENERS, WIDTH))
+
+    def near(points: np.ndarray, each: int) -> np.ndarray:
+        noise = rng.gumbel(size=(len(points), TRACKS))
+        return np.argsort(-(points @ place.T * 2 + noise), axis=1)[:, :each]
+
+    def at(n: int) -> pa.Array:
+        return pa.array(START + rng.integers(0, 90 * 86_400, n)).cast(pa.timestamp("s"))
+
+    def text(rows: np.ndarray, letter: str) -> pa.Array:
+        return pa.array([f"{letter}{row.argmax()}" for row in rows])
+
+    saved = near(rng.normal(size=(PLAYLISTS, WIDTH)), 15)
+    lists = np.repeat([f"p{i}" for i in range(PLAYLISTS)], 15)
+    tables = {
+        "playlists": {"playlist": lists, "track": names[saved.ravel()], "added_at": at(saved.size)},
+        "tracks": {
+            "track": names, "genres": pa.array([[f"g{row.argmax()}"] for row in place]), "embedding": place.tolist(),
+            "bpm": rng.normal(120, 20, TRACKS), "record_label": text(rng.random((TRACKS, 5)), "l"),
+        },
+        "listeners": {
+            "listener": people, "likes": pa.array([[f"g{row.argmax()}"] for row in taste]),
+            "age": rng.integers(16, 80, LISTENERS), "plan": text(rng.random((LISTENERS, 3)), "plan "),
+        },
+        "plays": {
+            "listener": np.repeat(people, 40), "track": names[near(taste, 40).ravel()],
+            "what": rng.choice(["save", "click"], LISTENERS * 40), "at": at(LISTENERS * 40),
+        },
+    }  # fmt: skip
+    for name, columns in tables.items():
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    (folder / "pinfunnel.yaml").write_text(YAML)
+    return folder / "pinfunnel.yaml"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Opened:
+    """The project after the README's commands, the last of them without a worker of its own."""
+    path = write(tmp_path_factory.mktemp("mine"))
+    for line in ("validate", "build-graph", "backfill --client homefeed", "train lightweight --client homefeed"):
+        app([*line.split(), "--project", str(path)], standalone_mode=False)
+    opened = open_project(path)
+    process = opened.process
+    out = train_full_ranker(opened.project, opened.clients, process.store, process.logs, num_workers=0)
+    assert out.published, out.reason
+    return opened
+
+
+def rows_of(opened: Opened) -> tuple[pa.Table, FullScorer]:
+    """The logged requests as rows for the full ranker, and the published one."""
+    process, features = opened.process, FeatureSet.of(opened.project.features)
+    contents = Contents(process.store.root, str(process.store.current("graph")))
+    table = joined_table(SimpleNamespace(logs=process.logs, project=opened.project), "homefeed")
+    rows = MakeRows(contents, features, opened.project.features.sequence_length)(table)
+    return rows, FullScorer.open(process.store.open("full").path)
+
+
+@pytest.fixture(scope="module")
+def logged(opened: Opened) -> tuple[RequestBatch, FullScorer]:
+    rows, scorer = rows_of(opened)
+    return RequestBatch.from_table(rows, scorer.schema), scorer
+
+
+def test_every_column_of_mine_is_a_feature(logged: tuple[RequestBatch, FullScorer], opened: Opened) -> None:
+    schema = logged[1].schema
+    assert {"user_age", "pin_tempo"} <= {*schema.shared, *schema.candidate}
+    assert schema.categorical == (("user_plan", "shared"), ("pin_record_label", "candidate"))
+    assert schema.n_topics == WIDTH + 4  # embeddings and four genres
+    assert schema.candidate[-3:] == ("cross_query_vector", "cross_best_vector", "cross_history_vector")
+    model = opened.process.store.open("lightweight/homefeed").path
+    assert {"user_age", "pin_tempo", "cross_history_vector"} <= set((model / "features.json").read_text().split('"'))
+
+
+def test_the_full_ranker_heeds_users_items_vectors_and_sequences(logged: tuple[RequestBatch, FullScorer]) -> None:
+    batch, scorer = logged
+    schema = scorer.schema
+    usual = scorer.score(batch)
+    age, tempo = schema.shared.index("user_age"), schema.candidate.index("pin_tempo")
+    older, faster = batch.shared.copy(), batch.candidates.copy()
+    older[:, age] += 30
+    faster[:, tempo] += 60
+    changed = {
+        "a user's number": replace(batch, shared=older),
+        "a user's category": replace(batch, shared_category=batch.shared_category * 0),
+        "an item's number": replace(batch, candidates=faster),
+        "an item's category": replace(batch, candidate_category=batch.candidate_category * 0),
+        "an item's vector": replace(batch, candidate_vector=-batch.candidate_vector),
+        "the sequence": replace(batch, sequence_pin=batch.sequence_pin[:, ::-1], sequence_age=batch.sequence_age + 99),
+        "the sequence's vectors": replace(batch, sequence_vector=-batch.sequence_vector),
+    }
+    for what, other in changed.items():
+        assert np.abs(scorer.score(other) - usual).max() > 1e-5, what
+
+
+def test_what_is_served_is_what_training_reads(opened: Opened) -> None:
+    """A served answer's probabilities again, from the row of the log that it left."""
+
+    async def ask(local: InProcess) -> dict:
+        async with httpx.AsyncClient(transport=local.transport, base_url=URL) as http:
+            asked = await http.post("/v1/homefeed/recommendations", json={"user_id": "u/7", "explain": True})
+            return asked.json()
+
+    with InProcess(opened) as local:
+        answer = asyncio.run(ask(local))
+    assert len(answer["pins"]) == 25, answer
+    rows, scorer = rows_of(opened)
+    row = rows.filter(pc.equal(rows["request_id"], answer["request_id"]))
+    again = scorer.score(RequestBatch.from_table(row, scorer.schema))
+    by_pin = dict(zip(row["pin_hash"][0].as_py(), again, strict=True))
+    assert len(by_pin) == 25
+    for pin in answer["pins"]:
+        served = [pin["explanation"]["probabilities"][action] for action in scorer.schema.actions]
+        assert served == pytest.approx(by_pin[int(hash_ids([pin["pin_id"]])[0])], abs=1e-4)
