@@ -34,6 +34,7 @@ STRATEGIES: Mapping[str, Mapping[str, object]] = {
     "funnel_blended": {"strategy": "funnel_blended"},
     "distillation": {"strategy": "distillation"},
     "blended_local": {"strategy": "funnel_blended", "local_label_weight": 0.1},
+    "blended_little_local": {"strategy": "funnel_blended", "local_label_weight": 0.02},
 }
 BASELINES = ("visit_count", "boost")
 DRAWN = Arm("drawn", "ranked")
