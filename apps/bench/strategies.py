@@ -103,7 +103,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[Compared, Traffic, di
     compared = compare_strategies(project, opened.clients, process.logs, STRATEGIES)
     traffic, seen = [], {}
     for name in (*BASELINES, *STRATEGIES):
-        arm = _arm(opened, folder / name, name, compared)
+        arm = arm_project(opened, folder / name, name, compared)
         with InProcess(arm) as app:
             come = Plan(
                 held_out, size.measured, 5.0, 2.0, (Arm(name, "ranked"),), dict.fromkeys(arm.clients, 0.2), seed + 2
@@ -114,7 +114,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[Compared, Traffic, di
     return compared, merged(traffic, along="arms"), seen
 
 
-def _arm(opened: Opened, folder: Path, name: str, compared: Compared) -> Opened:
+def arm_project(opened: Opened, folder: Path, name: str, compared: Compared | None) -> Opened:
     """A project of its own that starts from the same bundles and logs, with this arm's lightweight rankers."""
     shutil.copytree(opened.project.home, folder)
     project = opened.project.model_copy(update={"home": str(folder)})
@@ -125,7 +125,7 @@ def _arm(opened: Opened, folder: Path, name: str, compared: Compared) -> Opened:
         }
     arm = Opened(project, clients)
     process = arm.process
-    for client, fitted in compared.models.get(name, {}).items():
+    for client, fitted in ({} if compared is None else compared.models.get(name, {})).items():
         meta = {"schema_hash": process.features.schema_hash, "strategy": name}
         with process.store.write(f"lightweight/{client}", meta) as (where, _):
             fitted.save(where / "model.ubj")
