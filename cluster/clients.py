@@ -65,6 +65,10 @@ class LabelSettings(Settings):
     table: StrategyTable | None = None
     action_weights: dict[str, float] = {"save": 1.0, "click": 1.0, "closeup": 0.5, "long_click": 1.0}
     local_label_weight: float = Field(0.0, ge=0)
+    request_balance: float = Field(
+        0.5, ge=0, le=1, description="a request's examples weigh 1 / (number of its actions)^this: at 1 the actions of "
+        "a request with fifty count together as much as a single one, at 0 fifty times as much",
+    )  # fmt: skip
 
 
 class BoostRule(Settings):

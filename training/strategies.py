@@ -44,6 +44,7 @@ class LabelRule:
     table: StrategyTable
     weights: tuple[float, ...]  # per action; NaN for a negative action
     local_label_weight: float = 0.0
+    request_balance: float = 0.0
 
     @property
     def objective(self) -> str:
@@ -79,7 +80,7 @@ def resolve(settings: LabelSettings, actions: Sequence[str], negative_actions: S
     if unknown:
         raise ConfigError(f"labels: unknown action {unknown[0]!r}: the project's actions are {', '.join(actions)}")
     weights = tuple(float("nan") if a in negative_actions else float(named.get(a, 0.0)) for a in actions)
-    return LabelRule(table, weights, settings.local_label_weight)
+    return LabelRule(table, weights, settings.local_label_weight, settings.request_balance)
 
 
 def label_request(
@@ -101,7 +102,8 @@ def label_request(
     An action counts wherever the candidate stopped (a replayed log has no impressions); a negative action wins over a
     positive one. A candidate shown by exploration passed no ranker, so without an action it is never a positive.
     Unimpressed candidates are sampled uniformly, `unimpressed_per_request` of them, each weighted by the inverse of
-    its rate; the sample depends on the request id alone, so any process draws the same.
+    its rate; the sample depends on the request id alone, so any process draws the same. All weights are divided by
+    (number of acted candidates)^`request_balance`: metrics are means over requests, and so is the loss.
     """
     table = rule.table
     weights = np.asarray(rule.weights, np.float32)
@@ -142,6 +144,7 @@ def label_request(
         kept[picked] = True
         total[picked] /= rate
     kept &= total > 0
+    total /= max(int((kind == ACTION).sum()), 1) ** rule.request_balance
     return Labels(label.astype(np.float32), np.where(kept, total, 0.0).astype(np.float32), kept, kind)
 
 

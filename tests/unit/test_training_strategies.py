@@ -21,9 +21,12 @@ NOWHERE = np.zeros(7, np.float32)
 
 
 def labels(
-    strategy: str = "custom", table: StrategyTable | None = None, local: np.ndarray = NOWHERE, bonus: float = 0.0
-) -> Labels:
-    settings = LabelSettings(strategy=strategy, table=table, action_weights=WEIGHTS, local_label_weight=bonus)
+    strategy: str = "custom", table: StrategyTable | None = None, local: np.ndarray = NOWHERE, bonus: float = 0.0,
+    balance: float = 0.0,
+) -> Labels:  # fmt: skip
+    settings = LabelSettings(
+        strategy=strategy, table=table, action_weights=WEIGHTS, local_label_weight=bonus, request_balance=balance
+    )
     return label_request(resolve(settings, ACTIONS, BAD), "r1", STAGE, EXPLORED, DONE, local, TEACHER)
 
 
@@ -52,6 +55,19 @@ def test_funnel_blended_in_both_variants() -> None:
     soft = labels(table=PRESETS["funnel_blended_soft"])
     assert soft.label.tolist() == [1, 1, 1, 0, 0, 0, 0]
     assert soft.weight[2] < soft.weight[1]
+
+
+def test_a_request_with_many_actions_does_not_outvote_the_others() -> None:
+    plain = labels("funnel_blended")
+    for balance, share in ((1.0, 1 / 2), (0.5, 2**-0.5)):  # two candidates were acted on
+        out = labels("funnel_blended", balance=balance)
+        np.testing.assert_allclose(out.weight, plain.weight * share, rtol=1e-6)
+        np.testing.assert_array_equal(out.label, plain.label)
+    assert LabelSettings().request_balance == 0.5
+    nobody = label_request(
+        resolve(LabelSettings(action_weights=WEIGHTS), ACTIONS, BAD), "r1", STAGE, EXPLORED, np.zeros_like(DONE), NOWHERE, TEACHER
+    )
+    assert nobody.weight[2] == 1.0  # a request without actions keeps its weights
 
 
 def test_blended_does_not_learn_the_visit_count_order_back() -> None:
