@@ -65,7 +65,13 @@ def test_a_request_with_many_actions_does_not_outvote_the_others() -> None:
         np.testing.assert_array_equal(out.label, plain.label)
     assert LabelSettings().request_balance == 0.5
     nobody = label_request(
-        resolve(LabelSettings(action_weights=WEIGHTS), ACTIONS, BAD), "r1", STAGE, EXPLORED, np.zeros_like(DONE), NOWHERE, TEACHER
+        resolve(LabelSettings(action_weights=WEIGHTS), ACTIONS, BAD),
+        "r1",
+        STAGE,
+        EXPLORED,
+        np.zeros_like(DONE),
+        NOWHERE,
+        TEACHER,
     )
     assert nobody.weight[2] == 1.0  # a request without actions keeps its weights
 
