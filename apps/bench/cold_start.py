@@ -1,8 +1,8 @@
-"""How deep may the trees of a first lightweight ranker be? Two settings from the same cold logs, judged online.
+"""What makes a first lightweight ranker good? Settings of trees and labels from the same cold logs, judged online.
 
-For each seed: a small world, 700 answers in visit-count order (some 100 to 200 a client), one set of rankers with the
-project's defaults and one with deep trees, both trained on engagement. Then users held out come to each, and to visit
-count, on the same later days over the API in process. Lifts are of the judged action by the world's true probabilities.
+For each seed: a small world, 700 answers in visit-count order (some 100 to 200 a client), a set of rankers by the
+defaults and one by each other setting, all trained on engagement. Then users held out come to each, and to visit count,
+on the same later days over the API in process. Lifts are of the judged action by the world's true probabilities.
 
     python -m apps.bench.cold_start [--quick]
 """
@@ -28,10 +28,14 @@ from cluster import session
 from cluster.catalog import build_catalog
 from training.compare import Compared, compare_strategies
 
-SETTINGS: Mapping[str, Mapping[str, object]] = {
-    "default": {},
+GBDT: Mapping[str, Mapping[str, object]] = {
     "deep": {"max_depth": 6, "learning_rate": 0.1, "min_child_weight": 5.0, "column_share": 1.0, "rounds": 150},
 }
+LABELS: Mapping[str, Mapping[str, object]] = {
+    "unbalanced": {"request_balance": 0.0},
+    "fully_balanced": {"request_balance": 1.0},
+}
+SETTINGS = ("default", *GBDT, *LABELS)
 SIZE = Size(6_000, 1_500, 500, 700, 0, 500)
 QUICK = Size(1_500, 400, 200, 250, 0, 60)
 
@@ -69,10 +73,10 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, Compared], 
         app.flush()
     compared = {
         name: compare_strategies(
-            project.model_copy(update={"gbdt": project.gbdt.model_copy(update=dict(change))}),
-            opened.clients, process.logs, {name: {"strategy": "engagement"}},
+            project.model_copy(update={"gbdt": project.gbdt.model_copy(update=dict(GBDT.get(name, {})))}),
+            opened.clients, process.logs, {name: {"strategy": "engagement", **LABELS.get(name, {})}},
         )
-        for name, change in SETTINGS.items()
+        for name in SETTINGS
     }  # fmt: skip
     traffic = []
     for name in ("visit_count", *SETTINGS):
