@@ -89,6 +89,9 @@ class RankerSettings(Settings):
     learning_rate: float = Field(4e-3, gt=0)
     workers: int = Field(1, ge=1)
     use_gpu: Literal["auto", "yes", "no"] = "auto"
+    request_balance: float = Field(
+        0.5, ge=0, le=1, description="training divides a request's weights by (number of its acted candidates)^this"
+    )
     unimpressed: int = Field(0, ge=0, description="survivors not shown to sample from each request as negatives")
     seed: int = 0
 

@@ -162,6 +162,7 @@ def _fit(
         epochs=settings.epochs,
         batch_requests=settings.batch_requests,
         learning_rate=settings.learning_rate,
+        request_balance=settings.request_balance,
         seed=settings.seed,
     )
     return train_full(

@@ -14,6 +14,7 @@ from tests.toy_ranker import SCHEMA, TINY, toy_batch, toy_model
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.fit import Hooks, fit, learn_inputs
+from training.ranker.inputs import to_targets
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer, empty_requests, utility
 from training.ranker.trainer import train_full
@@ -50,6 +51,20 @@ def test_same_seed_same_weights_and_a_resumed_run_is_bit_identical() -> None:
         assert torch.equal(value, again.state_dict()[name]), name
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert not torch.equal(first.tower_out.weight, other.tower_out.weight)
+
+
+def test_a_request_with_many_actions_does_not_outvote_the_others() -> None:
+    batch = toy_batch(24, 12)
+    assert batch.labels is not None
+    acted = np.array([(batch.labels[batch.request == r] > 0).any(axis=1).sum() for r in range(24)])
+    assert acted.max() > 1
+    plain = to_targets(batch).weights
+    for balance in (0.5, 1.0):
+        share = torch.from_numpy((np.maximum(acted, 1) ** -balance).astype(np.float32))[batch.request]
+        torch.testing.assert_close(to_targets(batch, balance=balance).weights, plain * share[:, None])
+    config = FitConfig(epochs=1, patience=0)
+    one, other = _run(config)[0], _run(config.but(request_balance=1.0))[0]
+    assert not torch.equal(one.tower_out.weight, other.tower_out.weight)
 
 
 def test_early_stop_returns_the_best_epoch() -> None:

@@ -149,6 +149,7 @@ class FitConfig(_Frozen):
     task_weights: tuple[float, ...] = ()  # per action, in the schema's order; empty = all one
     uncertainty: bool = False  # learn the task weights (Kendall et al. 2018) on top of the fixed ones
     listwise: float = 0.0  # share of a softmax-over-the-request loss beside cross-entropy
+    request_balance: float = 0.0  # a step divides a request's weights by (number of acted candidates)^this
     client_dropout: float = 0.05  # share of requests trained as "unknown client", so that a new client works
     seed: int = 0
     negatives: float = 1.0  # share of candidates without any action that a step trains on; their weight makes up for it

@@ -192,7 +192,7 @@ def fit(
                 hidden = dropout.random(batch.n_requests) < config.client_dropout
                 batch.client = np.where(hidden, 0, batch.client)
             batch = batch.thin_negatives(config.negatives, dropout)
-            inputs, targets = to_inputs(batch, device), to_targets(batch, device)
+            inputs, targets = to_inputs(batch, device), to_targets(batch, device, config.request_balance)
             optimiser.zero()
             with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
                 total, entropy = runner(inputs, targets, batch.n_requests)

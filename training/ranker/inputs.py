@@ -85,8 +85,11 @@ def to_inputs(batch: RequestBatch, device: torch.device | str = "cpu") -> Inputs
     )
 
 
-def to_targets(batch: RequestBatch, device: torch.device | str = "cpu") -> Targets:
-    """Labels and weights; a NaN label or a 0 in label_mask gives weight 0."""
+def to_targets(batch: RequestBatch, device: torch.device | str = "cpu", balance: float = 0.0) -> Targets:
+    """Labels and weights; a NaN label or a 0 in label_mask gives weight 0.
+
+    A request's weights are divided by (number of its candidates with an action)^`balance`.
+    """
     assert batch.labels is not None, "training needs labels"
     known = ~np.isnan(batch.labels)
     weights = known.astype(np.float32)
@@ -94,6 +97,9 @@ def to_targets(batch: RequestBatch, device: torch.device | str = "cpu") -> Targe
         weights *= batch.weights[:, None]
     if batch.label_mask is not None:
         weights *= batch.label_mask
+    if balance:
+        actions = np.bincount(batch.request, (batch.labels > 0).any(axis=1), minlength=batch.n_requests)
+        weights *= (np.maximum(actions, 1) ** -balance).astype(np.float32)[batch.request, None]
     device = torch.device(device)
     labels = np.where(known, batch.labels, np.float32(0)).astype(np.float32)
     return Targets(_tensor(labels, device), _tensor(weights, device), _tensor(batch.request, device))
