@@ -111,24 +111,31 @@ def _timestamp(column: pa.Array, want: pa.DataType) -> pa.Array:
         raise
 
 
+def list_matrix(column: pa.ChunkedArray, width: int) -> np.ndarray:
+    """float32[rows, width] of a fixed-size list column; null rows are zero."""
+    out = np.zeros((len(column), width), np.float32)
+    out[np.asarray(column.is_valid())] = pc.list_flatten(column).to_numpy().reshape(-1, width)
+    return out
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
 def _vectors(column: pa.Array, want: pa.FixedSizeListType) -> pa.Array:
-    listed = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(is_kind(column.type) for is_kind in listed):
+    if not _is_list(column.type):
         raise _first_value(column, want)
     if not (pa.types.is_floating(column.type.value_type) or pa.types.is_integer(column.type.value_type)):
         raise _first_value(column, want)
     _refuse(column, pc.not_equal(pc.list_value_length(column), want.list_size), want)
-    rows = pa.array(np.arange(len(column)), mask=~np.asarray(column.is_valid())).drop_null()
     numbers = pc.list_flatten(column).cast(want.value_type, safe=False)
     dense = pa.FixedSizeListArray.from_arrays(pc.fill_null(numbers, float("nan")), type=want)
-    places = np.full(len(column), -1, np.int64)
-    places[rows.to_numpy()] = np.arange(len(rows))
-    return dense.take(pa.array(places, mask=places < 0))
+    valid = np.asarray(column.is_valid())
+    return dense.take(pa.array(np.cumsum(valid) - 1, mask=~valid))  # `dense` has the rows that are not null
 
 
 def _strings(column: pa.Array, want: pa.DataType) -> pa.Array:
-    listed = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(is_kind(column.type) for is_kind in listed):
+    if not _is_list(column.type):
         raise _first_value(column, want)
     item = column.type.value_type
     if pa.types.is_dictionary(item):

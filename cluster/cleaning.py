@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.casting import list_matrix
 from cluster.schema import TIMESTAMP
 
 CLOCK_SKEW_US = 5 * 60 * 10**6
@@ -148,7 +149,7 @@ def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
             bad = pc.fill_null(pc.greater(values, moment(now + CLOCK_SKEW_US)), False)
             what = "created_at lies in the future (now missing)"
         elif pa.types.is_fixed_size_list(column.type):
-            bad = _not_finite(values, column.type.list_size)
+            bad = pa.array(~np.isfinite(list_matrix(values, column.type.list_size)).all(axis=1))
             what = f"{column.name} holds a number that is not finite (now missing)"
         else:
             continue
@@ -158,15 +159,6 @@ def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
             kept = values.take(pa.array(np.arange(len(table)), mask=np.asarray(bad)))  # if_else knows no lists
             table = table.set_column(at, column.name, kept)
     return table
-
-
-def _not_finite(vectors: pa.ChunkedArray, width: int) -> pa.Array:
-    """Which rows of a fixed-size list column hold a number that is not finite; nulls do not."""
-    valid = np.asarray(vectors.is_valid())
-    numbers = pc.list_flatten(vectors).to_numpy().reshape(-1, width)
-    bad = np.zeros(len(vectors), bool)
-    bad[valid] = ~np.isfinite(numbers).all(axis=1)
-    return pa.array(bad)
 
 
 def _drop_null_ids(table: pa.Table, names: tuple[str, ...], tally: Tally) -> pa.Table:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from cluster.casting import list_matrix
 from cluster.config import FeatureSettings
 from cluster.errors import BundleError
 from cluster.features import FeatureSet, category_code, unit_rows
@@ -45,16 +45,19 @@ class PinTable:
         """V + T."""
         return int(self.vectors.shape[1] + self.topics.shape[1])
 
-    def content(self, pins: np.ndarray) -> np.ndarray:
-        """float32[k, V + T]: what a model reads of the pins' contents; a pin of -1 has a zero row.
+    def content(self, pins: np.ndarray, width: int | None = None) -> np.ndarray:
+        """float32[k, width] (default V + T): what a model reads of the pins' contents; a pin of -1 has a zero row.
 
-        Vectors stand first, as topics grow at the end (cluster.vocabulary).
+        Vectors stand first and topics grow at the end (cluster.vocabulary): a model of fewer columns reads the first
+        ones, and columns that this graph does not have yet are zero.
         """
         pins = np.asarray(pins)
-        known = np.maximum(pins, 0)
-        rows = np.concatenate([self.vectors[known].astype(np.float32), self.topics[known]], axis=1)
-        rows[pins < 0] = 0.0
-        return rows
+        known, width = np.maximum(pins, 0), self.content_width if width is None else width
+        out = np.zeros((len(pins), width), np.float32)
+        rows = np.concatenate([self.vectors[known], self.topics[known]], axis=1)[:, :width]
+        out[:, : rows.shape[1]] = rows
+        out[pins < 0] = 0.0
+        return out
 
     def popular(self, locale: int, k: int) -> np.ndarray:
         """int32[<= k]: the most saved pins of a locale code, or of all for -1; by recent saves, then all saves."""
@@ -95,7 +98,8 @@ class PinTable:
             there = np.flatnonzero(rows >= 0)
             topics[there] = vocabulary.topic_rows(pins["topics"].take(pa.array(rows[there])))
             if settings.pin_vector_width:
-                vectors[there] = vector_rows(pins["vector"].take(pa.array(rows[there])), settings.pin_vector_width)
+                given = pins["vector"].take(pa.array(rows[there]))
+                vectors[there] = unit_rows(list_matrix(given, settings.pin_vector_width))
             locale[there] = vocabulary.locale_codes(pins["locale"])[rows[there]]
         np.save(folder / "vectors.npy", vectors)
         np.save(folder / "locale.npy", locale)
@@ -134,13 +138,6 @@ def pin_rows(ids: IdMap, pins: pa.Table | None) -> np.ndarray:
         known = np.flatnonzero(index >= 0)
         rows[index[known]] = known
     return rows
-
-
-def vector_rows(column: pa.ChunkedArray, width: int) -> np.ndarray:
-    """float32[rows, width] of a fixed-size list column, rows of unit length; zero for null."""
-    out = np.zeros((len(column), width), np.float32)
-    out[np.asarray(column.is_valid())] = pc.list_flatten(column).to_numpy().reshape(-1, width)
-    return unit_rows(out)
 
 
 def numeric_column(table: pa.Table | None, name: str) -> np.ndarray | None:

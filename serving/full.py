@@ -101,7 +101,7 @@ class FullLogic:
         batch.shared, batch.shared_category = self._shared.split(ranked.shared[None, :])
         batch.candidates, batch.candidate_category = self._candidate.split(ranked.candidates[survivors])
         batch.candidate_pin[:] = hash_ids(walked.pin_ids[survivors])
-        batch.candidate_vector[:] = fitted(content(walked.pins[survivors]), schema.n_topics)
+        batch.candidate_vector[:] = content(walked.pins[survivors], schema.n_topics)
         sequence, length = walked.sequence, min(len(walked.sequence.pin_ids), schema.sequence_length)
         if length:
             ids = sequence.pin_ids[:length]
@@ -110,7 +110,7 @@ class FullLogic:
             batch.sequence_action[0, :length] = _places(sequence.actions[:length], schema.actions)
             batch.sequence_client[0, :length] = _places(sequence.clients[:length], schema.clients)
             batch.sequence_age[0, :length] = walked.sequence_age(ask.at)[:length]
-            batch.sequence_vector[0, :length] = fitted(content(index), schema.n_topics)
+            batch.sequence_vector[0, :length] = content(index, schema.n_topics)
         return batch
 
 
@@ -118,12 +118,6 @@ def _unscored(ranked: Ranked) -> Scored:
     return Scored(
         None, np.full(len(ranked.survivors), np.nan, np.float32), np.empty((len(ranked.survivors), 0), np.float32)
     )
-
-
-def fitted(content: np.ndarray, width: int) -> np.ndarray:
-    """The first `width` columns, the ones the model knows; zeros where an older graph had fewer topics."""
-    missing = width - content.shape[1]
-    return content[:, :width] if missing <= 0 else np.pad(content, ((0, 0), (0, missing)))
 
 
 def _places(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:

@@ -50,16 +50,13 @@ class Contents:
         return _catalog(self.root, self.current).pins.content_width
 
     def vectors(self, version: str | None, ids: np.ndarray) -> np.ndarray:
-        """float32[n, T]; zero rows for pins that the graph does not know."""
+        """float32[n, V + T]; zero rows for pins that the graph does not know."""
         catalog = _catalog(self.root, self.current)
         if version and version != self.current:
             logged = _catalog_if_stored(self.root, version)
             catalog = logged or catalog
         index = catalog.graph.pin_ids.index_of(ids)
-        width = min(self.width(), catalog.pins.content_width)  # topics only grow at the end (cluster.vocabulary)
-        out = np.zeros((len(ids), self.width()), np.float32)
-        out[:, :width] = catalog.pins.content(index)[:, :width]
-        return out
+        return catalog.pins.content(index, self.width())
 
 
 @lru_cache(maxsize=4)

@@ -18,14 +18,11 @@ import numpy as np
 
 from apps.arms import lifts, merged
 from apps.bench.machine import machine
-from apps.bench.strategies import DRAWN, Size, arm_project
+from apps.bench.strategies import DRAWN, Size, arm_project, open_world
 from apps.in_process import URL, InProcess
-from apps.project import open_project
 from apps.simulate import Arm, Plan, Simulator, split_users
 from apps.traffic import Traffic
-from apps.world import World
 from cluster import session
-from cluster.catalog import build_catalog
 from training.compare import Compared, compare_strategies
 
 GBDT: Mapping[str, Mapping[str, object]] = {
@@ -61,12 +58,9 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (21, 22, 23)) -> dict[str,
 
 def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, Compared], Traffic]:
     """Models by setting, and the traffic of all arms."""
-    folder.mkdir(parents=True)
-    world = World.make(seed, size.pins, size.boards, size.users)
-    opened = open_project(world.write(folder, {"home": "home", "serving": {"simulation": True}}))
+    world, opened = open_world(seed, size, folder, {})
     project, process = opened.project, opened.process
     train, held_out = split_users(world)
-    build_catalog(project, process.store)
     with InProcess(opened) as app:
         users = Simulator(world, URL, transport=app.transport)
         users.run(Plan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))

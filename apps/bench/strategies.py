@@ -83,15 +83,20 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12)) -> dict[str, Any
     }
 
 
-def one_seed(seed: int, size: Size, folder: Path) -> tuple[Compared, Traffic, dict[str, dict[str, Any]]]:
-    """The offline comparison, the merged traffic of all arms, and what each arm's logs say of its own funnel."""
+def open_world(seed: int, size: Size, folder: Path, serving: Mapping[str, object]) -> tuple[World, Opened]:
+    """A world and its project in a new `folder`, with these serving settings and a graph."""
     folder.mkdir(parents=True)
     world = World.make(seed, size.pins, size.boards, size.users)
-    serving = {"simulation": True, "teacher_share": 0.25, "teacher_candidates": 5_000}
-    opened = open_project(world.write(folder, {"home": "home", "serving": serving}))
+    opened = open_project(world.write(folder, {"home": "home", "serving": {"simulation": True, **serving}}))
+    build_catalog(opened.project, opened.process.store)
+    return world, opened
+
+
+def one_seed(seed: int, size: Size, folder: Path) -> tuple[Compared, Traffic, dict[str, dict[str, Any]]]:
+    """The offline comparison, the merged traffic of all arms, and what each arm's logs say of its own funnel."""
+    world, opened = open_world(seed, size, folder, {"teacher_share": 0.25, "teacher_candidates": 5_000})
     project, process = opened.project, opened.process
     train, held_out = split_users(world)
-    build_catalog(project, process.store)
     with InProcess(opened) as app:
         users = Simulator(world, URL, transport=app.transport)
         users.run(Plan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))

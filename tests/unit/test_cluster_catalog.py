@@ -58,6 +58,9 @@ def test_pin_rows_say_what_the_inputs_say(tmp_path: Path, kind: str) -> None:
         content = catalog.pins.content(np.array([index, -1]))
         assert content[0] == pytest.approx(np.append(given, catalog.pins.topics[index]), abs=1e-3)
         assert not content[1].any()
+        np.testing.assert_array_equal(catalog.pins.content(np.array([index]), 2), content[:1, :2])
+        wider = catalog.pins.content(np.array([index]), content.shape[1] + 3)  # topics that this graph does not have
+        np.testing.assert_array_equal(wider, np.pad(content[:1], ((0, 0), (0, 3))))
 
 
 @KINDS
