@@ -20,6 +20,7 @@ from cluster.features import FeatureSet
 from cluster.graph.csr import Graph
 from cluster.graph.edges import Span, index_edges
 from cluster.graph.ids import IdMap
+from cluster.graph.packing import write_links
 from cluster.history import Recent
 from cluster.pins import PinTable, pin_rows
 from cluster.reading import open_inputs
@@ -139,6 +140,7 @@ def build_catalog_in_memory(
         order = np.argsort(codes, kind="stable")
         dated, recent = dated[order], recent[order]
     graph.save(folder / "graph")
+    write_links(folder / "graph", graph.halves, project.graph.links)
     schema = pa.schema([(c.name, c.type) for c in events_columns(project.ids)])
     batches = [] if events is None else [_conform(events, schema)]
     return finish_catalog(folder, graph, nodes, project, dated, recent, span, batches, drops, now, cut, version)

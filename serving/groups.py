@@ -3,7 +3,8 @@
 import numpy as np
 
 from cluster.catalog import Catalog
-from cluster.graph.csr import Graph, unpack_offsets
+from cluster.graph.csr import Graph
+from cluster.graph.packing import unpack_offsets
 
 MOST_BOARDS = 32
 """Boards of a pin that are looked at, spread evenly: a hub has thousands, and any of them stands for it."""

@@ -27,8 +27,9 @@ import pyarrow.parquet as pq
 from apps.bench.graphs import make
 from apps.bench.machine import machine, versions
 from apps.bench.processes import tree_cpu, tree_memory
-from cluster.graph.csr import Graph, pack_offsets
+from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
+from cluster.graph.packing import pack_offsets
 
 ENGINES = ("ray", "memory")
 CPUS = 2

@@ -44,17 +44,18 @@ def run(
     allowed = os.sched_getaffinity(0)
     for name in graphs:
         say(f"building graph {name}")
-        graph = make(name)
+        plain = make(name)
+        graph = plain.linked("auto")  # as a build leaves it
+        other, kind = (plain.linked(), "links") if graph.links is None else (plain, "ids")
         out["graph"][name] = SHAPES[name]._asdict() | {
             "edges": graph.n_edges,
             "bytes_per_edge": graph.nbytes / graph.n_edges,
+            f"bytes_per_edge_{kind}": other.nbytes / other.n_edges,
         }
         engines, skipped = peers(graph)
         out["skipped"].update(skipped)
         walker = Walker(graph)
-        engines = {
-            "pinfunnel": lambda pins, steps, seed, w=walker: w.walk_indices(pins, params=PARAMS, seed=seed)
-        } | engines
+        engines = {"pinfunnel": _engine(walker), f"pinfunnel_{kind}": _engine(Walker(other))} | engines
         os.sched_setaffinity(0, {min(allowed)})
         try:
             for q in QUERIES:
@@ -66,6 +67,10 @@ def run(
         out["quality"][name] = overlap(walker, graph, 2 if quick else 5)
         out.setdefault("two_threads", {})[name] = throughput(walker, graph, 40 if quick else 200)
     return out
+
+
+def _engine(walker: Walker) -> Callable[[np.ndarray, int, int], Any]:
+    return lambda pins, steps, seed: walker.walk_indices(pins, params=PARAMS, seed=seed)
 
 
 def measure(out: dict[str, Any], name: str, graph: Graph, engines: dict[str, Any], q: int, repeats: int) -> None:

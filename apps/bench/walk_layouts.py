@@ -19,7 +19,8 @@ from numba.extending import intrinsic
 
 from apps.bench.graphs import make, query_pins
 from apps.bench.machine import machine
-from cluster.graph.csr import DEGREE_BITS, DEGREE_MAX, Graph
+from cluster.graph.csr import Graph
+from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
 from cluster.graph.walk_kernel import draw, multiply_wide, prefetch
 
 WALKS, LENGTH = 50_000, 4

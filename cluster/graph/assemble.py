@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from cluster.graph.csr import FORMAT, pack_offsets
+from cluster.graph.csr import FORMAT
 from cluster.graph.ids import IdMap
+from cluster.graph.packing import pack_offsets
 from cluster.graph.shards import Plan, read_ids
 
 Progress = Callable[[str, float], None]

@@ -7,11 +7,12 @@ On disk (a bundle folder):
     pin_boards.npy        int32[n_edges]         boards of each pin, ascending
     board_index.npy       uint64[n_boards + 1]   the same for boards
     board_pins.npy        int32[n_edges]         pins of each board, ascending
+    pin_links.npy         uint64[n_edges]        `pin_boards` with links in place of ids (`packing`; optional)
+    board_links.npy       uint64[n_edges]        the same for `board_pins`
     locale_bounds.npy     int64[n_locales + 1]   pins of locale c are the indices bounds[c] .. bounds[c+1]-1 (optional)
     pins.*.npy, boards.*.npy                     the id maps (`cluster.graph.ids`)
 
-Offset and degree share one word so that a walk reads one cache line a node. A degree of 2^24-1 or more is stored as
-2^24-1, and readers then take the difference to the next offset. Offsets reach 2^40 edges.
+What a word holds, and why, is told in `cluster.graph.packing`.
 """
 
 from __future__ import annotations
@@ -27,30 +28,22 @@ import numpy as np
 from cluster.errors import BundleError, DataError
 from cluster.graph.csr_sort import drop_repeats, group, transpose
 from cluster.graph.ids import IdMap
+from cluster.graph.packing import (
+    DEGREE_BITS,
+    Halves,
+    Links,
+    Wanted,
+    frozen,
+    link,
+    linkable,
+    open_links,
+    pack_offsets,
+    save_links,
+    unpack_offsets,
+)
 
 FORMAT = 1
-DEGREE_BITS = 24
-DEGREE_MAX = (1 << DEGREE_BITS) - 1
 _INT32_MAX = np.iinfo(np.int32).max
-
-
-def pack_offsets(offsets: np.ndarray) -> np.ndarray:
-    """int64[n+1] CSR offsets to uint64[n+1] of `offset << 24 | min(degree, 2^24-1)`; the last entry has degree 0."""
-    packed = offsets.astype(np.uint64) << np.uint64(DEGREE_BITS)
-    packed[:-1] |= np.minimum(np.diff(offsets), DEGREE_MAX).astype(np.uint64)
-    return packed
-
-
-def unpack_offsets(packed: np.ndarray) -> np.ndarray:
-    """The int64[n+1] offsets of `pack_offsets`."""
-    return (packed >> np.uint64(DEGREE_BITS)).astype(np.int64)
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    """A read-only plain view: the kernels then compile once, for mapped and for in-memory graphs alike."""
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 class Graph:
@@ -59,12 +52,14 @@ class Graph:
     def __init__(
         self, pin_index: np.ndarray, pin_boards: np.ndarray, board_index: np.ndarray, board_pins: np.ndarray,
         pin_ids: IdMap, board_ids: IdMap, locale_bounds: np.ndarray | None = None, locales: Sequence[str] | None = None,
+        links: Links | None = None,
     ) -> None:  # fmt: skip
-        self.pin_index, self.pin_boards = _frozen(pin_index), _frozen(pin_boards)
-        self.board_index, self.board_pins = _frozen(board_index), _frozen(board_pins)
+        self.pin_index, self.pin_boards = frozen(pin_index), frozen(pin_boards)
+        self.board_index, self.board_pins = frozen(board_index), frozen(board_pins)
         self.pin_ids, self.board_ids = pin_ids, board_ids
-        self.locale_bounds = None if locale_bounds is None else _frozen(locale_bounds)
+        self.locale_bounds = None if locale_bounds is None else frozen(locale_bounds)
         self.locales = None if locales is None else list(locales)
+        self.links = links
         self.n_pins, self.n_boards = self.pin_index.size - 1, self.board_index.size - 1
         self.n_edges = int(self.pin_boards.size)
 
@@ -152,6 +147,7 @@ class Graph:
                 raise ValueError("the two halves differ in edges")
             if (len(graph.pin_ids), len(graph.board_ids)) != (graph.n_pins, graph.n_boards):
                 raise ValueError("the id maps and graph.json disagree")
+            graph.links = open_links(folder, graph.halves)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"cannot open the graph in {folder}: {error}; build it again") from None
         return graph
@@ -164,6 +160,7 @@ class Graph:
             array = getattr(self, name)
             if array is not None:
                 np.save(folder / f"{name}.npy", array)
+        save_links(folder, self.links)
         self.pin_ids.save(folder, "pins")
         self.board_ids.save(folder, "boards")
         meta = {
@@ -174,6 +171,11 @@ class Graph:
             "locales": self.locales,
         }
         (folder / "graph.json").write_text(json.dumps(meta))
+
+    def linked(self, wanted: Wanted = "yes") -> Graph:
+        """This graph with links, in memory; without when they are not wanted or it is too large for them."""
+        links = link(self.halves) if linkable(self.halves, wanted) else None
+        return Graph(*self.halves, self.pin_ids, self.board_ids, self.locale_bounds, self.locales, links)
 
     @cached_property
     def pin_offsets(self) -> np.ndarray:
@@ -200,9 +202,15 @@ class Graph:
         return int(self.pin_degree.max(initial=0))
 
     @property
+    def halves(self) -> Halves:
+        """pin_index, pin_boards, board_index, board_pins."""
+        return self.pin_index, self.pin_boards, self.board_index, self.board_pins
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of both directions, id maps left out."""
-        return sum(a.nbytes for a in (self.pin_index, self.pin_boards, self.board_index, self.board_pins))
+        """Bytes of both directions that walks read, id maps left out."""
+        edges = self.pin_boards.nbytes + self.board_pins.nbytes if self.links is None else self.links.nbytes
+        return int(self.pin_index.nbytes + self.board_index.nbytes + edges)
 
     def locale_range(self, locale: int | str) -> tuple[int, int]:
         """The pin indices [start, end) of a locale, by code or by name; (0, 0) where the graph does not know it."""

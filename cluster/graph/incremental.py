@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from cluster.cleaning import Tally
 from cluster.config import GraphSettings
-from cluster.graph.csr import Graph, pack_offsets
+from cluster.graph.csr import Graph
 from cluster.graph.csr_sort import group, transpose
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
+from cluster.graph.packing import pack_offsets, write_links
 
 
 class LocaleOf(Protocol):
@@ -60,6 +61,8 @@ def add_edges(
         graph.locales,
     )
     made.save(folder)
+    if graph.links is not None:
+        write_links(folder, made.halves)
     return Graph.open(folder)
 
 

@@ -106,7 +106,7 @@ class Walker:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._arrays = GraphArrays(graph.pin_index, graph.pin_boards, graph.board_index, graph.board_pins)
+        self._arrays = _arrays(graph)
         self._max_degree = graph.max_pin_degree
         self._shift = _bucket_bits(graph.n_pins)
         self._local = threading.local()
@@ -169,7 +169,8 @@ class Walker:
             barred = own if exclude is None else np.concatenate([own, np.asarray(exclude, np.int32)])
             m, n = run_request(
                 self._arrays, memory, np.maximum(starts, 0), from_board, walks, _scaled(1.0 - p.restart),
-                _scaled(p.bias_share if bias[1] > bias[0] else 0.0), bias[0], bias[1], _seed_state(seed), self._shift,
+                _scaled(p.bias_share if bias[1] > bias[0] else 0.0), np.uint64(bias[0]), np.uint64(bias[1]),
+                _seed_state(seed), self._shift,
                 p.n_p, p.n_v, np.unique(barred[barred >= 0]), p.min_visits, np.float32(p.boost), _powers(p.boost),
                 _discounts(p.popularity_discount), p.top_k,
                 by_query, *out,
@@ -214,6 +215,15 @@ class Walker:
             memory = Memory(need if memory is None else memory.grown(need), 1 << self._shift)
             self._local.memory = memory
         return memory.arrays
+
+
+def _arrays(graph: Graph) -> GraphArrays:
+    """What the kernel walks: the links where the graph has them."""
+    links = graph.links
+    if links is None:
+        return GraphArrays(*graph.halves, np.uint64(0), np.uint64(0))
+    id_shift, degree_bits = np.uint64(links.id_shift), np.uint64(links.degree_bits)
+    return GraphArrays(graph.pin_index, links.pin_boards, graph.board_index, links.board_pins, id_shift, degree_bits)
 
 
 def _bucket_bits(n_pins: int) -> int:

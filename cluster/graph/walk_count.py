@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 
-from cluster.graph.csr import DEGREE_MAX
+from cluster.graph.packing import DEGREE_MAX
 from cluster.graph.walk_groups import WEIGHT_MAX
 from cluster.graph.walk_kernel import prefetch
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from cluster.graph.csr import DEGREE_BITS, DEGREE_MAX
-from cluster.graph.walk_kernel import K, draw, first_at_least, multiply_wide, prefetch, step_singles
+from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
+from cluster.graph.walk_kernel import K, draw, first_at_least, holds_links, multiply_wide, prefetch, step_singles
 
 WEIGHT_MAX = 0xFFFF  # visits that one counting entry holds
 
@@ -38,12 +38,15 @@ def step_groups(  # type: ignore[no-untyped-def]
 
     On the first level groups stand on `starts`, boards where `from_board`. n, n_many: entries of `trail` in use.
     """
-    pin_index, pin_boards, board_index, board_pins = graph
+    pin_index, pin_boards, board_index, board_pins, id_shift, degree_bits = graph
+    linked, offset_mask = holds_links(pin_boards), (_ONE << (id_shift - degree_bits)) - _ONE
+    degree_mask = (_ONE << degree_bits) - _ONE
     pos, frac, who, board, size, point, point_frac, point_who, point_size = lanes
-    alive, visited, many, times, hist = living.one, trail.one, trail.many, trail.times, trail.hist
-    group, group_size = living.many[row], living.times[row]
-    next_group, next_size = living.many[1 - row], living.times[1 - row]
-    bias_below, bias_start, bias_end = bias
+    alive, alive_query = living.one, living.query
+    visited, many, times, hist = trail.one, trail.many, trail.times, trail.hist
+    group, group_query, group_size = living.many[row], living.many_query[row], living.times[row]
+    next_group, next_query, next_size = living.many[1 - row], living.many_query[1 - row], living.times[1 - row]
+    bias_below, bias_start, bias_end = bias[0], bias[1] << id_shift, bias[2] << id_shift
     at, kept, steps = _ZERO, _ZERO, _ZERO
     i, parts = _ZERO, _ZERO  # the part in hand of the group in hand
     start, degree, walks, stride, each, extra, carry, query = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
@@ -53,19 +56,24 @@ def step_groups(  # type: ignore[no-untyped-def]
             if i == parts:
                 if at == n_groups:
                     break
-                node, query, walks = group[at] & _LOW32, group[at] & ~_LOW32, _U(group_size[at])
-                if at + _AHEAD < n_groups:
+                walker, walks = group[at], _U(group_size[at])
+                plain = first or not linked  # query << 32 | node
+                query = walker & ~_LOW32 if plain else group_query[at]
+                if not linked and at + _AHEAD < n_groups:
                     prefetch(pin_index, group[at + _AHEAD] & _LOW32)
                 at += _ONE
                 if first and from_board[query >> _SHIFT32]:
-                    board[jobs], who[jobs], size[jobs], pos[jobs] = node, query, walks, _ALL
+                    board[jobs], who[jobs], size[jobs], pos[jobs] = walker & _LOW32, query, walks, _ALL
                     state, frac[jobs] = draw(state)
                     jobs += _ONE
                     continue
-                entry = pin_index[node]
-                start, degree = entry >> _BITS, entry & _MASK
-                if degree == _MASK:
-                    degree = (pin_index[node + _ONE] >> _BITS) - start
+                start, degree = (walker >> degree_bits) & offset_mask, walker & degree_mask
+                if plain or degree == degree_mask:
+                    node = walker & _LOW32 if plain else walker >> id_shift
+                    entry = pin_index[node]
+                    start, degree = entry >> _BITS, entry & _MASK
+                    if degree == _MASK:
+                        degree = (pin_index[node + _ONE] >> _BITS) - start
                 i, parts = _ZERO, min(walks, degree)
                 if walks < degree:
                     stride = _ALL // walks
@@ -91,7 +99,10 @@ def step_groups(  # type: ignore[no-untyped-def]
         for j in range(jobs):
             if pos[j] != _ALL:
                 board[j] = _U(pin_boards[pos[j]])
-            prefetch(board_index, board[j])
+            elif linked:
+                board[j] = board_index[board[j]]
+            if not linked:
+                prefetch(board_index, board[j])
         job, k, points_left = _ZERO, _ZERO, _ZERO
         b_start, b_degree, b_walks, b_stride, b_each = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
         b_extra, b_carry, b_query = _ZERO, _ZERO, _ZERO
@@ -104,9 +115,9 @@ def step_groups(  # type: ignore[no-untyped-def]
                     node, b_query, b_walks = board[job], who[job], size[job]
                     random = frac[job]
                     job += _ONE
-                    entry = board_index[node]
+                    entry = node if linked else board_index[node]
                     b_start, b_degree = entry >> _BITS, entry & _MASK
-                    if b_degree == _MASK:
+                    if not linked and b_degree == _MASK:
                         b_degree = (board_index[node + _ONE] >> _BITS) - b_start
                     if b_walks == _ONE and not bias_below:
                         high, point_frac[points] = multiply_wide(random, b_degree)
@@ -150,28 +161,36 @@ def step_groups(  # type: ignore[no-untyped-def]
             if n + points > _U(visited.size) or n_many + points > _U(many.size):
                 return _ZERO, _ZERO, n, n_many, steps, state
             for j in range(points):
-                pin = _U(board_pins[point[j]])
-                walker = point_who[j] | pin
+                link = _U(board_pins[point[j]])
+                pin = link >> id_shift if linked else link
+                visit = point_who[j] | pin
+                walker = link if linked else visit
                 count = point_size[j]
                 steps += count
-                key = (pin >> shift) * queries + (walker >> _SHIFT32)
+                key = (pin >> shift) * queries + (visit >> _SHIFT32)
                 if count == _ONE:
                     hist[key] += 1
-                    visited[n] = walker
+                    visited[n] = visit
                     n += _ONE
                     alive[survivors] = walker
+                    if linked:
+                        alive_query[survivors] = point_who[j]
                     survivors += _U(point_frac[j] < live_below)
                 else:
                     hist[key] += np.int32((count + _U(WEIGHT_MAX - 1)) // _U(WEIGHT_MAX))
-                    many[n_many], times[n_many] = walker, np.int64(count)
+                    many[n_many], times[n_many] = visit, np.int64(count)
                     n_many += _ONE
                     lives, rest = multiply_wide(count, live_below)
                     lives += _U(point_frac[j] < rest)
                     if lives == _ONE:
                         alive[survivors] = walker
+                        if linked:
+                            alive_query[survivors] = point_who[j]
                         survivors += _ONE
                     elif lives > _ONE:
                         next_group[kept], next_size[kept] = walker, np.int64(lives)
+                        if linked:
+                            next_query[kept] = point_who[j]
                         kept += _ONE
     return kept, survivors, n, n_many, steps, state
 

@@ -9,6 +9,9 @@ overlap instead of one following the other.
 One 64-bit draw makes a whole step: multiplied by the pin's degree, its high word picks the board; the low word, still
 uniform, multiplied by the board's degree picks the pin; what is left decides whether the walk lives on.
 
+Where the edges hold links (`packing`), a walker is the link that led to its pin, with its query beside it; then a step
+reads two random lines. Otherwise it is query and pin, and the indices of both nodes are read as well.
+
 No helper function takes an array inside the loop: numba counts references at each call, with atomic instructions, which
 made it three times slower.
 """
@@ -22,7 +25,7 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from cluster.graph.csr import DEGREE_BITS, DEGREE_MAX
+from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
 
 K = 256  # walkers in a block
 
@@ -37,12 +40,14 @@ _WY1 = _U(0xE7037ED1A0B428DB)
 
 
 class GraphArrays(NamedTuple):
-    """The four arrays of `cluster.graph.csr.Graph`."""
+    """A graph as `cluster.graph.csr` or, with links in both halves, as `cluster.graph.packing` lays it out."""
 
     pin_index: Any
     pin_boards: Any
     board_index: Any
     board_pins: Any
+    id_shift: Any  # uint64; 0 without links
+    degree_bits: Any  # uint64; 0 without links
 
 
 class Lanes(NamedTuple):
@@ -60,19 +65,21 @@ class Lanes(NamedTuple):
 
 
 class Trail(NamedTuple):
-    """Visits of a request. A walker is `query << 32 | pin`, uint64."""
+    """Visits of a request, `query << 32 | pin`, uint64."""
 
-    one: Any  # walkers of single visits
-    many: Any  # walkers of several visits at once
+    one: Any  # single visits
+    many: Any  # several visits at once
     times: Any  # int64: how many, beside `many`
     hist: Any  # int32[buckets * Q]: entries that counting will make of them, by (pin >> shift, query)
 
 
 class Living(NamedTuple):
-    """Walks that live on. Groups swap between two halves from level to level."""
+    """Walks that live on: `query << 32 | pin`, or links. Groups swap between two rows from level to level."""
 
-    one: Any  # walkers
+    one: Any  # uint64
+    query: Any  # uint64, beside links: query << 32
     many: Any  # walkers that stand for several walks, two rows
+    many_query: Any  # beside links
     times: Any  # int64, two rows: how many
 
 
@@ -107,6 +114,16 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     return nb.types.void(array, nb.types.uint64), codegen
 
 
+@intrinsic
+def holds_links(typingctx: Any, array: Any) -> Any:
+    """Whether edges hold links: known when a kernel is compiled, so that each layout gets a kernel of its own."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(1), int(array.dtype == nb.types.uint64))
+
+    return nb.types.boolean(array), codegen
+
+
 @nb.njit(inline="always")
 def draw(state):  # type: ignore[no-untyped-def]
     """wyrand: (next state, 64 random bits)."""
@@ -133,36 +150,41 @@ def step_singles(graph, lanes, living, n_alive, trail, n, live_below, bias, stat
     bias: (below, start, end): with probability below / 2^64 a step takes only pins of [start, end). Counts are uint64:
     a signed index costs instructions for what Python does with negative ones.
     """
-    pin_index, pin_boards, board_index, board_pins = graph
+    pin_index, pin_boards, board_index, board_pins, id_shift, degree_bits = graph
+    linked, offset_mask = holds_links(pin_boards), (_ONE << (id_shift - degree_bits)) - _ONE
+    degree_mask = (_ONE << degree_bits) - _ONE
     pos, frac, who, board = lanes.pos, lanes.frac, lanes.who, lanes.board
-    alive, visited, hist = living.one, trail.one, trail.hist
-    bias_below, bias_start, bias_end = bias
+    alive, query, visited, hist = living.one, living.query, trail.one, trail.hist
+    bias_below, bias_start, bias_end = bias[0], bias[1] << id_shift, bias[2] << id_shift
     begin, survivors, room = _U(0), _U(0), _U(visited.size)
     while begin < n_alive and n < room:
         size = min(_U(K), n_alive - begin, room - n)
-        for j in range(size):
-            prefetch(pin_index, alive[begin + j] & _LOW32)
+        if not linked:
+            for j in range(size):
+                prefetch(pin_index, alive[begin + j] & _LOW32)
         for j in range(size):
             walker = alive[begin + j]
-            node = walker & _LOW32
-            entry = pin_index[node]
-            start, count = entry >> _BITS, entry & _MASK
-            if count == _MASK:
-                count = (pin_index[node + _ONE] >> _BITS) - start
+            start, count = (walker >> degree_bits) & offset_mask, walker & degree_mask
+            if not linked or count == degree_mask:
+                node = walker >> id_shift if linked else walker & _LOW32
+                entry = pin_index[node]
+                start, count = entry >> _BITS, entry & _MASK
+                if count == _MASK:
+                    count = (pin_index[node + _ONE] >> _BITS) - start
+            who[j] = query[begin + j] if linked else walker & ~_LOW32
             state, random = draw(state)
             high, frac[j] = multiply_wide(random, count)
             pos[j] = start + high
-            who[j] = walker ^ node
             prefetch(pin_boards, pos[j])
+        if not linked:
+            for j in range(size):
+                board[j] = _U(pin_boards[pos[j]])
+                prefetch(board_index, board[j])
         for j in range(size):
-            board[j] = _U(pin_boards[pos[j]])
-            prefetch(board_index, board[j])
-        for j in range(size):
-            node = board[j]
-            entry = board_index[node]
+            entry = _U(pin_boards[pos[j]]) if linked else board_index[board[j]]
             start, count = entry >> _BITS, entry & _MASK
-            if count == _MASK:
-                count = (board_index[node + _ONE] >> _BITS) - start
+            if not linked and count == _MASK:
+                count = (board_index[board[j] + _ONE] >> _BITS) - start
             if bias_below:
                 state, random = draw(state)
                 if random < bias_below:  # only the subrange of neighbours that match; the whole range when none does
@@ -174,12 +196,15 @@ def step_singles(graph, lanes, living, n_alive, trail, n, live_below, bias, stat
             pos[j] = start + high
             prefetch(board_pins, pos[j])
         for j in range(size):
-            pin = _U(board_pins[pos[j]])
-            walker = who[j] | pin
-            visited[n] = walker
+            walker = _U(board_pins[pos[j]])
+            pin = walker >> id_shift if linked else walker
+            visited[n] = who[j] | pin
             n += _ONE
-            hist[(pin >> shift) * queries + (walker >> _SHIFT32)] += 1
-            alive[survivors] = walker  # never ahead of what this level still has to read
+            hist[(pin >> shift) * queries + (who[j] >> _SHIFT32)] += 1
+            if linked:  # never ahead of what this level still has to read
+                alive[survivors], query[survivors] = walker, who[j]
+            else:
+                alive[survivors] = who[j] | pin
             survivors += _U(frac[j] < live_below)
         begin += size
     return survivors, n, state

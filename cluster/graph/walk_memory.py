@@ -51,7 +51,8 @@ class Memory:
         self.arrays = Arrays(
             Lanes(*(np.zeros(K, np.uint64) for _ in Lanes._fields)),
             Living(
-                np.zeros(need.walks + 1, np.uint64), np.zeros((2, need.starts), np.uint64),
+                np.zeros(need.walks + 1, np.uint64), np.zeros(need.walks + 1, np.uint64),
+                np.zeros((2, need.starts), np.uint64), np.zeros((2, need.starts), np.uint64),
                 np.zeros((2, need.starts), np.int64),
             ),
             Trail(

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import BundleError, DataError
-from cluster.graph.csr import DEGREE_MAX, Graph, pack_offsets, unpack_offsets
+from cluster.graph.csr import Graph
+from cluster.graph.packing import DEGREE_MAX, pack_offsets, unpack_offsets
 
 EDGES = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9)), max_size=60)
 

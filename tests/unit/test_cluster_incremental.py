@@ -14,6 +14,7 @@ from cluster.graph.csr import Graph
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.incremental import add_edges
+from cluster.graph.packing import Wanted
 from tests.inputs import ids_of
 
 LOCALES = ["de", "us", ""]
@@ -70,6 +71,20 @@ def test_adding_equals_building_from_both(
         for name in LOCALES:
             mine, theirs = merged.locale_range(name), expected.locale_range(name)
             assert set(merged.pin_ids.ids_of(np.arange(*mine))) == set(expected.pin_ids.ids_of(np.arange(*theirs)))
+
+
+@pytest.mark.parametrize("wanted", ["yes", "no"])
+def test_a_graph_with_links_keeps_having_them(tmp_path: Path, wanted: Wanted) -> None:
+    before = built([(1, 1), (1, 2), (2, 2)], "int64", False).linked(wanted)
+    merged = add_edges(before, table([(2, 9), (1, 1)], "int64"), tmp_path, Tally())
+    assert merged.n_edges == 4
+    expected = merged.linked(wanted).links
+    if expected is None:
+        assert merged.links is None
+    else:
+        assert merged.links is not None
+        assert np.array_equal(merged.links.board_pins, expected.board_pins)
+        assert np.array_equal(merged.links.pin_boards, expected.pin_boards)
 
 
 def test_unknown_pins_are_counted(tmp_path: Path) -> None:

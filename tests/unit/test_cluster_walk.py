@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import BundleError, ConfigError
-from cluster.graph.csr import DEGREE_BITS, DEGREE_MAX, Graph
+from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
+from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
 from cluster.graph.walk import Walker, WalkParams, WalkResult
 from cluster.graph.walk_weights import allocate, decayed_weights
 
