@@ -61,7 +61,7 @@ class GraphSettings(Settings):
     links: Literal["auto", "yes", "no"] = Field(
         "auto",
         description="edges that also say where their other end's edges lie: large graphs walk faster, for 8 more bytes "
-        "an edge in memory and 16 on disk; auto: from 4 million edges on",
+        "an edge in memory and 16 on disk; auto: from 200,000 pins and boards on",
     )
 
 

@@ -21,8 +21,8 @@ DEGREE_MAX = (1 << DEGREE_BITS) - 1
 LEAST_DEGREE_BITS = 4
 """With fewer bits most pins' degrees would have to be looked up after all."""
 FILES = ("pin_links.npy", "board_links.npy")
-FEW_EDGES = 4_000_000
-"""Below it a graph mostly lies in the caches, and longer edges cost more than fewer lines save."""
+FEW_NODES = 200_000
+"""With fewer pins and boards the index lies in a core's own caches, and longer edges cost more than it does."""
 CHUNK = 1 << 22  # edges linked at a time: bounds the memory
 _BITS, _MAX = np.uint64(DEGREE_BITS), np.uint64(DEGREE_MAX)
 
@@ -74,7 +74,7 @@ def bits(n_pins: int, n_edges: int) -> tuple[int, int]:
 def linkable(halves: Halves, wanted: Wanted = "yes") -> bool:
     """Whether links are wanted and the words can hold this graph: pins x edges below 2^59, no board of 2^24-1 pins."""
     pin_index, pin_boards, board_index, _ = halves
-    if wanted == "no" or (wanted == "auto" and pin_boards.size < FEW_EDGES):
+    if wanted == "no" or (wanted == "auto" and pin_index.size + board_index.size < FEW_NODES):
         return False
     boards = board_index[:-1] & _MAX
     fits = bits(pin_index.size - 1, pin_boards.size)[1] >= LEAST_DEGREE_BITS
