@@ -6,7 +6,8 @@ boards and pins are visited in proportion instead of by luck: stratified samplin
 gone from the early steps, which are most of all steps. It is faster too: what stays together is read and counted once.
 Remainders start at a random place in each list, and survivors are rounded at random, so expectations are exact.
 
-Where a share of steps is biased to some pins, a group's walks part on their first board.
+Where a share of steps is biased to some pins, that share of a group's walks parts over a board's matching pins, and
+the rest over all of them.
 """
 
 from __future__ import annotations
@@ -105,11 +106,14 @@ def step_groups(  # type: ignore[no-untyped-def]
                 prefetch(board_index, board[j])
         job, k, points_left = _ZERO, _ZERO, _ZERO
         b_start, b_degree, b_walks, b_stride, b_each = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
-        b_extra, b_carry, b_query = _ZERO, _ZERO, _ZERO
+        b_extra, b_carry, b_query, others, whole_start, whole_degree = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
         while True:
             points = _ZERO
             while points < _U(K):  # boards -> pins
-                if k == points_left:
+                if k == points_left and others > _ZERO:  # the walks of the board in hand that take any pin
+                    b_start, b_degree, b_walks, others = whole_start, whole_degree, others, _ZERO
+                    state, random = draw(state)
+                elif k == points_left:
                     if job == jobs:
                         break
                     node, b_query, b_walks = board[job], who[job], size[job]
@@ -119,7 +123,18 @@ def step_groups(  # type: ignore[no-untyped-def]
                     b_start, b_degree = entry >> _BITS, entry & _MASK
                     if not linked and b_degree == _MASK:
                         b_degree = (board_index[node + _ONE] >> _BITS) - b_start
-                    if b_walks == _ONE and not bias_below:
+                    if bias_below:  # those that take only pins that match, when there are any
+                        state, chance = draw(state)
+                        taken, left = multiply_wide(b_walks, bias_below)
+                        taken += _U(chance < left)
+                        if taken > _ZERO:
+                            end = first_at_least(board_pins, b_start, b_start + b_degree, bias_end)
+                            match = first_at_least(board_pins, b_start, end, bias_start)
+                            if match < end:
+                                whole_start, whole_degree, others = b_start, b_degree, b_walks - taken
+                                b_start, b_degree, b_walks = match, end - match, taken
+                if k == points_left:
+                    if b_walks == _ONE:
                         high, point_frac[points] = multiply_wide(random, b_degree)
                         point[points], point_who[points], point_size[points] = b_start + high, b_query, _ONE
                         prefetch(board_pins, point[points])
@@ -127,22 +142,12 @@ def step_groups(  # type: ignore[no-untyped-def]
                         continue
                     k, points_left = _ZERO, b_walks
                     b_stride = _ALL // b_walks
-                    if b_walks >= b_degree and not bias_below:
+                    if b_walks >= b_degree:
                         points_left = b_degree
                         b_each, b_extra = b_walks // b_degree, b_walks % b_degree
                         b_carry = multiply_wide(random, b_degree)[0]
                 state, random = draw(state)
-                if bias_below:
-                    low, count = b_start, b_degree
-                    if random < bias_below:
-                        end = first_at_least(board_pins, low, low + count, bias_end)
-                        match = first_at_least(board_pins, low, end, bias_start)
-                        if match < end:
-                            low, count = match, end - match
-                    state, random = draw(state)
-                    high, point_frac[points] = multiply_wide(random, count)
-                    point[points], point_size[points] = low + high, _ONE
-                elif b_walks < b_degree:
+                if b_walks < b_degree:
                     high, point_frac[points] = multiply_wide(
                         k * b_stride + multiply_wide(random, b_stride)[0], b_degree
                     )

@@ -5,6 +5,7 @@ import pytest
 
 from cluster.graph.csr import Graph
 from cluster.graph.exact import visit_distribution
+from cluster.graph.packing import Wanted
 from cluster.graph.walk import Walker, WalkParams, WalkResult
 from cluster.graph.walk_reference import pixie_python, plain_pixie
 from cluster.graph.walk_weights import allocate
@@ -148,3 +149,26 @@ def test_biased_steps_are_uniform_within_the_range() -> None:
     assert np.abs(result.visits / result.steps - 1 / 3).max() < 0.01
     nobody = Walker(graph).walk_indices([0], params=params, bias=(6, 6), seed=1)
     assert nobody.pins.size == 6
+
+
+@pytest.mark.parametrize("links", ["no", "yes"])
+@pytest.mark.parametrize("bias", [0.1, 0.6, 1.0])
+def test_personalised_walks_follow_the_biased_restart_walk(graph: Graph, bias: float, links: Wanted) -> None:
+    start, end = 200, 240  # many boards hold none of these pins: their steps take any pin
+    adjacency = np.zeros((N_BOARDS, N_PINS))
+    adjacency[np.repeat(np.arange(N_BOARDS), graph.board_degree), graph.board_pins] = 1.0
+    inside = adjacency * ((np.arange(N_PINS) >= start) & (np.arange(N_PINS) < end))
+    anyone = adjacency / np.maximum(adjacency.sum(1, keepdims=True), 1)
+    matching = np.where(inside.sum(1, keepdims=True) > 0, inside / np.maximum(inside.sum(1, keepdims=True), 1), anyone)
+    assert 0.2 < (inside.sum(1) > 0).mean() < 0.8
+    step = (adjacency.T / np.maximum(adjacency.sum(0)[:, None], 1)) @ (bias * matching + (1 - bias) * anyone)
+    mass, exact = one_hot(7), np.zeros(N_PINS)
+    for level in range(40):
+        mass = mass @ step
+        exact += 0.5 * 0.5**level * mass
+    walker = Walker(graph.linked(links))
+    long = WalkParams(steps=400_000, top_k=N_PINS, drop_query=False, bias_share=bias)
+    assert variation(share(walker.walk_indices([7], params=long, bias=(start, end), seed=1)), exact) < 0.012
+    few = WalkParams(steps=300, top_k=N_PINS, drop_query=False, bias_share=bias)
+    means = np.mean([share(walker.walk_indices([7], params=few, bias=(start, end), seed=s)) for s in range(1500)], 0)
+    assert variation(means, exact) < 0.02, "short requests: groups round at random"
