@@ -176,6 +176,8 @@ def build_catalog(
                 progress("prune", 0.0)
             graph = prune_graph(graph, nodes.pins, nodes.vocabulary, project.graph, drops["edges"])
             graph = replace_graph(folder / "graph", graph)
+            if progress:
+                progress("prune", 1.0)
         if progress:
             progress("write pins and users", 0.0)
         events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()

@@ -63,6 +63,13 @@ class Nodes:
         codes[codes < 0] = len(self.vocabulary.locales)
         return codes, [*self.vocabulary.locales, ""]
 
+    def locale_names(self, pin_ids: pa.Array) -> list[str | None]:
+        """The locale of each of the pins by id; None where unknown."""
+        if self.pins is None or self.pin_map is None:
+            return [None] * len(pin_ids)
+        rows = self.pin_map.index_of(pin_ids)
+        return self.pins["locale"].take(pa.array(rows, mask=rows < 0)).to_pylist()
+
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Columns of `schema` in its order; those that `table` lacks are null."""
