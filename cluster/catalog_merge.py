@@ -102,8 +102,8 @@ def carried_saves(
 
     The old edges' times are not kept, so `recent` is an estimate where they matter, else what a full build counts.
     Where the newest tenth of time moved, old recent saves count by the share of their window that still lies in it, as
-    if spread evenly. An edge that is saved again, later than all of `old`, becomes recent unless it was: the chance that
-    it was is taken to be its pin's share of recent saves.
+    if spread evenly. An edge that is saved again, later than all of `old`, becomes recent unless it was recent before;
+    the chance of that is taken to be its pin's share of recent saves.
     """
     moved, index = moved_pins(old, merged), merged.pin_ids.index_of(new.pin_ids)
     dated, recent = np.zeros(merged.n_pins, np.int32), np.zeros(merged.n_pins, np.float32)
