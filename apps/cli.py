@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("demo")(run.demo)
 app.command("validate")(data.validate)
 app.command("build-graph")(data.build_graph)
+app.command("add-edges")(data.add_edges)
 app.command("walk")(data.walk)
 app.command("serve")(run.serve)
 app.command("backfill")(learn.backfill)

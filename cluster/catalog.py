@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cluster.cleaning import Tally, clean_edges, clean_events, clean_pins, clean_users, now_us, to_us
+from cluster.cleaning import Tally, clean_edges, clean_events, now_us, to_us
 from cluster.config import FeatureSettings, Project
 from cluster.errors import BundleError, DataError
 from cluster.features import FeatureSet
@@ -22,9 +22,11 @@ from cluster.graph.edges import Span, index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import write_links
 from cluster.history import Recent
-from cluster.pins import PinTable, pin_rows
+from cluster.nodes import Nodes, conform
+from cluster.pins import PinTable, SaveCounts
+from cluster.pruning import prune_graph, replace_graph
 from cluster.reading import open_inputs
-from cluster.schema import edges_columns, events_columns, pins_columns, users_columns
+from cluster.schema import edges_columns, events_columns
 from cluster.storage import BundleStore, note_meta
 from cluster.users import UserTable
 from cluster.vocabulary import Vocabulary
@@ -70,47 +72,6 @@ class Catalog:
         return cls(path, version, graph, pins, users, features, facts["ids"], actions, facts["counts"], facts["drops"])
 
 
-@dataclass(frozen=True)
-class Nodes:
-    """The cleaned pins and users inputs, and the names they share."""
-
-    pins: pa.Table | None
-    users: pa.Table | None
-    vocabulary: Vocabulary
-    pin_map: IdMap | None
-
-    @classmethod
-    def of(
-        cls,
-        project: Project,
-        pins: pa.Table | None,
-        users: pa.Table | None,
-        now: int,
-        drops: dict[str, Tally],
-        topics: tuple[str, ...] = (),
-    ) -> "Nodes":
-        """Cleans both tables; what is dropped goes to `drops["pins"]` and `drops["users"]`."""
-        if pins is not None:
-            wanted = pa.schema([(c.name, c.type) for c in pins_columns(project.ids, project.features)])
-            pins = clean_pins(_conform(pins, wanted), now, drops.setdefault("pins", Tally()))
-        if users is not None:
-            wanted = pa.schema([(c.name, c.type) for c in users_columns(project.ids, project.features)])
-            users = clean_users(_conform(users, wanted), now, drops.setdefault("users", Tally()))
-        pin_map = None if pins is None else IdMap.from_ids(pins["pin_id"])
-        vocabulary = Vocabulary.of(pins, users, project.features.max_topics, topics)
-        return cls(pins, users, vocabulary, pin_map)
-
-    def locale_codes(self, pin_ids: IdMap) -> tuple[np.ndarray | None, list[str] | None]:
-        """Codes of the pins and the names of all codes for `Graph.from_edges`; unknown is a last locale, ""."""
-        if self.pins is None or not self.vocabulary.locales:
-            return None, None
-        rows = pin_rows(pin_ids, self.pins)
-        named = self.vocabulary.locale_codes(self.pins["locale"])
-        codes = np.where(rows >= 0, named[np.maximum(rows, 0)], -1).astype(np.int64)
-        codes[codes < 0] = len(self.vocabulary.locales)
-        return codes, [*self.vocabulary.locales, ""]
-
-
 def build_catalog_in_memory(
     edges: pa.Table, pins: pa.Table | None, users: pa.Table | None, events: pa.Table | None,
     project: Project, folder: Path, before: datetime | None = None, version: str = "", topics: tuple[str, ...] = (),
@@ -124,12 +85,12 @@ def build_catalog_in_memory(
     now, drops = now_us(), {"edges": Tally()}
     cut = None if before is None else to_us(before)
     nodes = Nodes.of(project, pins, users, now, drops, topics)
-    table = _conform(edges, pa.schema([(c.name, c.type) for c in edges_columns(project.ids)]))
+    table = conform(edges, pa.schema([(c.name, c.type) for c in edges_columns(project.ids)]))
     clean = clean_edges(table, now, drops["edges"], cut)
     span = Span.of(clean["saved_at"])
     indexed = index_edges(clean, project.graph, drops["edges"], nodes.pin_map)
     require_edges(len(indexed.pins), drops["edges"])
-    dated, recent = indexed.pin_counts(span)
+    counts = indexed.pin_counts(span)
     pin_ids = IdMap.from_ids(indexed.pin_ids)
     codes, locales = nodes.locale_codes(pin_ids)
     graph = Graph.from_edges(
@@ -138,20 +99,23 @@ def build_catalog_in_memory(
     )  # fmt: skip
     if codes is not None:  # the graph has renumbered its pins by locale
         order = np.argsort(codes, kind="stable")
-        dated, recent = dated[order], recent[order]
+        counts = counts[0][order], counts[1][order]
+    saves = SaveCounts(graph.pin_degree, *counts, span)
+    if project.graph.prunes:
+        graph = prune_graph(graph, nodes.pins, nodes.vocabulary, project.graph, drops["edges"])
     graph.save(folder / "graph")
     write_links(folder / "graph", graph.halves, project.graph.links)
     schema = pa.schema([(c.name, c.type) for c in events_columns(project.ids)])
-    batches = [] if events is None else [_conform(events, schema)]
-    return finish_catalog(folder, graph, nodes, project, dated, recent, span, batches, drops, now, cut, version)
+    batches = [] if events is None else [conform(events, schema)]
+    return finish_catalog(folder, graph, nodes, project, saves, batches, drops, now, cut, version)
 
 
 def finish_catalog(
-    folder: Path, graph: Graph, nodes: Nodes, project: Project, dated: np.ndarray, recent: np.ndarray, span: Span,
-    events: Iterable[pa.Table], drops: dict[str, Tally], now: int, cut: int | None, version: str,
+    folder: Path, graph: Graph, nodes: Nodes, project: Project, saves: SaveCounts, events: Iterable[pa.Table],
+    drops: dict[str, Tally], now: int, cut: int | None, version: str,
 ) -> Catalog:  # fmt: skip
-    """Writes pins/, users/ and catalog.json beside a saved graph/; shared by the in-memory and the Ray build."""
-    PinTable.build(folder / "pins", graph, nodes.vocabulary, project.features, nodes.pins, dated, recent, span)
+    """Writes pins/, users/ and catalog.json beside a saved graph/; shared by both builds and by `catalog_merge`."""
+    PinTable.build(folder / "pins", graph, nodes.vocabulary, project.features, nodes.pins, saves)
     recents = Recent(2 * project.features.sequence_length, graph.pin_ids, drops.setdefault("events", Tally()))
     for batch in events:
         recents.feed(clean_events(batch, project.actions, now, drops["events"], cut))
@@ -207,13 +171,20 @@ def build_catalog(
             inputs["edges"], folder / "graph", project.graph, now=now, before=cut, nodes=nodes,
             scratch=Path(project.home) / "build", progress=progress,
         )  # fmt: skip
-        drops["edges"] = built.tally
+        drops["edges"], graph = built.tally, built.graph
+        saves = SaveCounts(graph.pin_degree, built.dated, built.recent, built.span)
+        if project.graph.prunes:
+            if progress:
+                progress("prune", 0.0)
+            graph = prune_graph(graph, nodes.pins, nodes.vocabulary, project.graph, drops["edges"])
+            graph = replace_graph(folder / "graph", graph)
+            if progress:
+                progress("prune", 1.0)
+        write_links(folder / "graph", graph.halves, project.graph.links)
         if progress:
             progress("write pins and users", 0.0)
         events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
-        catalog = finish_catalog(
-            folder, built.graph, nodes, project, built.dated, built.recent, built.span, events, drops, now, cut, version
-        )
+        catalog = finish_catalog(folder, graph, nodes, project, saves, events, drops, now, cut, version)
         note_meta(folder, counts=catalog.counts, drops=catalog.drops)
         if progress:
             progress("write pins and users", 1.0)
@@ -235,10 +206,3 @@ def require_edges(edges: int, tally: Tally) -> None:
     if not edges:
         why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items()) or "the input has no rows"
         raise DataError(f"edges: no edge is left to build a graph from ({why})")
-
-
-def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Columns of `schema` in its order; those that `table` lacks are null."""
-    there = set(table.column_names)
-    columns = [table[f.name].cast(f.type) if f.name in there else pa.nulls(len(table), f.type) for f in schema]
-    return pa.table(columns, schema=schema)

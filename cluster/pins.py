@@ -2,10 +2,12 @@
 
 On disk: static.npy float32[n, P] · topics.npy float32[n, T] · vectors.npy float16[n, V] · locale.npy int16[n] ·
 popular.npy int32[n] (all pins, most saved first) · popular_by_locale.npy int32[n] and popular_bounds.npy int64[L+1]
-(the same within each locale) · vocabulary.json.
+(the same within each locale) · dated.npy int32[n], recent.npy float32[n] and span.json (`SaveCounts`, for merging) ·
+vocabulary.json.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,34 @@ from cluster.vocabulary import Vocabulary
 
 US_PER_DAY = 86_400e6
 ARRAYS = ("static", "topics", "vectors", "locale", "popular", "popular_by_locale", "popular_bounds")
+
+
+@dataclass(frozen=True)
+class SaveCounts:
+    """How often each pin was saved, in the order of the graph's pins. Edges that pruning dropped count as well."""
+
+    degree: np.ndarray  # int32[n], boards that hold the pin
+    dated: np.ndarray  # int[n], its edges with a time
+    recent: np.ndarray  # int or float32[n], those in the newest tenth of `span` (an estimate after merges)
+    span: Span
+
+    @classmethod
+    def open(cls, folder: Path, graph: Graph) -> "SaveCounts":
+        """What `PinTable.build` kept in `folder`, for a graph that was not pruned. Raises BundleError without it."""
+        try:
+            dated, recent = np.load(folder / "dated.npy"), np.load(folder / "recent.npy")
+            span = Span(**json.loads((folder / "span.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise BundleError(f"cannot read how often pins were saved ({error}); build the graph again") from None
+        if not len(dated) == len(recent) == graph.n_pins:
+            raise BundleError(f"the pins in {folder} differ in length; build the graph again")
+        return cls(graph.pin_degree, dated, recent, span)
+
+    def save(self, folder: Path) -> None:
+        """Writes what `open` reads."""
+        np.save(folder / "dated.npy", self.dated.astype(np.int32))
+        np.save(folder / "recent.npy", self.recent.astype(np.float32))
+        (folder / "span.json").write_text(json.dumps(asdict(self.span)), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -75,41 +105,44 @@ class PinTable:
     @classmethod
     def build(
         cls, folder: Path, graph: Graph, vocabulary: Vocabulary, settings: FeatureSettings,
-        pins: pa.Table | None, dated: np.ndarray, recent: np.ndarray, span: Span,
+        pins: pa.Table | None, saves: SaveCounts,
     ) -> "PinTable":  # fmt: skip
-        """Writes `folder` from the cleaned pins input and per-pin edge counts (`IndexedEdges.pin_counts`)."""
+        """Writes `folder` from the cleaned pins input and how often pins were saved.
+
+        A pin's locale is the range of the graph that it lies in, so that walks, popular pins and features agree on it.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         n = graph.n_pins
         rows = pin_rows(graph.pin_ids, pins)
         names = FeatureSet.of(settings).pin
         static = np.lib.format.open_memmap(folder / "static.npy", "w+", np.float32, (n, len(names)))
-        static[:, names.index("pin_degree")] = np.log1p(graph.pin_degree)
-        static[:, names.index("pin_age_days")] = _age_days(pins, rows, span)
-        with np.errstate(invalid="ignore"):
-            static[:, names.index("pin_recent_share")] = np.where(dated > 0, recent / np.maximum(dated, 1), np.nan)
+        # popularity is that of the data: pruning flattens degrees, and would take from popular pins what they earned
+        static[:, names.index("pin_degree")] = np.log1p(saves.degree)
+        static[:, names.index("pin_age_days")] = _age_days(pins, rows, saves.span)
+        recent_share = np.where(saves.dated > 0, saves.recent / np.maximum(saves.dated, 1), np.nan)
+        static[:, names.index("pin_recent_share")] = recent_share
         for name in settings.pin_numeric:
             static[:, names.index(f"pin_{name}")] = _gather(numeric_column(pins, name), rows)
         for name in settings.pin_categorical:
             static[:, names.index(f"pin_{name}")] = _gather(category_column(pins, name), rows)
         topics = np.lib.format.open_memmap(folder / "topics.npy", "w+", np.float32, (n, vocabulary.width))
         vectors = np.zeros((n, settings.pin_vector_width), np.float16)
-        locale = np.full(n, -1, np.int16)
+        locale = _locales(graph)
         if pins is not None:
             there = np.flatnonzero(rows >= 0)
             topics[there] = vocabulary.topic_rows(pins["topics"].take(pa.array(rows[there])))
             if settings.pin_vector_width:
                 given = pins["vector"].take(pa.array(rows[there]))
                 vectors[there] = unit_rows(list_matrix(given, settings.pin_vector_width))
-            locale[there] = vocabulary.locale_codes(pins["locale"])[rows[there]]
         np.save(folder / "vectors.npy", vectors)
         np.save(folder / "locale.npy", locale)
-        order = np.lexsort((np.arange(n), -graph.pin_degree.astype(np.int64), -recent.astype(np.int64))).astype(
-            np.int32
-        )
+        most_saved_first = (np.arange(n), -saves.degree.astype(np.int64), -saves.recent)
+        order = np.lexsort(most_saved_first).astype(np.int32)
         np.save(folder / "popular.npy", order)
         np.save(folder / "popular_by_locale.npy", order[np.argsort(locale[order], kind="stable")])
         sizes = np.bincount(locale.astype(np.int64) + 1, minlength=len(vocabulary.locales) + 1)
         np.save(folder / "popular_bounds.npy", np.cumsum(sizes).astype(np.int64))
+        saves.save(folder)
         vocabulary.save(folder)
         static.flush()
         topics.flush()
@@ -138,6 +171,15 @@ def pin_rows(ids: IdMap, pins: pa.Table | None) -> np.ndarray:
         known = np.flatnonzero(index >= 0)
         rows[index[known]] = known
     return rows
+
+
+def _locales(graph: Graph) -> np.ndarray:
+    """int16[n]: the locale code of each pin, -1 for those in the graph's last range, which is for unknown ones."""
+    if graph.locale_bounds is None:
+        return np.full(graph.n_pins, -1, np.int16)
+    codes = np.arange(len(graph.locale_bounds) - 1)
+    codes[-1] = -1
+    return np.repeat(codes, np.diff(graph.locale_bounds)).astype(np.int16)
 
 
 def numeric_column(table: pa.Table | None, name: str) -> np.ndarray | None:

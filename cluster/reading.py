@@ -65,6 +65,7 @@ class Input:
     source: Source
     columns: tuple[Column, ...]
     files: tuple[str, ...] = field(default=(), repr=False)
+    given_by: str | None = None  # the option that named the files; None: the project's settings
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -147,9 +148,10 @@ class Input:
             )
             advice = f"if it is {near[0]!r}" if near else f"name yours (there are: {', '.join(present)})"
             setting = f"data.{self.name}.columns: {{{column.name}: {near[0] if near else 'YOUR_COLUMN'}}}"
-            raise BadInput(
-                self.name, file, f"no column {theirs!r}", f"{advice}, set `{setting}` in pinfunnel.yaml", theirs
-            )
+            fix = f"set `{setting}` in pinfunnel.yaml"
+            if self.given_by:
+                fix = f"rename it ({self.given_by} takes the columns of `data.{self.name}`)"
+            raise BadInput(self.name, file, f"no column {theirs!r}", f"{advice}, {fix}", theirs)
 
     def _column(self, column: Column, raw: pa.RecordBatch, theirs: dict[str, str], file: str, first: int) -> pa.Array:
         if column.name not in theirs:
@@ -163,15 +165,18 @@ class Input:
             raise BadInput(self.name, file, what, fix, name, first + fault.row) from None
 
 
-def open_input(name: str, source: Source, columns: Sequence[Column]) -> Input:
-    """Finds the files of one input. Raises DataError without any, ConfigError when the mapping names no column."""
+def open_input(name: str, source: Source, columns: Sequence[Column], given_by: str | None = None) -> Input:
+    """Finds the files of one input. Raises DataError without any, ConfigError when the mapping names no column.
+
+    `given_by` is the option that gave the path, for messages; by default it is the project's setting.
+    """
     known = [c.name for c in columns]
     for ours in source.columns:
         if ours not in known:
             near = difflib.get_close_matches(ours, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; columns are {', '.join(known)}"
             raise ConfigError(f"data.{name}.columns: {name} has no column {ours!r}{hint}")
-    return Input(name, source, tuple(columns), tuple(_find(name, source.path)))
+    return Input(name, source, tuple(columns), tuple(_find(name, source.path, given_by)), given_by)
 
 
 def open_inputs(project: Project) -> dict[str, Input]:
@@ -210,12 +215,13 @@ def filesystem(path: str) -> tuple[Any, str]:
     return pafs.LocalFileSystem(), path
 
 
-def _find(name: str, path: str) -> list[str]:
+def _find(name: str, path: str, given_by: str | None) -> list[str]:
+    setting = f"`{given_by}`" if given_by else f"`data.{name}.path` in pinfunnel.yaml"
     system, inner = filesystem(path)
     prefix = path[: len(path) - len(inner)] if "://" in path else ""
     info = system.get_file_info(inner)
     if info.type == pafs.FileType.NotFound:
-        fix = f"set `data.{name}.path` in pinfunnel.yaml to a Parquet file or folder"
+        fix = f"set {setting} to a Parquet file or folder"
         raise BadInput(name, path, "does not exist", fix)
     if info.type == pafs.FileType.File:
         return [path]
@@ -226,7 +232,7 @@ def _find(name: str, path: str) -> list[str]:
         if e.type == pafs.FileType.File and e.path.endswith(SUFFIXES) and not e.base_name.startswith((".", "_"))
     )
     if not files:
-        fix = f"write some, or correct `data.{name}.path` in pinfunnel.yaml"
+        fix = f"write some, or correct {setting}"
         raise BadInput(name, path, "holds no Parquet files (*.parquet)", fix)
     return files
 

@@ -1,7 +1,8 @@
-"""validate, build-graph, walk: from Parquet files to a graph that can be walked."""
+"""validate, build-graph, add-edges, walk: from Parquet files to a graph that can be walked."""
 
 import time
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -46,10 +47,39 @@ def build_graph(
             version = build_catalog(opened.project, opened.process.store, publish, progress=bars.at("build graph"))
         meta = opened.process.store.open("graph", version, verify=False).meta
         console.print(f"graph {version}: " + ", ".join(f"{n:,} {what}" for what, n in meta["counts"].items()))
-        for name, drops in meta["drops"].items():
-            for what, rows in drops.get("dropped", {}).items():
-                console.print(f"  {name}: {rows:,} rows dropped: {what}", highlight=False)
+        _print_drops(meta["drops"])
         write_json(out, {"version": version, **meta, "seconds": time.perf_counter() - began})
+
+
+def add_edges(
+    edges: Annotated[str, typer.Option("--edges", help="Parquet file or folder, in the columns of `data.edges`")],
+    project: ProjectFile = DEFAULT_PROJECT,
+    out: JsonFile = None,
+    publish: Annotated[bool, typer.Option(help="make it the one that serving walks")] = True,
+) -> None:
+    """Add new edges, a day's say, to the published graph as a new bundle, and publish it. Needs no Ray.
+
+    Rows are checked and cleaned as by build-graph; edges that are there already count once. Pin and user tables are
+    written anew from the project's inputs, so list new pins there first. A running server swaps to it by itself.
+
+    pinfunnel add-edges --edges lake/edges/day=2026-01-31
+    """
+    from cluster.catalog_merge import merge_edges
+
+    with guarded():
+        opened, began = open_project(project), time.perf_counter()
+        with progress_bar() as bars:
+            merged = merge_edges(opened.project, opened.process.store, edges, publish, bars.at("add edges"))
+        console.print(f"graph {merged.version}: " + ", ".join(f"{n:,} {what}" for what, n in merged.counts.items()))
+        console.print("  added: " + ", ".join(f"{n:,} {what}" for what, n in merged.added.items()), highlight=False)
+        _print_drops(merged.drops)
+        write_json(out, {**asdict(merged), "seconds": time.perf_counter() - began})
+
+
+def _print_drops(drops: dict[str, Any]) -> None:
+    for name, counts in drops.items():
+        for what, rows in counts.get("dropped", {}).items():
+            console.print(f"  {name}: {rows:,} rows dropped: {what}", highlight=False)
 
 
 def walk(

@@ -30,7 +30,6 @@ from cluster.graph.assemble import assemble
 from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
-from cluster.graph.packing import write_links
 from cluster.graph.shards import Plan
 from cluster.reading import BadInput, Input, Piece, filesystem
 
@@ -90,7 +89,6 @@ def build_graph(
     starts = (np.cumsum(counts.T.ravel()) - counts.T.ravel()).reshape(counts.T.shape).T
     _run(plan, "finish", [partial(shards.finish, plan, at, starts) for at in range(parts)], progress)
     dated, recent = assemble(plan, folder, counts, locales, progress)
-    write_links(folder, Graph.open(folder).halves, settings.links)
     _sweep(Path(plan.scratch))
     return Built(Graph.open(folder), dated, recent, span, tally)
 

@@ -15,9 +15,12 @@ from cluster.cleaning import Tally
 from cluster.config import GraphSettings
 from cluster.graph.csr import Graph
 from cluster.graph.csr_sort import group, transpose
-from cluster.graph.edges import index_edges
+from cluster.graph.edges import IndexedEdges, index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import pack_offsets, write_links
+
+ALREADY_THERE = "edge is in the graph already (it counts once)"
+"""How tallies call edges that a merge does not add."""
 
 
 class LocaleOf(Protocol):
@@ -35,6 +38,13 @@ def add_edges(
     `locale_of` places new pins in a graph with locales; a locale that the graph does not know counts as unknown.
     """
     new = index_edges(edges, GraphSettings(), tally, known_pins)
+    merged = merge(graph, new, folder, locale_of=locale_of)
+    tally.dropped[ALREADY_THERE] += graph.n_edges + len(new.pins) - merged.n_edges
+    return merged
+
+
+def merge(graph: Graph, new: IndexedEdges, folder: Path, *, locale_of: LocaleOf | None = None) -> Graph:
+    """`add_edges` for edges that are indexed already."""
     board_ids, boards, _ = _extended(graph.board_ids, new.board_ids, None, None)
     codes = None if graph.locales is None else _codes(graph.locales, new.pin_ids, locale_of)
     pin_ids, pins, moved = _extended(graph.pin_ids, new.pin_ids, graph.locale_bounds, codes)
@@ -64,6 +74,23 @@ def add_edges(
     if graph.links is not None:
         write_links(folder, made.halves)
     return Graph.open(folder)
+
+
+def held(graph: Graph, edges: IndexedEdges) -> np.ndarray:
+    """bool[E]: which of the edges the graph has already."""
+    boards, pins = graph.board_ids.index_of(edges.board_ids), graph.pin_ids.index_of(edges.pin_ids)
+    out = np.zeros(len(edges.pins), np.bool_)
+    _find_edges(graph.board_offsets, graph.board_pins, boards[edges.boards], pins[edges.pins], out)
+    return out
+
+
+def moved_pins(old: Graph, merged: Graph) -> np.ndarray:
+    """int32[old.n_pins]: where the pins of `old` lie in a graph that was merged from it."""
+    index = np.arange(old.n_pins, dtype=np.int32)
+    if old.locale_bounds is None or merged.locale_bounds is None:
+        return index
+    shift = merged.locale_bounds[:-1] - old.locale_bounds[:-1]
+    return index + np.repeat(shift, np.diff(old.locale_bounds)).astype(np.int32)
 
 
 def _codes(locales: list[str], pin_ids: pa.Array, locale_of: LocaleOf | None) -> np.ndarray:
@@ -108,6 +135,17 @@ def _merged(
     source[row_of] = np.arange(len(row_of), dtype=np.int32)
     out_offsets = _merge_rows(offsets, values, source, value_of, new_offsets, new_values, out)
     return out_offsets, out[: out_offsets[-1]]
+
+
+@nb.njit(cache=True, nogil=True)
+def _find_edges(offsets, board_pins, boards, pins, out):  # type: ignore[no-untyped-def]
+    """Looks each (board, pin) up in the board's ascending row; -1 is found nowhere."""
+    for edge in range(out.size):
+        if boards[edge] < 0 or pins[edge] < 0:
+            continue
+        start, end = offsets[boards[edge]], offsets[boards[edge] + 1]
+        at = start + np.searchsorted(board_pins[start:end], pins[edge])
+        out[edge] = at < end and board_pins[at] == pins[edge]
 
 
 @nb.njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ from cluster.errors import DataError
 from cluster.graph import build, shards
 from cluster.graph.build import build_graph
 from cluster.graph.csr import Graph
+from cluster.pruning import PRUNED
 from cluster.reading import open_inputs
 from cluster.storage import BundleStore
 from tests.inputs import FEATURES, START_US, YEAR_US, random_tables, write_project
@@ -55,6 +56,14 @@ def test_ray_and_memory_build_the_same_bundle(tmp_path: Path, kind: str, partiti
         "read pins and users", "scatter", "boards", "pins", "finish", "assemble", "write pins and users",
     ]  # fmt: skip
     assert not (Path(project.home) / "build").exists()
+
+
+def test_ray_and_memory_prune_to_the_same_bundle(tmp_path: Path) -> None:
+    graph = GraphSettings(partitions=2, prune_boards=0.1, prune_delta=0.8, links="yes")
+    one, other = bundles(tmp_path, write_project(tmp_path, random_tables("string"), "string", FEATURES, graph))
+    same_bytes(one, other)
+    assert json.loads((one / "catalog.json").read_text())["drops"]["edges"]["dropped"][PRUNED] > 0
+    assert Graph.open(one / "graph").links is not None
 
 
 def test_edges_alone_without_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

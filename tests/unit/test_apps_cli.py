@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -12,7 +14,9 @@ from apps.cli import app
 from tests.funnel_world import opened_world
 from tests.world import toy_project
 
-COMMANDS = ["validate", "build-graph", "walk", "backfill", "simulate", "serve", "bench", "demo", "compact-logs"]
+COMMANDS = [
+    "validate", "build-graph", "add-edges", "walk", "backfill", "simulate", "serve", "bench", "demo", "compact-logs",
+]  # fmt: skip
 GROUPS = [
     "train lightweight",
     "train full",
@@ -52,6 +56,8 @@ def test_a_truncated_file_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     [
         (["validate", "-p", "nowhere.yaml"], 1, "no such file"),
         (["train", "lightweight"], 2, "--client"),
+        (["add-edges"], 2, "--edges"),
+        (["add-edges", "-p", "{project}", "--edges", "nowhere"], 1, "nowhere: does not exist: set `--edges`"),
         (["bench", "nothing"], 2, "no benchmark"),
         (["walk"], 2, "--pin"),
         (["backfill", "-p", "{project}", "--client", "nobody"], 1, "unknown client 'nobody'"),
@@ -76,6 +82,29 @@ def test_walk_prints_provenance(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert len(json.loads(out.read_text())["pins"]) == 7
     assert pin in result.output
+
+
+def test_add_edges_publishes_a_graph_that_has_them(tmp_path: Path) -> None:
+    opened = opened_world(tmp_path)
+    before = opened.process.catalogs.current
+    pins, board = before.graph.pin_ids.ids_of(np.array([0, 1])), before.graph.board_ids.ids_of(np.array([0]))[0]
+    day = tmp_path / "day"
+    day.mkdir()
+    pq.write_table(pa.table({"board_id": [10**9, 10**9, board], "pin_id": [*pins, -1]}), day / "part.parquet")
+    project, out = str(tmp_path / "pinfunnel.yaml"), tmp_path / "out.json"
+    arguments = ["add-edges", "-p", project, "--edges", str(day), "--json", str(out)]
+    kept = CliRunner().invoke(app, [*arguments, "--no-publish"])
+    assert kept.exit_code == 0, kept.output
+    assert opened.process.store.current("graph") == before.version
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert figures["added"] == {"edges": 2, "pins": 0, "boards": 1}
+    assert figures["version"] == opened.process.store.current("graph")
+    assert "added: 2 edges, 0 pins, 1 boards" in result.output
+    assert "edges: 1 rows dropped: pin_id is not among the pins" in result.output
+    opened.process.walker.load(figures["version"])  # as a running server does when the pointer moves
+    assert opened.process.walker.version == figures["version"]
 
 
 def test_bench_lists_what_there_is() -> None:

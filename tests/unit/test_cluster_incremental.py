@@ -13,7 +13,7 @@ from cluster.config import GraphSettings
 from cluster.graph.csr import Graph
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
-from cluster.graph.incremental import add_edges
+from cluster.graph.incremental import ALREADY_THERE, add_edges, held, moved_pins
 from cluster.graph.packing import Wanted
 from tests.inputs import ids_of
 
@@ -63,10 +63,17 @@ def test_adding_equals_building_from_both(
 ) -> None:
     before = built(old, kind, localised)
     folder = tmp_path_factory.mktemp("merged")
-    merged = add_edges(before, table(new, kind), folder, Tally(), locale_of=locale_of if localised else None)
+    tally = Tally()
+    merged = add_edges(before, table(new, kind), folder, tally, locale_of=locale_of if localised else None)
     expected = built(old + new, kind, localised)
     assert by_id(merged) == by_id(expected)
     assert (merged.n_pins, merged.n_boards) == (expected.n_pins, expected.n_boards)
+    there = np.arange(before.n_pins)
+    assert merged.pin_ids.ids_of(moved_pins(before, merged)).tolist() == before.pin_ids.ids_of(there).tolist()
+    assert tally.dropped[ALREADY_THERE] == len(set(old) & set(new))
+    indexed = index_edges(table(new, kind), GraphSettings(), Tally())
+    assert held(before, indexed).sum() == len(set(old) & set(new))
+    assert held(merged, indexed).all()
     if localised:
         for name in LOCALES:
             mine, theirs = merged.locale_range(name), expected.locale_range(name)

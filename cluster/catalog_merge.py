@@ -1,0 +1,142 @@
+"""Merges a file of edges, a day's say, into the published graph bundle: a new version without a full build, and no Ray.
+
+The graph is merged in memory in time linear in its edges; pins/ and users/ are written anew from the project's inputs,
+because pin indices move. Until the next full build an old pin keeps its locale and its edges, whatever the pins input
+says by now; limits on board size do not apply; and a pin's share of recent saves is an estimate (`carried_saves`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cluster.catalog import KIND, Catalog, Progress, finish_catalog
+from cluster.cleaning import Tally, clean_edges, now_us
+from cluster.config import GraphSettings, Project, Source
+from cluster.errors import BundleError, ConfigError, DataError
+from cluster.features import FeatureSet
+from cluster.graph.csr import Graph
+from cluster.graph.edges import IndexedEdges, Span, index_edges
+from cluster.graph.incremental import ALREADY_THERE, held, merge, moved_pins
+from cluster.nodes import Nodes
+from cluster.pins import SaveCounts
+from cluster.pruning import PRUNED
+from cluster.reading import BadInput, open_input, open_inputs
+from cluster.schema import edges_columns
+from cluster.storage import BundleStore, note_meta
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A merge that is done. `drops` counts the rows of the new file alone; the bundle's manifest, those of all."""
+
+    version: str
+    base: str  # the version that was merged into
+    added: dict[str, int]  # edges, pins and boards that are new
+    counts: dict[str, int]  # of the whole bundle
+    drops: dict[str, Any]
+
+
+def merge_edges(
+    project: Project, store: BundleStore, path: str, publish: bool = True, progress: Progress | None = None
+) -> Merged:
+    """Adds the edges of a Parquet file or folder, in the columns of the project's `edges`, to the published graph.
+
+    Raises DataError with file, column, row and fix; ConfigError when the project prunes; BundleError when there is no
+    graph to add to, or when another was published meanwhile. Nothing is stored or published then.
+    """
+    refuse_pruning(project.graph.prunes)
+    source = Source(path=path, columns=project.data.edges.columns)
+    edges = open_input("edges", source, edges_columns(project.ids), given_by="--edges")
+    if not edges.pieces:
+        raise BadInput("edges", path, "the files hold no rows", "write rows")
+    base, now, tally, drops = _published(project, store), now_us(), Tally(), dict[str, Tally]()
+    saves = SaveCounts.open(base.path / "pins", base.graph)
+    inputs, vocabulary = open_inputs(project), base.pins.vocabulary
+    say = progress or (lambda step, share: None)
+    say("read", 0.0)
+    tables = {name: inputs[name].read() if name in inputs else None for name in ("pins", "users")}
+    # codes of locales are ranges of the graph, so they stay; topics may grow at the end
+    nodes = Nodes.of(
+        project, tables["pins"], tables["users"], now, drops, vocabulary.topics, locales=vocabulary.locales
+    )
+    clean = clean_edges(edges.read(), now, tally)
+    new = index_edges(clean, GraphSettings(), tally, nodes.pin_map)
+    if not len(new.pins):
+        why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items())
+        raise DataError(f"edges: {path}: no edge is left to add ({why})")
+    say("read", 1.0)
+    with store.write(KIND, {"schema_hash": FeatureSet.of(project.features).schema_hash}, publish) as (folder, version):
+        say("merge", 0.0)
+        fresh = ~held(base.graph, new)
+        tally.dropped[ALREADY_THERE] += int((~fresh).sum())
+        graph = merge(base.graph, new, folder / "graph", locale_of=nodes.locale_names)
+        saves = carried_saves(saves, base.graph, graph, new, fresh, saves.span.union(Span.of(clean["saved_at"])))
+        say("merge", 1.0)
+        say("write pins and users", 0.0)
+        drops["edges"] = Tally.of(base.drops["edges"])
+        drops["edges"].add(tally)
+        events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
+        catalog = finish_catalog(folder, graph, nodes, project, saves, events, drops, now, None, version)
+        added = {name: catalog.counts[name] - base.counts[name] for name in ("edges", "pins", "boards")}
+        note_meta(folder, counts=catalog.counts, drops=catalog.drops, added=added, base=base.version)
+        say("write pins and users", 1.0)
+        if publish and store.current(KIND) != base.version:  # what that one has would be lost
+            raise BundleError("another graph was published while these edges were merged; add them again")
+    return Merged(version, base.version, added, catalog.counts, {"edges": tally.as_dict()})
+
+
+def refuse_pruning(pruned: bool) -> None:
+    """Raises ConfigError when asked to merge into a pruned graph."""
+    if pruned:  # what pruning dropped is not there to be weighed against the new edges, and would be dropped twice
+        raise ConfigError(
+            "edges cannot be added to a graph that is pruned by topics (graph.prune_boards, graph.prune_delta): put "
+            "them into the `edges` input and run `pinfunnel build-graph`, or build without pruning"
+        )
+
+
+def carried_saves(
+    saves: SaveCounts, old: Graph, merged: Graph, new: IndexedEdges, fresh: np.ndarray, span: Span
+) -> SaveCounts:
+    """How often the pins of `merged` were saved: the counts of `old`, and those of the new edges marked in `fresh`.
+
+    The old edges' times are not kept, so `recent` is an estimate where they matter, else what a full build counts.
+    Where the newest tenth of time moved, old recent saves count by the share of their window that still lies in it, as
+    if spread evenly. An edge that is saved again, later than all of `old`, becomes recent unless it was recent before;
+    the chance of that is taken to be its pin's share of recent saves.
+    """
+    moved, index = moved_pins(old, merged), merged.pin_ids.index_of(new.pin_ids)
+    dated, recent = np.zeros(merged.n_pins, np.int32), np.zeros(merged.n_pins, np.float32)
+    dated[moved] = saves.dated
+    recent[moved] = saves.recent * _still_recent(saves.span, span)
+    if new.saved is not None and saves.span.newest is not None:
+        # not later than all of `old`: that may be a row which was counted already
+        _, again = _some(new, ~fresh & (new.saved > saves.span.newest)).pin_counts(span)
+        recent[index] += again * (1 - recent[index] / np.maximum(dated[index], 1))
+    for total, more in zip((dated, recent), _some(new, fresh).pin_counts(span), strict=True):
+        total[index] += more
+    return SaveCounts(merged.pin_degree, dated, np.minimum(recent, dated), span)
+
+
+def _some(edges: IndexedEdges, keep: np.ndarray) -> IndexedEdges:
+    saved = None if edges.saved is None else edges.saved[keep]
+    return replace(edges, boards=edges.boards[keep], pins=edges.pins[keep], saved=saved)
+
+
+def _still_recent(old: Span, new: Span) -> float:
+    """The share of the old span's newest tenth that lies in the new one's."""
+    begin, begin_new = old.recent_from, new.recent_from
+    if begin is None or begin_new is None or old.newest is None or begin_new <= begin:
+        return 1.0
+    return max(old.newest - begin_new, 0) / max(old.newest - begin, 1)
+
+
+def _published(project: Project, store: BundleStore) -> Catalog:
+    version = store.current(KIND)
+    if version is None:
+        raise BundleError(f"no graph is published under {store.root}: run `pinfunnel build-graph` first")
+    base = Catalog.open(store.open(KIND, version).path, version)
+    if base.ids != project.ids:
+        raise ConfigError(f"ids: the graph has {base.ids} ids and pinfunnel.yaml says {project.ids}: build it again")
+    refuse_pruning(bool(base.drops["edges"]["dropped"].get(PRUNED)))
+    return base
