@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from apps.arms import lifts, local_and_funnel, merged
 from apps.bench.machine import machine
@@ -59,6 +60,7 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12)) -> dict[str, Any
     """Offline figures by seed and client; lifts of each arm over visit count, all seeds' users resampled together."""
     from cluster import session
 
+    torch.set_num_threads(1)  # as fast for so small a network, and it never waits for a core that others use
     size, offline, parts = QUICK if quick else Size(), {}, []
     shares: dict[str, list[dict[str, Any]]] = {}
     with session.session(dashboard=False), tempfile.TemporaryDirectory() as scratch:
