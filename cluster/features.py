@@ -11,6 +11,7 @@ import numpy as np
 
 from cluster.config import FeatureSettings
 from cluster.hashing import hash_ids
+from cluster.likeness import likeness
 
 Side = Literal["user", "context", "pin", "graph", "cross"]
 SHARED_SIDES: tuple[Side, ...] = ("user", "context")
@@ -180,32 +181,11 @@ def category_code(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def unit_rows(matrix: np.ndarray) -> np.ndarray:
-    """Rows scaled to unit length; zero rows stay zero."""
-    norm = np.linalg.norm(matrix, axis=-1, keepdims=True)
-    return np.divide(matrix, norm, out=np.zeros_like(matrix, dtype=np.float32), where=norm > 0)
-
-
 def rank_of(values: np.ndarray) -> np.ndarray:
     """Each value's place from the largest (0) down, int64[n]; equal values in the order given."""
     place = np.empty(len(values), np.int64)
     place[np.argsort(-values, kind="stable")] = np.arange(len(values))
     return place
-
-
-def _likeness(
-    content: np.ndarray, of_queries: np.ndarray, weight: np.ndarray, of_recent: np.ndarray | None
-) -> list[np.ndarray]:
-    """Cosines of n unit rows with the weighted mean of Q rows, with the nearest of them, with the mean of recent ones.
-
-    NaN for a user without actions (None) and for a request without query pins.
-    """
-    nothing = np.full(len(content), np.nan)
-    history = nothing if of_recent is None else content @ unit_rows(of_recent.mean(axis=0))
-    if not len(of_queries):
-        return [nothing, nothing, history]
-    mean = unit_rows((weight[:, None] * of_queries).sum(axis=0))
-    return [content @ mean, (content @ of_queries.T).max(axis=1), history]
 
 
 def build_features(user: UserInput, query: QueryInput, found: CandidateInput) -> FeatureBlock:
@@ -225,7 +205,7 @@ def build_features(user: UserInput, query: QueryInput, found: CandidateInput) ->
     total = np.maximum(by_query.sum(axis=1), 1e-9)
     best = by_query.argmax(axis=1) if queries else np.zeros(n, np.int64)
     nothing = np.full(n, np.nan)
-    query_topic, best_topic, history_topic = _likeness(
+    query_topic, best_topic, history_topic = likeness(
         found.topics, query.topics, query.weight, user.recent_topics if actions else None
     )
     match = np.where((found.locale < 0) | (user.locale < 0), np.nan, found.locale == user.locale)
@@ -248,7 +228,7 @@ def build_features(user: UserInput, query: QueryInput, found: CandidateInput) ->
     ]
     if found.vectors.shape[1]:
         has = found.vectors.any(axis=1)
-        alike = _likeness(found.vectors, query.vectors, query.weight, user.recent_vectors if actions else None)
+        alike = likeness(found.vectors, query.vectors, query.weight, user.recent_vectors if actions else None)
         columns += [np.where(has, column, np.nan) for column in alike]
     dynamic = np.empty((n, len(columns)), np.float32)
     for at, column in enumerate(columns):

@@ -16,10 +16,11 @@ import pyarrow as pa
 from cluster.casting import list_matrix
 from cluster.config import FeatureSettings
 from cluster.errors import BundleError
-from cluster.features import FeatureSet, category_code, unit_rows
+from cluster.features import FeatureSet, category_code
 from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
+from cluster.likeness import unit_rows
 from cluster.vocabulary import Vocabulary
 
 US_PER_DAY = 86_400e6

@@ -11,8 +11,8 @@ from cluster.features import (
     UserInput,
     build_features,
     category_code,
-    unit_rows,
 )
+from cluster.likeness import unit_rows
 
 TOPICS = 4
 
