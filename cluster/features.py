@@ -11,7 +11,7 @@ import numpy as np
 
 from cluster.config import FeatureSettings
 from cluster.hashing import hash_ids
-from cluster.likeness import likeness
+from cluster.likeness import likeness, strongest
 
 Side = Literal["user", "context", "pin", "graph", "cross"]
 SHARED_SIDES: tuple[Side, ...] = ("user", "context")
@@ -201,9 +201,7 @@ def build_features(user: UserInput, query: QueryInput, found: CandidateInput) ->
         queries,
         np.log1p(n),
     ]
-    by_query = found.by_query.astype(np.float32)
-    total = np.maximum(by_query.sum(axis=1), 1e-9)
-    best = by_query.argmax(axis=1) if queries else np.zeros(n, np.int64)
+    best, share = strongest(found.by_query)
     nothing = np.full(n, np.nan)
     query_topic, best_topic, history_topic = likeness(
         found.topics, query.topics, query.weight, user.recent_topics if actions else None
@@ -218,7 +216,7 @@ def build_features(user: UserInput, query: QueryInput, found: CandidateInput) ->
         found.hits / max(queries, 1),
         np.log1p(rank_of(found.score / np.sqrt(np.maximum(found.degree, 1)))),
         np.log((found.visits + 1.0) / (found.degree + 1.0)),
-        by_query.max(axis=1) / total if queries else nothing,
+        share,
         np.log1p(np.maximum(query.age_hours, 0.0))[best] if queries else nothing,
         query_topic,
         best_topic,

@@ -121,7 +121,7 @@ class UserTable:
         """Maps the files of `build`; `pin_ids` is the graph's. Raises BundleError when a file is missing or unfit."""
         folder = Path(folder)
         try:
-            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+            arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ARRAYS}
             names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise BundleError(f"cannot open the users in {folder}: {error}; build the graph again") from None

@@ -7,6 +7,7 @@ import xgboost as xgb
 
 from cluster.clients import Client
 from cluster.features import FeatureBlock, FeatureSet
+from cluster.likeness import warm
 from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.features import request_features
@@ -56,6 +57,7 @@ class LightweightLogic:
         self._store, self._catalogs, self._clients, self._features = store, catalogs, clients, features
         self._negative = negative_actions
         self._scorers: dict[str, Scorer] = {}
+        warm()
         nothing = np.zeros((0, len(features.candidate)), np.float32)
         for client in clients.values():  # a rule on an unknown feature is an error now, not at the first request
             boosted_visits(nothing[:, 0], nothing, features.candidate, client.boosts)
