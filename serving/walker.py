@@ -62,6 +62,11 @@ def query_pins(
     return ranked, np.array([weight[p] for p in ranked], np.float32), np.array([age[p] for p in ranked], np.float32)
 
 
+def _topped_up_with_zeros(array: np.ndarray, extra: int) -> np.ndarray:
+    """`array` and a row of zeros for each of the popular pins behind it."""
+    return np.concatenate([array, np.zeros((extra, *array.shape[1:]), array.dtype)]) if extra else array
+
+
 class WalkerLogic:
     """Candidates by random walk, topped up by what is popular in the user's locale when the walk finds too few."""
 
@@ -113,10 +118,10 @@ class WalkerLogic:
             locale=locale,
             pins=pins,
             pin_ids=catalog.graph.pin_ids.ids_of(pins),
-            score=np.pad(found.scores.astype(np.float32), (0, extra)),
-            visits=np.pad(found.visits.astype(np.int32), (0, extra)),
-            hits=np.pad(found.hits.astype(np.int16), (0, extra)),
-            by_query=np.pad(found.by_query.astype(np.uint32), ((0, extra), (0, 0))),
+            score=_topped_up_with_zeros(found.scores, extra),
+            visits=_topped_up_with_zeros(found.visits, extra),
+            hits=_topped_up_with_zeros(found.hits, extra),
+            by_query=_topped_up_with_zeros(found.by_query, extra),
             query_pins=index,
             query_ids=catalog.graph.pin_ids.ids_of(index),
             query_weight=weight,
