@@ -64,7 +64,7 @@ class GraphSettings(Settings):
     links: Literal["auto", "yes", "no"] = Field(
         "auto",
         description="edges that also say where their other end's edges lie: large graphs walk faster, for 8 more bytes "
-        "an edge in memory and 16 on disk; auto: from 200,000 pins and boards on",
+        "an edge in memory and 16 on disk; auto: from 200,000 pins and boards to 100 million edges",
     )
     prune_boards: float = Field(0.0, ge=0, lt=1, description="share of boards to drop, those of the most mixed topics")
     prune_delta: float = Field(

@@ -23,6 +23,8 @@ LEAST_DEGREE_BITS = 4
 FILES = ("pin_links.npy", "board_links.npy")
 FEW_NODES = 200_000
 """With fewer pins and boards the index lies in a core's own caches, and longer edges cost more than it does."""
+MANY_EDGES = 100_000_000
+"""With more, three times the bundle and twice the memory are a price to be asked for."""
 CHUNK = 1 << 22  # edges linked at a time: bounds the memory
 _BITS, _MAX = np.uint64(DEGREE_BITS), np.uint64(DEGREE_MAX)
 
@@ -74,7 +76,8 @@ def bits(n_pins: int, n_edges: int) -> tuple[int, int]:
 def linkable(halves: Halves, wanted: Wanted = "yes") -> bool:
     """Whether links are wanted and the words can hold this graph: pins x edges below 2^59, no board of 2^24-1 pins."""
     pin_index, pin_boards, board_index, _ = halves
-    if wanted == "no" or (wanted == "auto" and pin_index.size + board_index.size < FEW_NODES):
+    cheap = pin_index.size + board_index.size >= FEW_NODES and pin_boards.size <= MANY_EDGES
+    if wanted == "no" or (wanted == "auto" and not cheap):
         return False
     boards = board_index[:-1] & _MAX
     fits = bits(pin_index.size - 1, pin_boards.size)[1] >= LEAST_DEGREE_BITS

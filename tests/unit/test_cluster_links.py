@@ -108,6 +108,8 @@ def test_a_graph_too_large_stays_without(tmp_path: Path) -> None:
     assert not linkable(sized(2**30, 2**30, 100))
     assert not linkable(sized(100, 2**25, DEGREE_MAX))
     assert not linkable((none, none.astype(np.int32), none, none.astype(np.int32)))
+    assert [linkable(sized(2**18, edges, 1), "auto") for edges in (2**20, 2**27)] == [True, False]
+    assert not linkable(sized(2**16, 2**20, 1), "auto")
     assert not write_links(tmp_path, sized(2**30, 2**30, 100))
     assert bits(2**27, 2**30) == (64 - 28, 64 - 28 - 31)
     assert bits(100, 1000)[1] == DEGREE_BITS, "a degree that the index marks as too large is marked in links too"
