@@ -1,6 +1,7 @@
 """The HTTP face: auth, validation, events, answers. FastAPI over the funnel; the ranking itself is elsewhere."""
 
 import asyncio
+import hashlib
 import hmac
 import os
 import time
@@ -87,7 +88,7 @@ class Ingress:
         moment = self._moment(body.at)
         if settings.query.source == "request" and not body.query_pins:
             raise HTTPException(422, f"client '{client}' walks from the request's query_pins: send at least one")
-        request_id = uuid.uuid4().hex
+        request_id, seed = self._identity(client, body)
         recents = await self._recents(body.user_id)
         ask = WalkAsk(
             client=client,
@@ -96,7 +97,7 @@ class Ingress:
             exclude=tuple(body.exclude),
             locale=body.locale,
             at=int(moment.timestamp() * 1e6),
-            seed=int(request_id[:15], 16),
+            seed=seed,
             recents=recents,
         )
         try:
@@ -173,6 +174,19 @@ class Ingress:
         if wanted and not hmac.compare_digest(wanted, key):
             raise HTTPException(401, f"x-api-key: not the key of client '{name}'")
         return self._clients[name]
+
+    def _identity(self, client: str, body: RecommendationRequest) -> tuple[str, int]:
+        """The request's id and the seed of its walk: at random.
+
+        In a simulation both follow from who asks when, so that a run can be repeated, and the seed does not depend on
+        the experiment, so that its arms walk alike.
+        """
+        told = (
+            f"{client} {body.user_id!r} {body.at}" if self._project.serving.simulation and body.at else uuid.uuid4().hex
+        )
+        seed = hashlib.blake2b(told.encode(), digest_size=7).hexdigest()
+        request_id = hashlib.blake2b(f"{told} {body.experiment} {body.order}".encode(), digest_size=16).hexdigest()
+        return request_id, int(seed, 16)
 
     def _moment(self, at: datetime | None) -> datetime:
         if at is None:

@@ -197,3 +197,19 @@ def test_models_health_and_docs(world: Opened) -> None:
     paths = http.get("/openapi.json").json()["paths"]
     assert {"/v1/{client}/recommendations", "/v1/events", "/v1/models", "/healthz"} <= set(paths)
     assert http.get("/docs").status_code == 200
+
+
+def test_a_simulation_can_be_repeated_and_its_arms_walk_alike(world: Opened) -> None:
+    http = face(world)
+    body = {"user_id": some_user(world), "at": "2026-02-01T00:00:00Z", "experiment": "a"}
+
+    def ask(**other: object) -> tuple[str, list[tuple[int, float]]]:
+        answer = http.post("/v1/homefeed/recommendations", json={**body, "explain": True, **other}).json()
+        return answer["request_id"], [(pin["pin_id"], pin["explanation"]["visit_score"]) for pin in answer["pins"]]
+
+    assert ask() == ask()
+    other_arm = ask(experiment="b")
+    assert other_arm[0] != ask()[0]
+    assert other_arm[1] == ask()[1]
+    assert ask(at="2026-02-01T00:00:01Z")[1] != ask()[1]
+    assert ask(at=None)[0] != ask(at=None)[0]
