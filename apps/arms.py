@@ -3,16 +3,18 @@
 Arms here saw the same users, days and draws in runs of their own, so a user's figures are paired across arms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from apps.actions import HABITS
-from apps.project import Opened
+from apps.project import SHIPPED_CLIENTS, Opened
 from apps.report import lift_interval, lift_of, resampled
 from apps.traffic import Traffic
+from cluster.clients import load_clients
+from cluster.config import DEFAULT_ACTIONS
 from cluster.errors import DataError
 from cluster.features import FeatureSet
 from cluster.schema import IMPRESSED, RANKED
@@ -35,10 +37,19 @@ def merged(parts: Sequence[Traffic], along: Literal["arms", "users"] = "users") 
     return Traffic(first.clients, arms, first.actions, users, requests, shown, did, expected)
 
 
-def lifts(traffic: Traffic, baseline: str, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+def shipped_utilities() -> dict[str, Mapping[str, float]]:
+    """The weights of the five clients that ship, which the worlds of benches serve."""
+    return {name: client.utility for name, client in load_clients(SHIPPED_CLIENTS, DEFAULT_ACTIONS).items()}
+
+
+def lifts(
+    traffic: Traffic, baseline: str, utilities: Mapping[str, Mapping[str, float]], resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
     """Arm → client → the judged action: rate per pin shown, lift over the baseline, 95 % interval of resampled users.
 
     `true_*` are the same from the world's probabilities of what was shown: no noise of draws, only of users.
+    `true_utility` is what the full ranker orders by, per pin shown, by the weights of `utilities[client]`; it counts
+    what is hidden, too, and may be below 0, so it has no lift.
     """
     weights = resampled(len(traffic.users), resamples, seed)
     base = traffic.arms.index(baseline)
@@ -54,6 +65,8 @@ def lifts(traffic: Traffic, baseline: str, resamples: int = 2000, seed: int = 0)
                 low, high = lift_interval(weights, shown, made, 0.95)
                 figures = {"rate": float(rate[1]), "lift": lift_of(rate), "low": low, "high": high}
                 row |= {f"{key}{name}": value for name, value in figures.items()}
+            weight = np.array([utilities.get(client, {}).get(a, 0.0) for a in traffic.actions])
+            row["true_utility"] = float(traffic.expected[place, at].sum(axis=0) @ weight / shown[1].sum())
             out.setdefault(arm, {})[client] = row
     return out
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.arms import lifts, merged
+from apps.arms import lifts, merged, shipped_utilities
 from apps.bench.machine import machine
 from apps.bench.strategies import DRAWN, Size, arm_project, open_world
 from apps.in_process import URL, InProcess
@@ -43,7 +43,7 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (21, 22, 23)) -> dict[str,
     with session.session(dashboard=False), tempfile.TemporaryDirectory() as scratch:
         for seed in seeds[:1] if quick else seeds:
             compared, traffic = one_seed(seed, QUICK if quick else SIZE, Path(scratch) / str(seed))
-            found = lifts(traffic, "visit_count")
+            found = lifts(traffic, "visit_count", shipped_utilities())
             online[str(seed)] = {n: {c: row["true_lift"] for c, row in found[n].items()} for n in SETTINGS}
             offline[str(seed)] = {
                 name: {

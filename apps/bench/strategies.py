@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.arms import lifts, local_and_funnel, merged
+from apps.arms import lifts, local_and_funnel, merged, shipped_utilities
 from apps.bench.machine import machine
 from apps.in_process import URL, InProcess
 from apps.project import Opened, open_project
@@ -74,12 +74,12 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12)) -> dict[str, Any
             parts.append(traffic)
             for arm, found in seen.items():
                 shares.setdefault(arm, []).append(found)
-    together = merged(parts)
+    together, weights = merged(parts), shipped_utilities()
     return {
         "machine": machine(),
         "size": vars(size),
-        "online": lifts(together, "visit_count"),
-        "online_by_seed": {s: lifts(part, "visit_count") for s, part in zip(offline, parts, strict=True)},
+        "online": lifts(together, "visit_count", weights),
+        "online_by_seed": {s: lifts(part, "visit_count", weights) for s, part in zip(offline, parts, strict=True)},
         "served": {arm: _mean(found) for arm, found in shares.items()},
         "offline": offline,
     }

@@ -28,12 +28,15 @@ def test_lifts_are_per_pin_shown_and_paired_by_user() -> None:
     base = [2, 4, 6, 8] * 10
     both = merged([traffic("a", base, list(range(40))), traffic("b", [2 * n for n in base], list(range(40)))], "arms")
     assert both.arms == ("a", "b")
-    row = lifts(both, "a")["b"]["homefeed"]
+    found = lifts(both, "a", {"homefeed": {"save": 2.0, "hide": -5.0}})
+    row = found["b"]["homefeed"]
     assert (row["action"], row["rate"], row["lift"]) == ("save", pytest.approx(0.1), pytest.approx(1.0))
     assert row["low"] == pytest.approx(1.0)  # each user saved twice as much: resampling users changes nothing
     assert row["high"] == pytest.approx(1.0)
     assert row["true_rate"] == pytest.approx(0.15)
-    assert lifts(both, "a")["a"]["homefeed"]["lift"] == 0.0
+    assert row["true_utility"] == pytest.approx(0.3)
+    assert found["a"]["homefeed"]["lift"] == 0.0
+    assert lifts(both, "a", {})["a"]["homefeed"]["true_utility"] == 0.0
 
 
 def test_runs_of_other_users_add_up_and_of_other_arms_do_not() -> None:
