@@ -1,4 +1,4 @@
-"""From raw visits to the best candidates: counting, multi-hit boost, selection. Knows nothing of edges.
+"""From raw visits to scored candidates: counting, multi-hit boost. Knows nothing of edges.
 
 Visits are dealt into buckets of 2^shift pins and, within a bucket, by query pin. One entry is uint32, visits << 16 |
 offset into the bucket. One bucket's counters stay in the fast caches whatever the size of the graph; one counter a pin
@@ -16,6 +16,7 @@ import numpy as np
 from cluster.graph.packing import DEGREE_MAX
 from cluster.graph.walk_groups import WEIGHT_MAX
 from cluster.graph.walk_kernel import prefetch
+from cluster.graph.walk_select import lower_bound
 
 _U = np.uint64
 _ONE = _U(1)
@@ -189,58 +190,3 @@ def collect(  # type: ignore[no-untyped-def]
             floor, look_at = lower_bound(out.score, n, k, bins), _U(2) * n
             boost_floor = np.float32(floor**exponent * np.float32(0.9999))
     return n
-
-
-@nb.njit(cache=True, nogil=True)
-def lower_bound(scores, n, k, bins):  # type: ignore[no-untyped-def]
-    """A score that at least k of the first n reach; no more than 1/1000 below the best such score."""
-    prefix = _cut(scores.view(np.uint32), n, k, bins, 2)[0]
-    return np.array([prefix], np.uint32).view(np.float32)[0]
-
-
-@nb.njit(cache=True, nogil=True)
-def _cut(bits, n, k, bins, levels):  # type: ignore[no-untyped-def]
-    """Radix select: (prefix, its mask, how many of those with it are wanted, how many have it)."""
-    prefix, prefix_mask, wanted, ties = np.uint32(0), np.uint32(0), min(k, n), n
-    if n > k:
-        for level in range(levels):
-            shift = np.uint32(21) if level == 0 else (np.uint32(10) if level == 1 else np.uint32(0))
-            width = np.uint32(1023) if level == 2 else np.uint32(2047)
-            bins[:] = 0
-            for i in range(n):
-                if bits[i] & prefix_mask == prefix:
-                    bins[(bits[i] >> shift) & width] += 1
-            at = np.int64(width)
-            while bins[at] < wanted:
-                wanted -= bins[at]
-                at -= 1
-            ties = bins[at]
-            prefix |= np.uint32(np.uint32(at) << shift)
-            prefix_mask |= np.uint32(width << shift)
-            if ties == wanted:  # the whole bin is kept: no need to look inside
-                break
-    return prefix, prefix_mask, wanted, ties
-
-
-@nb.njit(cache=True, nogil=True)
-def select(scores, n, k, bins, keys):  # type: ignore[no-untyped-def]
-    """keys uint64[:m]: `~score bits << 32 | position` of the m = min(n, k) best of n, best first.
-
-    A radix select on the float bits (scores are positive, so bits order like values). Equal scores at the cut are
-    thinned evenly over the pins instead of keeping the lowest indices.
-    """
-    bits = scores.view(np.uint32)
-    prefix, prefix_mask, wanted, ties = _cut(bits, n, k, bins, 3)
-    m, carry = 0, 0
-    for i in range(n):
-        head = bits[i] & prefix_mask
-        keep = head > prefix
-        if head == prefix:
-            carry += wanted
-            keep = carry >= ties
-            carry -= ties * int(keep)
-        if keep:
-            keys[m] = (_U(~bits[i]) & _LOW32) << _SHIFT32 | _U(i)
-            m += 1
-    keys[:m].sort()
-    return m

@@ -12,8 +12,8 @@ import numba as nb
 import numpy as np
 
 from cluster.graph.csr import Graph
-from cluster.graph.walk_count import select
 from cluster.graph.walk_kernel import draw, multiply_wide
+from cluster.graph.walk_select import select
 from cluster.graph.walk_weights import allocate
 
 _U = np.uint64
@@ -89,7 +89,8 @@ def _plain(pin_offsets, pin_boards, board_offsets, board_pins, pins, budget, res
             scores[n], found[n] = boost[s] * boost[s], keys[s]
             n += 1
     chosen = np.empty(k, _U)
-    m = select(scores, n, k, np.zeros(2048, np.int64), chosen)
+    no_index, nothing = np.zeros(0, _U), np.zeros(0, np.uint32)
+    m = select(scores, found, no_index, n, k, np.zeros(2048, np.int64), chosen, nothing)
     best = (chosen[:m] & _U(0xFFFFFFFF)).astype(np.int64)
     return found[best], scores[best]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from cluster.graph.walk_count import collect, collect_one, count_high, deal, select
+from cluster.graph.walk_count import collect, collect_one, count_high, deal
 from cluster.graph.walk_groups import walk_levels
 from cluster.graph.walk_kernel import Trail
+from cluster.graph.walk_select import select
 from cluster.graph.walk_trace import trace
 
 
@@ -55,7 +56,8 @@ def run_request(  # type: ignore[no-untyped-def]
             groups, ends, queries, shift, counters, excluded, min_visits, exponent, powers, graph.pin_index, discount,
             top_k, memory.bins, found,
         )  # fmt: skip
-    m = select(found.score, n_found, top_k, memory.bins, memory.keys)
+    priority = trail.one.view(np.uint32)  # the walk is dealt: its visits are free to be written over
+    m = select(found.score, found.pin, graph.pin_index, n_found, top_k, memory.bins, memory.keys, priority)
     chosen = memory.chosen[:m]
     for i in range(m):
         at = memory.keys[i] & np.uint64(0xFFFFFFFF)

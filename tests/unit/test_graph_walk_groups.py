@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from apps.bench.walk_layouts import pack, width
 from cluster.graph.csr import Graph
+from cluster.graph.packing import pack_offsets
 from cluster.graph.walk import Walker, WalkParams
-from cluster.graph.walk_count import lower_bound
+from cluster.graph.walk_select import lower_bound, select
 
 
 def test_one_step_walks_visit_every_path_equally_often() -> None:
@@ -51,3 +54,22 @@ def test_packed_ids_come_back() -> None:
     packed, bits = pack(values, 777), int(width(777))
     whole = int.from_bytes(packed.tobytes(), "little")
     assert [(whole >> (i * bits)) & ((1 << bits) - 1) for i in range(0, 4000, 7)] == values[::7].tolist()
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 320), st.integers(1, 6), st.integers(0, 2**32 - 1), st.booleans())
+def test_of_equal_scores_at_the_cut_popular_pins_are_kept(n: int, k: int, values: int, seed: int, told: bool) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(1, values + 1, n).astype(np.float32) * np.float32(1.37)
+    pins, degree = rng.permutation(n).astype(np.uint32), rng.integers(0, 5, n)
+    index = pack_offsets(np.concatenate([[0], np.cumsum(degree)]))
+    keys, priority = np.zeros(k, np.uint64), np.zeros(n, np.uint32)
+    m = select(scores, pins, index if told else index[:0], n, k, np.zeros(2048, np.int64), keys, priority)
+    chosen = (keys[:m] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    assert m == min(n, k) == len(set(chosen.tolist()))
+    assert np.array_equal(scores[chosen], np.sort(scores)[::-1][:m]), "best first"
+    if told:
+        expected = np.lexsort((-degree[pins], -scores))[:m]
+        assert sorted(zip(scores[chosen], degree[pins[chosen]], strict=True)) == sorted(
+            zip(scores[expected], degree[pins[expected]], strict=True)
+        )
