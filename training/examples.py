@@ -1,7 +1,6 @@
 """Labelled examples of the lightweight rankers: joined requests → feature matrices in Ray's object store.
 
-One Ray Data run for all clients: the blocks stay where they were made, training workers fetch those of their client.
-Nothing larger than a block is ever in one process here.
+One Ray Data run for all clients: blocks stay where they were made, workers fetch those of their client.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -226,6 +225,8 @@ def build_examples(
 
 def count_classes(block: pa.Table, clients: int) -> np.ndarray:
     """int64[clients, 2, classes]: rows of a block by client, split and class."""
+    if not block.num_rows:  # of a log file whose requests all lie outside the windows: Ray Data gives it no columns
+        return np.zeros((clients, 2, len(CLASSES)), np.int64)
     key = [np.asarray(block.column(c).to_numpy()).astype(np.int64) for c in ("client", "split", "class")]
     flat = (key[0] * 2 + key[1]) * len(CLASSES) + key[2]
     return np.bincount(flat, minlength=clients * 2 * len(CLASSES)).reshape(clients, 2, len(CLASSES))

@@ -113,3 +113,11 @@ def test_what_cannot_be_learnt_from_is_refused_with_the_reason(
     rule = LabelRule(StrategyTable(distillation=distillation), (1.0,))
     with pytest.raises(ModelError, match=why):
         ClientExamples("ads", 0, (), rule, [], {"train": counts}).require_learnable()
+
+
+def test_a_block_that_ray_data_left_without_rows_and_columns_counts_nothing() -> None:
+    """What comes back for a log file whose requests all lie outside the windows of training."""
+    nothing = pa.table({})
+    assert count_classes(nothing, 3).shape == (3, 2, len(CLASSES))
+    assert not count_classes(nothing, 3).any()
+    assert [len(part) for part in block_arrays(nothing, 0, TRAIN)] == [0, 0, 0]
