@@ -178,15 +178,14 @@ class Ingress:
     def _identity(self, client: str, body: RecommendationRequest) -> tuple[str, int]:
         """The request's id and the seed of its walk: at random.
 
-        In a simulation both follow from who asks when, so that a run can be repeated, and the seed does not depend on
-        the experiment, so that its arms walk alike.
+        In a simulation both follow from the request, so that a run can be repeated; the seed only from what a walk
+        depends on, so that the arms of an experiment walk alike.
         """
-        told = (
-            f"{client} {body.user_id!r} {body.at}" if self._project.serving.simulation and body.at else uuid.uuid4().hex
-        )
-        seed = hashlib.blake2b(told.encode(), digest_size=7).hexdigest()
-        request_id = hashlib.blake2b(f"{told} {body.experiment} {body.order}".encode(), digest_size=16).hexdigest()
-        return request_id, int(seed, 16)
+        if body.at is None or not self._project.serving.simulation:
+            request_id = uuid.uuid4().hex
+            return request_id, int(request_id[:15], 16)
+        walk = body.model_dump_json(include={"user_id", "query_pins", "at"})
+        return _digest(client, body.model_dump_json(), 16), int(_digest(client, walk, 7), 16)
 
     def _moment(self, at: datetime | None) -> datetime:
         if at is None:
@@ -205,6 +204,10 @@ class Ingress:
             return await asyncio.wait_for(self._events.recent(user_id), self._project.serving.deadline_ms / 4e3)
         except Exception:
             return Recents.none()
+
+
+def _digest(client: str, told: str, size: int) -> str:
+    return hashlib.blake2b(f"{client} {told}".encode(), digest_size=size).hexdigest()
 
 
 def create_app(title: str = "pinfunnel") -> FastAPI:

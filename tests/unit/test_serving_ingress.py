@@ -212,4 +212,5 @@ def test_a_simulation_can_be_repeated_and_its_arms_walk_alike(world: Opened) -> 
     assert other_arm[0] != ask()[0]
     assert other_arm[1] == ask()[1]
     assert ask(at="2026-02-01T00:00:01Z")[1] != ask()[1]
+    assert ask(limit=2)[0] != ask()[0], "another request of the same user and time is another one"
     assert ask(at=None)[0] != ask(at=None)[0]
