@@ -7,6 +7,8 @@ thirty times as long as the forest that scores the result.
 import numba as nb
 import numpy as np
 
+from cluster.graph.packing import frozen
+
 
 def unit_rows(matrix: np.ndarray) -> np.ndarray:
     """Rows scaled to unit length; zero rows stay zero."""
@@ -52,10 +54,8 @@ def warm() -> None:
 
 
 def _plain(array: np.ndarray, dtype: type = np.float32) -> np.ndarray:
-    """A contiguous read-only view or copy: one type for the compiler, wherever the array came from."""
-    view: np.ndarray = np.ascontiguousarray(array, dtype).view()
-    view.flags.writeable = False
-    return view
+    """Contiguous and read-only: one type for the compiler, wherever the array came from."""
+    return frozen(np.ascontiguousarray(array, dtype))
 
 
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})

@@ -55,7 +55,7 @@ def evaluate_retrieval(
     truth = Graph.from_edges(asked, wanted, len(all_boards), len(all_pins))
     in_train = pin_ids.index_of(all_pins.ids_of(np.arange(len(all_pins))))
     queries = board_ids.index_of(all_boards.ids_of(np.arange(len(all_boards))))
-    expected = [in_train[_row(truth, b)] for b in range(truth.n_boards)]
+    expected = [in_train[truth.pins_of(b)] for b in range(truth.n_boards)]
     answers = _answer(
         graph, queries, [replace(params, top_k=k)], [params.popularity_discount], k, seed, progress, "boards"
     )
@@ -108,7 +108,7 @@ def choose_params(
     if able.size < 50:
         return DEFAULTS
     sample = np.sort(rng.choice(able, min(TUNING_BOARDS, able.size), replace=False)).astype(np.int32)
-    expected = [_row(truth, b) for b in sample]
+    expected = [truth.pins_of(b) for b in sample]
     seen: dict[WalkParams, np.ndarray] = {}
 
     def trial(grid: list[WalkParams]) -> WalkParams:
@@ -139,7 +139,7 @@ def _answer(
         params, board = job
         if board < 0:
             return [popular] * len(betas)
-        mine = _row(graph, board)
+        mine = graph.pins_of(board)
         own = (seed << 32) + int(board)
         if len(betas) == 1:
             return [walker.walk_indices(mine, params=replace(params, popularity_discount=betas[0]), seed=own).pins[:k]]
@@ -159,10 +159,6 @@ def _answer(
                     progress(done, total, what)
             answers.extend(columns)
     return answers
-
-
-def _row(graph: Graph, board: int) -> np.ndarray:
-    return np.asarray(graph.board_pins[int(graph.board_offsets[board]) : int(graph.board_offsets[board + 1])])
 
 
 def _pairs(boards: np.ndarray, pins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

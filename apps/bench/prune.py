@@ -88,7 +88,7 @@ def of_project(project: Project, boards: int) -> Task:
 def _task(whole: Graph, truth: Graph, topics: np.ndarray, boards: int, rng: np.random.Generator) -> Task:
     able = np.flatnonzero((truth.board_degree >= 5) & (whole.board_degree >= 5))
     asked = rng.choice(able, min(boards, len(able)), replace=False)
-    return Task(whole, topics, asked, [_row(truth, b) for b in asked])
+    return Task(whole, topics, asked, [truth.pins_of(b) for b in asked])
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def measure(task: Task) -> dict[str, Any]:
             walker, answers = Walker(graph), []
             began = time.process_time()
             for seed, board in enumerate(task.boards):
-                mine = _row(task.graph, board)
+                mine = task.graph.pins_of(board)
                 answers.append(walker.walk_indices(mine, params=PARAMS, seed=seed).pins)
             spent = time.process_time() - began
             recall, ndcg = score(answers, task.expected, K)
@@ -113,10 +113,6 @@ def measure(task: Task) -> dict[str, Any]:
     finally:
         os.sched_setaffinity(0, before)
     return out
-
-
-def _row(graph: Graph, board: int) -> np.ndarray:
-    return np.asarray(graph.board_pins[int(graph.board_offsets[board]) : int(graph.board_offsets[board + 1])])
 
 
 def main() -> None:

@@ -121,7 +121,7 @@ class Graph:
 
     @classmethod
     def open(cls, directory: str | Path) -> Graph:
-        """Maps a saved graph; reads headers only. Raises BundleError when files are missing or do not fit."""
+        """Maps a saved graph; reads headers and a few links. Raises BundleError when files are missing or unfit."""
         folder = Path(directory)
 
         def load(name: str, dtype: type) -> np.ndarray:
@@ -211,6 +211,10 @@ class Graph:
         """Bytes of both directions that walks read, id maps left out."""
         edges = self.pin_boards.nbytes + self.board_pins.nbytes if self.links is None else self.links.nbytes
         return int(self.pin_index.nbytes + self.board_index.nbytes + edges)
+
+    def pins_of(self, board: int) -> np.ndarray:
+        """int32[d]: the pins of a board, ascending."""
+        return self.board_pins[int(self.board_offsets[board]) : int(self.board_offsets[board + 1])]
 
     def locale_range(self, locale: int | str) -> tuple[int, int]:
         """The pin indices [start, end) of a locale, by code or by name; (0, 0) where the graph does not know it."""
