@@ -4,8 +4,13 @@ For each seed: a world, its graph, traffic in visit-count order, a full ranker, 
 Then each arm gets a copy of that state with its own lightweight rankers in front of the same full ranker, and the same
 users, held out, come on the same later days. The gate has no say here. The action model was fixed before the first
 run (docs/world.md). `--quick` shows that it runs; its figures mean nothing.
+
+A first full ranker knows only what visit count showed. `python -m apps.bench.strategies --generations 3` trains it anew
+on the answers that its predecessors ordered, as a loop that has run for days would have, before the arms part.
 """
 
+import argparse
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -28,6 +33,7 @@ from training.compare import Compared, compare_strategies
 from training.evaluate import LOCALE_BOOST
 from training.full import KIND as FULL
 from training.full import train_full_ranker
+from training.gate import Gate
 
 STRATEGIES: Mapping[str, Mapping[str, object]] = {
     "engagement": {"strategy": "engagement"},
@@ -39,6 +45,8 @@ STRATEGIES: Mapping[str, Mapping[str, object]] = {
 }
 BASELINES = ("visit_count", "boost")
 DRAWN = Arm("drawn", "ranked")
+NO_SAY = Gate(min_requests=10**9)
+"""Refuses every model and so holds no client back; the bench publishes it all the same."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Size:
 QUICK = Size(1_500, 400, 200, 400, 300, 100)
 
 
-def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12)) -> dict[str, Any]:
+def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12), generations: int = 1) -> dict[str, Any]:
     """Offline figures by seed and client; lifts of each arm over visit count, all seeds' users resampled together."""
     from cluster import session
 
@@ -65,7 +73,7 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12)) -> dict[str, Any
     shares: dict[str, list[dict[str, Any]]] = {}
     with session.session(dashboard=False), tempfile.TemporaryDirectory() as scratch:
         for seed in seeds[:1] if quick else seeds:
-            compared, traffic, seen = one_seed(seed, size, Path(scratch) / str(seed))
+            compared, traffic, seen = one_seed(seed, size, Path(scratch) / str(seed), generations)
             offline[str(seed)] = {
                 "reports": {c: report.to_dict() for c, report in compared.reports.items()},
                 "rows": compared.counts,
@@ -78,6 +86,7 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12)) -> dict[str, Any
     return {
         "machine": machine(),
         "size": vars(size),
+        "generations": generations,
         "online": lifts(together, "visit_count", weights),
         "online_by_seed": {s: lifts(part, "visit_count", weights) for s, part in zip(offline, parts, strict=True)},
         "served": {arm: _mean(found) for arm, found in shares.items()},
@@ -94,7 +103,9 @@ def open_world(seed: int, size: Size, folder: Path, serving: Mapping[str, object
     return world, opened
 
 
-def one_seed(seed: int, size: Size, folder: Path) -> tuple[Compared, Traffic, dict[str, dict[str, Any]]]:
+def one_seed(
+    seed: int, size: Size, folder: Path, generations: int = 1
+) -> tuple[Compared, Traffic, dict[str, dict[str, Any]]]:
     """The offline comparison, the merged traffic of all arms, and what each arm's logs say of its own funnel."""
     world, opened = open_world(seed, size, folder, {"teacher_share": 0.25, "teacher_candidates": 5_000})
     project, process = opened.project, opened.process
@@ -103,17 +114,19 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[Compared, Traffic, di
         users = Simulator(world, URL, transport=app.transport)
         users.run(Plan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
         app.flush()
-        full = train_full_ranker(project, opened.clients, process.store, process.logs)
-        process.store.publish(FULL, full.version)
-        app.swap()
-        users.run(Plan(train, size.warm, 2.0, 2.0, (DRAWN,), seed=seed + 1))
+        for day in range(2, 2 + 2 * generations, 2):
+            full = train_full_ranker(project, opened.clients, process.store, process.logs, gate=NO_SAY)
+            process.store.publish(FULL, full.version)
+            app.swap()
+            users.run(Plan(train, size.warm, float(day), 2.0, (DRAWN,), seed=seed + day - 1))
+            app.flush()
     compared = compare_strategies(project, opened.clients, process.logs, STRATEGIES)
-    traffic, seen = [], {}
+    traffic, seen, later = [], {}, 3.0 + 2 * generations
     for name in (*BASELINES, *STRATEGIES):
         arm = arm_project(opened, folder / name, name, compared)
         with InProcess(arm) as app:
             come = Plan(
-                held_out, size.measured, 5.0, 2.0, (Arm(name, "ranked"),), dict.fromkeys(arm.clients, 0.2), seed + 2
+                held_out, size.measured, later, 2.0, (Arm(name, "ranked"),), dict.fromkeys(arm.clients, 0.2), seed + 2
             )
             traffic.append(Simulator(world, URL, transport=app.transport).run(come))
         seen[name] = local_and_funnel(arm, name)
@@ -145,3 +158,17 @@ def _mean(found: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         client: {key: float(np.nanmean([one[client][key] for one in found if client in one])) for key in row}
         for client, row in found[0].items()
     }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the figures as JSON."""
+    ask = argparse.ArgumentParser(prog="python -m apps.bench.strategies", description=__doc__)
+    ask.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
+    ask.add_argument("--seeds", type=int, nargs="+", default=[11, 12], help="worlds")
+    ask.add_argument("--generations", type=int, default=1, help="times that the full ranker is trained before the arms")
+    given = ask.parse_args(argv)
+    print(json.dumps(run(given.quick, tuple(given.seeds), given.generations), indent=2))
+
+
+if __name__ == "__main__":
+    main()
