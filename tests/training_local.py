@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 
 from tests.logs_world import LogsWorld
 from training.attribution import group_events, split_time
-from training.examples import MakeExamples, Request, read_requests
+from training.examples import MakeExamples
 from training.pieces import Attach, Cut, Window
+from training.request_arrays import Request, read_requests
 from training.requests import read_index
 from training.strategies import resolve
 

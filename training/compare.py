@@ -12,10 +12,11 @@ from cluster.clients import Client, LabelSettings
 from cluster.config import Project
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
-from training.evaluate import LightweightReport, Scorer, boost, booster_scorer, evaluate_lightweight, visit_count
+from training.evaluate import LightweightReport, evaluate_lightweight
 from training.examples import build_examples, windows_of
 from training.gbdt import Fitted, Progress, fit_clients
 from training.lightweight import held_out_requests
+from training.orders import Scorer, boost, booster_scorer, visit_count
 from training.requests import join_logs, logged_clients
 
 STRATEGIES = ("engagement", "funnel_pure", "funnel_blended", "distillation")

@@ -5,17 +5,15 @@ candidates and take the full ranker (the teacher) as the judge. The log's own po
 start that is visit count, which flatters visit count in `action_recall`; NDCG and AUC over the shown pins do not care.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cluster.clients import BoostRule, Client
+from cluster.clients import Client
 from cluster.features import FeatureSet
 from cluster.schema import IMPRESSED
-from training.boost import boosted_visits
-from training.examples import Request
 from training.metrics import (
     Interval,
     auc,
@@ -25,9 +23,8 @@ from training.metrics import (
     order_by,
     recall_at,
 )
-
-Scorer = Callable[[Sequence[Request]], list[np.ndarray]]
-"""Requests → a score for every candidate of each, float32[n]; the best is the largest."""
+from training.orders import Scorer
+from training.request_arrays import Request
 
 TEACHER_TOP = (25, 100)
 NDCG_AT = 10
@@ -68,38 +65,6 @@ class LightweightReport:
             "differences": plain(self.differences),
             "calibration": {k: (v if v == v else None) for k, v in self.calibration.items()},
         }
-
-
-def visit_count(requests: Sequence[Request]) -> list[np.ndarray]:
-    """The walk's own order."""
-    return [r.visit_score for r in requests]
-
-
-LOCALE_BOOST = (BoostRule(feature="cross_locale_match", factor=2.0),)
-"""The baseline of a client without `boosts` of its own: local pins count twice, the usual rule for localness."""
-
-
-def boost(features: FeatureSet, rules: Sequence[BoostRule] = ()) -> Scorer:
-    """Visit count with the legacy rules; `LOCALE_BOOST` without any."""
-    rules = rules or LOCALE_BOOST
-    return lambda requests: [boosted_visits(r.visit_score, r.candidates, features.candidate, rules) for r in requests]
-
-
-def booster_scorer(model: bytes, features: Sequence[str], chunk: int = 64) -> Scorer:
-    """Predictions (not margins: they are probabilities for a logistic objective) of a UBJ model."""
-    import xgboost as xgb
-
-    booster = xgb.Booster(model_file=bytearray(model))
-
-    def score(requests: Sequence[Request]) -> list[np.ndarray]:
-        out: list[np.ndarray] = []
-        for start in range(0, len(requests), chunk):
-            part = requests[start : start + chunk]
-            matrix = xgb.DMatrix(np.concatenate([r.matrix() for r in part]), feature_names=list(features))
-            out += np.split(booster.predict(matrix), np.cumsum([r.n for r in part])[:-1])
-        return out
-
-    return score
 
 
 def evaluate_lightweight(

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from cluster.clients import Client
 from cluster.errors import DataError
-from training.metrics import Interval, bootstrap, ndcg_of_request
+from training.metrics import Interval, bootstrap, ideal_dcg, ndcg_of_request
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.metrics import task_metrics
+from training.ranker.rows import ListRows
 from training.ranker.scorer import FullScorer, utility
 
 NDCG_AT = 10
@@ -50,49 +51,80 @@ class FullReport:
 def evaluate_full(
     rows: pa.Table, schema: RankerSchema, clients: Mapping[str, Client], models: Mapping[str, FullScorer]
 ) -> FullReport:
-    """Compare `models` (the candidate first) with each other and with visit count over the same shown candidates.
+    """Compare `models` (the candidate first) over the same shown candidates, with visit count too.
 
-    `rows` is a table of training.ranker_rows.MakeRows. A model of another schema than `schema` cannot be among them.
+    `rows` is a table of training.ranker_rows.MakeRows; where it has `order_score`, the order that serving gives without
+    a full ranker is judged too, as `without_full`. A model of another schema than `schema` cannot be among them.
+
+    An action counts by the inverse of what its place did for it, as the candidate has learnt that: people act more on
+    what stands first, so the order that made the log would seem better than it is. NDCG divides by what a request had
+    to gain, so a request then counts by how much its best order gains from these weights.
     """
-    scored = {name: _probabilities(rows, schema, model) for name, model in models.items()}
     batch = RequestBatch.from_table(rows, schema)
     if batch.labels is None or batch.position is None:
         raise DataError("rows without labels or positions cannot be judged: make them from the serving log")
+    scored = {name: _probabilities(rows, schema, model) for name, model in models.items()}
+    first = next(iter(models))
     shown = judged_rows(batch.position, batch.labels, batch.request)
-    names = rows.column("client").to_pylist()
-    visits = batch.candidates[:, schema.candidate.index("graph_score")]
-    orders: dict[str, np.ndarray] = {}
-    worth = [np.array([clients[n].utility.get(a, 0.0) for a in schema.actions], np.float32) for n in names]
-    for name, probability in scored.items():
-        score = np.zeros(len(batch.request), np.float32)
-        for client in set(names):
-            mine = np.isin(batch.request, [i for i, n in enumerate(names) if n == client])
-            score[mine] = utility(probability[mine], clients[client].utility, schema.actions)
-        orders[name] = score
-    orders["visit_count"] = visits
-    starts = np.append(np.searchsorted(batch.request, np.arange(rows.num_rows)), len(batch.request))
-    values = {name: np.full(rows.num_rows, np.nan) for name in orders}
-    for i in range(rows.num_rows):
-        part = np.arange(starts[i], starts[i + 1])[shown[starts[i] : starts[i + 1]]]
-        gain = np.nan_to_num(batch.labels[part]) @ worth[i]
-        for name, score in orders.items():
-            values[name][i] = ndcg_of_request(score[part], gain, NDCG_AT)
-    client_of = np.asarray(names, dtype=object)
-    groups = {"all": np.ones(rows.num_rows, bool), **{c: client_of == c for c in sorted(set(names))}}
-    first = next(iter(orders))
-    every = scored[first] if scored else np.zeros((0, 1), np.float32)
+    names = np.asarray(rows.column("client").to_pylist(), dtype=object)
+    orders = {name: _utility(p, names[batch.request], clients, schema) for name, p in scored.items()}
+    orders["visit_count"] = batch.candidates[:, schema.candidate.index("graph_score")]
+    if "order_score" in rows.column_names and not rows.column("order_score").null_count:
+        orders["without_full"] = ListRows(rows).flat("order_score", np.float32)[0]
+    odds = models[first].position_odds(batch)
+    place_lift = odds / (1.0 + scored[first] * (odds - 1.0))  # of the chance of an action, not of its odds
+    values, weights = _ndcg(orders, batch, names, clients, schema, shown, place_lift)
+    groups = {"all": np.ones(rows.num_rows, bool), **{c: names == c for c in sorted(set(names))}}
     return FullReport(
         requests=rows.num_rows,
-        ndcg={n: {g: bootstrap(v[m]) for g, m in groups.items()} for n, v in values.items()},
+        ndcg={n: {g: bootstrap(v[m], weights[m]) for g, m in groups.items()} for n, v in values.items()},
         differences={
-            n: {g: bootstrap((values[first] - v)[m]) for g, m in groups.items()}
+            n: {g: bootstrap((values[first] - v)[m], weights[m]) for g, m in groups.items()}
             for n, v in values.items()
             if n != first
         },
         actions={n: _by_action(p, batch, shown, schema) for n, p in scored.items()},
-        finite=bool(np.isfinite(every).all()),
-        constant=bool(len(every) > 1 and np.ptp(orders[first]) == 0),
+        finite=bool(np.isfinite(scored[first]).all()),
+        constant=bool(len(orders[first]) > 1 and np.ptp(orders[first]) == 0),
     )
+
+
+def _utility(
+    probability: np.ndarray, client: np.ndarray, clients: Mapping[str, Client], schema: RankerSchema
+) -> np.ndarray:
+    """float32[N] of probabilities float[N, A] by the weights of each candidate's client, object[N]."""
+    out = np.zeros(len(client), np.float32)
+    for name in set(client):
+        mine = client == name
+        out[mine] = utility(probability[mine], clients[name].utility, schema.actions)
+    return out
+
+
+def _ndcg(
+    orders: Mapping[str, np.ndarray],
+    batch: RequestBatch,
+    names: np.ndarray,
+    clients: Mapping[str, Client],
+    schema: RankerSchema,
+    shown: np.ndarray,
+    place_lift: np.ndarray,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """NDCG of each order by request, float[B], NaN without an action, and what a request counts in their means.
+
+    That is its ideal DCG with actions weighted by 1 / `place_lift` (float[N, A]), over the one without weights.
+    """
+    worth = {n: np.array([clients[n].utility.get(a, 0.0) for a in schema.actions], np.float32) for n in set(names)}
+    labels = np.nan_to_num(batch.labels)  # type: ignore[arg-type]
+    starts = np.append(np.searchsorted(batch.request, np.arange(len(names))), len(batch.request))
+    values, weights = {name: np.full(len(names), np.nan) for name in orders}, np.zeros(len(names))
+    for i, client in enumerate(names):
+        part = np.arange(starts[i], starts[i + 1])[shown[starts[i] : starts[i + 1]]]
+        gain = (labels[part] / place_lift[part]) @ worth[client]
+        plain = ideal_dcg(labels[part] @ worth[client], NDCG_AT)
+        weights[i] = ideal_dcg(gain, NDCG_AT) / plain if plain > 0 else 0.0
+        for name, score in orders.items():
+            values[name][i] = ndcg_of_request(score[part], gain, NDCG_AT)
+    return values, weights
 
 
 def judged_rows(position: np.ndarray, labels: np.ndarray, request: np.ndarray) -> np.ndarray:

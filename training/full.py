@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from training.evaluate_full import FullReport, evaluate_full
 from training.examples import windows_of
 from training.gate import Decision, Gate, decide
 from training.gbdt import Progress
+from training.orders import Scorer, without_full
 from training.pieces import Window
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
@@ -93,7 +94,8 @@ def train_full_ranker(
         say("rows", 0.0)
         sampled = project.ranker.unimpressed if unimpressed is None else unimpressed
         make = MakeRows(contents, features, project.features.sequence_length, sampled)
-        parts = _write_rows(joined, list(able), held_out_share, make, scratch)
+        orders = {name: without_full(store, client, features) for name, client in able.items()}
+        parts = _write_rows(joined, list(able), held_out_share, make, orders, scratch)
         say("rows", 1.0)
         if not parts["train"]:
             raise ModelError("no shown candidate before the held-out time: let the log grow first")
@@ -124,7 +126,12 @@ def train_full_ranker(
 
 
 def _write_rows(
-    joined: Joined, clients: list[str], held_out_share: float, make: MakeRows, scratch: Path
+    joined: Joined,
+    clients: list[str],
+    held_out_share: float,
+    make: MakeRows,
+    orders: Mapping[str, Scorer],
+    scratch: Path,
 ) -> dict[str, list[str]]:
     """Parquet rows of the fit, of the later requests that stop and calibrate it, and of the held-out ones."""
     before, held = windows_of(joined, clients, held_out_share)
@@ -139,7 +146,9 @@ def _write_rows(
     }
     out = {}
     for part, window in windows.items():
-        rows = joined.requests(LOG_COLUMNS, window).map_batches(make, batch_format="pyarrow", batch_size=None)
+        rows = joined.requests(LOG_COLUMNS, window).map_batches(
+            replace(make, orders=orders) if part == "held" else make, batch_format="pyarrow", batch_size=None
+        )
         rows.write_parquet(str(scratch / part))
         files = sorted(str(p) for p in (scratch / part).glob("*.parquet"))
         out[part] = [f for f in files if pq.read_metadata(f).num_rows]
@@ -201,8 +210,8 @@ def _judge(
         empty = FullReport(0, {}, {}, {}, True, False)
         return empty, Decision(False, "refused: no held-out requests to judge on: let the log grow"), version
     report = evaluate_full(held, schema, clients, models)
-    against = "incumbent" if "incumbent" in models else "visit_count"
-    label = f"incumbent {version}" if against == "incumbent" else "visit count"
+    against = "incumbent" if "incumbent" in models else "without_full"
+    label = f"incumbent {version}" if against == "incumbent" else "the order without it"
     decision = decide(report.differences[against]["all"], label, report.finite, report.constant, gate)
     worse = worse_clients(report, against, gate or Gate())
     if decision.publish and worse and against == "incumbent":

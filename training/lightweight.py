@@ -17,20 +17,14 @@ from cluster.errors import PinfunnelError
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
 from cluster.storage import BundleStore
-from training.evaluate import (
-    NDCG_AT,
-    LightweightReport,
-    Scorer,
-    boost,
-    booster_scorer,
-    evaluate_lightweight,
-    visit_count,
-)
-from training.examples import COLUMNS, ClientExamples, Request, build_examples, read_requests, windows_of
+from training.evaluate import NDCG_AT, LightweightReport, evaluate_lightweight
+from training.examples import ClientExamples, build_examples, windows_of
 from training.gate import Decision, Gate, decide
 from training.gbdt import Fitted, Progress, fit_clients
 from training.gbdt_xgboost_ray import require_backend
+from training.orders import Scorer, boost, booster_scorer, usable_scorer, visit_count, without_model
 from training.pieces import Window
+from training.request_arrays import COLUMNS, Request, read_requests
 from training.requests import Joined, join_logs, logged_clients
 
 MAX_HELD_OUT = 1000
@@ -172,20 +166,15 @@ def judge(
     scores = booster_scorer(model, features.names)(held)
     baselines = {"visit_count": visit_count, "boost": boost(features, client.boosts)}
     orders: dict[str, Scorer] = {"lightweight": lambda _: scores, **baselines}
-    incumbent = store.current(f"lightweight/{client.name}")
-    against = "visit_count"
-    if incumbent is not None:
-        try:
-            bundle = store.open(f"lightweight/{client.name}", incumbent).require_schema(features.schema_hash)
-            orders["incumbent"] = booster_scorer((bundle.path / "model.ubj").read_bytes(), features.names)
-            against = "incumbent"
-        except PinfunnelError:  # damaged, or of other features: serving cannot use it either
-            incumbent = None
+    against, incumbent = without_model(client, features)[0], None
+    if published := usable_scorer(store, client.name, features):
+        against = "incumbent"
+        incumbent, orders["incumbent"] = published
     report = evaluate_lightweight(held, client, project.actions, features, orders)
     difference = report.differences[against].get(f"ndcg@{NDCG_AT}")
     if difference is None:  # nothing held out
         return report, Decision(False, "refused: no held-out requests to judge on: let the log grow"), incumbent
-    name = f"incumbent {incumbent}" if against == "incumbent" else "visit count"
+    name = f"incumbent {incumbent}" if incumbent else against.replace("_", " ")
     constant = all(len(s) < 2 or np.ptp(s) == 0 for s in scores)
     finite = all(bool(np.isfinite(s).all()) for s in scores)
     return report, decide(difference, name, finite, constant, gate), incumbent

@@ -13,6 +13,7 @@ __all__ = [
     "bootstrap",
     "bootstrap_columns",
     "expected_calibration_error",
+    "ideal_dcg",
     "log_loss",
     "ndcg_of_request",
     "recall_at",
@@ -34,19 +35,22 @@ class Interval:
         return {k: (v if v == v else None) for k, v in asdict(self).items()}
 
 
-def bootstrap(values: np.ndarray, draws: int = 1000, seed: int = 0) -> Interval:
-    """Mean of per-request values and its percentile interval, resampling requests; NaN values do not count.
+def bootstrap(values: np.ndarray, weights: np.ndarray | None = None, draws: int = 1000, seed: int = 0) -> Interval:
+    """Mean of per-request values, `weights` float[n] (default: 1) each, and its percentile interval.
 
-    For a comparison pass the differences of the same requests (paired).
+    Requests are resampled; NaN values do not count. For a comparison pass the paired differences of the same requests.
     """
-    return bootstrap_columns(np.asarray(values, np.float64)[:, None], draws, seed)[0]
+    return bootstrap_columns(np.asarray(values, np.float64)[:, None], weights, draws, seed)[0]
 
 
-def bootstrap_columns(values: np.ndarray, draws: int = 1000, seed: int = 0) -> list[Interval]:
+def bootstrap_columns(
+    values: np.ndarray, weights: np.ndarray | None = None, draws: int = 1000, seed: int = 0
+) -> list[Interval]:
     """`bootstrap` of each column of float[n, M] with the same draws. They come as Poisson(1) counts, in blocks."""
     values = np.asarray(values, np.float64)
-    known = np.isfinite(values)
-    filled = np.where(known, values, 0.0)
+    finite = np.isfinite(values)
+    known = finite * (1.0 if weights is None else np.asarray(weights, np.float64)[:, None])
+    filled = np.where(finite, values, 0.0) * known
     n = len(values)
     rng = np.random.default_rng(seed)
     step = max(1, 4_000_000 // max(n, 1))
@@ -58,10 +62,10 @@ def bootstrap_columns(values: np.ndarray, draws: int = 1000, seed: int = 0) -> l
     means = np.concatenate(blocks)
     out = []
     for column, drawn in zip(range(values.shape[1]), means.T, strict=True):
-        here = int(known[:, column].sum())
+        here = int(finite[:, column].sum())
         drawn = drawn[np.isfinite(drawn)]
         low, high = np.percentile(drawn, [2.5, 97.5]) if here and len(drawn) else (np.nan, np.nan)
-        mean = filled[:, column].sum() / here if here else np.nan
+        mean = filled[:, column].sum() / known[:, column].sum() if here else np.nan
         out.append(Interval(float(mean), float(low), float(high), here))
     return out
 
@@ -73,10 +77,17 @@ def order_by(score: np.ndarray) -> np.ndarray:
 
 def ndcg_of_request(score: np.ndarray, gain: np.ndarray, k: int) -> float:
     """NDCG@k of one request, linear gains (negative ones count as 0). NaN when nothing has a gain."""
-    gain = np.maximum(gain, 0.0)
-    discount = 1.0 / np.log2(np.arange(2, min(k, len(gain)) + 2))
-    ideal = np.sort(gain)[::-1][:k] @ discount
-    return float(gain[order_by(score)][:k] @ discount / ideal) if ideal > 0 else float("nan")
+    ideal = ideal_dcg(gain, k)
+    return _dcg(gain[order_by(score)], k) / ideal if ideal > 0 else float("nan")
+
+
+def ideal_dcg(gain: np.ndarray, k: int) -> float:
+    """DCG@k of the best order, linear gains (negative ones count as 0)."""
+    return _dcg(np.sort(gain)[::-1], k)
+
+
+def _dcg(gain: np.ndarray, k: int) -> float:
+    return float(np.maximum(gain[:k], 0.0) @ (1.0 / np.log2(np.arange(2, min(k, len(gain)) + 2))))
 
 
 def recall_at(score: np.ndarray, relevant: np.ndarray, k: int) -> float:

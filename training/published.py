@@ -11,10 +11,11 @@ from cluster.config import Project
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
 from cluster.storage import BundleStore
-from training.evaluate import LightweightReport, Scorer, boost, booster_scorer, evaluate_lightweight, visit_count
+from training.evaluate import LightweightReport, evaluate_lightweight
 from training.evaluate_full import FullReport, evaluate_full
 from training.full import KIND as FULL
 from training.lightweight import held_out_requests
+from training.orders import Scorer, boost, published_scorer, visit_count, without_full
 from training.ranker_rows import LOG_COLUMNS, Contents, MakeRows
 from training.requests import Window, join_logs, logged_clients
 
@@ -35,11 +36,8 @@ def published_lightweight(
     reports = {}
     for name, client in able.items():
         orders: dict[str, Scorer] = {"visit_count": visit_count, "boost": boost(features, client.boosts)}
-        kind = f"lightweight/{name}"
-        if store.current(kind) is not None:
-            bundle = store.open(kind).require_schema(features.schema_hash)
-            model = booster_scorer((bundle.path / "model.ubj").read_bytes(), features.names)
-            orders = {"lightweight": model, **orders}
+        if published := published_scorer(store, name, features):
+            orders = {"lightweight": published[1], **orders}
         reports[name] = evaluate_lightweight(requests[name], client, project.actions, features, orders)
     return reports
 
@@ -56,12 +54,13 @@ def published_full(
     from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
 
     bundle = store.open(FULL).require_schema(FeatureSet.of(project.features).schema_hash)
-    scorer = FullScorer.open(bundle.path)
-    able = list(logged_clients(clients, logs, since, until))
-    joined = join_logs(project, logs, able, since, until)
+    scorer, features = FullScorer.open(bundle.path), FeatureSet.of(project.features)
+    able = logged_clients(clients, logs, since, until)
+    joined = join_logs(project, logs, list(able), since, until)
     make = MakeRows(
-        Contents(store.root, store.open(GRAPH, verify=False).version), FeatureSet.of(project.features),
+        Contents(store.root, store.open(GRAPH, verify=False).version), features,
         project.features.sequence_length, project.ranker.unimpressed,
+        {name: without_full(store, client, features) for name, client in able.items()},
     )  # fmt: skip
     rows = joined.requests(LOG_COLUMNS, {name: Window() for name in able})
     batches = rows.map_batches(make, batch_format="pyarrow", batch_size=None).iter_batches(

@@ -5,8 +5,8 @@ weights. Contents (pretrained vectors and topics) come from the graph version th
 Ray and torch.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,9 +21,10 @@ from cluster.hashing import hash_ids
 from cluster.schema import IMPRESSED, RANKED
 from cluster.storage import BundleStore
 from training.attribution import as_datetime64
-from training.examples import COLUMNS, Request, read_requests
+from training.orders import Scorer
 from training.ranker.batch import RankerSchema
 from training.ranker.columns import columns_of
+from training.request_arrays import COLUMNS, Request, read_requests
 from training.strategies import sample
 
 LOG_COLUMNS = (
@@ -93,6 +94,7 @@ class MakeRows:
     features: FeatureSet
     sequence_length: int
     unimpressed: int = 0  # survivors not shown, sampled from each request
+    orders: Mapping[str, Scorer] = field(default_factory=dict)  # client → its order without a full ranker, to judge by
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """In the layout of `RequestBatch.from_table`, and `requested_at` and `request_id` beside it."""
@@ -128,6 +130,7 @@ class MakeRows:
         length = self.sequence_length
         history = _ids(row["sequence_pin_id"])[:length]
         names = {k: (row[f"sequence_{k}"].as_py() or [])[:length] for k in ("action", "client", "age_hours")}
+        order = self.orders.get(request.client)
         position = np.asarray(row["position"].values.to_numpy(zero_copy_only=False))[kept]
         return {
             "request_id": request.request_id,
@@ -142,6 +145,7 @@ class MakeRows:
             "position": position.astype(np.int16),
             "labels": request.actions[kept].ravel(),
             "weights": weight,
+            "order_score": order([request.only(kept)])[0].astype(np.float32) if order else None,
             "sequence_pin_hash": hash_ids(history),
             "sequence_action": names["action"],
             "sequence_client": names["client"],
@@ -164,6 +168,7 @@ ROW_SCHEMA = pa.schema(
         ("position", pa.list_(pa.int16())),
         ("labels", pa.list_(pa.float32())),
         ("weights", pa.list_(pa.float32())),
+        ("order_score", pa.list_(pa.float32())),  # null unless the rows are to be judged
         ("sequence_pin_hash", pa.list_(pa.int64())),
         ("sequence_action", pa.list_(pa.string())),
         ("sequence_client", pa.list_(pa.string())),

@@ -30,10 +30,10 @@ from apps.traffic import Traffic
 from apps.world import World
 from cluster.catalog import build_catalog
 from training.compare import Compared, compare_strategies
-from training.evaluate import LOCALE_BOOST
 from training.full import KIND as FULL
 from training.full import train_full_ranker
 from training.gate import Gate
+from training.orders import LOCALE_BOOST
 
 STRATEGIES: Mapping[str, Mapping[str, object]] = {
     "engagement": {"strategy": "engagement"},

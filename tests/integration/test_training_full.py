@@ -1,5 +1,6 @@
 """The full ranker from a synthetic log: rows in the agreed layout, a published model, a gate that keeps the better."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ from cluster.schema import IMPRESSED
 from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import joined_table, requests
-from training.full import train_full_ranker
+from training.full import _judge, train_full_ranker
 from training.gate import Gate
+from training.orders import Scorer, visit_count
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
 from training.ranker_rows import Contents, MakeRows, ranker_schema
+from training.request_arrays import Request, read_requests
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +45,18 @@ def store(world: LogsWorld, tmp_path_factory: pytest.TempPathFactory) -> BundleS
     return store
 
 
-def make(store: BundleStore, unimpressed: int = 0) -> MakeRows:
+def make(store: BundleStore, unimpressed: int = 0, **orders: Scorer) -> MakeRows:
     contents = Contents(store.root, str(store.current(GRAPH)))
-    return MakeRows(contents, FeatureSet.of(FeatureSettings()), sequence_length=3, unimpressed=unimpressed)
+    return MakeRows(contents, FeatureSet.of(FeatureSettings()), 3, unimpressed, orders)
+
+
+def by_what_was_done(requests: Sequence[Request]) -> list[np.ndarray]:
+    """An order that no ranker can beat: what the users did later."""
+    return [r.actions[:, 0] + r.actions.sum(axis=1) for r in requests]
+
+
+def upside_down(requests: Sequence[Request]) -> list[np.ndarray]:
+    return [-score for score in by_what_was_done(requests)]
 
 
 def test_rows_hold_the_shown_candidates_as_they_were_logged(world: LogsWorld, store: BundleStore) -> None:
@@ -92,8 +104,16 @@ def test_sampled_survivors_stand_for_all_that_were_not_shown(world: LogsWorld, s
         )  # 20 ranked, 10 shown
 
 
+def test_rows_to_judge_hold_the_order_without_a_full_ranker(world: LogsWorld, store: BundleStore) -> None:
+    table = joined_table(world, "homefeed").slice(0, 20)
+    assert make(store)(table).column("order_score").null_count == 20
+    rows = make(store, homefeed=visit_count)(table)
+    for request, score in zip(read_requests(table), rows.column("order_score").to_pylist(), strict=True):
+        np.testing.assert_array_equal(score, request.visit_score[request.stage == IMPRESSED])
+
+
 @pytest.mark.usefixtures("ray_session")
-def test_the_model_is_trained_published_and_guarded(world: LogsWorld, store: BundleStore) -> None:
+def test_the_model_is_trained_published_and_guarded(world: LogsWorld, store: BundleStore, tmp_path: Path) -> None:
     steps: list[str] = []
     out = train_full_ranker(
         world.project,
@@ -118,6 +138,15 @@ def test_the_model_is_trained_published_and_guarded(world: LogsWorld, store: Bun
     refused = train_full_ranker(
         world.project, world.clients, store, world.logs, num_workers=0, gate=Gate(min_requests=10**6)
     )
+    model, perfect = bundle.path, {"homefeed": by_what_was_done, "notifications": upside_down}
+    rows = pa.concat_tables([make(store, **perfect)(joined_table(world, name)) for name in world.clients])
+    report, decision, incumbent = _judge(scorer.schema, world.clients, BundleStore(tmp_path), model, rows, None)
+    assert incumbent is None
+    assert report.ndcg["without_full"]["homefeed"].mean > report.ndcg["full"]["homefeed"].mean
+    assert decision.publish
+    assert decision.held_back == ("homefeed",)  # better served without it, although it beats visit count
+    assert report.differences["visit_count"]["homefeed"].low > 0
+
     assert refused.incumbent == out.version
     assert "incumbent" in refused.metrics["ndcg@10"]
     assert not refused.published

@@ -12,11 +12,12 @@ from cluster.errors import DataError, ModelError
 from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world, project_at
 from tests.training_local import joined_table
-from training.examples import COLUMNS, build_examples, windows_of
+from training.examples import build_examples, windows_of
 from training.gate import Gate
 from training.gbdt import Fitted, fit_clients
 from training.lightweight import train_all_lightweight, train_lightweight
 from training.pieces import Window
+from training.request_arrays import COLUMNS
 from training.requests import join_logs
 
 pytestmark = pytest.mark.usefixtures("ray_session")

@@ -9,10 +9,11 @@ import xgboost as xgb
 from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
-from training.evaluate import boost, booster_scorer, evaluate_lightweight, visit_count
-from training.examples import Request
+from training.evaluate import evaluate_lightweight
 from training.gbdt import FitJob, fit_one
 from training.lightweight import judge
+from training.orders import boost, booster_scorer, visit_count
+from training.request_arrays import Request
 
 
 @pytest.fixture(scope="module")

@@ -80,3 +80,13 @@ def test_the_gate_refuses_broken_models() -> None:
     assert "finite" in decide(good, "x", finite=False, constant=False).reason
     assert "same score" in decide(good, "x", finite=True, constant=True).reason
     assert decide(Interval(0.1, 0.05, 0.15, 3), "x", True, False, Gate(min_requests=3)).publish
+
+
+def test_weighted_requests_count_as_if_there_were_more_of_them() -> None:
+    values = np.array([0.2, np.nan, -0.1, 0.4])
+    weighted = bootstrap(values, np.array([2.0, 5.0, 1.0, 1.0]))
+    assert weighted.n == 3
+    assert weighted.mean == pytest.approx((2 * 0.2 - 0.1 + 0.4) / 4)
+    assert weighted.low < weighted.mean < weighted.high
+    equal, plain = bootstrap(values, np.full(4, 7.0)), bootstrap(values)
+    assert [equal.mean, equal.low, equal.high] == pytest.approx([plain.mean, plain.low, plain.high])

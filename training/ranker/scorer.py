@@ -105,6 +105,20 @@ class FullScorer:
         """
         return self.calibration.apply(self.logits(batch), batch.client[batch.request])
 
+    def position_odds(self, batch: RequestBatch) -> Floats:
+        """By how much a candidate's place alone multiplied the odds of each action: float32[N, A].
+
+        As learnt in training (training/ranker/position.py), about 1 on average; 1 where nothing was shown, and for a
+        model without positions. For inverse propensity weights (Joachims, Swaminathan and Schnabel, WSDM 2017).
+        """
+        if self.model.position is None or batch.position is None:
+            return np.ones((batch.n_candidates, len(self.schema.actions)), np.float32)
+        client, place = batch.client[batch.request], batch.position.astype(np.int64)
+        with torch.inference_mode():
+            bias = self.model.position(*(torch.from_numpy(a).to(self.device) for a in (client, place)))
+        odds: Floats = bias.exp().cpu().numpy()
+        return odds
+
     def warm(self, candidates: int = 256) -> int:
         """Run once on made-up input, so that the first real request does not pay for lazy set-up. Returns its size."""
         self.score(empty_requests(self.schema, requests=1, candidates=candidates))

@@ -1,0 +1,77 @@
+"""Orders of a logged request's candidates that need no full ranker: visits, the legacy boosts, a lightweight model."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from cluster.clients import BoostRule, Client
+from cluster.errors import BundleError
+from cluster.features import FeatureSet
+from cluster.storage import BundleStore
+from training.boost import boosted_visits
+from training.request_arrays import Request
+
+Scorer = Callable[[Sequence[Request]], list[np.ndarray]]
+"""Requests → a score for every candidate of each, float32[n]; the best is the largest."""
+
+
+def visit_count(requests: Sequence[Request]) -> list[np.ndarray]:
+    """The walk's own order."""
+    return [r.visit_score for r in requests]
+
+
+LOCALE_BOOST = (BoostRule(feature="cross_locale_match", factor=2.0),)
+"""The baseline of a client without `boosts` of its own: local pins count twice, the usual rule for localness."""
+
+
+def boost(features: FeatureSet, rules: Sequence[BoostRule] = ()) -> Scorer:
+    """Visit count with the legacy rules; `LOCALE_BOOST` without any."""
+    rules = rules or LOCALE_BOOST
+    return lambda requests: [boosted_visits(r.visit_score, r.candidates, features.candidate, rules) for r in requests]
+
+
+def booster_scorer(model: bytes, features: Sequence[str], chunk: int = 64) -> Scorer:
+    """Predictions (not margins: they are probabilities for a logistic objective) of a UBJ model."""
+    import xgboost as xgb
+
+    booster = xgb.Booster(model_file=bytearray(model))
+
+    def score(requests: Sequence[Request]) -> list[np.ndarray]:
+        out: list[np.ndarray] = []
+        for start in range(0, len(requests), chunk):
+            part = requests[start : start + chunk]
+            matrix = xgb.DMatrix(np.concatenate([r.matrix() for r in part]), feature_names=list(features))
+            out += np.split(booster.predict(matrix), np.cumsum([r.n for r in part])[:-1])
+        return out
+
+    return score
+
+
+def published_scorer(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Scorer] | None:
+    """Version and scorer of a client's published model; None without one. Raises BundleError when it cannot be used."""
+    kind = f"lightweight/{client}"
+    version = store.current(kind)
+    if version is None:
+        return None
+    bundle = store.open(kind, version).require_schema(features.schema_hash)
+    return version, booster_scorer((bundle.path / "model.ubj").read_bytes(), features.names)
+
+
+def usable_scorer(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Scorer] | None:
+    """`published_scorer`, or None where it is damaged or of other features: serving cannot use it either."""
+    try:
+        return published_scorer(store, client, features)
+    except BundleError:
+        return None
+
+
+def without_model(client: Client, features: FeatureSet) -> tuple[str, Scorer]:
+    """Name and scorer of the order that serving gives a client as long as it has no model of its own."""
+    if client.boosts:
+        return "boost", boost(features, client.boosts)
+    return "visit_count", visit_count
+
+
+def without_full(store: BundleStore, client: Client, features: FeatureSet) -> Scorer:
+    """The order that serving gives a client without a full ranker: its lightweight model's, when one can be used."""
+    return (usable_scorer(store, client.name, features) or without_model(client, features))[1]

@@ -1,0 +1,94 @@
+"""One joined request as arrays: what labels, examples, rows of the full ranker and evaluation are made from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+LISTS = ("stage", "explored", "visit_score", "full_score", "shared_features", "candidate_features")
+COLUMNS = (*LISTS, "teacher_rate")
+"""Columns of the serving log that a request is read from."""
+
+
+PER_CANDIDATE = ("stage", "explored", "visit_score", "full_score", "candidates", "actions")
+"""Fields of a request with a row for each candidate."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request's n candidates in the walk's order, its features and what the user did."""
+
+    request_id: str
+    client: str
+    stage: np.ndarray  # int8[n]
+    explored: np.ndarray  # bool[n]
+    visit_score: np.ndarray  # float32[n]
+    full_score: np.ndarray  # float32[n], NaN where the full ranker did not score
+    shared: np.ndarray  # float32[S]
+    candidates: np.ndarray  # float32[n, C]
+    actions: np.ndarray  # float32[n, A]
+    row: int  # in the table that it was read from
+    teacher_rate: float = float("nan")  # chance that a candidate only the walk chose got its full_score; NaN: none did
+
+    @property
+    def n(self) -> int:
+        """Number of candidates."""
+        return len(self.stage)
+
+    def only(self, rows: np.ndarray) -> "Request":
+        """The request with these candidates alone (indices)."""
+        part = {name: getattr(self, name)[rows] for name in PER_CANDIDATE}
+        return replace(self, **part)
+
+    def matrix(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """float32[rows, S + C], columns in the order of `FeatureSet.names`."""
+        right = self.candidates[rows]
+        left = np.broadcast_to(self.shared, (len(right), len(self.shared)))
+        return np.concatenate([left, right], axis=1)
+
+
+def read_requests(table: pa.Table) -> Iterator[Request]:
+    """The requests of a joined table; those without candidates, or logged without features, are passed over.
+
+    A degraded answer, whose lightweight stage failed, has no features.
+    """
+    if not table.num_rows:
+        return
+    table = table.combine_chunks()
+    columns = {name: ListColumn(table.column(name)) for name in (*LISTS, "actions")}
+    rates = (
+        table.column("teacher_rate").fill_null(float("nan")).to_pylist()
+        if "teacher_rate" in table.column_names
+        else None
+    )
+    ids, clients = table.column("request_id").to_pylist(), table.column("client").to_pylist()
+    for i, (request_id, client) in enumerate(zip(ids, clients, strict=True)):
+        part = {name: column[i] for name, column in columns.items()}
+        n = len(part["stage"])
+        if n and len(part["candidate_features"]):
+            yield Request(
+                request_id, client, part["stage"], part["explored"].astype(bool), part["visit_score"],
+                part["full_score"], part["shared_features"], part["candidate_features"].reshape(n, -1),
+                part["actions"].reshape(n, -1), i, float("nan") if rates is None else rates[i],
+            )  # fmt: skip
+
+
+class ListColumn:
+    """A list column as flat NumPy values, row by row without copies; nulls are NaN, False or 0."""
+
+    def __init__(self, column: pa.ChunkedArray):
+        array = column.combine_chunks()
+        array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+        lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+        self.offsets = np.append(0, np.cumsum(lengths.astype(np.int64)))
+        values = array.flatten()
+        if values.null_count:
+            fill: Any = float("nan") if pa.types.is_floating(values.type) else pa.scalar(0).cast(values.type)
+            values = values.fill_null(fill)
+        self.values = values.to_numpy(zero_copy_only=False)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
