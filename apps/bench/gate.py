@@ -1,0 +1,121 @@
+"""Is the gate right about a first full ranker? Its held-out figures beside what the world then says, by client.
+
+For each seed: a world, 1,800 answers in visit-count order, lightweight rankers from them, 600 answers in their order,
+a first full ranker. Then users held out come to visit count, to the lightweight rankers and to the full ranker behind
+them on the same later days, over the API in process. Utility is the true one of the world, per pin shown. The gate
+decides from the log alone; the bench says which order each way to decide would have served, and what that was worth.
+
+    python -m apps.bench.gate [--quick] [--seeds 43 44 45 46]
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from apps.arms import lifts, merged, shipped_utilities
+from apps.bench.machine import machine
+from apps.bench.strategies import DRAWN, NO_SAY, Size, arm_project, open_world
+from apps.in_process import URL, InProcess
+from apps.project import Opened
+from apps.simulate import Arm, Plan, Simulator, split_users
+from apps.traffic import Traffic
+from apps.world import World
+from cluster import session
+from training.full import KIND as FULL
+from training.full import train_full_ranker
+from training.gate import Gate, decide
+from training.lightweight import train_all_lightweight
+from training.metrics import Interval
+
+SIZE = Size(20_000, 5_000, 1_000, 1_800, 600, 1_000)
+QUICK = Size(1_500, 400, 200, 300, 200, 60)
+ARMS = ("visit_count", "lightweight", "full")
+COMPARED = ("without_full", "visit_count")
+"""What the gate can hold a first full ranker against: the order that it replaces, or visit count."""
+
+
+def run(quick: bool = False, seeds: tuple[int, ...] = (43, 44, 45, 46)) -> dict[str, Any]:
+    """Per seed and client: offline differences and true utilities; mean true utility by what decides."""
+    torch.set_num_threads(1)  # as fast for so small a network, and it never waits for a core that others use
+    found = {}
+    with session.session(dashboard=False), tempfile.TemporaryDirectory() as scratch:
+        for seed in seeds[:1] if quick else seeds:
+            differences, traffic = one_seed(seed, QUICK if quick else SIZE, Path(scratch) / str(seed))
+            found[str(seed)] = judged(differences, traffic)
+    ways = ("lightweight", "full", *(f"gate against {name}" for name in COMPARED))
+    rows = [row for clients in found.values() for row in clients.values()]
+    served = {way: [row["true_utility"][row["serves"].get(way, way)] for row in rows] for way in ways}
+    return {
+        "mean_true_utility": {way: float(np.mean(values)) for way, values in served.items()},
+        "clients": found,
+        "machine": machine(),
+    }
+
+
+def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, Any]], Traffic]:
+    """The report's differences of the full ranker by order and client, and the traffic of all arms."""
+    world, opened = open_world(seed, size, folder, {})
+    process = opened.process
+    train, held_out = split_users(world)
+    with InProcess(opened) as app:
+        users = Simulator(world, URL, transport=app.transport)
+        users.run(Plan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
+        app.flush()
+        for client, outcome in train_all_lightweight(
+            opened.project, opened.clients, process.store, process.logs
+        ).items():
+            if outcome.version:
+                process.store.publish(f"lightweight/{client}", outcome.version)
+        app.swap()
+        users.run(Plan(train, size.warm, 2.0, 1.0, (DRAWN,), seed=seed + 1))
+    full = train_full_ranker(opened.project, opened.clients, process.store, process.logs, gate=NO_SAY)
+    traffic = []
+    for name in ARMS:
+        arm = arm_project(opened, folder / name, name, None)
+        if name == "full":
+            arm.process.store.publish(FULL, full.version)
+        traffic.append(visits(arm, name, held_out, size.measured, seed + 2, world))
+    return full.metrics["differences"], merged(traffic, along="arms")
+
+
+def visits(arm: Opened, name: str, users: np.ndarray, n: int, seed: int, world: World) -> Traffic:
+    """What the same users on the same days do with one arm's answers."""
+    with InProcess(arm) as app:
+        order = Arm(name, "visit_count" if name == "visit_count" else "ranked")
+        come = Plan(users, n, 3.0, 2.0, (order,), dict.fromkeys(arm.clients, 0.2), seed)
+        return Simulator(world, URL, transport=app.transport).run(come)
+
+
+def judged(differences: dict[str, dict[str, Any]], traffic: Traffic) -> dict[str, dict[str, Any]]:
+    """By client: offline figures, true utilities, and the order that a gate on each comparison serves."""
+    online, gate = lifts(traffic, "visit_count", shipped_utilities()), Gate()
+    out: dict[str, dict[str, Any]] = {}
+    for client in traffic.clients:
+        row: dict[str, Any] = {"offline": {name: differences[name].get(client) for name in COMPARED}, "serves": {}}
+        row["true_utility"] = {arm: online[arm][client]["true_utility"] for arm in ARMS}
+        row["true_lift"] = {arm: online[arm][client]["true_lift"] for arm in ARMS}
+        for name in COMPARED:
+            every = decide(Interval(**differences[name]["all"]), name, finite=True, constant=False, gate=gate)
+            mine = row["offline"][name]
+            worse = mine is not None and mine["n"] >= gate.min_requests and mine["high"] < 0
+            row["serves"][f"gate against {name}"] = "full" if every.publish and not worse else "lightweight"
+        out[client] = row
+    return out
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the figures as JSON."""
+    ask = argparse.ArgumentParser(prog="python -m apps.bench.gate", description=__doc__)
+    ask.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
+    ask.add_argument("--seeds", type=int, nargs="+", default=[43, 44, 45, 46], help="worlds")
+    given = ask.parse_args(argv)
+    print(json.dumps(run(given.quick, tuple(given.seeds)), indent=2))
+
+
+if __name__ == "__main__":
+    main()
