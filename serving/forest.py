@@ -6,10 +6,8 @@ every candidate of a request (user and context); the rest differ by candidate. S
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import xgboost
 
 from cluster.errors import DataError, ModelError
@@ -17,9 +15,6 @@ from serving.forest_kernel import Kernel
 from serving.forest_model import read_model
 from serving.forest_native import best_level
 from serving.forest_top import top_k
-
-if TYPE_CHECKING:
-    from serving.forest_bound import BoundForest
 
 _LOGISTIC = {"binary:logistic", "reg:logistic"}
 _EXP = {"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox"}
@@ -141,15 +136,6 @@ class Forest:
     def top(self, shared: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best candidates: (index int32[k], margin float32[k]), best first, ties by the lower index."""
         return top_k(self.margins(shared, candidates), k)
-
-    def bind(self, static: np.ndarray, static_columns: npt.ArrayLike) -> "BoundForest":
-        """Tie the forest to a table of pins: `static` float32[n_pins, P] holds the candidate columns `static_columns`.
-
-        `static_columns` int[P] counts from the first candidate column; the other candidate columns are dynamic.
-        """
-        from serving.forest_bound import BoundForest  # it builds on Forest
-
-        return BoundForest(self, static, static_columns)
 
     def kernel(self, kind: str) -> "Kernel | None":
         """The kernel for "request" (shared features resolved) or "rows" (nothing shared); None if XGBoost scores."""

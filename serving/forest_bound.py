@@ -16,8 +16,8 @@ from serving.forest_top import top_k
 class BoundForest:
     """A forest and the bytes of `n_pins` pins. Any thread may call it.
 
-    `static_columns` and `dynamic_columns` count from the model's first candidate column; together they are all of them.
-    Raises DataError if shapes do not fit.
+    `static` float32[n_pins, P] holds the candidate columns `static_columns` int[P], counted from the model's first
+    candidate column; the others are `dynamic_columns`. Raises DataError if shapes do not fit.
     """
 
     def __init__(self, forest: Forest, static: np.ndarray, static_columns: npt.ArrayLike) -> None:

@@ -14,7 +14,8 @@ from cluster.features import FeatureSet
 from cluster.logs import LogStore
 from training.evaluate import LightweightReport, evaluate_lightweight
 from training.examples import build_examples, windows_of
-from training.gbdt import Fitted, Progress, fit_clients
+from training.gbdt import Progress, fit_clients
+from training.gbdt_jobs import Fitted
 from training.lightweight import held_out_requests
 from training.orders import Scorer, boost, booster_scorer, visit_count
 from training.requests import join_logs, logged_clients

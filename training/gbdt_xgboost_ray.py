@@ -1,4 +1,4 @@
-"""The same fit through xgboost-ray (last release 0.1.19, xgboost 2.0.3). Imported only for `gbdt.backend: xgboost-ray`.
+"""The same fit through xgboost-ray (last release 0.1.19, xgboost 2.0.3). Used only for `gbdt.backend: xgboost-ray`.
 
 xgboost-ray starts its own actors and shards rows over them; it holds each client's float matrix in memory.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from cluster.config import GbdtSettings
 from cluster.errors import ConfigError, ModelError
 from training.examples import TRAIN, VALID, block_arrays
-from training.gbdt import FitJob, Fitted, finish, parameters, plan_lanes
+from training.gbdt_jobs import FitJob, Fitted, finish, parameters, plan_lanes
 
 
 def fit_jobs(jobs: Sequence[FitJob], settings: GbdtSettings) -> list[Fitted]:

@@ -20,7 +20,8 @@ from cluster.storage import BundleStore
 from training.evaluate import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.examples import ClientExamples, build_examples, windows_of
 from training.gate import Decision, Gate, decide
-from training.gbdt import Fitted, Progress, fit_clients
+from training.gbdt import Progress, fit_clients
+from training.gbdt_jobs import Fitted
 from training.gbdt_xgboost_ray import require_backend
 from training.orders import Scorer, boost, booster_scorer, usable_scorer, visit_count, without_model
 from training.pieces import Window

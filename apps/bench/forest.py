@@ -21,6 +21,7 @@ import xgboost
 from apps.bench.forest_data import GOAL, STATIC, TOP, USERS, C, N, S, make_model, make_requests, where
 from apps.bench.forest_peers import PEERS
 from serving.forest import Forest
+from serving.forest_bound import BoundForest
 
 Call = Callable[[int], Any]  # scores request i
 
@@ -65,11 +66,11 @@ def bench_model(trees: int, rounds: int, rows: int) -> dict[str, Any]:
     none = np.empty((N, 0), np.float32)
     pins = [np.arange(i * N, (i + 1) * N, dtype=np.int32) for i in range(USERS)]
     table = np.concatenate(candidates)
-    stored = forest.bind(table, range(C))
+    stored = BoundForest(forest, table, range(C))
     engines["ours_stored"] = lambda i: stored.score(users[i], pins[i], none)
     if forest.level == "avx512":
         narrow = Forest.from_booster(booster, S, "avx2")
-        narrow_stored = narrow.bind(table, range(C))
+        narrow_stored = BoundForest(narrow, table, range(C))
         engines["ours_avx2"] = lambda i: narrow.margins(users[i], candidates[i])
         engines["ours_avx2_stored"] = lambda i: narrow_stored.score(users[i], pins[i], none)
     engines["ours_specialise"] = lambda i: forest.specialise(users[i])
@@ -134,7 +135,7 @@ def end_to_end(forest: Forest, booster: xgboost.Booster, users: list[np.ndarray]
     static = rng.normal(size=(n_pins, STATIC)).astype(np.float32)
     pins = [rng.integers(0, n_pins, N).astype(np.int32) for _ in range(USERS)]
     dynamic = [rng.normal(size=(N, C - STATIC)).astype(np.float32) for _ in range(USERS)]
-    bound = forest.bind(static, range(STATIC))
+    bound = BoundForest(forest, static, range(STATIC))
 
     def plain(i: int) -> np.ndarray:
         rows = np.empty((N, S + C), np.float32)

@@ -35,7 +35,7 @@ def bind(path: str, trees: int) -> tuple[BoundForest, Requests]:
     table = np.concatenate([rows[:, S:] for rows in same])
     users = [rows[0, :S].copy() for rows in same]
     pins = [np.arange(i * N, (i + 1) * N, dtype=np.int32) for i in range(USERS)]
-    return Forest.load(path, S).bind(table, range(C)), (users, pins)
+    return BoundForest(Forest.load(path, S), table, range(C)), (users, pins)
 
 
 def work(bound: BoundForest, requests: Requests, count: int) -> float:

@@ -28,7 +28,8 @@ from cluster.clients import LabelSettings
 from cluster.config import GbdtSettings
 from cluster.session import session
 from training.examples import TRAIN, VALID, ClientExamples
-from training.gbdt import LOCAL_ROWS, Fitted, fit_clients, parameters
+from training.gbdt import LOCAL_ROWS, fit_clients
+from training.gbdt_jobs import Fitted, parameters
 from training.strategies import resolve
 
 ACTIONS, NEGATIVE = ("save", "click"), ()

@@ -14,7 +14,8 @@ from tests.logs_world import LogsWorld, make_world, project_at
 from tests.training_local import joined_table
 from training.examples import build_examples, windows_of
 from training.gate import Gate
-from training.gbdt import Fitted, fit_clients
+from training.gbdt import fit_clients
+from training.gbdt_jobs import Fitted
 from training.lightweight import train_all_lightweight, train_lightweight
 from training.pieces import Window
 from training.request_arrays import COLUMNS

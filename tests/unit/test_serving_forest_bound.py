@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cluster.errors import DataError
 from serving.forest import Forest
 from serving.forest_bins import plan_bins
+from serving.forest_bound import BoundForest
 from serving.forest_top import top_k
 from tests.unit.test_serving_forest import USABLE, rows_of, same_bits, train, truth
 
@@ -28,7 +29,7 @@ def test_bound_scores_are_those_of_whole_rows(static_columns, n):
     rows[:, [4 + c for c in dynamic_columns]] = dynamic
     want = truth(booster, rows)
     for level in USABLE:
-        bound = Forest.from_booster(booster, 4, level).bind(static, static_columns)
+        bound = BoundForest(Forest.from_booster(booster, 4, level), static, static_columns)
         assert same_bits(bound.score(shared, pins, dynamic), want)
         index, margin = bound.top(shared, pins, dynamic, 50)
         best = np.argsort(-want, kind="stable")[:50]
@@ -39,7 +40,7 @@ def test_bound_scores_are_those_of_whole_rows(static_columns, n):
 def test_bound_refused_model_and_wrong_input():
     rows = rows_of(6, 200, 6, 0, 0)
     forest = Forest.from_booster(train(rows, 3, booster="gblinear"), 2)
-    bound = forest.bind(rows[:, 2:4], [0, 1])
+    bound = BoundForest(forest, rows[:, 2:4], [0, 1])
     pins = np.arange(9, dtype=np.int32)
     same = rows[:9].copy()
     same[:, :2] = rows[0, :2]
@@ -48,7 +49,7 @@ def test_bound_refused_model_and_wrong_input():
         with pytest.raises(DataError, match="unknown ids"):
             bound.score(rows[0, :2], np.array([pin], np.int32), rows[:1, 4:])
     with pytest.raises(DataError, match="static_columns"):
-        forest.bind(rows[:, 2:4], [0, 4])
+        BoundForest(forest, rows[:, 2:4], [0, 4])
     with pytest.raises(DataError, match="wanted"):
         bound.score(rows[0, :2], pins, rows[:8, 4:])
 

@@ -5,6 +5,7 @@ import pytest
 
 from serving import forest_live, forest_request
 from serving.forest import Forest
+from serving.forest_bound import BoundForest
 from tests.unit.test_serving_forest import check, one_user, rows_of, same_bits, train, truth
 
 
@@ -72,7 +73,7 @@ def test_inputs_may_be_read_only_sliced_or_of_another_type() -> None:
     frozen.flags.writeable = False
     for candidates in (frozen, rows[:, 3:], np.asfortranarray(rows[:, 3:]), rows[:, 3:].astype(np.float64)):
         assert same_bits(forest.margins(rows[0, :3], candidates), want)
-    bound = forest.bind(rows[:, 3:6], [0, 1, 2])
+    bound = BoundForest(forest, rows[:, 3:6], [0, 1, 2])
     pins = np.arange(200)
     pins.flags.writeable = False
     assert same_bits(bound.score(rows[0, :3], pins, rows[:, 6:]), want)

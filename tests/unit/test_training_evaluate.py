@@ -10,7 +10,8 @@ from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
 from training.evaluate import evaluate_lightweight
-from training.gbdt import FitJob, fit_one
+from training.gbdt import fit_one
+from training.gbdt_jobs import FitJob
 from training.lightweight import judge
 from training.orders import boost, booster_scorer, visit_count
 from training.request_arrays import Request

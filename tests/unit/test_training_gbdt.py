@@ -16,7 +16,8 @@ from cluster.errors import ConfigError, ModelError
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, split
 from training.examples import TRAIN, VALID, block_arrays
-from training.gbdt import FitJob, Fitted, fit_one, parameters, plan_lanes
+from training.gbdt import fit_one
+from training.gbdt_jobs import FitJob, Fitted, parameters, plan_lanes
 from training.gbdt_xgboost_ray import require_backend
 from training.portable import make_portable
 
