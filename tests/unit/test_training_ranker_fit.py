@@ -67,24 +67,6 @@ def test_a_request_with_many_actions_does_not_outvote_the_others() -> None:
     assert not torch.equal(one.tower_out.weight, other.tower_out.weight)
 
 
-def test_what_places_do_is_learnt_within_a_small_logs_steps() -> None:
-    lost = 0.8  # logits of a save that are lost each time the place doubles
-    train, held_out = (
-        RequestBatch.from_table(toy_table(SCHEMA, n, 12, seed=n, position_bias=lost), SCHEMA) for n in (192, 96)
-    )
-    model = FullRanker(SCHEMA.widths, TINY)
-    learn_inputs(model, [train])
-
-    def feed(epoch: int, used: int):
-        return (train.take(np.arange(i, i + 8)) for i in range(used * 8, 192, 8))
-
-    fit(model, feed, [held_out], FitConfig(epochs=8, patience=0, warmup_steps=5), total_steps=192)
-    assert train.position is not None
-    odds = FullScorer(SCHEMA, TINY, model).position_odds(train)[:, SCHEMA.actions.index("save")]
-    first, eighth = (float(np.log(odds[train.position == place]).mean()) for place in (0, 7))
-    assert 0.4 * 3 * lost < first - eighth < 1.5 * 3 * lost  # three doublings; a sixth of it at the rate of the rest
-
-
 def test_early_stop_returns_the_best_epoch() -> None:
     _, result = _run(FitConfig(epochs=40, learning_rate=0.05, patience=2))
     losses = [np.mean(row["validation_loss"]) for row in result.history]

@@ -142,7 +142,6 @@ class FitConfig(_Frozen):
     batch_requests: int = 32
     learning_rate: float = 2e-3
     id_learning_rate: float = 5e-3  # hashed tables: sparse rows see few updates
-    position_learning_rate: float = 1e-2  # a logit or more to learn, within the few hundred steps of a small log
     weight_decay: float = 1e-4
     warmup_steps: int = 50
     clip: float = 1.0  # gradient norm of the dense weights

@@ -19,14 +19,11 @@ class Optimiser:
         tables = model.hashed_parameters()
         ids = {id(p) for p in tables}
         self.dense = [p for p in model.parameters() if id(p) not in ids]
-        places = [] if model.position is None else list(model.position.parameters())
-        ids |= {id(p) for p in places}
-        matrices = [p for p in self.dense if p.ndim > 1 and id(p) not in ids]
+        matrices = [p for p in self.dense if p.ndim > 1]
         others = [p for p in self.dense if p.ndim <= 1] + list(loss.parameters())
         groups = [
             {"params": matrices, "weight_decay": config.weight_decay, "lr": config.learning_rate},
             {"params": others, "weight_decay": 0.0, "lr": config.learning_rate},
-            {"params": places, "weight_decay": 0.0, "lr": config.position_learning_rate},
         ]
         sparse = any(m.sparse for m in model.modules() if isinstance(m, nn.Embedding))
         if tables and not sparse:
