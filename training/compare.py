@@ -17,7 +17,7 @@ from training.examples import build_examples, windows_of
 from training.gbdt import Progress, fit_clients
 from training.gbdt_jobs import Fitted
 from training.lightweight import held_out_requests
-from training.orders import Scorer, boost, booster_scorer, visit_count
+from training.orders import baselines, booster_scorer
 from training.requests import join_logs, logged_clients
 
 STRATEGIES = ("engagement", "funnel_pure", "funnel_blended", "distillation")
@@ -75,7 +75,7 @@ def compare_strategies(
     features = FeatureSet.of(project.features)
     reports = {}
     for c, client in able.items():
-        orders: dict[str, Scorer] = {"visit_count": visit_count, "boost": boost(features, client.boosts)}
+        orders = baselines(client, features)
         for name in changes:
             if c in models[name]:
                 orders[name] = booster_scorer(models[name][c].model, features.names)

@@ -22,7 +22,7 @@ from cluster.storage import BundleStore
 from training.attribution import split_time
 from training.evaluate_full import FullReport, evaluate_full
 from training.examples import windows_of
-from training.gate import Decision, Gate, decide
+from training.gate import Decision, Gate, decide, worse_clients
 from training.gbdt import Progress
 from training.orders import Scorer, without_full
 from training.pieces import Window
@@ -213,19 +213,13 @@ def _judge(
     against = "incumbent" if "incumbent" in models else "without_full"
     label = f"incumbent {version}" if against == "incumbent" else "the order without it"
     decision = decide(report.differences[against]["all"], label, report.finite, report.constant, gate)
-    worse = worse_clients(report, against, gate or Gate())
+    worse = worse_clients(report.differences[against], gate or Gate())
     if decision.publish and worse and against == "incumbent":
         decision = Decision(False, f"refused: worse than {label} for {', '.join(worse)}")
     elif decision.publish and worse:
         text = f"{decision.reason}; worse for {', '.join(worse)}, which keep the lightweight order"
         decision = Decision(True, text, held_back=tuple(worse))
     return report, decision, version
-
-
-def worse_clients(report: FullReport, against: str, gate: Gate) -> list[str]:
-    """Clients whose held-out NDCG is certainly lower than that of `against`."""
-    rows = report.differences[against].items()
-    return [c for c, d in rows if c != "all" and d.n >= gate.min_requests and d.high < 0]
 
 
 def _read(paths: list[str], most: int) -> pa.Table | None:

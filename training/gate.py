@@ -1,5 +1,6 @@
 """Decides whether a trained model may replace what serves now. Pure: figures in, a decision with its reason out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from training.metrics import Interval
@@ -42,3 +43,8 @@ def decide(difference: Interval, incumbent: str, finite: bool, constant: bool, g
     if difference.high < 0 or difference.mean < -gate.tolerance:
         return Decision(False, f"refused: worse than the incumbent, {figures} on {difference.n} held-out requests")
     return Decision(True, f"published: {figures} on {difference.n} held-out requests")
+
+
+def worse_clients(differences: Mapping[str, Interval], gate: Gate) -> list[str]:
+    """Clients whose held-out NDCG is certainly lower; `differences` by client, that of "all" does not count."""
+    return [c for c, d in differences.items() if c != "all" and d.n >= gate.min_requests and d.high < 0]

@@ -23,7 +23,7 @@ from training.gate import Decision, Gate, decide
 from training.gbdt import Progress, fit_clients
 from training.gbdt_jobs import Fitted
 from training.gbdt_xgboost_ray import require_backend
-from training.orders import Scorer, boost, booster_scorer, usable_scorer, visit_count, without_model
+from training.orders import Scorer, baselines, booster_scorer, usable_scorer, without_model
 from training.pieces import Window
 from training.request_arrays import COLUMNS, Request, read_requests
 from training.requests import Joined, join_logs, logged_clients
@@ -165,8 +165,7 @@ def judge(
     """Metrics of a model beside visit count, `boost` and the published incumbent, and the gate's decision."""
     features = FeatureSet.of(project.features)
     scores = booster_scorer(model, features.names)(held)
-    baselines = {"visit_count": visit_count, "boost": boost(features, client.boosts)}
-    orders: dict[str, Scorer] = {"lightweight": lambda _: scores, **baselines}
+    orders: dict[str, Scorer] = {"lightweight": lambda _: scores, **baselines(client, features)}
     against, incumbent = without_model(client, features)[0], None
     if published := usable_scorer(store, client.name, features):
         against = "incumbent"

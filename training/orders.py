@@ -30,6 +30,11 @@ def boost(features: FeatureSet, rules: Sequence[BoostRule] = ()) -> Scorer:
     return lambda requests: [boosted_visits(r.visit_score, r.candidates, features.candidate, rules) for r in requests]
 
 
+def baselines(client: Client, features: FeatureSet) -> dict[str, Scorer]:
+    """What every model of a client is shown beside, by name."""
+    return {"visit_count": visit_count, "boost": boost(features, client.boosts)}
+
+
 def booster_scorer(model: bytes, features: Sequence[str], chunk: int = 64) -> Scorer:
     """Predictions (not margins: they are probabilities for a logistic objective) of a UBJ model."""
     import xgboost as xgb
@@ -67,9 +72,8 @@ def usable_scorer(store: BundleStore, client: str, features: FeatureSet) -> tupl
 
 def without_model(client: Client, features: FeatureSet) -> tuple[str, Scorer]:
     """Name and scorer of the order that serving gives a client as long as it has no model of its own."""
-    if client.boosts:
-        return "boost", boost(features, client.boosts)
-    return "visit_count", visit_count
+    name = "boost" if client.boosts else "visit_count"
+    return name, baselines(client, features)[name]
 
 
 def without_full(store: BundleStore, client: Client, features: FeatureSet) -> Scorer:

@@ -15,7 +15,7 @@ from training.evaluate import LightweightReport, evaluate_lightweight
 from training.evaluate_full import FullReport, evaluate_full
 from training.full import KIND as FULL
 from training.lightweight import held_out_requests
-from training.orders import Scorer, boost, published_scorer, visit_count, without_full
+from training.orders import baselines, published_scorer, without_full
 from training.ranker_rows import LOG_COLUMNS, Contents, MakeRows
 from training.requests import Window, join_logs, logged_clients
 
@@ -35,7 +35,7 @@ def published_lightweight(
     requests = held_out_requests(joined, {name: Window() for name in able})
     reports = {}
     for name, client in able.items():
-        orders: dict[str, Scorer] = {"visit_count": visit_count, "boost": boost(features, client.boosts)}
+        orders = baselines(client, features)
         if published := published_scorer(store, name, features):
             orders = {"lightweight": published[1], **orders}
         reports[name] = evaluate_lightweight(requests[name], client, project.actions, features, orders)
@@ -53,8 +53,8 @@ def published_full(
     """The published full ranker on the shown candidates of the span. Raises BundleError when none is published."""
     from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
 
-    bundle = store.open(FULL).require_schema(FeatureSet.of(project.features).schema_hash)
-    scorer, features = FullScorer.open(bundle.path), FeatureSet.of(project.features)
+    features = FeatureSet.of(project.features)
+    scorer = FullScorer.open(store.open(FULL).require_schema(features.schema_hash).path)
     able = logged_clients(clients, logs, since, until)
     joined = join_logs(project, logs, list(able), since, until)
     make = MakeRows(

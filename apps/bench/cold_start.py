@@ -18,7 +18,7 @@ import numpy as np
 
 from apps.arms import lifts, merged, shipped_utilities
 from apps.bench.machine import machine
-from apps.bench.strategies import DRAWN, Size, arm_project, open_world
+from apps.bench.strategies import DRAWN, Size, arm_project, open_world, visits
 from apps.in_process import URL, InProcess
 from apps.simulate import Arm, Plan, Simulator, split_users
 from apps.traffic import Traffic
@@ -75,9 +75,8 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, Compared], 
     traffic = []
     for name in ("visit_count", *SETTINGS):
         arm = arm_project(opened, folder / name, name, compared.get(name))
-        with InProcess(arm) as app:
-            come = Plan(held_out, size.measured, 5.0, 2.0, (Arm(name, "ranked"),), {}, seed + 2)
-            traffic.append(Simulator(world, URL, transport=app.transport).run(come))
+        come = Plan(held_out, size.measured, 5.0, 2.0, (Arm(name, "ranked"),), {}, seed + 2)
+        traffic.append(visits(world, arm, come))
     return compared, merged(traffic, along="arms")
 
 

@@ -19,16 +19,14 @@ import torch
 
 from apps.arms import lifts, merged, shipped_utilities
 from apps.bench.machine import machine
-from apps.bench.strategies import DRAWN, NO_SAY, Size, arm_project, open_world
+from apps.bench.strategies import DRAWN, NO_SAY, Size, arm_project, open_world, visits
 from apps.in_process import URL, InProcess
-from apps.project import Opened
 from apps.simulate import Arm, Plan, Simulator, split_users
 from apps.traffic import Traffic
-from apps.world import World
 from cluster import session
 from training.full import KIND as FULL
 from training.full import train_full_ranker
-from training.gate import Gate, decide
+from training.gate import Gate, decide, worse_clients
 from training.lightweight import train_all_lightweight
 from training.metrics import Interval
 
@@ -66,9 +64,8 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, A
         users = Simulator(world, URL, transport=app.transport)
         users.run(Plan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
         app.flush()
-        for client, outcome in train_all_lightweight(
-            opened.project, opened.clients, process.store, process.logs
-        ).items():
+        trained = train_all_lightweight(opened.project, opened.clients, process.store, process.logs)
+        for client, outcome in trained.items():
             if outcome.version:
                 process.store.publish(f"lightweight/{client}", outcome.version)
         app.swap()
@@ -79,33 +76,29 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, A
         arm = arm_project(opened, folder / name, name, None)
         if name == "full":
             arm.process.store.publish(FULL, full.version)
-        traffic.append(visits(arm, name, held_out, size.measured, seed + 2, world))
-    return full.metrics["differences"], merged(traffic, along="arms")
-
-
-def visits(arm: Opened, name: str, users: np.ndarray, n: int, seed: int, world: World) -> Traffic:
-    """What the same users on the same days do with one arm's answers."""
-    with InProcess(arm) as app:
         order = Arm(name, "visit_count" if name == "visit_count" else "ranked")
-        come = Plan(users, n, 3.0, 2.0, (order,), dict.fromkeys(arm.clients, 0.2), seed)
-        return Simulator(world, URL, transport=app.transport).run(come)
+        come = Plan(held_out, size.measured, 3.0, 2.0, (order,), dict.fromkeys(arm.clients, 0.2), seed + 2)
+        traffic.append(visits(world, arm, come))
+    return full.metrics["differences"], merged(traffic, along="arms")
 
 
 def judged(differences: dict[str, dict[str, Any]], traffic: Traffic) -> dict[str, dict[str, Any]]:
     """By client: offline figures, true utilities, and the order that a gate on each comparison serves."""
     online, gate = lifts(traffic, "visit_count", shipped_utilities()), Gate()
-    out: dict[str, dict[str, Any]] = {}
-    for client in traffic.clients:
-        row: dict[str, Any] = {"offline": {name: differences[name].get(client) for name in COMPARED}, "serves": {}}
-        row["true_utility"] = {arm: online[arm][client]["true_utility"] for arm in ARMS}
-        row["true_lift"] = {arm: online[arm][client]["true_lift"] for arm in ARMS}
-        for name in COMPARED:
-            every = decide(Interval(**differences[name]["all"]), name, finite=True, constant=False, gate=gate)
-            mine = row["offline"][name]
-            worse = mine is not None and mine["n"] >= gate.min_requests and mine["high"] < 0
-            row["serves"][f"gate against {name}"] = "full" if every.publish and not worse else "lightweight"
-        out[client] = row
-    return out
+    let_through: dict[str, set[str]] = {}
+    for name in COMPARED:
+        seen = {client: Interval(**figures) for client, figures in differences[name].items()}
+        passed = decide(seen["all"], name, finite=True, constant=False, gate=gate).publish
+        let_through[name] = set(traffic.clients) - set(worse_clients(seen, gate)) if passed else set()
+    return {
+        client: {
+            "offline": {name: differences[name].get(client) for name in COMPARED},
+            "true_utility": {arm: online[arm][client]["true_utility"] for arm in ARMS},
+            "true_lift": {arm: online[arm][client]["true_lift"] for arm in ARMS},
+            "serves": {f"gate against {n}": "full" if client in let_through[n] else "lightweight" for n in COMPARED},
+        }
+        for client in traffic.clients
+    }
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -124,11 +124,10 @@ def one_seed(
     traffic, seen, later = [], {}, 3.0 + 2 * generations
     for name in (*BASELINES, *STRATEGIES):
         arm = arm_project(opened, folder / name, name, compared)
-        with InProcess(arm) as app:
-            come = Plan(
-                held_out, size.measured, later, 2.0, (Arm(name, "ranked"),), dict.fromkeys(arm.clients, 0.2), seed + 2
-            )
-            traffic.append(Simulator(world, URL, transport=app.transport).run(come))
+        come = Plan(
+            held_out, size.measured, later, 2.0, (Arm(name, "ranked"),), dict.fromkeys(arm.clients, 0.2), seed + 2
+        )
+        traffic.append(visits(world, arm, come))
         seen[name] = local_and_funnel(arm, name)
         shutil.rmtree(folder / name)
     return compared, merged(traffic, along="arms"), seen
@@ -150,6 +149,12 @@ def arm_project(opened: Opened, folder: Path, name: str, compared: Compared | No
         with process.store.write(f"lightweight/{client}", meta) as (where, _):
             fitted.save(where / "model.ubj")
     return arm
+
+
+def visits(world: World, arm: Opened, come: Plan) -> Traffic:
+    """What the users of a plan do with one arm's answers, over the API in process."""
+    with InProcess(arm) as app:
+        return Simulator(world, URL, transport=app.transport).run(come)
 
 
 def _mean(found: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from cluster.clients import BoostRule
 from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
@@ -100,6 +101,17 @@ def test_training_beats_visit_count_and_the_bundle_says_so(
     flat = xgb.train({}, xgb.DMatrix(x, label=np.ones(len(x)), feature_names=names), 1)
     assert "same score" in judge(world.project, client, store, bytes(flat.save_raw("ubj")), held)[1].reason
     assert "let the log grow" in judge(world.project, client, store, model, [])[1].reason
+
+
+def test_a_first_model_is_held_against_the_order_it_replaces(
+    world: LogsWorld, held: list[Request], model: bytes, tmp_path: Path
+) -> None:
+    plain = world.clients["homefeed"]
+    boosted = plain.model_copy(update={"boosts": (BoostRule(feature="cross_history_topic", at_least=0.5, factor=4.0),)})
+    for client, order in ((plain, "visit_count"), (boosted, "boost")):
+        found, decision, _ = judge(world.project, client, BundleStore(tmp_path), model, held)
+        assert f"{found.differences[order]['ndcg@10'].mean:+.4f}" in decision.reason
+        assert f"against {order.replace('_', ' ')} on" in decision.reason
 
 
 def test_a_model_scores_requests_apart_as_together(held: list[Request], model: bytes, world: LogsWorld) -> None:
