@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.latent import NO_LOCALE, Latent
-from cluster.config import DEFAULT_ACTIONS
 from cluster.errors import ConfigError
+from cluster.settings.project import DEFAULT_ACTIONS
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from apps.actions import HABITS
 from apps.project import SHIPPED_CLIENTS, Opened
 from apps.report import lift_interval, lift_of, resampled
 from apps.traffic import Traffic
-from cluster.clients import load_clients
-from cluster.config import DEFAULT_ACTIONS
 from cluster.errors import DataError
 from cluster.features import FeatureSet
 from cluster.schema import IMPRESSED, RANKED
+from cluster.settings.clients import load_clients
+from cluster.settings.project import DEFAULT_ACTIONS
 
 COUNTS = ("requests", "shown", "did", "expected")
 LOGGED = ["client", "experiment", "stage", "full_score", "candidate_features"]

@@ -16,9 +16,9 @@ from apps.actions import ActionModel, Showing, habit
 from apps.project import SHIPPED_CLIENTS
 from apps.simulate import MIX, RANKED, Plan, query_pins, schedule
 from apps.world import World
-from cluster.clients import Client, load_clients
 from cluster.graph.csr import Graph
 from cluster.graph.walk import Walker, WalkParams
+from cluster.settings.clients import Client, load_clients
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.clients import Client, load_clients
-from cluster.config import Project
 from cluster.errors import ConfigError
+from cluster.settings.clients import Client, load_clients
+from cluster.settings.project import Project
 
 if TYPE_CHECKING:
     from serving.process import Process

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.cleaning import Tally, clean_edges, clean_events, now_us, to_us
-from cluster.config import FeatureSettings, Project
 from cluster.errors import BundleError, DataError
 from cluster.features import FeatureSet
 from cluster.graph.csr import Graph
@@ -27,6 +26,7 @@ from cluster.pins import PinTable, SaveCounts
 from cluster.pruning import prune_graph, replace_graph
 from cluster.reading import open_inputs
 from cluster.schema import edges_columns, events_columns
+from cluster.settings.project import FeatureSettings, Project
 from cluster.storage import BundleStore, note_meta
 from cluster.users import UserTable
 from cluster.vocabulary import Vocabulary

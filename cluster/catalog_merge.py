@@ -12,7 +12,6 @@ import numpy as np
 
 from cluster.catalog import KIND, Catalog, Progress, finish_catalog
 from cluster.cleaning import Tally, clean_edges, now_us
-from cluster.config import GraphSettings, Project, Source
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features import FeatureSet
 from cluster.graph.csr import Graph
@@ -23,6 +22,7 @@ from cluster.pins import SaveCounts
 from cluster.pruning import PRUNED
 from cluster.reading import BadInput, open_input, open_inputs
 from cluster.schema import edges_columns
+from cluster.settings.project import GraphSettings, Project, Source
 from cluster.storage import BundleStore, note_meta
 
 

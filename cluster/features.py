@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from cluster.config import FeatureSettings
 from cluster.hashing import hash_ids
 from cluster.likeness import likeness, strongest
+from cluster.settings.project import FeatureSettings
 
 Side = Literal["user", "context", "pin", "graph", "cross"]
 SHARED_SIDES: tuple[Side, ...] = ("user", "context")

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.casting import list_matrix
-from cluster.config import FeatureSettings
 from cluster.errors import BundleError
 from cluster.features import FeatureSet, category_code
 from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
 from cluster.likeness import unit_rows
+from cluster.settings.project import FeatureSettings
 from cluster.vocabulary import Vocabulary
 
 US_PER_DAY = 86_400e6

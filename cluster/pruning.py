@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.cleaning import Tally
-from cluster.config import GraphSettings
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.prune import prune
 from cluster.pins import pin_rows
+from cluster.settings.project import GraphSettings
 from cluster.vocabulary import Vocabulary
 
 PRUNED = "edge was pruned by topics (graph.prune_boards, graph.prune_delta)"

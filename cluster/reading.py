@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
 from cluster.casting import FIX, Fault, cast_column
-from cluster.config import Project, Source
 from cluster.errors import ConfigError, DataError, PinfunnelError
 from cluster.schema import Column, edges_columns, events_columns, pins_columns, users_columns
+from cluster.settings.project import Project, Source
 
 BATCH_ROWS = 1 << 18
 SUFFIXES = (".parquet", ".pq", ".parq")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cluster.config import FeatureSettings
+from cluster.settings.project import FeatureSettings
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 

@@ -26,12 +26,12 @@ from cluster.cleaning import (
     moment,
     now_us,
 )  # fmt: skip
-from cluster.config import Project
 from cluster.errors import DataError
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
 from cluster.history import NOT_IN_GRAPH, REPEATED_EVENT
 from cluster.reading import BadInput, Input, open_inputs_leniently
+from cluster.settings.project import Project
 from cluster.validation_report import Finding, Report, TableReport
 
 Progress = Callable[[str, float], None]

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from cluster.clients import Client
-from cluster.config import Project
+from cluster.settings.clients import Client
+from cluster.settings.project import Project
 from serving.events import EventLog, Receipt
 from serving.funnel import Funnel
 from serving.ingress import Ingress, create_app

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from cluster.clients import Client
 from cluster.features import FeatureSet
 from cluster.hashing import hash_ids
+from cluster.settings.clients import Client
 from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.messages import Ranked, Scored, WalkAsk, Walked

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cluster.clients import Client
+from cluster.settings.clients import Client
 from serving.answer import Answer, StageTiming
 from serving.messages import Ranked, WalkAsk
 from serving.seen import Seen

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Protocol
 from fastapi import APIRouter, FastAPI, Header, HTTPException
 from fastapi.responses import RedirectResponse
 
-from cluster.clients import Client
-from cluster.config import Project
 from cluster.errors import PinfunnelError
+from cluster.settings.clients import Client
+from cluster.settings.project import Project
 from serving.answer import Answer
 from serving.answers import to_response
 from serving.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cluster.clients import Client, PolicySettings
 from cluster.errors import ConfigError
 from cluster.features import category_code
+from cluster.settings.clients import Client, PolicySettings
 
 MOST = 62
 """Labels of one client: bits of a signed 64-bit integer."""

@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import xgboost as xgb
 
-from cluster.clients import Client
 from cluster.features import FeatureBlock, FeatureSet
 from cluster.likeness import warm
+from cluster.settings.clients import Client
 from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.features import request_features

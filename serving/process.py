@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from cluster.clients import Client
-from cluster.config import Project
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
+from cluster.settings.clients import Client
+from cluster.settings.project import Project
 from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
 from serving.events import EventLog

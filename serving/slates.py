@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cluster.clients import Client, PolicySettings
+from cluster.settings.clients import Client, PolicySettings
 from serving.labels import LabelRules
 from serving.messages import Ranked, Scored, Walked
 from serving.policy import Slate, Step, apply_steps, cap, demote_labels, exclude, forbid_labels, mmr

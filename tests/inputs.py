@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.config import DataSettings, FeatureSettings, GraphSettings, Project, Source
 from cluster.schema import TIMESTAMP
+from cluster.settings.project import DataSettings, FeatureSettings, GraphSettings, Project, Source
 
 FEATURES = FeatureSettings(
     pin_numeric=("price",),

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from cluster.clients import Client, LabelSettings, StageSizes
-from cluster.config import DataSettings, GbdtSettings, Project, RankerSettings, Source
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
 from cluster.schema import IMPRESSED, RANKED, WALKED, event_schema, serving_schema
+from cluster.settings.clients import Client, LabelSettings, StageSizes
+from cluster.settings.project import DataSettings, GbdtSettings, Project, RankerSettings, Source
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

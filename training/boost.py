@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cluster.clients import BoostRule
 from cluster.errors import ConfigError
+from cluster.settings.clients import BoostRule
 
 
 def boosted_visits(

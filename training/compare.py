@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cluster.clients import Client, LabelSettings
-from cluster.config import Project
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
+from cluster.settings.clients import Client, LabelSettings
+from cluster.settings.project import Project
 from training.evaluate import LightweightReport, evaluate_lightweight
 from training.examples import build_examples, windows_of
 from training.gbdt import Progress, fit_clients

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from cluster.clients import Client
 from cluster.features import FeatureSet
 from cluster.schema import IMPRESSED
+from cluster.settings.clients import Client
 from training.metrics import (
     Interval,
     auc,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cluster.clients import Client
 from cluster.errors import DataError
+from cluster.settings.clients import Client
 from training.metrics import Interval, bootstrap, ideal_dcg, ndcg_of_request
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.metrics import task_metrics

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cluster.clients import Client
 from cluster.errors import ModelError
 from cluster.features import FeatureSet
 from cluster.hashing import hash_ids
+from cluster.settings.clients import Client
 from training.attribution import as_datetime64, split_time
 from training.pieces import Window
 from training.request_arrays import COLUMNS, read_requests

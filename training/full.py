@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.catalog import KIND as GRAPH
-from cluster.clients import Client
-from cluster.config import Project, RankerSettings
 from cluster.errors import BundleError, ModelError
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
+from cluster.settings.clients import Client
+from cluster.settings.project import Project, RankerSettings
 from cluster.storage import BundleStore
 from training.attribution import split_time
 from training.evaluate_full import FullReport, evaluate_full

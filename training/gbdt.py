@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from cluster.config import GbdtSettings
 from cluster.errors import ModelError
+from cluster.settings.project import GbdtSettings
 from training.examples import TRAIN, VALID, ClientExamples, block_arrays
 from training.gbdt_jobs import FitJob, Fitted, finish, parameters, plan_lanes
 from training.gbdt_xgboost_ray import fit_jobs

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster.config import GbdtSettings
+from cluster.settings.project import GbdtSettings
 from training.portable import make_portable
 
 

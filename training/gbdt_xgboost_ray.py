@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cluster.config import GbdtSettings
 from cluster.errors import ConfigError, ModelError
+from cluster.settings.project import GbdtSettings
 from training.examples import TRAIN, VALID, block_arrays
 from training.gbdt_jobs import FitJob, Fitted, finish, parameters, plan_lanes
 

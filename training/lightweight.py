@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from cluster.clients import Client
-from cluster.config import Project
 from cluster.errors import PinfunnelError
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
+from cluster.settings.clients import Client
+from cluster.settings.project import Project
 from cluster.storage import BundleStore
 from training.evaluate import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.examples import ClientExamples, build_examples, windows_of

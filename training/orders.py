@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cluster.clients import BoostRule, Client
 from cluster.errors import BundleError
 from cluster.features import FeatureSet
+from cluster.settings.clients import BoostRule, Client
 from cluster.storage import BundleStore
 from training.boost import boosted_visits
 from training.request_arrays import Request

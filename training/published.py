@@ -6,10 +6,10 @@ from datetime import datetime
 import pyarrow as pa
 
 from cluster.catalog import KIND as GRAPH
-from cluster.clients import Client
-from cluster.config import Project
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
+from cluster.settings.clients import Client
+from cluster.settings.project import Project
 from cluster.storage import BundleStore
 from training.evaluate import LightweightReport, evaluate_lightweight
 from training.evaluate_full import FullReport, evaluate_full

@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.clients import Client
-from cluster.config import Project
 from cluster.errors import DataError
 from cluster.features import FeatureSet
 from cluster.logs import LogFiles, LogStore
+from cluster.settings.clients import Client
+from cluster.settings.project import Project
 from training.attribution import EventCounts, as_datetime64, count_events, group_events
 from training.pieces import Attach, Cut, Read, edges, overlaps
 from training.pieces import Window as Window

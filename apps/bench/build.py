@@ -135,10 +135,10 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
 
 def _ray_engine(folder: Path, partitions: int) -> dict[str, Any]:
     from cluster import session
-    from cluster.config import GraphSettings, Source
     from cluster.graph.build import build_graph
     from cluster.reading import open_input
     from cluster.schema import edges_columns
+    from cluster.settings.project import GraphSettings, Source
 
     session.start(num_cpus=CPUS, dashboard=False)
     marks: list[tuple[str, float]] = []

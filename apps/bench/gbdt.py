@@ -24,9 +24,9 @@ import pyarrow as pa
 
 from apps.bench.machine import machine, versions
 from apps.bench.processes import tree_memory
-from cluster.clients import LabelSettings
-from cluster.config import GbdtSettings
 from cluster.session import session
+from cluster.settings.clients import LabelSettings
+from cluster.settings.project import GbdtSettings
 from training.examples import TRAIN, VALID, ClientExamples
 from training.gbdt import LOCAL_ROWS, fit_clients
 from training.gbdt_jobs import Fitted, parameters

@@ -23,12 +23,12 @@ from apps.bench.graphs import SHAPES, edges
 from apps.bench.machine import machine
 from apps.project import open_project
 from cluster.catalog import build_catalog_in_memory
-from cluster.config import Project
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph.csr import Graph
 from cluster.graph.prune import prune
 from cluster.graph.walk import Walker, WalkParams
 from cluster.reading import open_inputs
+from cluster.settings.project import Project
 from training.retrieval import score
 
 K, NOISE, HELD_OUT = 20, 0.3, 0.1

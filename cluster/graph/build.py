@@ -23,7 +23,6 @@ import pyarrow as pa
 import ray
 
 from cluster.cleaning import Tally, now_us
-from cluster.config import GraphSettings
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph import shards
 from cluster.graph.assemble import assemble
@@ -32,6 +31,7 @@ from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
 from cluster.graph.shards import Plan
 from cluster.reading import BadInput, Input, Piece, filesystem
+from cluster.settings.project import GraphSettings
 
 Progress = Callable[[str, float], None]
 GROUP_ROWS = 4_000_000

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.cleaning import FILE, Tally
-from cluster.config import GraphSettings
 from cluster.graph.ids import IdMap
+from cluster.settings.project import GraphSettings
 
 UNKNOWN_PIN = "pin_id is not among the pins"
 REPEATED = "edge is there twice (the newest saved_at is kept)"

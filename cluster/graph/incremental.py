@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.cleaning import Tally
-from cluster.config import GraphSettings
 from cluster.graph.csr import Graph
 from cluster.graph.csr_sort import group, transpose
 from cluster.graph.edges import IndexedEdges, index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import pack_offsets, write_links
+from cluster.settings.project import GraphSettings
 
 ALREADY_THERE = "edge is in the graph already (it counts once)"
 """How tallies call edges that a merge does not add."""

@@ -23,11 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.cleaning import Tally, clean_edges
-from cluster.config import GraphSettings
 from cluster.graph.csr_sort import transpose
 from cluster.graph.edges import Span, index_edges, rank
 from cluster.graph.ids import IdMap
 from cluster.reading import Input, Piece
+from cluster.settings.project import GraphSettings
 
 FLUSH_ROWS = 2_000_000
 """Rows that one scatter task holds before it writes them."""

@@ -16,7 +16,7 @@ pytest.importorskip("xgboost_ray")
 if not xgb.__version__.startswith("2.0."):
     pytest.skip("needs the environment of the extra (xgboost 2.0.3)", allow_module_level=True)
 
-from cluster.config import GbdtSettings  # noqa: E402
+from cluster.settings.project import GbdtSettings  # noqa: E402
 from tests.extra.models_of_both import check_models, write_models  # noqa: E402
 from tests.logs_world import LogsWorld, make_world  # noqa: E402
 from tests.training_local import examples, split  # noqa: E402

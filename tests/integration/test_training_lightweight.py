@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from cluster.clients import LabelSettings
 from cluster.errors import DataError, ModelError
+from cluster.settings.clients import LabelSettings
 from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world, project_at
 from tests.training_local import joined_table

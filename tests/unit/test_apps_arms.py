@@ -8,8 +8,8 @@ import pytest
 from apps.arms import lifts, merged
 from apps.evaluation_html import write_evaluation
 from apps.traffic import Traffic
-from cluster.config import DEFAULT_ACTIONS
 from cluster.errors import DataError
+from cluster.settings.project import DEFAULT_ACTIONS
 from training.evaluate import LightweightReport
 from training.metrics import Interval
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from apps.report import Comparison, compare, table
 from apps.report_html import write_html
 from apps.traffic import Traffic
-from cluster.config import DEFAULT_ACTIONS
 from cluster.errors import DataError
+from cluster.settings.project import DEFAULT_ACTIONS
 
 CLIENTS = ("homefeed", "ads")
 

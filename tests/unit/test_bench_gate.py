@@ -6,7 +6,7 @@ import numpy as np
 
 from apps.bench.gate import ARMS, judged
 from apps.traffic import Traffic
-from cluster.config import DEFAULT_ACTIONS
+from cluster.settings.project import DEFAULT_ACTIONS
 
 
 def difference(mean: float, width: float = 0.05, n: int = 50) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from cluster.catalog import Catalog, build_catalog, build_catalog_in_memory
-from cluster.config import DataSettings, Project, Source
 from cluster.errors import BundleError, DataError
 from cluster.features import FeatureSet, category_code
+from cluster.settings.project import DataSettings, Project, Source
 from cluster.storage import BundleStore
 from cluster.vocabulary import Vocabulary
 from tests.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.cleaning import Tally
-from cluster.config import GraphSettings
 from cluster.graph.edges import NO_TIME, Span, index_edges, rank
 from cluster.graph.ids import IdMap
 from cluster.schema import TIMESTAMP
+from cluster.settings.project import GraphSettings
 from tests.inputs import ids_of, times_of
 
 WIDE = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=40)

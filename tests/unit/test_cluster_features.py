@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from cluster.config import FeatureSettings
 from cluster.features import (
     CandidateInput,
     FeatureSet,
@@ -13,6 +12,7 @@ from cluster.features import (
     category_code,
 )
 from cluster.likeness import unit_rows
+from cluster.settings.project import FeatureSettings
 
 TOPICS = 4
 

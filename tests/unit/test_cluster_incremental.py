@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.cleaning import Tally
-from cluster.config import GraphSettings
 from cluster.graph.csr import Graph
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.incremental import ALREADY_THERE, add_edges, held, moved_pins
 from cluster.graph.packing import Wanted
+from cluster.settings.project import GraphSettings
 from tests.inputs import ids_of
 
 LOCALES = ["de", "us", ""]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cluster.catalog import build_catalog_in_memory
-from cluster.config import DataSettings, GraphSettings, Project, Source
 from cluster.errors import ConfigError
 from cluster.graph.prune import prune
 from cluster.graph.walk import Walker, WalkParams
 from cluster.pruning import PRUNED
+from cluster.settings.project import DataSettings, GraphSettings, Project, Source
 from tests.inputs import FEATURES, random_tables
 
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.config import FeatureSettings, Source
 from cluster.errors import ConfigError, DataError
 from cluster.reading import BadInput, Input, open_input
 from cluster.schema import edges_columns, pins_columns
+from cluster.settings.project import FeatureSettings, Source
 
 
 def edges_input(path: Path, **columns: str) -> Input:

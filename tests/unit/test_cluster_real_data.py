@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cluster.catalog import Catalog, build_catalog
-from cluster.config import DataSettings, FeatureSettings, Project, Source
+from cluster.settings.project import DataSettings, FeatureSettings, Project, Source
 from cluster.storage import BundleStore
 from cluster.validation import validate
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.catalog import Catalog, build_catalog
-from cluster.config import Project, Source
+from cluster.settings.project import Project, Source
 from cluster.storage import BundleStore
 from cluster.validation import validate
 from cluster.validation_report import Finding, Report

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from apps.project import Opened
-from cluster.clients import BoostRule
 from cluster.errors import ConfigError
+from cluster.settings.clients import BoostRule
 from tests.funnel_world import ask, opened_world, publish_lightweight, some_user
 
 HOMEFEED = "homefeed"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cluster.config import DEFAULT_ACTIONS
 from cluster.logs import LogStore
+from cluster.settings.project import DEFAULT_ACTIONS
 from serving.events import EventLog
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from apps.project import Opened
-from cluster.clients import Client, PolicySettings, load_client
 from cluster.errors import ConfigError
 from cluster.features import category_code
 from cluster.graph.csr import Graph
+from cluster.settings.clients import Client, PolicySettings, load_client
 from serving.funnel import Funnel
 from serving.groups import main_topics, shared_boards
 from serving.labels import LabelRules, check_labels

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from cluster.clients import BoostRule
+from cluster.settings.clients import BoostRule
 from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from apps.bench.ranker_data import nested, toy_schema, toy_table
-from cluster.clients import Client
+from cluster.settings.clients import Client
 from tests.toy_ranker import SCHEMA, toy_batch, toy_model
 from training.evaluate_full import FullReport, evaluate_full
 from training.ranker.batch import RequestBatch

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.clients import StrategyTable
 from cluster.errors import DataError, ModelError
 from cluster.features import FeatureBlock
+from cluster.settings.clients import StrategyTable
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
 from training.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes

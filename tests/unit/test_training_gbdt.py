@@ -11,8 +11,8 @@ import xgboost as xgb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.config import GbdtSettings
 from cluster.errors import ConfigError, ModelError
+from cluster.settings.project import GbdtSettings
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, split
 from training.examples import TRAIN, VALID, block_arrays

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.clients import LabelSettings, StrategyTable
 from cluster.errors import ConfigError
 from cluster.schema import IMPRESSED, RANKED, WALKED
+from cluster.settings.clients import LabelSettings, StrategyTable
 from training.strategies import ACTION, NEGATIVE, PRESETS, SEEN, UNSEEN, Labels, label_request, resolve, sample
 
 ACTIONS, BAD = ("save", "click", "hide"), ("hide",)

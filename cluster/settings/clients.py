@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from cluster.config import Settings, parse, read_yaml
 from cluster.errors import ConfigError
+from cluster.settings.project import Settings, parse, read_yaml
 
 
 class WalkSettings(Settings):

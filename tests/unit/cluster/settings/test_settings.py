@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from apps.project import SHIPPED_CLIENTS, open_project
-from cluster.clients import load_client, load_clients
-from cluster.config import DEFAULT_ACTIONS, Project
 from cluster.errors import ConfigError
+from cluster.settings.clients import load_client, load_clients
+from cluster.settings.project import DEFAULT_ACTIONS, Project
 
 
 def write(folder: Path, **settings: object) -> Path:
