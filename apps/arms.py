@@ -13,9 +13,9 @@ from apps.actions import HABITS
 from apps.project import SHIPPED_CLIENTS, Opened
 from apps.report import lift_interval, lift_of, resampled
 from apps.traffic import Traffic
+from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import DataError
 from cluster.features import FeatureSet
-from cluster.schema import IMPRESSED, RANKED
 from cluster.settings.clients import load_clients
 from cluster.settings.project import DEFAULT_ACTIONS
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from apps.replay import Progress, Replay, Replayed, ReplayPlan
-from cluster.schema import IMPRESSED, RANKED, event_schema
+from cluster.data.schema import IMPRESSED, RANKED, event_schema
 from serving.impressions import log_row, rows_to_table
 
 ROWS_A_FILE = 512

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from apps.project import Opened
 from cluster.catalog import KIND, build_catalog_in_memory, known_topics
-from cluster.cleaning import Tally, clean_events, now_us
+from cluster.data.cleaning import Tally, clean_events, now_us
+from cluster.data.reading import open_inputs
 from cluster.errors import DataError
-from cluster.reading import open_inputs
 from cluster.storage import note_meta
 from serving.answer import Answer
 from serving.messages import Recents, WalkAsk

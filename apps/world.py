@@ -16,7 +16,7 @@ import yaml
 
 from apps.actions import ActionModel, Showing
 from apps.latent import DEVICES, FORMATS, LOCALES, NO_LOCALE, TOPICS, Latent, draw_latent, save_logits
-from cluster.schema import TIMESTAMP
+from cluster.data.schema import TIMESTAMP
 
 DAY_ZERO = datetime(2025, 1, 6, tzinfo=UTC)
 """The funnel starts on this Monday; every input lies before it."""

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cluster.cleaning import Tally, clean_edges, clean_events, now_us, to_us
+from cluster.data.cleaning import Tally, clean_edges, clean_events, now_us, to_us
+from cluster.data.reading import open_inputs
+from cluster.data.schema import edges_columns, events_columns
 from cluster.errors import BundleError, DataError
 from cluster.features import FeatureSet
 from cluster.graph.csr import Graph
@@ -24,8 +26,6 @@ from cluster.history import Recent
 from cluster.nodes import Nodes, conform
 from cluster.pins import PinTable, SaveCounts
 from cluster.pruning import prune_graph, replace_graph
-from cluster.reading import open_inputs
-from cluster.schema import edges_columns, events_columns
 from cluster.settings.project import FeatureSettings, Project
 from cluster.storage import BundleStore, note_meta
 from cluster.users import UserTable
@@ -50,7 +50,7 @@ class Catalog:
     ids: str  # "int64" or "string"
     actions: tuple[str, ...]
     counts: dict[str, Any]
-    drops: dict[str, Any]  # per input, the counts of cluster.cleaning.Tally
+    drops: dict[str, Any]  # per input, the counts of cluster.data.cleaning.Tally
 
     @classmethod
     def open(cls, path: str | Path, version: str) -> "Catalog":

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from cluster.catalog import KIND, Catalog, Progress, finish_catalog
-from cluster.cleaning import Tally, clean_edges, now_us
+from cluster.data.cleaning import Tally, clean_edges, now_us
+from cluster.data.reading import BadInput, open_input, open_inputs
+from cluster.data.schema import edges_columns
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features import FeatureSet
 from cluster.graph.csr import Graph
@@ -20,8 +22,6 @@ from cluster.graph.incremental import ALREADY_THERE, held, merge, moved_pins
 from cluster.nodes import Nodes
 from cluster.pins import SaveCounts
 from cluster.pruning import PRUNED
-from cluster.reading import BadInput, open_input, open_inputs
-from cluster.schema import edges_columns
 from cluster.settings.project import GraphSettings, Project, Source
 from cluster.storage import BundleStore, note_meta
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.cleaning import Tally
+from cluster.data.cleaning import Tally
 from cluster.graph.ids import IdMap
 
 NOT_IN_GRAPH = "pin_id is not in the graph"

@@ -66,7 +66,7 @@ class LogStore:
         self.root = Path(root)
 
     def write_serving(self, table: pa.Table, features: FeatureSet | None = None) -> list[Path]:
-        """Append served requests (`cluster.schema.serving_schema`), one new file for each date and client in them.
+        """Append served requests (`cluster.data.schema.serving_schema`), one new file for each date and client in them.
 
         `features` names the feature columns; without it the table's schema metadata must. Raises DataError otherwise.
         """
@@ -84,7 +84,7 @@ class LogStore:
         return written
 
     def write_events(self, table: pa.Table) -> list[Path]:
-        """Append events (`cluster.schema.event_schema`), one new file for each date of `occurred_at`."""
+        """Append events (`cluster.data.schema.event_schema`), one new file for each date of `occurred_at`."""
         days = _days(table.column("occurred_at"))
         return [
             write_part(table.take(pa.array(np.flatnonzero(days == day))), self.root / "events" / f"date={day}", 1 << 16)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from cluster.casting import list_matrix
+from cluster.data.casting import list_matrix
 from cluster.errors import BundleError
 from cluster.features import FeatureSet, category_code
 from cluster.graph.csr import Graph

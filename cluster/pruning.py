@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.cleaning import Tally
+from cluster.data.cleaning import Tally
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.prune import prune

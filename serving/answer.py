@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cluster.schema import IMPRESSED, RANKED, WALKED
+from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from serving.messages import Ranked, Scored, WalkAsk, Walked
 
 

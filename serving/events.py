@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cluster.data.schema import event_schema
 from cluster.logs import LogStore
-from cluster.schema import event_schema
 from serving.messages import Recents
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cluster.data.schema import serving_schema
 from cluster.features import FeatureSet
 from cluster.logs import LogStore, feature_metadata
-from cluster.schema import serving_schema
 from serving.answer import Answer
 
 log = logging.getLogger(__name__)

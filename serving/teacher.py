@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cluster.schema import WALKED
+from cluster.data.schema import WALKED
 from serving.answer import Answer, Taught
 from serving.stages import Stages
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.schema import TIMESTAMP
+from cluster.data.schema import TIMESTAMP
 from cluster.settings.project import DataSettings, FeatureSettings, GraphSettings, Project, Source
 
 FEATURES = FeatureSettings(

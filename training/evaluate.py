@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from cluster.data.schema import IMPRESSED
 from cluster.features import FeatureSet
-from cluster.schema import IMPRESSED
 from cluster.settings.clients import Client
 from training.metrics import (
     Interval,

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from cluster.catalog import KIND as GRAPH
 from cluster.catalog import Catalog
+from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import BundleError
 from cluster.features import FeatureSet
 from cluster.hashing import hash_ids
-from cluster.schema import IMPRESSED, RANKED
 from cluster.storage import BundleStore
 from training.attribution import as_datetime64
 from training.orders import Scorer

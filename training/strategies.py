@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from cluster.data.schema import IMPRESSED, WALKED
 from cluster.errors import ConfigError
 from cluster.hashing import hash_ids
-from cluster.schema import IMPRESSED, WALKED
 from cluster.settings.clients import LabelSettings, StrategyTable
 
 CLASSES = ("action", "negative_action", "impressed", "unimpressed")

@@ -135,9 +135,9 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
 
 def _ray_engine(folder: Path, partitions: int) -> dict[str, Any]:
     from cluster import session
+    from cluster.data.reading import open_input
+    from cluster.data.schema import edges_columns
     from cluster.graph.build import build_graph
-    from cluster.reading import open_input
-    from cluster.schema import edges_columns
     from cluster.settings.project import GraphSettings, Source
 
     session.start(num_cpus=CPUS, dashboard=False)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from apps.bench.graphs import make
 from apps.bench.machine import machine
-from cluster.cleaning import Tally
+from cluster.data.cleaning import Tally
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.graph.incremental import add_edges

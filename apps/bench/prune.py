@@ -23,11 +23,11 @@ from apps.bench.graphs import SHAPES, edges
 from apps.bench.machine import machine
 from apps.project import open_project
 from cluster.catalog import build_catalog_in_memory
+from cluster.data.reading import open_inputs
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph.csr import Graph
 from cluster.graph.prune import prune
 from cluster.graph.walk import Walker, WalkParams
-from cluster.reading import open_inputs
 from cluster.settings.project import Project
 from training.retrieval import score
 

@@ -22,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from cluster.cleaning import Tally, now_us
+from cluster.data.cleaning import Tally, now_us
+from cluster.data.reading import BadInput, Input, Piece, filesystem
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph import shards
 from cluster.graph.assemble import assemble
@@ -30,7 +31,6 @@ from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
 from cluster.graph.shards import Plan
-from cluster.reading import BadInput, Input, Piece, filesystem
 from cluster.settings.project import GraphSettings
 
 Progress = Callable[[str, float], None]

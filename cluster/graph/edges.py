@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.cleaning import FILE, Tally
+from cluster.data.cleaning import FILE, Tally
 from cluster.graph.ids import IdMap
 from cluster.settings.project import GraphSettings
 

@@ -11,7 +11,7 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
-from cluster.cleaning import Tally
+from cluster.data.cleaning import Tally
 from cluster.graph.csr import Graph
 from cluster.graph.csr_sort import group, transpose
 from cluster.graph.edges import IndexedEdges, index_edges

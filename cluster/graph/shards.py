@@ -22,11 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.cleaning import Tally, clean_edges
+from cluster.data.cleaning import Tally, clean_edges
+from cluster.data.reading import Input, Piece
 from cluster.graph.csr_sort import transpose
 from cluster.graph.edges import Span, index_edges, rank
 from cluster.graph.ids import IdMap
-from cluster.reading import Input, Piece
 from cluster.settings.project import GraphSettings
 
 FLUSH_ROWS = 2_000_000

@@ -10,12 +10,12 @@ import pytest
 
 from cluster import catalog as catalogs
 from cluster.catalog import Catalog, build_catalog
+from cluster.data.reading import open_inputs
 from cluster.errors import DataError
 from cluster.graph import build, shards
 from cluster.graph.build import build_graph
 from cluster.graph.csr import Graph
 from cluster.pruning import PRUNED
-from cluster.reading import open_inputs
 from cluster.settings.project import GraphSettings
 from cluster.storage import BundleStore
 from tests.inputs import FEATURES, START_US, YEAR_US, random_tables, write_project
@@ -170,7 +170,7 @@ def test_one_task_may_flush_several_times(tmp_path: Path) -> None:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "FLUSH_ROWS", 300)
-        patch.setattr("cluster.reading.BATCH_ROWS", 64)
+        patch.setattr("cluster.data.reading.BATCH_ROWS", 64)
         assert shards.scatter(plan, 0, source, source.pieces)["rows"] == 2000
     edges = random_tables()["edges"]
     made = [shards.boards(plan, at, 1, shards.Span()) for at in range(3)]

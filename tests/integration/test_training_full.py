@@ -9,11 +9,11 @@ import pytest
 
 from cluster.catalog import KIND as GRAPH
 from cluster.catalog import build_catalog_in_memory
+from cluster.data.schema import IMPRESSED
 from cluster.errors import BundleError, DataError
 from cluster.features import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.logs import LogStore
-from cluster.schema import IMPRESSED
 from cluster.settings.project import FeatureSettings
 from cluster.storage import BundleStore
 from tests.logs_world import LogsWorld, make_world

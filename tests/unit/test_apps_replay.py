@@ -10,7 +10,7 @@ import pytest
 from apps.backfill import backfill
 from apps.replay import Replay, ReplayPlan
 from apps.stages import evaluate_stages, recall_and_ndcg
-from cluster.schema import IMPRESSED
+from cluster.data.schema import IMPRESSED
 from tests.funnel_world import opened_world, publish_lightweight
 
 PLAN = ReplayPlan(graphs=2, every=4, min_history=2, horizon_hours=240.0)

@@ -10,11 +10,11 @@ import pytest
 
 from cluster.catalog import Catalog, build_catalog, build_catalog_in_memory
 from cluster.catalog_merge import merge_edges
+from cluster.data.reading import open_inputs
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features import FeatureSet
 from cluster.graph.incremental import ALREADY_THERE
 from cluster.graph.walk import Walker, WalkParams
-from cluster.reading import open_inputs
 from cluster.settings.project import GraphSettings, Project
 from cluster.storage import BundleStore
 from tests.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project

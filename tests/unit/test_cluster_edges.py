@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.cleaning import Tally
+from cluster.data.cleaning import Tally
+from cluster.data.schema import TIMESTAMP
 from cluster.graph.edges import NO_TIME, Span, index_edges, rank
 from cluster.graph.ids import IdMap
-from cluster.schema import TIMESTAMP
 from cluster.settings.project import GraphSettings
 from tests.inputs import ids_of, times_of
 

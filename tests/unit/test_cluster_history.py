@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cluster import history
-from cluster.cleaning import Tally
+from cluster.data.cleaning import Tally
 from cluster.graph.ids import IdMap
 from cluster.history import NOT_IN_GRAPH, REPEATED_EVENT, Recent
 from tests.inputs import times_of

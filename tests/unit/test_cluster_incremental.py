@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.cleaning import Tally
+from cluster.data.cleaning import Tally
 from cluster.graph.csr import Graph
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap

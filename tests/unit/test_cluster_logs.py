@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cluster.data.schema import event_schema, serving_schema
 from cluster.errors import DataError
 from cluster.features import FeatureSet
 from cluster.logs import LogStore
-from cluster.schema import event_schema, serving_schema
 from tests.logs_world import START, make_world, project_at
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.project import Opened
+from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import BundleError
-from cluster.schema import IMPRESSED, RANKED, WALKED
 from serving import forest_request
 from serving.features import request_features
 from serving.funnel import Funnel, explore

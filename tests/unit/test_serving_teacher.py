@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from apps.project import Opened
+from cluster.data.schema import WALKED
 from cluster.logs import LogStore
-from cluster.schema import WALKED
 from cluster.settings.clients import LabelSettings
 from serving.funnel import Funnel
 from serving.impressions import log_row, rows_to_table

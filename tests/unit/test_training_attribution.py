@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.schema import event_schema
+from cluster.data.schema import event_schema
 from tests.logs_world import START
 from training.attribution import EventCounts, action_matrix, as_datetime64, count_events, group_events, split_time
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import ConfigError
-from cluster.schema import IMPRESSED, RANKED, WALKED
 from cluster.settings.clients import LabelSettings, StrategyTable
 from training.strategies import ACTION, NEGATIVE, PRESETS, SEEN, UNSEEN, Labels, label_request, resolve, sample
 

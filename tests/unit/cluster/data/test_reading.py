@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cluster.data.reading import BadInput, Input, open_input
+from cluster.data.schema import edges_columns, pins_columns
 from cluster.errors import ConfigError, DataError
-from cluster.reading import BadInput, Input, open_input
-from cluster.schema import edges_columns, pins_columns
 from cluster.settings.project import FeatureSettings, Source
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.casting import list_matrix
-from cluster.schema import TIMESTAMP
+from cluster.data.casting import list_matrix
+from cluster.data.schema import TIMESTAMP
 
 CLOCK_SKEW_US = 5 * 60 * 10**6
 """A timestamp may run ahead of this machine's clock by so much before it counts as in the future."""

@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from cluster.cleaning import Tally, clean_edges, clean_events, clean_pins, drop_repeats
-from cluster.schema import TIMESTAMP
+from cluster.data.cleaning import Tally, clean_edges, clean_events, clean_pins, drop_repeats
+from cluster.data.schema import TIMESTAMP
 from tests.inputs import times_of
 
 NOW = 1_700_000_000 * 10**6

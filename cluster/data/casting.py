@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.schema import TIMESTAMP
+from cluster.data.schema import TIMESTAMP
 
 EXACT_FLOAT = 2.0**53
 FIX = {

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.casting import Fault, cast_column
-from cluster.schema import TIMESTAMP
+from cluster.data.casting import Fault, cast_column
+from cluster.data.schema import TIMESTAMP
 
 NOON = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
 

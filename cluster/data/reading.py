@@ -1,6 +1,6 @@
 """One input of the data contract as batches: finds the files, maps the user's column names, casts, says what is wrong.
 
-Knows nothing of what rows mean: which rows are dropped is `cluster.cleaning`'s business.
+Knows nothing of what rows mean: which rows are dropped is `cluster.data.cleaning`'s business.
 """
 
 import difflib
@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
-from cluster.casting import FIX, Fault, cast_column
+from cluster.data.casting import FIX, Fault, cast_column
+from cluster.data.schema import Column, edges_columns, events_columns, pins_columns, users_columns
 from cluster.errors import ConfigError, DataError, PinfunnelError
-from cluster.schema import Column, edges_columns, events_columns, pins_columns, users_columns
 from cluster.settings.project import Project, Source
 
 BATCH_ROWS = 1 << 18
