@@ -29,7 +29,7 @@ from apps.world import World
 from cluster import session
 from cluster.catalog import build_catalog
 from cluster.errors import ConfigError, DataError, ModelError
-from cluster.validation import validate
+from cluster.validate.validation import validate
 from training.full import train_full_ranker
 from training.lightweight import train_all_lightweight
 

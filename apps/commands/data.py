@@ -17,7 +17,7 @@ def validate(project: ProjectFile = DEFAULT_PROJECT, out: JsonFile = None) -> No
 
     Names file, column, row and the fix for each fault, and counts what a build would drop. Exit code 1 on a fault.
     """
-    from cluster.validation import validate as check
+    from cluster.validate.validation import validate as check
 
     with guarded():
         opened = open_project(project)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from cluster.catalog import Catalog, build_catalog
 from cluster.settings.project import DataSettings, FeatureSettings, Project, Source
 from cluster.storage import BundleStore
-from cluster.validation import validate
+from cluster.validate.validation import validate
 
 
 def test_movielens_is_valid_and_builds(real_data: Path, tmp_path: Path) -> None:

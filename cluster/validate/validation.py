@@ -32,7 +32,7 @@ from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
 from cluster.history import NOT_IN_GRAPH, REPEATED_EVENT
 from cluster.settings.project import Project
-from cluster.validation_report import Finding, Report, TableReport
+from cluster.validate.report import Finding, Report, TableReport
 
 Progress = Callable[[str, float], None]
 OLDEST_PLAUSIBLE_US = 631_152_000 * 10**6  # 1990-01-01

@@ -13,8 +13,8 @@ import pytest
 from cluster.catalog import Catalog, build_catalog
 from cluster.settings.project import Project, Source
 from cluster.storage import BundleStore
-from cluster.validation import validate
-from cluster.validation_report import Finding, Report
+from cluster.validate.report import Finding, Report
+from cluster.validate.validation import validate
 from tests.inputs import FEATURES, ids_of, random_tables, times_of, write_project
 
 FUTURE = 4_102_444_800 * 10**6  # the year 2100
