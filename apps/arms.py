@@ -15,7 +15,7 @@ from apps.report import lift_interval, lift_of, resampled
 from apps.traffic import Traffic
 from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import DataError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import load_clients
 from cluster.settings.project import DEFAULT_ACTIONS
 

@@ -17,7 +17,7 @@ from cluster.data.cleaning import Tally, clean_edges, clean_events, now_us, to_u
 from cluster.data.reading import open_inputs
 from cluster.data.schema import edges_columns, events_columns
 from cluster.errors import BundleError, DataError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
 from cluster.graph.edges import Span, index_edges
 from cluster.graph.ids import IdMap

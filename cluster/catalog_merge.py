@@ -15,7 +15,7 @@ from cluster.data.cleaning import Tally, clean_edges, now_us
 from cluster.data.reading import BadInput, open_input, open_inputs
 from cluster.data.schema import edges_columns
 from cluster.errors import BundleError, ConfigError, DataError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
 from cluster.graph.edges import IndexedEdges, Span, index_edges
 from cluster.graph.incremental import ALREADY_THERE, held, merge, moved_pins

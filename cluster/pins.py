@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from cluster.data.casting import list_matrix
 from cluster.errors import BundleError
-from cluster.features import FeatureSet, category_code
+from cluster.features.assemble import FeatureSet, category_code
+from cluster.features.likeness import unit_rows
 from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
-from cluster.likeness import unit_rows
 from cluster.settings.project import FeatureSettings
 from cluster.vocabulary import Vocabulary
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.errors import BundleError
-from cluster.likeness import unit_rows
+from cluster.features.likeness import unit_rows
 
 MAX_LOCALES = 32_766
 FILE = "vocabulary.json"

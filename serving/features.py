@@ -1,11 +1,11 @@
-"""Gathers the inputs of `cluster.features.build_features` for one request: bundle rows, user row, walk."""
+"""Gathers the inputs of `cluster.features.assemble.build_features` for one request: bundle rows, user row, walk."""
 
 from datetime import UTC, datetime
 
 import numpy as np
 
 from cluster.catalog import Catalog
-from cluster.features import CandidateInput, FeatureBlock, QueryInput, UserInput, build_features
+from cluster.features.assemble import CandidateInput, FeatureBlock, QueryInput, UserInput, build_features
 from serving.messages import Walked
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
 from cluster.storage import BundleStore

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.data.schema import serving_schema
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.logs import LogStore, feature_metadata
 from serving.answer import Answer
 

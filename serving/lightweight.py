@@ -5,8 +5,9 @@ import logging
 import numpy as np
 import xgboost as xgb
 
-from cluster.features import FeatureBlock, FeatureSet
-from cluster.likeness import warm
+from cluster.features.assemble import FeatureBlock, FeatureSet
+from cluster.features.boosts import boosted_visits
+from cluster.features.likeness import warm
 from cluster.settings.clients import Client
 from cluster.storage import BundleStore
 from serving.catalogs import Catalogs
@@ -15,7 +16,6 @@ from serving.forest import Forest
 from serving.forest_top import top_k
 from serving.groups import main_topics, shared_boards
 from serving.messages import Ranked, WalkAsk, Walked
-from training.boost import boosted_visits
 
 log = logging.getLogger(__name__)
 

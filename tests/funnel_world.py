@@ -9,7 +9,7 @@ import xgboost as xgb
 
 from apps.project import Opened, open_project
 from cluster.catalog import build_catalog
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.storage import BundleStore
 from serving.messages import Recents, WalkAsk

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.data.schema import IMPRESSED, RANKED, WALKED, event_schema, serving_schema
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.logs import LogStore
 from cluster.settings.clients import Client, LabelSettings, StageSizes
 from cluster.settings.project import DataSettings, GbdtSettings, Project, RankerSettings, Source

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.logs import LogStore
 from cluster.settings.clients import Client, LabelSettings
 from cluster.settings.project import Project

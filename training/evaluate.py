@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cluster.data.schema import IMPRESSED
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from training.metrics import (
     Interval,

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.errors import ModelError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
 from training.attribution import as_datetime64, split_time

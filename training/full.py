@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cluster.catalog import KIND as GRAPH
 from cluster.errors import BundleError, ModelError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.logs import LogStore
 from cluster.settings.clients import Client
 from cluster.settings.project import Project, RankerSettings

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import PinfunnelError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.logs import LogStore
 from cluster.settings.clients import Client
 from cluster.settings.project import Project

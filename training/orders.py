@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cluster.errors import BundleError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
+from cluster.features.boosts import boosted_visits
 from cluster.settings.clients import BoostRule, Client
 from cluster.storage import BundleStore
-from training.boost import boosted_visits
 from training.request_arrays import Request
 
 Scorer = Callable[[Sequence[Request]], list[np.ndarray]]

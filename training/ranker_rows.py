@@ -17,7 +17,7 @@ from cluster.catalog import KIND as GRAPH
 from cluster.catalog import Catalog
 from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import BundleError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.storage import BundleStore
 from training.attribution import as_datetime64

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.errors import DataError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.logs import LogFiles, LogStore
 from cluster.settings.clients import Client
 from cluster.settings.project import Project

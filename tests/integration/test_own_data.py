@@ -18,7 +18,7 @@ import pytest
 from apps.cli import app
 from apps.in_process import URL, InProcess
 from apps.project import Opened, open_project
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from tests.training_local import joined_table
 from training.full import train_full_ranker

@@ -11,7 +11,7 @@ from cluster.catalog import KIND as GRAPH
 from cluster.catalog import build_catalog_in_memory
 from cluster.data.schema import IMPRESSED
 from cluster.errors import BundleError, DataError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.logs import LogStore
 from cluster.settings.project import FeatureSettings

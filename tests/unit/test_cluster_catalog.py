@@ -9,7 +9,7 @@ import pytest
 
 from cluster.catalog import Catalog, build_catalog, build_catalog_in_memory
 from cluster.errors import BundleError, DataError
-from cluster.features import FeatureSet, category_code
+from cluster.features.assemble import FeatureSet, category_code
 from cluster.settings.project import DataSettings, Project, Source
 from cluster.storage import BundleStore
 from cluster.vocabulary import Vocabulary

@@ -12,7 +12,7 @@ from cluster.catalog import Catalog, build_catalog, build_catalog_in_memory
 from cluster.catalog_merge import merge_edges
 from cluster.data.reading import open_inputs
 from cluster.errors import BundleError, ConfigError, DataError
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 from cluster.graph.incremental import ALREADY_THERE
 from cluster.graph.walk import Walker, WalkParams
 from cluster.settings.project import GraphSettings, Project

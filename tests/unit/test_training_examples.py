@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import DataError, ModelError
-from cluster.features import FeatureBlock
+from cluster.features.assemble import FeatureBlock
 from cluster.settings.clients import StrategyTable
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split

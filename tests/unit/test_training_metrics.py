@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 from cluster.errors import ConfigError
+from cluster.features.boosts import boosted_visits
 from cluster.settings.clients import BoostRule
-from training.boost import boosted_visits
 from training.gate import Gate, decide
 from training.metrics import Interval, auc, bootstrap, bootstrap_columns, ndcg_of_request, order_by, recall_at
 

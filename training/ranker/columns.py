@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cluster.features import FeatureSet
+from cluster.features.assemble import FeatureSet
 
 
 @dataclass(frozen=True)

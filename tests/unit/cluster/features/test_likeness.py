@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.likeness import likeness, strongest, unit_rows
+from cluster.features.likeness import likeness, strongest, unit_rows
 
 
 @settings(max_examples=60, deadline=None)

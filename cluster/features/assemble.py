@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from cluster.features.likeness import likeness, strongest
 from cluster.hashing import hash_ids
-from cluster.likeness import likeness, strongest
 from cluster.settings.project import FeatureSettings
 
 Side = Literal["user", "context", "pin", "graph", "cross"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cluster.features import (
+from cluster.features.assemble import (
     CandidateInput,
     FeatureSet,
     QueryInput,
@@ -11,7 +11,7 @@ from cluster.features import (
     build_features,
     category_code,
 )
-from cluster.likeness import unit_rows
+from cluster.features.likeness import unit_rows
 from cluster.settings.project import FeatureSettings
 
 TOPICS = 4
