@@ -17,8 +17,8 @@ from apps.project import SHIPPED_CLIENTS
 from apps.simulate import MIX, RANKED, Plan, query_pins, schedule
 from apps.world import World
 from cluster.graph.csr import Graph
-from cluster.graph.walk import Walker, WalkParams
 from cluster.settings.clients import Client, load_clients
+from cluster.walk.walker import Walker, WalkParams
 
 
 @dataclass(frozen=True)

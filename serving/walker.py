@@ -3,9 +3,9 @@
 import numpy as np
 
 from cluster.catalog import Catalog
-from cluster.graph.walk import Walker, WalkParams
-from cluster.graph.walk_weights import decayed_weights
 from cluster.settings.clients import Client
+from cluster.walk.walker import Walker, WalkParams
+from cluster.walk.weights import decayed_weights
 from serving.catalogs import Catalogs
 from serving.labels import LabelRules
 from serving.messages import Recents, WalkAsk, Walked

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from cluster.errors import DataError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
-from cluster.graph.walk import Walker, WalkParams
+from cluster.walk.walker import Walker, WalkParams
 
 DEFAULTS = WalkParams(steps=200_000, restart=1.0, hub_power=0.75, boost=0.9, popularity_discount=0.25)
 REPORTED = ("steps", "restart", "hub", "hub_power", "boost", "popularity_discount")

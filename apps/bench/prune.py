@@ -27,8 +27,8 @@ from cluster.data.reading import open_inputs
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph.csr import Graph
 from cluster.graph.prune import prune
-from cluster.graph.walk import Walker, WalkParams
 from cluster.settings.project import Project
+from cluster.walk.walker import Walker, WalkParams
 from training.retrieval import score
 
 K, NOISE, HELD_OUT = 20, 0.3, 0.1

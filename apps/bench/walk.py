@@ -19,9 +19,9 @@ from apps.bench.graphs import SHAPES, make, query_pins
 from apps.bench.machine import machine, versions
 from apps.bench.walk_peers import TOP_K, distinct_lines, gather, peers
 from cluster.graph.csr import Graph
-from cluster.graph.exact import visit_distribution
-from cluster.graph.walk import Walker, WalkParams
-from cluster.graph.walk_reference import plain_pixie
+from cluster.walk.exact import visit_distribution
+from cluster.walk.reference import plain_pixie
+from cluster.walk.walker import Walker, WalkParams
 
 STEPS = 200_000
 QUERIES = (1, 10, 50)

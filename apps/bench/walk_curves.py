@@ -16,7 +16,7 @@ from typing import Any
 from apps.bench.graphs import SHAPES, Shape, make_shape, query_pins
 from apps.bench.machine import machine
 from cluster.graph.csr import Graph
-from cluster.graph.walk import Walker, WalkParams
+from cluster.walk.walker import Walker, WalkParams
 
 STEPS = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 QUERIES = (1, 2, 5, 10, 20, 50, 100)

@@ -21,7 +21,7 @@ from apps.bench.graphs import make, query_pins
 from apps.bench.machine import machine
 from cluster.graph.csr import Graph
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
-from cluster.graph.walk_kernel import draw, multiply_wide, prefetch
+from cluster.walk.kernel import draw, multiply_wide, prefetch
 
 WALKS, LENGTH = 50_000, 4
 BLOCK = 256

@@ -16,8 +16,8 @@ import numba as nb
 import numpy as np
 
 from cluster.graph.csr import Graph
-from cluster.graph.walk_kernel import prefetch
-from cluster.graph.walk_reference import plain_pixie
+from cluster.walk.kernel import prefetch
+from cluster.walk.reference import plain_pixie
 
 Peer = Callable[[np.ndarray, int, int], Any]
 RESTART = 0.5

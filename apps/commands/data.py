@@ -96,7 +96,7 @@ def walk(
     pinfunnel walk --pin 10000534 --pin 10000618:0.5
     """
     from cluster.errors import DataError
-    from cluster.graph.walk import Walker, WalkParams
+    from cluster.walk.walker import Walker, WalkParams
 
     with guarded():
         opened = open_project(project)

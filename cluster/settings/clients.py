@@ -13,7 +13,7 @@ from cluster.settings.project import Settings, parse, read_yaml
 
 
 class WalkSettings(Settings):
-    """Parameters of the walk; same meaning as `cluster.graph.walk.WalkParams`."""
+    """Parameters of the walk; same meaning as `cluster.walk.walker.WalkParams`."""
 
     steps: int = Field(100_000, ge=100, le=5_000_000)
     restart: float = Field(0.5, gt=0, le=1)

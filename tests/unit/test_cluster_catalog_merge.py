@@ -14,9 +14,9 @@ from cluster.data.reading import open_inputs
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.graph.incremental import ALREADY_THERE
-from cluster.graph.walk import Walker, WalkParams
 from cluster.settings.project import GraphSettings, Project
 from cluster.storage import BundleStore
+from cluster.walk.walker import Walker, WalkParams
 from tests.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
 
 KINDS = pytest.mark.parametrize("kind", ["int64", "string"])

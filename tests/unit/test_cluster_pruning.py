@@ -8,9 +8,9 @@ import pytest
 from cluster.catalog import build_catalog_in_memory
 from cluster.errors import ConfigError
 from cluster.graph.prune import prune
-from cluster.graph.walk import Walker, WalkParams
 from cluster.pruning import PRUNED
 from cluster.settings.project import DataSettings, GraphSettings, Project, Source
+from cluster.walk.walker import Walker, WalkParams
 from tests.inputs import FEATURES, random_tables
 
 

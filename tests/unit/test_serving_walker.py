@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from apps.project import Opened
-from cluster.graph.walk import WalkParams
 from cluster.settings.clients import Client, WalkSettings
+from cluster.walk.walker import WalkParams
 from serving.messages import Recents
 from serving.walker import merge_sequence, query_pins
 from tests.funnel_world import NOW, ask, opened_world, some_user

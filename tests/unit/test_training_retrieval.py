@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import DataError
-from cluster.graph.walk import WalkParams
+from cluster.walk.walker import WalkParams
 from training.retrieval import DEFAULTS, choose_params, evaluate_retrieval, score
 
 FAST = WalkParams(steps=2000, restart=0.8)

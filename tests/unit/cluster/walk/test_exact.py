@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cluster.graph.csr import Graph
-from cluster.graph.exact import visit_distribution
 from cluster.graph.packing import Wanted
-from cluster.graph.walk import Walker, WalkParams, WalkResult
-from cluster.graph.walk_reference import pixie_python, plain_pixie
-from cluster.graph.walk_weights import allocate
+from cluster.walk.exact import visit_distribution
+from cluster.walk.reference import pixie_python, plain_pixie
+from cluster.walk.walker import Walker, WalkParams, WalkResult
+from cluster.walk.weights import allocate
 
 N_PINS, N_BOARDS = 300, 120
 EVERYTHING = WalkParams(steps=400_000, top_k=N_PINS, drop_query=False)

@@ -11,7 +11,7 @@ from cluster.errors import BundleError
 from cluster.graph import packing
 from cluster.graph.csr import Graph
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX, FILES, bits, link, linkable, unpack_offsets, write_links
-from cluster.graph.walk import Walker, WalkParams
+from cluster.walk.walker import Walker, WalkParams
 
 
 def random_graph(seed: int, boards: int = 40, pins: int = 256, edges: int = 1500) -> Graph:

@@ -12,9 +12,9 @@ import numba as nb
 import numpy as np
 
 from cluster.graph.csr import Graph
-from cluster.graph.walk_kernel import draw, multiply_wide
-from cluster.graph.walk_select import select
-from cluster.graph.walk_weights import allocate
+from cluster.walk.kernel import draw, multiply_wide
+from cluster.walk.select import select
+from cluster.walk.weights import allocate
 
 _U = np.uint64
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from cluster.graph.walk_count import collect, collect_one, count_high, deal
-from cluster.graph.walk_groups import walk_levels
-from cluster.graph.walk_kernel import Trail
-from cluster.graph.walk_select import select
-from cluster.graph.walk_trace import trace
+from cluster.walk.count import collect, collect_one, count_high, deal
+from cluster.walk.groups import walk_levels
+from cluster.walk.kernel import Trail
+from cluster.walk.select import select
+from cluster.walk.trace import trace
 
 
 @nb.njit(cache=True, nogil=True)

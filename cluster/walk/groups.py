@@ -16,7 +16,7 @@ import numba as nb
 import numpy as np
 
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
-from cluster.graph.walk_kernel import K, draw, first_at_least, holds_links, multiply_wide, prefetch, step_singles
+from cluster.walk.kernel import K, draw, first_at_least, holds_links, multiply_wide, prefetch, step_singles
 
 WEIGHT_MAX = 0xFFFF  # visits that one counting entry holds
 

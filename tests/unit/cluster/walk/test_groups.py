@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from apps.bench.walk_layouts import pack, width
 from cluster.graph.csr import Graph
 from cluster.graph.packing import pack_offsets
-from cluster.graph.walk import Walker, WalkParams
-from cluster.graph.walk_select import lower_bound, select
+from cluster.walk.select import lower_bound, select
+from cluster.walk.walker import Walker, WalkParams
 
 
 def test_one_step_walks_visit_every_path_equally_often() -> None:

@@ -12,8 +12,8 @@ from cluster.errors import BundleError, ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
-from cluster.graph.walk import Walker, WalkParams, WalkResult
-from cluster.graph.walk_weights import allocate, decayed_weights
+from cluster.walk.walker import Walker, WalkParams, WalkResult
+from cluster.walk.weights import allocate, decayed_weights
 
 
 def random_graph(seed: int, boards: int = 60, pins: int = 400, edges: int = 2000) -> Graph:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cluster.graph.walk_count import Candidates, Counters
-from cluster.graph.walk_kernel import K, Lanes, Living, Trail
+from cluster.walk.count import Candidates, Counters
+from cluster.walk.kernel import K, Lanes, Living, Trail
 
 
 class Arrays(NamedTuple):

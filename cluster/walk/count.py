@@ -14,9 +14,9 @@ import numba as nb
 import numpy as np
 
 from cluster.graph.packing import DEGREE_MAX
-from cluster.graph.walk_groups import WEIGHT_MAX
-from cluster.graph.walk_kernel import prefetch
-from cluster.graph.walk_select import lower_bound
+from cluster.walk.groups import WEIGHT_MAX
+from cluster.walk.kernel import prefetch
+from cluster.walk.select import lower_bound
 
 _U = np.uint64
 _ONE = _U(1)

@@ -17,10 +17,10 @@ import numpy as np
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
-from cluster.graph.walk_kernel import GraphArrays
-from cluster.graph.walk_memory import Memory
-from cluster.graph.walk_request import run_request
-from cluster.graph.walk_weights import allocate
+from cluster.walk.kernel import GraphArrays
+from cluster.walk.memory import Memory
+from cluster.walk.request import run_request
+from cluster.walk.weights import allocate
 
 _DISCOUNT_TABLE = 1 << 16
 _POWER_TABLE = 1 << 12
