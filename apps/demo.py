@@ -27,7 +27,7 @@ from apps.steps import Step, Steps
 from apps.traffic import Traffic
 from apps.world import World
 from cluster import session
-from cluster.catalog import build_catalog
+from cluster.catalog.catalog import build_catalog
 from cluster.errors import ConfigError, DataError, ModelError
 from cluster.validate.validation import validate
 from training.full import train_full_ranker

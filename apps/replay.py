@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from apps.project import Opened
-from cluster.catalog import KIND, build_catalog_in_memory, known_topics
+from cluster.catalog.catalog import KIND, build_catalog_in_memory, known_topics
 from cluster.data.cleaning import Tally, clean_events, now_us
 from cluster.data.reading import open_inputs
 from cluster.errors import DataError

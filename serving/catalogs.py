@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 
-from cluster.catalog import Catalog
+from cluster.catalog.catalog import Catalog
 from cluster.storage import BundleStore
 
 KIND = "graph"

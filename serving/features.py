@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from cluster.catalog import Catalog
+from cluster.catalog.catalog import Catalog
 from cluster.features.assemble import CandidateInput, FeatureBlock, QueryInput, UserInput, build_features
 from serving.messages import Walked
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cluster.catalog import Catalog
+from cluster.catalog.catalog import Catalog
 from cluster.graph.csr import Graph
 from cluster.graph.packing import unpack_offsets
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cluster.catalog import Catalog
+from cluster.catalog.catalog import Catalog
 from cluster.settings.clients import Client
 from cluster.walk.walker import Walker, WalkParams
 from cluster.walk.weights import decayed_weights

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.catalog import KIND as GRAPH
+from cluster.catalog.catalog import KIND as GRAPH
 from cluster.errors import BundleError, ModelError
 from cluster.features.assemble import FeatureSet
 from cluster.logs import LogStore

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from cluster.catalog import KIND as GRAPH
+from cluster.catalog.catalog import KIND as GRAPH
 from cluster.features.assemble import FeatureSet
 from cluster.logs import LogStore
 from cluster.settings.clients import Client

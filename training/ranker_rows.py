@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from cluster.catalog import KIND as GRAPH
-from cluster.catalog import Catalog
+from cluster.catalog.catalog import KIND as GRAPH
+from cluster.catalog.catalog import Catalog
 from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet

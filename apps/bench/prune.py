@@ -22,7 +22,7 @@ import numpy as np
 from apps.bench.graphs import SHAPES, edges
 from apps.bench.machine import machine
 from apps.project import open_project
-from cluster.catalog import build_catalog_in_memory
+from cluster.catalog.catalog import build_catalog_in_memory
 from cluster.data.reading import open_inputs
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph.csr import Graph

@@ -28,7 +28,7 @@ from apps.project import Opened, open_project
 from apps.simulate import Arm, Plan, Simulator, split_users
 from apps.traffic import Traffic
 from apps.world import World
-from cluster.catalog import build_catalog
+from cluster.catalog.catalog import build_catalog
 from training.compare import Compared, compare_strategies
 from training.full import KIND as FULL
 from training.full import train_full_ranker

@@ -39,7 +39,7 @@ def build_graph(
     Runs on Ray Data, one partition of edges at a time. A running server swaps to it by itself.
     """
     from cluster import session
-    from cluster.catalog import build_catalog
+    from cluster.catalog.catalog import build_catalog
 
     with guarded(), session.session(dashboard=False):
         opened, began = open_project(project), time.perf_counter()
@@ -64,7 +64,7 @@ def add_edges(
 
     pinfunnel add-edges --edges lake/edges/day=2026-01-31
     """
-    from cluster.catalog_merge import merge_edges
+    from cluster.catalog.merge import merge_edges
 
     with guarded():
         opened, began = open_project(project), time.perf_counter()

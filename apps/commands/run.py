@@ -38,7 +38,7 @@ def serve(
         opened = open_project(project)
         if opened.process.store.current("graph") is None:
             console.print("no graph is published yet: building it first")
-            from cluster.catalog import build_catalog
+            from cluster.catalog.catalog import build_catalog
 
             with session.session(dashboard=True, address=address), progress_bar() as bars:
                 build_catalog(opened.project, opened.process.store, progress=bars.at("build graph"))

@@ -40,7 +40,7 @@ STALE_SECONDS = 86_400.0
 
 
 class KnownPins(Protocol):
-    """What the build needs of the pins input (`cluster.catalog.Nodes`)."""
+    """What the build needs of the pins input (`cluster.catalog.catalog.Nodes`)."""
 
     @property
     def pin_map(self) -> IdMap | None: ...

@@ -1,7 +1,7 @@
 """Checks every input of a project against the data contract and reports all that is wrong, without building anything.
 
 The rules are those of the build (`cluster.data.reading`, `cluster.data.cleaning`, `cluster.graph.edges`): what is counted here as
-dropped is what the build drops, but for edges that it prunes by topics once it has the graph (`cluster.pruning`).
+dropped is what the build drops, but for edges that it prunes by topics once it has the graph (`cluster.catalog.pruning`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.catalog.history import NOT_IN_GRAPH, REPEATED_EVENT
 from cluster.data.cleaning import (
     FILE,
     ROW,
@@ -30,7 +31,6 @@ from cluster.data.reading import BadInput, Input, open_inputs_leniently
 from cluster.errors import DataError
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
-from cluster.history import NOT_IN_GRAPH, REPEATED_EVENT
 from cluster.settings.project import Project
 from cluster.validate.report import Finding, Report, TableReport
 

@@ -23,7 +23,7 @@ from apps.project import open_project
 from apps.replay import Replay, ReplayPlan
 from apps.stages import ORDERS, evaluate_stages
 from cluster import session
-from cluster.catalog import build_catalog
+from cluster.catalog.catalog import build_catalog
 from training.full import train_full_ranker
 from training.lightweight import train_lightweight
 

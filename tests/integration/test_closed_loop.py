@@ -13,7 +13,7 @@ from apps.project import Opened, open_project
 from apps.serve import Server, start
 from apps.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
 from apps.world import World
-from cluster.catalog import build_catalog
+from cluster.catalog.catalog import build_catalog
 from training.lightweight import train_lightweight
 
 CLIENT = "homefeed"

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster import catalog as catalogs
-from cluster.catalog import Catalog, build_catalog
+from cluster.catalog import catalog as catalogs
+from cluster.catalog.catalog import Catalog, build_catalog
+from cluster.catalog.pruning import PRUNED
 from cluster.data.reading import open_inputs
 from cluster.errors import DataError
 from cluster.graph import build, shards
 from cluster.graph.build import build_graph
 from cluster.graph.csr import Graph
-from cluster.pruning import PRUNED
 from cluster.settings.project import GraphSettings
 from cluster.storage import BundleStore
 from tests.inputs import FEATURES, START_US, YEAR_US, random_tables, write_project

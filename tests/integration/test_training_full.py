@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.catalog import KIND as GRAPH
-from cluster.catalog import build_catalog_in_memory
+from cluster.catalog.catalog import KIND as GRAPH
+from cluster.catalog.catalog import build_catalog_in_memory
 from cluster.data.schema import IMPRESSED
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet

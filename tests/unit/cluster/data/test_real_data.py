@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from cluster.catalog import Catalog, build_catalog
+from cluster.catalog.catalog import Catalog, build_catalog
 from cluster.settings.project import DataSettings, FeatureSettings, Project, Source
 from cluster.storage import BundleStore
 from cluster.validate.validation import validate

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.catalog import Catalog, build_catalog
+from cluster.catalog.catalog import Catalog, build_catalog
 from cluster.settings.project import Project, Source
 from cluster.storage import BundleStore
 from cluster.validate.report import Finding, Report

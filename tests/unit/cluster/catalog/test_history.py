@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster import history
+from cluster.catalog import history
+from cluster.catalog.history import NOT_IN_GRAPH, REPEATED_EVENT, Recent
 from cluster.data.cleaning import Tally
 from cluster.graph.ids import IdMap
-from cluster.history import NOT_IN_GRAPH, REPEATED_EVENT, Recent
 from tests.inputs import times_of
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.catalog import Catalog, build_catalog, build_catalog_in_memory
+from cluster.catalog.catalog import Catalog, build_catalog, build_catalog_in_memory
+from cluster.catalog.vocabulary import Vocabulary
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet, category_code
 from cluster.settings.project import DataSettings, Project, Source
 from cluster.storage import BundleStore
-from cluster.vocabulary import Vocabulary
 from tests.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
 
 KINDS = pytest.mark.parametrize("kind", ["int64", "string"])

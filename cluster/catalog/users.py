@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cluster.catalog.history import History
+from cluster.catalog.pins import category_column, numeric_column
+from cluster.catalog.vocabulary import Vocabulary
 from cluster.errors import BundleError
 from cluster.graph.ids import IdMap
-from cluster.history import History
-from cluster.pins import category_column, numeric_column
 from cluster.settings.project import FeatureSettings
-from cluster.vocabulary import Vocabulary
 
 ARRAYS = ("locale", "interests", "numeric", "offsets", "pins", "actions", "clients", "occurred_at")
 

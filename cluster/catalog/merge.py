@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from cluster.catalog import KIND, Catalog, Progress, finish_catalog
+from cluster.catalog.catalog import KIND, Catalog, Progress, finish_catalog
+from cluster.catalog.nodes import Nodes
+from cluster.catalog.pins import SaveCounts
+from cluster.catalog.pruning import PRUNED
 from cluster.data.cleaning import Tally, clean_edges, now_us
 from cluster.data.reading import BadInput, open_input, open_inputs
 from cluster.data.schema import edges_columns
@@ -19,9 +22,6 @@ from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
 from cluster.graph.edges import IndexedEdges, Span, index_edges
 from cluster.graph.incremental import ALREADY_THERE, held, merge, moved_pins
-from cluster.nodes import Nodes
-from cluster.pins import SaveCounts
-from cluster.pruning import PRUNED
 from cluster.settings.project import GraphSettings, Project, Source
 from cluster.storage import BundleStore, note_meta
 

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.catalog import Catalog, build_catalog, build_catalog_in_memory
-from cluster.catalog_merge import merge_edges
+from cluster.catalog.catalog import Catalog, build_catalog, build_catalog_in_memory
+from cluster.catalog.merge import merge_edges
 from cluster.data.reading import open_inputs
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features.assemble import FeatureSet

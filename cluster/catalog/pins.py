@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.casting import list_matrix
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet, category_code
@@ -21,7 +22,6 @@ from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
 from cluster.settings.project import FeatureSettings
-from cluster.vocabulary import Vocabulary
 
 US_PER_DAY = 86_400e6
 ARRAYS = ("static", "topics", "vectors", "locale", "popular", "popular_by_locale", "popular_bounds")
@@ -79,7 +79,7 @@ class PinTable:
     def content(self, pins: np.ndarray, width: int | None = None) -> np.ndarray:
         """float32[k, width] (default V + T): what a model reads of the pins' contents; a pin of -1 has a zero row.
 
-        Vectors stand first and topics grow at the end (cluster.vocabulary): a model of fewer columns reads the first
+        Vectors stand first and topics grow at the end (cluster.catalog.vocabulary): a model of fewer columns reads the first
         ones, and columns that this graph does not have yet are zero.
         """
         pins = np.asarray(pins)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from cluster.catalog.pins import pin_rows
+from cluster.catalog.pruning import require_topics
+from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.cleaning import Tally, clean_pins, clean_users
 from cluster.data.schema import pins_columns, users_columns
 from cluster.graph.ids import IdMap
-from cluster.pins import pin_rows
-from cluster.pruning import require_topics
 from cluster.settings.project import Project
-from cluster.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

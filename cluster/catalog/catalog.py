@@ -1,6 +1,6 @@
 """A graph bundle opened whole: graph, pin table, user table, feature set. And how one is built from a project's inputs.
 
-Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.pins), users/ (cluster.users), and catalog.json.
+Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.catalog.pins), users/ (cluster.catalog.users), and catalog.json.
 """
 
 import json
@@ -13,6 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cluster.catalog.history import Recent
+from cluster.catalog.nodes import Nodes, conform
+from cluster.catalog.pins import PinTable, SaveCounts
+from cluster.catalog.pruning import prune_graph, replace_graph
+from cluster.catalog.users import UserTable
+from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.cleaning import Tally, clean_edges, clean_events, now_us, to_us
 from cluster.data.reading import open_inputs
 from cluster.data.schema import edges_columns, events_columns
@@ -22,14 +28,8 @@ from cluster.graph.csr import Graph
 from cluster.graph.edges import Span, index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import write_links
-from cluster.history import Recent
-from cluster.nodes import Nodes, conform
-from cluster.pins import PinTable, SaveCounts
-from cluster.pruning import prune_graph, replace_graph
 from cluster.settings.project import FeatureSettings, Project
 from cluster.storage import BundleStore, note_meta
-from cluster.users import UserTable
-from cluster.vocabulary import Vocabulary
 
 KIND = "graph"
 FORMAT = 1

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.catalog import build_catalog_in_memory
+from cluster.catalog.catalog import build_catalog_in_memory
+from cluster.catalog.pruning import PRUNED
 from cluster.errors import ConfigError
 from cluster.graph.prune import prune
-from cluster.pruning import PRUNED
 from cluster.settings.project import DataSettings, GraphSettings, Project, Source
 from cluster.walk.walker import Walker, WalkParams
 from tests.inputs import FEATURES, random_tables

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.catalog.pins import pin_rows
+from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.cleaning import Tally
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.prune import prune
-from cluster.pins import pin_rows
 from cluster.settings.project import GraphSettings
-from cluster.vocabulary import Vocabulary
 
 PRUNED = "edge was pruned by topics (graph.prune_boards, graph.prune_delta)"
 """What `Tally.dropped` calls these edges; they are distinct ones, counted after everything else was dropped."""
