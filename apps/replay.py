@@ -18,7 +18,7 @@ from cluster.catalog.catalog import KIND, build_catalog_in_memory, known_topics
 from cluster.data.cleaning import Tally, clean_events, now_us
 from cluster.data.reading import open_inputs
 from cluster.errors import DataError
-from cluster.storage import note_meta
+from cluster.store.bundles import note_meta
 from serving.answer import Answer
 from serving.messages import Recents, WalkAsk
 from serving.process import Process

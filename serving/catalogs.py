@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 
 from cluster.catalog.catalog import Catalog
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 
 KIND = "graph"
 

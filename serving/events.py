@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.data.schema import event_schema
-from cluster.logs import LogStore
+from cluster.store.logs import LogStore
 from serving.messages import Recents
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import numpy as np
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from serving.catalogs import Catalogs
 from serving.messages import Ranked, Scored, WalkAsk, Walked
 from serving.pacing import Pace, Part

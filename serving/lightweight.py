@@ -9,7 +9,7 @@ from cluster.features.assemble import FeatureBlock, FeatureSet
 from cluster.features.boosts import boosted_visits
 from cluster.features.likeness import warm
 from cluster.settings.clients import Client
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from serving.catalogs import Catalogs
 from serving.features import request_features
 from serving.forest import Forest

@@ -7,10 +7,10 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from cluster.features.assemble import FeatureSet
-from cluster.logs import LogStore
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
+from cluster.store.logs import LogStore
 from serving.catalogs import Catalogs
 from serving.events import EventLog
 from serving.full import FullLogic

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from cluster.errors import PinfunnelError
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from apps.project import Opened, open_project
 from cluster.catalog.catalog import build_catalog
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from serving.messages import Recents, WalkAsk
 from serving.process import Process
 from tests.world import toy_project

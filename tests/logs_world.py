@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from cluster.data.schema import IMPRESSED, RANKED, WALKED, event_schema, serving_schema
 from cluster.features.assemble import FeatureSet
-from cluster.logs import LogStore
 from cluster.settings.clients import Client, LabelSettings, StageSizes
 from cluster.settings.project import DataSettings, GbdtSettings, Project, RankerSettings, Source
+from cluster.store.logs import LogStore
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.log_parts import first_of_each
+from cluster.store.log_parts import first_of_each
 
 CLOCK_SLACK = np.timedelta64(5_000_000, "us")
 """An event may precede its request by this much: front ends and servers have different clocks."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cluster.features.assemble import FeatureSet
-from cluster.logs import LogStore
 from cluster.settings.clients import Client, LabelSettings
 from cluster.settings.project import Project
+from cluster.store.logs import LogStore
 from training.evaluate import LightweightReport, evaluate_lightweight
 from training.examples import build_examples, windows_of
 from training.gbdt import Progress, fit_clients

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from cluster.catalog.catalog import KIND as GRAPH
 from cluster.errors import BundleError, ModelError
 from cluster.features.assemble import FeatureSet
-from cluster.logs import LogStore
 from cluster.settings.clients import Client
 from cluster.settings.project import Project, RankerSettings
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
+from cluster.store.logs import LogStore
 from training.attribution import split_time
 from training.evaluate_full import FullReport, evaluate_full
 from training.examples import windows_of

@@ -13,10 +13,10 @@ import numpy as np
 
 from cluster.errors import PinfunnelError
 from cluster.features.assemble import FeatureSet
-from cluster.logs import LogStore
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
+from cluster.store.logs import LogStore
 from training.evaluate import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.examples import ClientExamples, build_examples, windows_of
 from training.gate import Decision, Gate, decide

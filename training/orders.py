@@ -8,7 +8,7 @@ from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.features.boosts import boosted_visits
 from cluster.settings.clients import BoostRule, Client
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from training.request_arrays import Request
 
 Scorer = Callable[[Sequence[Request]], list[np.ndarray]]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.hashing import hash_ids
-from cluster.logs import ROW_GROUP_REQUESTS
+from cluster.store.logs import ROW_GROUP_REQUESTS
 from training.attribution import action_matrix, as_datetime64, group_events
 
 LATER = {"teacher_rate": pa.float32()}

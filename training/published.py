@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from cluster.catalog.catalog import KIND as GRAPH
 from cluster.features.assemble import FeatureSet
-from cluster.logs import LogStore
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
+from cluster.store.logs import LogStore
 from training.evaluate import LightweightReport, evaluate_lightweight
 from training.evaluate_full import FullReport, evaluate_full
 from training.full import KIND as FULL

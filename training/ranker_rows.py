@@ -19,7 +19,7 @@ from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from training.attribution import as_datetime64
 from training.orders import Scorer
 from training.ranker.batch import RankerSchema

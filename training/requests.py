@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
-from cluster.logs import LogFiles, LogStore
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from cluster.store.logs import LogFiles, LogStore
 from training.attribution import EventCounts, as_datetime64, count_events, group_events
 from training.pieces import Attach, Cut, Read, edges, overlaps
 from training.pieces import Window as Window

@@ -29,7 +29,7 @@ from cluster.graph.edges import Span, index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import write_links
 from cluster.settings.project import FeatureSettings, Project
-from cluster.storage import BundleStore, note_meta
+from cluster.store.bundles import BundleStore, note_meta
 
 KIND = "graph"
 FORMAT = 1

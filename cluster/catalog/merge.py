@@ -23,7 +23,7 @@ from cluster.graph.csr import Graph
 from cluster.graph.edges import IndexedEdges, Span, index_edges
 from cluster.graph.incremental import ALREADY_THERE, held, merge, moved_pins
 from cluster.settings.project import GraphSettings, Project, Source
-from cluster.storage import BundleStore, note_meta
+from cluster.store.bundles import BundleStore, note_meta
 
 
 @dataclass(frozen=True)

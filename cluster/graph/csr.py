@@ -153,7 +153,7 @@ class Graph:
         return graph
 
     def save(self, directory: str | Path) -> None:
-        """Writes the files named in the module's docstring. Not atomic: publish through `cluster.storage`."""
+        """Writes the files named in the module's docstring. Not atomic: publish through `cluster.store.bundles`."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("pin_index", "pin_boards", "board_index", "board_pins", "locale_bounds"):

@@ -13,9 +13,9 @@ from cluster.data.schema import IMPRESSED
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
-from cluster.logs import LogStore
 from cluster.settings.project import FeatureSettings
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
+from cluster.store.logs import LogStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import joined_table, requests
 from training.full import _judge, train_full_ranker

@@ -9,7 +9,7 @@ import xgboost as xgb
 
 from cluster.errors import DataError, ModelError
 from cluster.settings.clients import LabelSettings
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from tests.logs_world import LogsWorld, make_world, project_at
 from tests.training_local import joined_table
 from training.examples import build_examples, windows_of

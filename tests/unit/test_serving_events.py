@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cluster.logs import LogStore
 from cluster.settings.project import DEFAULT_ACTIONS
+from cluster.store.logs import LogStore
 from serving.events import EventLog
 
 
@@ -80,7 +80,7 @@ def test_recent_actions_come_newest_first_and_bounded(tmp_path: Path) -> None:
 def test_kill_9_loses_no_acknowledged_event(tmp_path: Path) -> None:
     code = f"""
         from datetime import UTC, datetime
-        from cluster.logs import LogStore
+        from cluster.store.logs import LogStore
         from serving.events import EventLog
         log = EventLog({str(tmp_path / "wal")!r}, LogStore({str(tmp_path / "logs")!r}), "int64", ("save",))
         at = 0

@@ -14,8 +14,8 @@ import pytest
 
 from apps.project import Opened
 from cluster.data.schema import WALKED
-from cluster.logs import LogStore
 from cluster.settings.clients import LabelSettings
+from cluster.store.logs import LogStore
 from serving.funnel import Funnel
 from serving.impressions import log_row, rows_to_table
 from serving.stages import direct_stages

@@ -7,7 +7,7 @@ import pytest
 import xgboost as xgb
 
 from cluster.settings.clients import BoostRule
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
 from training.evaluate import evaluate_lightweight

@@ -15,7 +15,7 @@ from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.graph.incremental import ALREADY_THERE
 from cluster.settings.project import GraphSettings, Project
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from cluster.walk.walker import Walker, WalkParams
 from tests.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
 

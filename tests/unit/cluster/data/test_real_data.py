@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from cluster.catalog.catalog import Catalog, build_catalog
 from cluster.settings.project import DataSettings, FeatureSettings, Project, Source
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from cluster.validate.validation import validate
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from cluster.catalog.catalog import Catalog, build_catalog
 from cluster.settings.project import Project, Source
-from cluster.storage import BundleStore
+from cluster.store.bundles import BundleStore
 from cluster.validate.report import Finding, Report
 from cluster.validate.validation import validate
 from tests.inputs import FEATURES, ids_of, random_tables, times_of, write_project

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
-from cluster.log_parts import REPLACES_KEY, LogFile, Merged, first_of_each, groups, replaced_by, write_part
+from cluster.store.log_parts import REPLACES_KEY, LogFile, Merged, first_of_each, groups, replaced_by, write_part
 
 SHARED_KEY, CANDIDATE_KEY = b"pinfunnel.shared_features", b"pinfunnel.candidate_features"
 HASH_KEY = b"pinfunnel.schema_hash"

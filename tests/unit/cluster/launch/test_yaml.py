@@ -11,7 +11,7 @@ from ray.autoscaler._private import util
 
 from cluster.session import FLAGS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 LAUNCH = ROOT / "cluster" / "launch"
 AWS, ON_PREM = ROOT / "cluster.yaml", LAUNCH / "on-prem.yaml"
 

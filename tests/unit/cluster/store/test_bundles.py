@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import BundleError
-from cluster.storage import BundleStore, note_meta
+from cluster.store.bundles import BundleStore, note_meta
 
 
 def publish(store: BundleStore, text: str, kind: str = "model", **meta: object) -> str:
@@ -103,7 +103,7 @@ def test_a_killed_writer_leaves_the_old_version(tmp_path: Path) -> None:
     store = BundleStore(tmp_path)
     old = publish(store, "old")
     code = f"""
-        from cluster.storage import BundleStore
+        from cluster.store.bundles import BundleStore
         with BundleStore({str(tmp_path)!r}).write("model", {{}}) as (folder, version):
             (folder / "half").write_text("x" * 100)
             print("ready", flush=True)

@@ -13,7 +13,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from cluster.session import FLAGS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 LAUNCH = ROOT / "cluster" / "launch"
 STAGES = {"ingress", "walker", "lightweight", "full", "events"}
 

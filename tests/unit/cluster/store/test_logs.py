@@ -10,7 +10,7 @@ import pytest
 from cluster.data.schema import event_schema, serving_schema
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
-from cluster.logs import LogStore
+from cluster.store.logs import LogStore
 from tests.logs_world import START, make_world, project_at
 
 
