@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.logs_world import LogsWorld
-from training.attribution import group_events, split_time
 from training.examples import MakeExamples
-from training.pieces import Attach, Cut, Window
-from training.request_arrays import Request, read_requests
-from training.requests import read_index
+from training.log.arrays import Request, read_requests
+from training.log.attribution import group_events, split_time
+from training.log.requests import read_index
+from training.log.tasks import Attach, Cut, Window
 from training.strategies import resolve
 
 

@@ -17,8 +17,8 @@ from training.examples import build_examples, windows_of
 from training.gbdt import Progress, fit_clients
 from training.gbdt_jobs import Fitted
 from training.lightweight import held_out_requests
+from training.log.requests import join_logs, logged_clients
 from training.orders import baselines, booster_scorer
-from training.requests import join_logs, logged_clients
 
 STRATEGIES = ("engagement", "funnel_pure", "funnel_blended", "distillation")
 

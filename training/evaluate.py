@@ -14,6 +14,7 @@ import numpy as np
 from cluster.data.schema import IMPRESSED
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
+from training.log.arrays import Request
 from training.metrics import (
     Interval,
     auc,
@@ -24,7 +25,6 @@ from training.metrics import (
     recall_at,
 )
 from training.orders import Scorer
-from training.request_arrays import Request
 
 TEACHER_TOP = (25, 100)
 NDCG_AT = 10

@@ -14,10 +14,10 @@ from cluster.errors import ModelError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
-from training.attribution import as_datetime64, split_time
-from training.pieces import Window
-from training.request_arrays import COLUMNS, read_requests
-from training.requests import Joined
+from training.log.arrays import COLUMNS, read_requests
+from training.log.attribution import as_datetime64, split_time
+from training.log.requests import Joined
+from training.log.tasks import Window
 from training.strategies import CLASSES, LabelRule, label_request, resolve
 
 TRAIN, VALID = 0, 1

@@ -23,10 +23,10 @@ from training.gate import Decision, Gate, decide
 from training.gbdt import Progress, fit_clients
 from training.gbdt_jobs import Fitted
 from training.gbdt_xgboost_ray import require_backend
+from training.log.arrays import COLUMNS, Request, read_requests
+from training.log.requests import Joined, join_logs, logged_clients
+from training.log.tasks import Window
 from training.orders import Scorer, baselines, booster_scorer, usable_scorer, without_model
-from training.pieces import Window
-from training.request_arrays import COLUMNS, Request, read_requests
-from training.requests import Joined, join_logs, logged_clients
 
 MAX_HELD_OUT = 1000
 """Held-out requests a client is judged on; more are drawn by hash of the request id."""

@@ -9,7 +9,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.features.boosts import boosted_visits
 from cluster.settings.clients import BoostRule, Client
 from cluster.store.bundles import BundleStore
-from training.request_arrays import Request
+from training.log.arrays import Request
 
 Scorer = Callable[[Sequence[Request]], list[np.ndarray]]
 """Requests → a score for every candidate of each, float32[n]; the best is the largest."""

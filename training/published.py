@@ -15,9 +15,9 @@ from training.evaluate import LightweightReport, evaluate_lightweight
 from training.evaluate_full import FullReport, evaluate_full
 from training.full import KIND as FULL
 from training.lightweight import held_out_requests
+from training.log.requests import Window, join_logs, logged_clients
 from training.orders import baselines, published_scorer, without_full
 from training.ranker_rows import LOG_COLUMNS, Contents, MakeRows
-from training.requests import Window, join_logs, logged_clients
 
 
 def published_lightweight(

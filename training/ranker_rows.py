@@ -20,11 +20,11 @@ from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.store.bundles import BundleStore
-from training.attribution import as_datetime64
+from training.log.arrays import COLUMNS, Request, read_requests
+from training.log.attribution import as_datetime64
 from training.orders import Scorer
 from training.ranker.batch import RankerSchema
 from training.ranker.columns import columns_of
-from training.request_arrays import COLUMNS, Request, read_requests
 from training.strategies import sample
 
 LOG_COLUMNS = (

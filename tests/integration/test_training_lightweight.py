@@ -17,9 +17,9 @@ from training.gate import Gate
 from training.gbdt import fit_clients
 from training.gbdt_jobs import Fitted
 from training.lightweight import train_all_lightweight, train_lightweight
-from training.pieces import Window
-from training.request_arrays import COLUMNS
-from training.requests import join_logs
+from training.log.arrays import COLUMNS
+from training.log.requests import join_logs
+from training.log.tasks import Window
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -14,8 +14,8 @@ from training.evaluate import evaluate_lightweight
 from training.gbdt import fit_one
 from training.gbdt_jobs import FitJob
 from training.lightweight import judge
+from training.log.arrays import Request
 from training.orders import boost, booster_scorer, visit_count
-from training.request_arrays import Request
 
 
 @pytest.fixture(scope="module")

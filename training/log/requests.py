@@ -19,9 +19,9 @@ from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.logs import LogFiles, LogStore
-from training.attribution import EventCounts, as_datetime64, count_events, group_events
-from training.pieces import Attach, Cut, Read, edges, overlaps
-from training.pieces import Window as Window
+from training.log.attribution import EventCounts, as_datetime64, count_events, group_events
+from training.log.tasks import Attach, Cut, Read, edges, overlaps
+from training.log.tasks import Window as Window
 
 BROADCAST_BYTES = 256 << 20
 """Event files beyond this are joined by a shuffle: each reader would hold a copy otherwise."""

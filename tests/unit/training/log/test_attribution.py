@@ -8,7 +8,7 @@ import pytest
 
 from cluster.data.schema import event_schema
 from tests.logs_world import START
-from training.attribution import EventCounts, action_matrix, as_datetime64, count_events, group_events, split_time
+from training.log.attribution import EventCounts, action_matrix, as_datetime64, count_events, group_events, split_time
 
 ACTIONS = ("save", "click", "hide")
 HOUR = timedelta(hours=1)

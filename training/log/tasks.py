@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from cluster.hashing import hash_ids
 from cluster.store.logs import ROW_GROUP_REQUESTS
-from training.attribution import action_matrix, as_datetime64, group_events
+from training.log.attribution import action_matrix, as_datetime64, group_events
 
 LATER = {"teacher_rate": pa.float32()}
 """Columns that the first version of the serving log did not have: null in its files."""
