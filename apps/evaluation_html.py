@@ -5,8 +5,8 @@ from html import escape
 from pathlib import Path
 
 from apps.report_html import STYLE
-from training.evaluate import LightweightReport
-from training.metrics import Interval
+from training.judge.lightweight import LightweightReport
+from training.metrics.ranking import Interval
 
 WIDTH, LABEL, PANEL, GAP, ROW = 960, 150, 190, 14, 22
 PLOTTED = ("ndcg", "action_recall", "teacher_top", "local_share")

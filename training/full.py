@@ -19,14 +19,14 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project, RankerSettings
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
-from training.evaluate_full import FullReport, evaluate_full
 from training.examples import windows_of
-from training.gate import Decision, Gate, decide, worse_clients
 from training.gbdt import Progress
+from training.judge.full import FullReport, evaluate_full
+from training.judge.gate import Decision, Gate, decide, worse_clients
+from training.judge.orders import Scorer, without_full
 from training.log.attribution import split_time
 from training.log.requests import Joined, join_logs, logged_clients
 from training.log.tasks import Window
-from training.orders import Scorer, without_full
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker_rows import LOG_COLUMNS, Contents, MakeRows, ranker_schema

@@ -17,16 +17,16 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
-from training.evaluate import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.examples import ClientExamples, build_examples, windows_of
-from training.gate import Decision, Gate, decide
 from training.gbdt import Progress, fit_clients
 from training.gbdt_jobs import Fitted
 from training.gbdt_xgboost_ray import require_backend
+from training.judge.gate import Decision, Gate, decide
+from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
+from training.judge.orders import Scorer, baselines, booster_scorer, usable_scorer, without_model
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.requests import Joined, join_logs, logged_clients
 from training.log.tasks import Window
-from training.orders import Scorer, baselines, booster_scorer, usable_scorer, without_model
 
 MAX_HELD_OUT = 1000
 """Held-out requests a client is judged on; more are drawn by hash of the request id."""

@@ -20,9 +20,9 @@ from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.store.bundles import BundleStore
+from training.judge.orders import Scorer
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64
-from training.orders import Scorer
 from training.ranker.batch import RankerSchema
 from training.ranker.columns import columns_of
 from training.strategies import sample

@@ -23,7 +23,7 @@ from apps.in_process import URL, InProcess
 from apps.simulate import Arm, Plan, Simulator, split_users
 from apps.traffic import Traffic
 from cluster import session
-from training.compare import Compared, compare_strategies
+from training.report.strategies import Compared, compare_strategies
 
 GBDT: Mapping[str, Mapping[str, object]] = {
     "deep": {"max_depth": 6, "learning_rate": 0.1, "min_child_weight": 5.0, "column_share": 1.0, "rounds": 150},

@@ -29,11 +29,11 @@ from apps.simulate import Arm, Plan, Simulator, split_users
 from apps.traffic import Traffic
 from apps.world import World
 from cluster.catalog.catalog import build_catalog
-from training.compare import Compared, compare_strategies
 from training.full import KIND as FULL
 from training.full import train_full_ranker
-from training.gate import Gate
-from training.orders import LOCALE_BOOST
+from training.judge.gate import Gate
+from training.judge.orders import LOCALE_BOOST
+from training.report.strategies import Compared, compare_strategies
 
 STRATEGIES: Mapping[str, Mapping[str, object]] = {
     "engagement": {"strategy": "engagement"},

@@ -14,7 +14,7 @@ from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project, pick_clients
 
 if TYPE_CHECKING:
-    from training.evaluate import LightweightReport
+    from training.judge.lightweight import LightweightReport
 
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality of each stage on data that it was not trained on.")
 
@@ -82,7 +82,7 @@ def evaluate_lightweight(
     Next to visit count and the hand-made boost it replaces. Give --since a moment after training for held-out time.
     """
     from cluster import session
-    from training.published import published_lightweight
+    from training.report.published import published_lightweight
 
     with guarded(), session.session(dashboard=False):
         opened = open_project(project)
@@ -108,7 +108,7 @@ def evaluate_strategies(
     `serving.teacher_share` has it score dropped candidates too, for an unbiased look at funnel efficiency.
     """
     from cluster import session
-    from training.compare import STRATEGIES, compare_strategies
+    from training.report.strategies import STRATEGIES, compare_strategies
 
     with guarded(), session.session(dashboard=False):
         opened = open_project(project)
@@ -141,7 +141,7 @@ def evaluate_full(
 ) -> None:
     """The published full ranker on the shown candidates of logged requests: NDCG by client, AUC and ECE by action."""
     from cluster import session
-    from training.published import published_full
+    from training.report.published import published_full
 
     with guarded(), session.session(dashboard=False):
         opened = open_project(project)

@@ -10,8 +10,8 @@ from apps.evaluation_html import write_evaluation
 from apps.traffic import Traffic
 from cluster.errors import DataError
 from cluster.settings.project import DEFAULT_ACTIONS
-from training.evaluate import LightweightReport
-from training.metrics import Interval
+from training.judge.lightweight import LightweightReport
+from training.metrics.ranking import Interval
 
 
 def traffic(arm: str, saves: list[int], users: list[int]) -> Traffic:

@@ -14,8 +14,9 @@ import numpy as np
 from cluster.data.schema import IMPRESSED
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
+from training.judge.orders import Scorer
 from training.log.arrays import Request
-from training.metrics import (
+from training.metrics.ranking import (
     Interval,
     auc,
     bootstrap_columns,
@@ -24,7 +25,6 @@ from training.metrics import (
     order_by,
     recall_at,
 )
-from training.orders import Scorer
 
 TEACHER_TOP = (25, 100)
 NDCG_AT = 10

@@ -10,12 +10,12 @@ from cluster.settings.clients import BoostRule
 from cluster.store.bundles import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
-from training.evaluate import evaluate_lightweight
 from training.gbdt import fit_one
 from training.gbdt_jobs import FitJob
+from training.judge.lightweight import evaluate_lightweight
+from training.judge.orders import boost, booster_scorer, visit_count
 from training.lightweight import judge
 from training.log.arrays import Request
-from training.orders import boost, booster_scorer, visit_count
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from apps.bench.ranker_data import nested, toy_schema, toy_table
 from cluster.settings.clients import Client
 from tests.toy_ranker import SCHEMA, toy_batch, toy_model
-from training.evaluate_full import FullReport, evaluate_full
+from training.judge.full import FullReport, evaluate_full
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
 

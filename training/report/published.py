@@ -11,12 +11,12 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
-from training.evaluate import LightweightReport, evaluate_lightweight
-from training.evaluate_full import FullReport, evaluate_full
 from training.full import KIND as FULL
+from training.judge.full import FullReport, evaluate_full
+from training.judge.lightweight import LightweightReport, evaluate_lightweight
+from training.judge.orders import baselines, published_scorer, without_full
 from training.lightweight import held_out_requests
 from training.log.requests import Window, join_logs, logged_clients
-from training.orders import baselines, published_scorer, without_full
 from training.ranker_rows import LOG_COLUMNS, Contents, MakeRows
 
 

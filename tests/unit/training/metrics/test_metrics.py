@@ -9,8 +9,8 @@ from sklearn.metrics import ndcg_score, roc_auc_score
 from cluster.errors import ConfigError
 from cluster.features.boosts import boosted_visits
 from cluster.settings.clients import BoostRule
-from training.gate import Gate, decide
-from training.metrics import Interval, auc, bootstrap, bootstrap_columns, ndcg_of_request, order_by, recall_at
+from training.judge.gate import Gate, decide
+from training.metrics.ranking import Interval, auc, bootstrap, bootstrap_columns, ndcg_of_request, order_by, recall_at
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60), k=st.integers(1, 30))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from cluster.errors import DataError
 from cluster.settings.clients import Client
-from training.metrics import Interval, bootstrap, ideal_dcg, ndcg_of_request
+from training.metrics.ranking import Interval, bootstrap, ideal_dcg, ndcg_of_request
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.metrics import task_metrics
 from training.ranker.rows import ListRows

@@ -1,7 +1,7 @@
 """Several strategies side by side: each trained on the same requests, all judged on the same later ones. Needs Ray.
 
 Nothing is published; the models come back to the caller. What they are compared on, and with which baselines, is in
-`training/evaluate.py`.
+`training/judge/lightweight.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client, LabelSettings
 from cluster.settings.project import Project
 from cluster.store.logs import LogStore
-from training.evaluate import LightweightReport, evaluate_lightweight
 from training.examples import build_examples, windows_of
 from training.gbdt import Progress, fit_clients
 from training.gbdt_jobs import Fitted
+from training.judge.lightweight import LightweightReport, evaluate_lightweight
+from training.judge.orders import baselines, booster_scorer
 from training.lightweight import held_out_requests
 from training.log.requests import join_logs, logged_clients
-from training.orders import baselines, booster_scorer
 
 STRATEGIES = ("engagement", "funnel_pure", "funnel_blended", "distillation")
 
