@@ -31,7 +31,7 @@ from cluster.catalog.catalog import build_catalog
 from cluster.errors import ConfigError, DataError, ModelError
 from cluster.validate.validation import validate
 from training.full import train_full_ranker
-from training.lightweight import train_all_lightweight
+from training.lightweight.train import train_all_lightweight
 
 COLD = Arm("cold", "ranked")
 WARM = Arm("warm", "ranked")

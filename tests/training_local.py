@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.logs_world import LogsWorld
-from training.examples import MakeExamples
+from training.lightweight.examples import MakeExamples
+from training.lightweight.strategies import resolve
 from training.log.arrays import Request, read_requests
 from training.log.attribution import group_events, split_time
 from training.log.requests import read_index
 from training.log.tasks import Attach, Cut, Window
-from training.strategies import resolve
 
 
 def joined_table(world: LogsWorld, client: str, window: Window | None = None) -> pa.Table:

@@ -19,11 +19,11 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project, RankerSettings
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
-from training.examples import windows_of
-from training.gbdt import Progress
 from training.judge.full import FullReport, evaluate_full
 from training.judge.gate import Decision, Gate, decide, worse_clients
 from training.judge.orders import Scorer, without_full
+from training.lightweight.examples import windows_of
+from training.lightweight.fit import Progress
 from training.log.attribution import split_time
 from training.log.requests import Joined, join_logs, logged_clients
 from training.log.tasks import Window

@@ -27,7 +27,7 @@ from cluster import session
 from training.full import KIND as FULL
 from training.full import train_full_ranker
 from training.judge.gate import Gate, decide, worse_clients
-from training.lightweight import train_all_lightweight
+from training.lightweight.train import train_all_lightweight
 from training.metrics.ranking import Interval
 
 SIZE = Size(20_000, 5_000, 1_000, 1_800, 600, 1_000)

@@ -27,10 +27,10 @@ from apps.bench.processes import tree_memory
 from cluster.session import session
 from cluster.settings.clients import LabelSettings
 from cluster.settings.project import GbdtSettings
-from training.examples import TRAIN, VALID, ClientExamples
-from training.gbdt import LOCAL_ROWS, fit_clients
-from training.gbdt_jobs import Fitted, parameters
-from training.strategies import resolve
+from training.lightweight.examples import TRAIN, VALID, ClientExamples
+from training.lightweight.fit import LOCAL_ROWS, fit_clients
+from training.lightweight.jobs import Fitted, parameters
+from training.lightweight.strategies import resolve
 
 ACTIONS, NEGATIVE = ("save", "click"), ()
 FEATURES = tuple(f"f{i}" for i in range(26))

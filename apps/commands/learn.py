@@ -66,7 +66,7 @@ def train_lightweight(
     A running server swaps to a published model by itself, without a restart.
     """
     from cluster import session
-    from training.lightweight import train_all_lightweight
+    from training.lightweight.train import train_all_lightweight
 
     if (client is None) == (not every):
         raise typer.BadParameter("name one client with --client, or train all with --all")

@@ -59,7 +59,7 @@ class StrategyTable(Settings):
 
 
 class LabelSettings(Settings):
-    """`strategy` names a preset of training/strategies.py, or `table` writes one out."""
+    """`strategy` names a preset of training/lightweight/strategies.py, or `table` writes one out."""
 
     strategy: Literal["engagement", "funnel_pure", "funnel_blended", "distillation", "custom"] = "funnel_blended"
     table: StrategyTable | None = None

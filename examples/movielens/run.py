@@ -25,7 +25,7 @@ from apps.stages import ORDERS, evaluate_stages
 from cluster import session
 from cluster.catalog.catalog import build_catalog
 from training.full import train_full_ranker
-from training.lightweight import train_lightweight
+from training.lightweight.train import train_lightweight
 
 CLIENT = "movies"
 TITLES = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import xgboost as xgb
 
-from training.portable import make_portable
+from training.lightweight.portable import make_portable
 
 NAMES = ["degree", "lift", "topic", "age"]
 

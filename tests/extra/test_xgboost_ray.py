@@ -20,10 +20,10 @@ from cluster.settings.project import GbdtSettings  # noqa: E402
 from tests.extra.models_of_both import check_models, write_models  # noqa: E402
 from tests.logs_world import LogsWorld, make_world  # noqa: E402
 from tests.training_local import examples, split  # noqa: E402
-from training.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes  # noqa: E402
-from training.gbdt import fit_clients  # noqa: E402
-from training.gbdt_jobs import parameters  # noqa: E402
-from training.strategies import CLASSES, resolve  # noqa: E402
+from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes  # noqa: E402
+from training.lightweight.fit import fit_clients  # noqa: E402
+from training.lightweight.jobs import parameters  # noqa: E402
+from training.lightweight.strategies import CLASSES, resolve  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from apps.serve import Server, start
 from apps.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
 from apps.world import World
 from cluster.catalog.catalog import build_catalog
-from training.lightweight import train_lightweight
+from training.lightweight.train import train_lightweight
 
 CLIENT = "homefeed"
 

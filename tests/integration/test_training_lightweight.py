@@ -12,11 +12,11 @@ from cluster.settings.clients import LabelSettings
 from cluster.store.bundles import BundleStore
 from tests.logs_world import LogsWorld, make_world, project_at
 from tests.training_local import joined_table
-from training.examples import build_examples, windows_of
-from training.gbdt import fit_clients
-from training.gbdt_jobs import Fitted
 from training.judge.gate import Gate
-from training.lightweight import train_all_lightweight, train_lightweight
+from training.lightweight.examples import build_examples, windows_of
+from training.lightweight.fit import fit_clients
+from training.lightweight.jobs import Fitted
+from training.lightweight.train import train_all_lightweight, train_lightweight
 from training.log.arrays import COLUMNS
 from training.log.requests import join_logs
 from training.log.tasks import Window

@@ -21,9 +21,9 @@ from serving.impressions import log_row, rows_to_table
 from serving.stages import direct_stages
 from serving.teacher import Teacher
 from tests.funnel_world import ask, opened_world, publish_full, some_user
+from training.lightweight.strategies import label_request, resolve
 from training.log.arrays import read_requests
 from training.log.tasks import Cut, Read, Window
-from training.strategies import label_request, resolve
 
 RULE = resolve(LabelSettings(strategy="distillation", action_weights={"save": 1.0}), ("save", "hide"), ("hide",))
 

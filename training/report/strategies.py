@@ -12,12 +12,12 @@ from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client, LabelSettings
 from cluster.settings.project import Project
 from cluster.store.logs import LogStore
-from training.examples import build_examples, windows_of
-from training.gbdt import Progress, fit_clients
-from training.gbdt_jobs import Fitted
 from training.judge.lightweight import LightweightReport, evaluate_lightweight
 from training.judge.orders import baselines, booster_scorer
-from training.lightweight import held_out_requests
+from training.lightweight.examples import build_examples, windows_of
+from training.lightweight.fit import Progress, fit_clients
+from training.lightweight.jobs import Fitted
+from training.lightweight.train import held_out_requests
 from training.log.requests import join_logs, logged_clients
 
 STRATEGIES = ("engagement", "funnel_pure", "funnel_blended", "distillation")

@@ -10,11 +10,11 @@ from cluster.settings.clients import BoostRule
 from cluster.store.bundles import BundleStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
-from training.gbdt import fit_one
-from training.gbdt_jobs import FitJob
 from training.judge.lightweight import evaluate_lightweight
 from training.judge.orders import boost, booster_scorer, visit_count
-from training.lightweight import judge
+from training.lightweight.fit import fit_one
+from training.lightweight.jobs import FitJob
+from training.lightweight.train import judge
 from training.log.arrays import Request
 
 

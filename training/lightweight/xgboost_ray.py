@@ -12,8 +12,8 @@ import numpy as np
 
 from cluster.errors import ConfigError, ModelError
 from cluster.settings.project import GbdtSettings
-from training.examples import TRAIN, VALID, block_arrays
-from training.gbdt_jobs import FitJob, Fitted, finish, parameters, plan_lanes
+from training.lightweight.examples import TRAIN, VALID, block_arrays
+from training.lightweight.jobs import FitJob, Fitted, finish, parameters, plan_lanes
 
 
 def fit_jobs(jobs: Sequence[FitJob], settings: GbdtSettings) -> list[Fitted]:

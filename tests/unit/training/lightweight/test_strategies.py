@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import ConfigError
 from cluster.settings.clients import LabelSettings, StrategyTable
-from training.strategies import ACTION, NEGATIVE, PRESETS, SEEN, UNSEEN, Labels, label_request, resolve, sample
+from training.lightweight.strategies import (
+    ACTION,
+    NEGATIVE,
+    PRESETS,
+    SEEN,
+    UNSEEN,
+    Labels,
+    label_request,
+    resolve,
+    sample,
+)
 
 ACTIONS, BAD = ("save", "click", "hide"), ("hide",)
 WEIGHTS = {"save": 2.0, "click": 0.5}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cluster.settings.project import GbdtSettings
-from training.portable import make_portable
+from training.lightweight.portable import make_portable
 
 
 @dataclass(frozen=True)

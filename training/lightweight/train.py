@@ -17,13 +17,13 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
-from training.examples import ClientExamples, build_examples, windows_of
-from training.gbdt import Progress, fit_clients
-from training.gbdt_jobs import Fitted
-from training.gbdt_xgboost_ray import require_backend
 from training.judge.gate import Decision, Gate, decide
 from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.judge.orders import Scorer, baselines, booster_scorer, usable_scorer, without_model
+from training.lightweight.examples import ClientExamples, build_examples, windows_of
+from training.lightweight.fit import Progress, fit_clients
+from training.lightweight.jobs import Fitted
+from training.lightweight.xgboost_ray import require_backend
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.requests import Joined, join_logs, logged_clients
 from training.log.tasks import Window

@@ -14,11 +14,11 @@ from cluster.errors import ModelError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
+from training.lightweight.strategies import CLASSES, LabelRule, label_request, resolve
 from training.log.arrays import COLUMNS, read_requests
 from training.log.attribution import as_datetime64, split_time
 from training.log.requests import Joined
 from training.log.tasks import Window
-from training.strategies import CLASSES, LabelRule, label_request, resolve
 
 TRAIN, VALID = 0, 1
 """Which examples fit the trees, and which (later ones) stop the boosting."""

@@ -12,10 +12,10 @@ from cluster.features.assemble import FeatureBlock
 from cluster.settings.clients import StrategyTable
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, requests, split
-from training.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes
+from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes
+from training.lightweight.strategies import CLASSES, LabelRule, label_request, resolve
 from training.log.requests import read_index
 from training.log.tasks import Cut, Read, Window
-from training.strategies import CLASSES, LabelRule, label_request, resolve
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from cluster.errors import ConfigError, ModelError
 from cluster.settings.project import GbdtSettings
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import examples, split
-from training.examples import TRAIN, VALID, block_arrays
-from training.gbdt import fit_one
-from training.gbdt_jobs import FitJob, Fitted, parameters, plan_lanes
-from training.gbdt_xgboost_ray import require_backend
-from training.portable import make_portable
+from training.lightweight.examples import TRAIN, VALID, block_arrays
+from training.lightweight.fit import fit_one
+from training.lightweight.jobs import FitJob, Fitted, parameters, plan_lanes
+from training.lightweight.portable import make_portable
+from training.lightweight.xgboost_ray import require_backend
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ import numpy as np
 
 from cluster.errors import ModelError
 from cluster.settings.project import GbdtSettings
-from training.examples import TRAIN, VALID, ClientExamples, block_arrays
-from training.gbdt_jobs import FitJob, Fitted, finish, parameters, plan_lanes
-from training.gbdt_xgboost_ray import fit_jobs
+from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays
+from training.lightweight.jobs import FitJob, Fitted, finish, parameters, plan_lanes
+from training.lightweight.xgboost_ray import fit_jobs
 
 LOCAL_ROWS = 1_000_000
 """Examples of all clients together up to which a fit stays in this process: boosting them takes about as long as
