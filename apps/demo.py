@@ -30,7 +30,7 @@ from cluster import session
 from cluster.catalog.catalog import build_catalog
 from cluster.errors import ConfigError, DataError, ModelError
 from cluster.validate.validation import validate
-from training.full import train_full_ranker
+from training.full.train import train_full_ranker
 from training.lightweight.train import train_all_lightweight
 
 COLD = Arm("cold", "ranked")

@@ -15,10 +15,10 @@ from cluster.store.bundles import BundleStore
 from serving.messages import Recents, WalkAsk
 from serving.process import Process
 from tests.world import toy_project
+from training.full.rows import ranker_schema
 from training.ranker.config import ModelConfig
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer
-from training.ranker_rows import ranker_schema
 
 NOW = int(datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp() * 1e6)
 

@@ -24,8 +24,8 @@ from apps.in_process import URL, InProcess
 from apps.simulate import Arm, Plan, Simulator, split_users
 from apps.traffic import Traffic
 from cluster import session
-from training.full import KIND as FULL
-from training.full import train_full_ranker
+from training.full.train import KIND as FULL
+from training.full.train import train_full_ranker
 from training.judge.gate import Gate, decide, worse_clients
 from training.lightweight.train import train_all_lightweight
 from training.metrics.ranking import Interval

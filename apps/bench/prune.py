@@ -29,7 +29,7 @@ from cluster.graph.csr import Graph
 from cluster.graph.prune import prune
 from cluster.settings.project import Project
 from cluster.walk.walker import Walker, WalkParams
-from training.retrieval import score
+from training.retrieval.walks import score
 
 K, NOISE, HELD_OUT = 20, 0.3, 0.1
 SETTINGS = ((0.0, 1.0), (0.1, 1.0), (0.0, 0.95), (0.0, 0.91), (0.0, 0.8), (0.0, 0.7), (0.1, 0.91))  # drop_boards, delta

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.retrieval import DEFAULTS, evaluate_retrieval
+from training.retrieval.walks import DEFAULTS, evaluate_retrieval
 
 STEPS = (2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
 

@@ -29,8 +29,8 @@ from apps.simulate import Arm, Plan, Simulator, split_users
 from apps.traffic import Traffic
 from apps.world import World
 from cluster.catalog.catalog import build_catalog
-from training.full import KIND as FULL
-from training.full import train_full_ranker
+from training.full.train import KIND as FULL
+from training.full.train import train_full_ranker
 from training.judge.gate import Gate
 from training.judge.orders import LOCALE_BOOST
 from training.report.strategies import Compared, compare_strategies

@@ -32,7 +32,7 @@ def evaluate_retrieval(
     """Recall@k and NDCG@k of walks alone: from each board's train pins, without them, against its test pins."""
     import pyarrow.parquet as pq
 
-    from training.retrieval import evaluate_retrieval as evaluate
+    from training.retrieval.walks import evaluate_retrieval as evaluate
 
     with guarded():
         with progress_bar() as bars:

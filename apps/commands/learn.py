@@ -97,7 +97,7 @@ def train_full(
 ) -> None:
     """Fit the multi-task full ranker of all clients on Ray Train, compare with the incumbent, publish or refuse."""
     from cluster import session
-    from training.full import train_full_ranker
+    from training.full.train import train_full_ranker
 
     with guarded(), session.session(dashboard=False):
         opened = open_project(project)

@@ -24,7 +24,7 @@ from apps.replay import Replay, ReplayPlan
 from apps.stages import ORDERS, evaluate_stages
 from cluster import session
 from cluster.catalog.catalog import build_catalog
-from training.full import train_full_ranker
+from training.full.train import train_full_ranker
 from training.lightweight.train import train_lightweight
 
 CLIENT = "movies"

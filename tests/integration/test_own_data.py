@@ -21,10 +21,10 @@ from apps.project import Opened, open_project
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from tests.training_local import joined_table
-from training.full import train_full_ranker
+from training.full.rows import Contents, MakeRows
+from training.full.train import train_full_ranker
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
-from training.ranker_rows import Contents, MakeRows
 
 LISTENERS, TRACKS, PLAYLISTS, WIDTH = 120, 400, 150, 4
 START = 1_700_000_000

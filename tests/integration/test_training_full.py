@@ -18,13 +18,13 @@ from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from tests.logs_world import LogsWorld, make_world
 from tests.training_local import joined_table, requests
-from training.full import _judge, train_full_ranker
+from training.full.rows import Contents, MakeRows, ranker_schema
+from training.full.train import _judge, train_full_ranker
 from training.judge.gate import Gate
 from training.judge.orders import Scorer, visit_count
 from training.log.arrays import Request, read_requests
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
-from training.ranker_rows import Contents, MakeRows, ranker_schema
 
 
 @pytest.fixture(scope="module")

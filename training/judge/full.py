@@ -1,6 +1,6 @@
 """Judges a full ranker on held-out rows: per action AUC, log loss and calibration, and NDCG of the utility, by client.
 
-Reads the rows that training.ranker_rows makes; only candidates that were shown count. No Ray, no files.
+Reads the rows that training.full.rows makes; only candidates that were shown count. No Ray, no files.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def evaluate_full(
 ) -> FullReport:
     """Compare `models` (the candidate first) over the same shown candidates, with visit count too.
 
-    `rows` is a table of training.ranker_rows.MakeRows; where it has `order_score`, the order that serving gives without
+    `rows` is a table of training.full.rows.MakeRows; where it has `order_score`, the order that serving gives without
     a full ranker is judged too, as `without_full`. A model of another schema than `schema` cannot be among them.
 
     An action counts by the inverse of what its place did for it, as the candidate has learnt that: people act more on

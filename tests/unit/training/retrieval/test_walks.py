@@ -9,7 +9,7 @@ import pytest
 
 from cluster.errors import DataError
 from cluster.walk.walker import WalkParams
-from training.retrieval import DEFAULTS, choose_params, evaluate_retrieval, score
+from training.retrieval.walks import DEFAULTS, choose_params, evaluate_retrieval, score
 
 FAST = WalkParams(steps=2000, restart=0.8)
 

@@ -19,6 +19,7 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project, RankerSettings
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
+from training.full.rows import LOG_COLUMNS, Contents, MakeRows, ranker_schema
 from training.judge.full import FullReport, evaluate_full
 from training.judge.gate import Decision, Gate, decide, worse_clients
 from training.judge.orders import Scorer, without_full
@@ -29,7 +30,6 @@ from training.log.requests import Joined, join_logs, logged_clients
 from training.log.tasks import Window
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
-from training.ranker_rows import LOG_COLUMNS, Contents, MakeRows, ranker_schema
 
 KIND = "full"
 MAX_HELD_OUT = 2000
