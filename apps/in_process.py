@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from apps.project import Opened
 from serving.events import EventLog, Receipt
 from serving.ingress import Events, Ingress, create_app
-from serving.messages import Recents
+from serving.request.messages import Recents
 
 URL = "http://in-process"
 

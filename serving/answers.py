@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from serving.answer import Answer
 from serving.api import Explanation, QueryVisits, RankedPin, RecommendationResponse, StageReport
+from serving.request.answer import Answer
 
 
 def to_response(

@@ -20,9 +20,9 @@ from cluster.settings.project import Project
 from serving.events import EventLog, Receipt
 from serving.funnel import Funnel
 from serving.ingress import Ingress, create_app
-from serving.messages import Ranked, Recents, Scored, WalkAsk, Walked
 from serving.metrics import Metrics
 from serving.process import Process
+from serving.request.messages import Ranked, Recents, Scored, WalkAsk, Walked
 from serving.stages import Stages
 
 log = logging.getLogger("ray.serve")

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from cluster.data.schema import event_schema
 from cluster.store.logs import LogStore
-from serving.messages import Recents
+from serving.request.messages import Recents
 
 log = logging.getLogger(__name__)
 

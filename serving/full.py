@@ -8,9 +8,9 @@ from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
-from serving.catalogs import Catalogs
-from serving.messages import Ranked, Scored, WalkAsk, Walked
 from serving.pacing import Pace, Part
+from serving.request.catalogs import Catalogs
+from serving.request.messages import Ranked, Scored, WalkAsk, Walked
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of
 from training.ranker.scorer import FullScorer, best_device, empty_requests, utility

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cluster.settings.clients import Client
-from serving.answer import Answer, StageTiming
-from serving.messages import Ranked, WalkAsk
+from serving.request.answer import Answer, StageTiming
+from serving.request.messages import Ranked, WalkAsk
 from serving.seen import Seen
 from serving.slates import Policy, slate_of
 from serving.stages import Stages

@@ -15,7 +15,7 @@ import pyarrow as pa
 from cluster.data.schema import serving_schema
 from cluster.features.assemble import FeatureSet
 from cluster.store.logs import LogStore, feature_metadata
-from serving.answer import Answer
+from serving.request.answer import Answer
 
 log = logging.getLogger(__name__)
 

@@ -16,13 +16,13 @@ from fastapi.responses import RedirectResponse
 from cluster.errors import PinfunnelError
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from serving.answer import Answer
 from serving.answers import to_response
 from serving.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
 from serving.events import Receipt
 from serving.funnel import Funnel
 from serving.impressions import ServingLog, log_row
-from serving.messages import Recents, WalkAsk
+from serving.request.answer import Answer
+from serving.request.messages import Recents, WalkAsk
 
 OVERLOADED = ("BackPressureError", "ReplicaUnavailableError")
 

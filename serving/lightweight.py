@@ -10,12 +10,12 @@ from cluster.features.boosts import boosted_visits
 from cluster.features.likeness import warm
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
-from serving.catalogs import Catalogs
 from serving.features import request_features
 from serving.forest import Forest
 from serving.forest_top import top_k
 from serving.groups import main_topics, shared_boards
-from serving.messages import Ranked, WalkAsk, Walked
+from serving.request.catalogs import Catalogs
+from serving.request.messages import Ranked, WalkAsk, Walked
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from ray.util.metrics import Counter, Histogram
 
-from serving.answer import Answer
+from serving.request.answer import Answer
 
 
 class Metrics:

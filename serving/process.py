@@ -11,13 +11,13 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
-from serving.catalogs import Catalogs
 from serving.events import EventLog
 from serving.full import FullLogic
 from serving.funnel import Funnel
 from serving.impressions import ServingLog
 from serving.labels import check_labels
 from serving.lightweight import LightweightLogic
+from serving.request.catalogs import Catalogs
 from serving.stages import direct_stages, threaded_stages
 from serving.teacher import Teacher
 from serving.walker import WalkerLogic

@@ -9,8 +9,8 @@ import numpy as np
 
 from cluster.settings.clients import Client, PolicySettings
 from serving.labels import LabelRules
-from serving.messages import Ranked, Scored, Walked
 from serving.policy import Slate, Step, apply_steps, cap, demote_labels, exclude, forbid_labels, mmr
+from serving.request.messages import Ranked, Scored, Walked
 
 SPREAD = 2
 """MMR fills so many times the answer: caps move pins back, and what moves up should be diverse too."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from serving.full import FullLogic
 from serving.lightweight import LightweightLogic
-from serving.messages import Ranked, Scored, WalkAsk, Walked
+from serving.request.messages import Ranked, Scored, WalkAsk, Walked
 from serving.walker import WalkerLogic
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cluster.data.schema import WALKED
-from serving.answer import Answer, Taught
+from serving.request.answer import Answer, Taught
 from serving.stages import Stages
 
 log = logging.getLogger(__name__)

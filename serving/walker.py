@@ -6,9 +6,9 @@ from cluster.catalog.catalog import Catalog
 from cluster.settings.clients import Client
 from cluster.walk.walker import Walker, WalkParams
 from cluster.walk.weights import decayed_weights
-from serving.catalogs import Catalogs
 from serving.labels import LabelRules
-from serving.messages import Recents, WalkAsk, Walked
+from serving.request.catalogs import Catalogs
+from serving.request.messages import Recents, WalkAsk, Walked
 
 MICROSECONDS_PER_HOUR = 3.6e9
 

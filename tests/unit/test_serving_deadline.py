@@ -14,8 +14,8 @@ from apps.project import Opened
 from serving.answers import to_response
 from serving.full import FullLogic
 from serving.funnel import Funnel
-from serving.messages import Ranked, Scored, WalkAsk, Walked
 from serving.pacing import CHUNK, Pace, Part
+from serving.request.messages import Ranked, Scored, WalkAsk, Walked
 from serving.slates import slate_of
 from serving.stages import direct_stages
 from tests.funnel_world import ask, opened_world, publish_full, some_user

@@ -17,8 +17,8 @@ from cluster.settings.clients import Client, PolicySettings, load_client
 from serving.funnel import Funnel
 from serving.groups import main_topics, shared_boards
 from serving.labels import LabelRules, check_labels
-from serving.messages import Recents
 from serving.process import Process
+from serving.request.messages import Recents
 from serving.seen import Seen
 from serving.stages import direct_stages
 from tests.funnel_world import NOW, ask, opened_world, publish_lightweight, some_user

@@ -8,7 +8,7 @@ import pytest
 from apps.project import Opened
 from cluster.settings.clients import Client, WalkSettings
 from cluster.walk.walker import WalkParams
-from serving.messages import Recents
+from serving.request.messages import Recents
 from serving.walker import merge_sequence, query_pins
 from tests.funnel_world import NOW, ask, opened_world, some_user
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
-from serving.messages import Ranked, Scored, WalkAsk, Walked
+from serving.request.messages import Ranked, Scored, WalkAsk, Walked
 
 
 @dataclass
