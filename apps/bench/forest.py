@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import xgboost
 
+from apps.bench.forest_bound import BoundForest
 from apps.bench.forest_data import GOAL, STATIC, TOP, USERS, C, N, S, make_model, make_requests, where
 from apps.bench.forest_peers import PEERS
-from serving.forest import Forest
-from serving.forest_bound import BoundForest
+from serving.forest.forest import Forest
 
 Call = Callable[[int], Any]  # scores request i
 
@@ -112,7 +112,7 @@ def arithmetic_floor(forest: Forest, special: Any, candidates: np.ndarray, round
 
     Look-ups are measured (a scan without splits); a comparison is taken as half of a measured split.
     """
-    from serving.forest_program import CHUNKS
+    from serving.forest.engine.program import CHUNKS
 
     kernel, made = forest.kernel("request"), special.programs[0]
     assert kernel is not None

@@ -6,7 +6,7 @@ import numpy as np
 import xgboost
 
 from apps.bench.machine import machine, versions
-from serving.forest_native import best_level
+from serving.forest.llvm.native import best_level
 
 S, C, N, TOP, STATIC, DEPTH = 16, 24, 2000, 500, 20, 6
 USERS = 12  # requests in a round

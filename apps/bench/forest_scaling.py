@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from apps.bench.forest_bound import BoundForest
 from apps.bench.forest_data import GOAL, USERS, C, N, S, make_model, make_requests, where
-from serving.forest import Forest
-from serving.forest_bound import BoundForest
+from serving.forest.forest import Forest
 
 REPEATS = 5
 

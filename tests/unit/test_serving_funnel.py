@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from apps.project import Opened
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import BundleError
-from serving import forest_request
 from serving.features import request_features
+from serving.forest.engine import request as forest_request
 from serving.funnel import Funnel, explore
 from serving.impressions import log_row, rows_to_table
 from serving.stages import direct_stages

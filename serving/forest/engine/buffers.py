@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving import forest_request as request
-from serving.forest_bins import Column
-from serving.forest_ir import SLOTS
-from serving.forest_ir_bin import COLUMN_BYTES, CUT_SLOTS
-from serving.forest_native import Native
+from serving.forest.bins import Column
+from serving.forest.engine import request
+from serving.forest.llvm.bins import COLUMN_BYTES, CUT_SLOTS
+from serving.forest.llvm.native import Native
+from serving.forest.llvm.scan import SLOTS
 
 UNIT, TILE = request.UNIT, request.TILE
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serving.forest_model import LEAF, Trees
+from serving.forest.model import LEAF, Trees
 
 CUTS = 255
 

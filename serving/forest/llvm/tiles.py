@@ -3,7 +3,7 @@
 Square tiles are transposed in registers by interleaving rows i and i + half, as often as halving allows.
 """
 
-from serving.forest_ir_leaves import mask
+from serving.forest.llvm.leaves import mask
 
 
 def _transpose(kind: str, size: int) -> tuple[str, list[str]]:

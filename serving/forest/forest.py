@@ -11,10 +11,10 @@ import numpy as np
 import xgboost
 
 from cluster.errors import DataError, ModelError
-from serving.forest_kernel import Kernel
-from serving.forest_model import read_model
-from serving.forest_native import best_level
-from serving.forest_top import top_k
+from serving.forest.engine.kernel import Kernel
+from serving.forest.llvm.native import best_level
+from serving.forest.model import read_model
+from serving.forest.top import top_k
 
 _LOGISTIC = {"binary:logistic", "reg:logistic"}
 _EXP = {"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox"}

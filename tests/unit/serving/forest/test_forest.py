@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import DataError, ModelError
-from serving.forest import Forest
-from serving.forest_native import LEVELS, best_level
+from serving.forest.forest import Forest
+from serving.forest.llvm.native import LEVELS, best_level
 
 _ORDER = list(LEVELS)
 USABLE = _ORDER[_ORDER.index(best_level()) :]  # every level below the best one runs here too

@@ -7,8 +7,8 @@ A frame is an int64 array of numbers and addresses: of a thread's scratch (here)
 import numpy as np
 from numba import carray, njit
 
-from serving.forest_calls import call_native, float32_at, int32_at
-from serving.forest_program import BASE, CHUNKS, SIZES, SPLITS, TABLES, specialise
+from serving.forest.engine.calls import call_native, float32_at, int32_at
+from serving.forest.engine.program import BASE, CHUNKS, SIZES, SPLITS, TABLES, specialise
 
 # Places in a thread's frame: native functions, the pin table, the binner, scratch.
 GATHER, TRANSPOSE, SEARCH, SCAN, TABLE, TABLE_WIDTH, N_PINS, COLUMNS, N_COLUMNS, LANES, SLOT = range(11)

@@ -7,7 +7,7 @@ with 30 of the leaves at most and minus zero for the others, which adds nothing 
 import numpy as np
 from numba import njit
 
-from serving.forest_ir import SLOTS
+from serving.forest.llvm.scan import SLOTS
 
 LEFT, RIGHT, FEATURE, VALUE, DEFAULT_LEFT, COLUMN, THRESHOLD = range(7)
 PART = 30

@@ -12,10 +12,10 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from serving.forest_ir import scan_ir, whole_scan_ir
-from serving.forest_ir_bin import search_ir
-from serving.forest_ir_leaves import Scan
-from serving.forest_ir_tile import gather_ir, transpose_ir
+from serving.forest.llvm.bins import search_ir
+from serving.forest.llvm.leaves import Scan
+from serving.forest.llvm.scan import scan_ir, whole_scan_ir
+from serving.forest.llvm.tiles import gather_ir, transpose_ir
 
 _DECLARATIONS = """
 declare <16 x float> @llvm.x86.avx512.vpermi2var.ps.512(<16 x float>, <16 x i32>, <16 x float>)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serving.forest_model import Trees
+from serving.forest.model import Trees
 
 MOST = 64  # leaves of a tree
 DEEPEST = 12  # beyond it a chunk would hold few leaves of its own

@@ -8,8 +8,17 @@ to any float.
 import numpy as np
 from numba import carray, njit
 
-from serving.forest_calls import both_alive, float32_at, int32_at, int64_at, lowest, popcount, uint8_at, uint64_at
-from serving.forest_ir import SLOTS
+from serving.forest.engine.calls import (
+    both_alive,
+    float32_at,
+    int32_at,
+    int64_at,
+    lowest,
+    popcount,
+    uint8_at,
+    uint64_at,
+)
+from serving.forest.llvm.scan import SLOTS
 
 # Places in a model's frame, int64: numbers and the addresses of the arrays in forest_live.Live.
 TREES, FEATURES, DEPTH, FULL, FEATURE, CUT_BEGIN, CUTS, ROW_BEGIN, ROWS = range(9)

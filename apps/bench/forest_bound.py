@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster.errors import DataError
-from serving.forest import Forest, ready
-from serving.forest_kernel import Kernel
-from serving.forest_top import top_k
+from serving.forest.engine.kernel import Kernel
+from serving.forest.forest import Forest, ready
+from serving.forest.top import top_k
 
 
 class BoundForest:

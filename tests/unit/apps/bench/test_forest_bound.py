@@ -6,12 +6,12 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.bench.forest_bound import BoundForest
 from cluster.errors import DataError
-from serving.forest import Forest
-from serving.forest_bins import plan_bins
-from serving.forest_bound import BoundForest
-from serving.forest_top import top_k
-from tests.unit.test_serving_forest import USABLE, rows_of, same_bits, train, truth
+from serving.forest.bins import plan_bins
+from serving.forest.forest import Forest
+from serving.forest.top import top_k
+from tests.unit.serving.forest.test_forest import USABLE, rows_of, same_bits, train, truth
 
 
 @pytest.mark.parametrize("static_columns", [[0, 1, 2, 3, 4, 5, 6], [6, 2, 9], [], list(range(10))])
@@ -74,10 +74,10 @@ def test_top_k_is_a_stable_sort(scores, k):
 @pytest.mark.parametrize("level", USABLE)
 def test_bins_are_the_plain_definition(level):
     """Search trees of every depth, values on, between and beyond the thresholds, both missing sides."""
-    from serving.forest_bins import Column
-    from serving.forest_buffers import Layout
-    from serving.forest_kernel import fill_table
-    from serving.forest_native import native
+    from serving.forest.bins import Column
+    from serving.forest.engine.buffers import Layout
+    from serving.forest.engine.kernel import fill_table
+    from serving.forest.llvm.native import native
 
     rng = np.random.default_rng(0)
     columns = [

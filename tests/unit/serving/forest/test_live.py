@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from serving import forest_live, forest_request
-from serving.forest import Forest
-from serving.forest_bound import BoundForest
-from tests.unit.test_serving_forest import check, one_user, rows_of, same_bits, train, truth
+from apps.bench.forest_bound import BoundForest
+from serving.forest.engine import live as forest_live
+from serving.forest.engine import request as forest_request
+from serving.forest.forest import Forest
+from tests.unit.serving.forest.test_forest import check, one_user, rows_of, same_bits, train, truth
 
 
 def leaves_of(forest: Forest, shared: np.ndarray) -> np.ndarray:

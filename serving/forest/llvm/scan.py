@@ -10,7 +10,7 @@ The leaf number left at the root looks the leaf's weight up in the chunk's table
 in float32, as XGBoost adds them. A slot is `blocks` registers wide, so that decoding a split costs little.
 """
 
-from serving.forest_ir_leaves import Scan, lookup_ir, mask, tables_ir
+from serving.forest.llvm.leaves import Scan, lookup_ir, mask, tables_ir
 
 SLOTS = 32  # leaf numbers in a chunk, and the width of its table
 

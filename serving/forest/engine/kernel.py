@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from serving import forest_request as native_path
-from serving.forest_bins import plan_bins
-from serving.forest_buffers import TILE, Layout, Space
-from serving.forest_engine import Engine, Program
-from serving.forest_ir import SLOTS
-from serving.forest_model import Trees
-from serving.forest_native import native
+from serving.forest.bins import plan_bins
+from serving.forest.engine import request as native_path
+from serving.forest.engine.buffers import TILE, Layout, Space
+from serving.forest.engine.output import Engine, Program
+from serving.forest.llvm.native import native
+from serving.forest.llvm.scan import SLOTS
+from serving.forest.model import Trees
 
 _BLOCK = 4096  # pins binned at once when a table is built
 _NO_PINS = np.empty(0, np.int32)

@@ -7,13 +7,12 @@ import threading
 
 import numpy as np
 
-from serving import forest_program as program
-from serving import forest_walk as walk
-from serving.forest_bins import BinPlan
-from serving.forest_buffers import address
-from serving.forest_ir import SLOTS
-from serving.forest_live import build_live
-from serving.forest_model import Trees
+from serving.forest.bins import BinPlan
+from serving.forest.engine import program, walk
+from serving.forest.engine.buffers import address
+from serving.forest.engine.live import build_live
+from serving.forest.llvm.scan import SLOTS
+from serving.forest.model import Trees
 
 
 class Program:
