@@ -11,16 +11,16 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
+from serving.candidates.walker import WalkerLogic
 from serving.events import EventLog
-from serving.full import FullLogic
+from serving.full.stage import FullLogic
 from serving.funnel import Funnel
 from serving.impressions import ServingLog
 from serving.labels import check_labels
-from serving.lightweight import LightweightLogic
+from serving.lightweight.stage import LightweightLogic
 from serving.request.catalogs import Catalogs
 from serving.stages import direct_stages, threaded_stages
 from serving.teacher import Teacher
-from serving.walker import WalkerLogic
 from serving.watch import Watcher
 
 

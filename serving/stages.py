@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serving.full import FullLogic
-from serving.lightweight import LightweightLogic
+from serving.candidates.walker import WalkerLogic
+from serving.full.stage import FullLogic
+from serving.lightweight.stage import LightweightLogic
 from serving.request.messages import Ranked, Scored, WalkAsk, Walked
-from serving.walker import WalkerLogic
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
-from serving.pacing import Pace, Part
+from serving.full.pacing import Pace, Part
 from serving.request.catalogs import Catalogs
 from serving.request.messages import Ranked, Scored, WalkAsk, Walked
 from training.ranker.batch import RequestBatch

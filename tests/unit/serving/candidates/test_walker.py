@@ -8,8 +8,8 @@ import pytest
 from apps.project import Opened
 from cluster.settings.clients import Client, WalkSettings
 from cluster.walk.walker import WalkParams
+from serving.candidates.walker import merge_sequence, query_pins
 from serving.request.messages import Recents
-from serving.walker import merge_sequence, query_pins
 from tests.funnel_world import NOW, ask, opened_world, some_user
 
 HOUR = 3_600_000_000

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from apps.project import Opened
 from serving.answers import to_response
-from serving.full import FullLogic
+from serving.full.pacing import CHUNK, Pace, Part
+from serving.full.stage import FullLogic
 from serving.funnel import Funnel
-from serving.pacing import CHUNK, Pace, Part
 from serving.request.messages import Ranked, Scored, WalkAsk, Walked
 from serving.slates import slate_of
 from serving.stages import direct_stages
