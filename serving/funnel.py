@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cluster.settings.clients import Client
+from serving.policy.pipeline import Policy, slate_of
+from serving.policy.seen import Seen
 from serving.request.answer import Answer, StageTiming
 from serving.request.messages import Ranked, WalkAsk
-from serving.seen import Seen
-from serving.slates import Policy, slate_of
 from serving.stages import Stages
 from serving.teacher import Teacher
 

@@ -16,8 +16,8 @@ from serving.events import EventLog
 from serving.full.stage import FullLogic
 from serving.funnel import Funnel
 from serving.impressions import ServingLog
-from serving.labels import check_labels
 from serving.lightweight.stage import LightweightLogic
+from serving.policy.labels import check_labels
 from serving.request.catalogs import Catalogs
 from serving.stages import direct_stages, threaded_stages
 from serving.teacher import Teacher

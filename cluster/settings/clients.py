@@ -80,7 +80,7 @@ class BoostRule(Settings):
 
 
 class PolicySettings(Settings):
-    """What happens after scoring (serving/policy.py). Labels are values of `features.pin_categorical` columns."""
+    """What happens after scoring (serving/policy/steps.py). Labels are values of `features.pin_categorical` columns."""
 
     topic_cap: int = Field(0, ge=0, description="most pins of one main topic in an answer; 0: no cap")
     board_cap: int = Field(0, ge=0, description="most pins of one board in an answer; 0: no cap")

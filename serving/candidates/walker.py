@@ -6,7 +6,7 @@ from cluster.catalog.catalog import Catalog
 from cluster.settings.clients import Client
 from cluster.walk.walker import Walker, WalkParams
 from cluster.walk.weights import decayed_weights
-from serving.labels import LabelRules
+from serving.policy.labels import LabelRules
 from serving.request.catalogs import Catalogs
 from serving.request.messages import Recents, WalkAsk, Walked
 

@@ -12,8 +12,8 @@ from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
 from serving.forest.forest import Forest
 from serving.forest.top import top_k
-from serving.groups import main_topics, shared_boards
 from serving.lightweight.features import request_features
+from serving.policy.groups import main_topics, shared_boards
 from serving.request.catalogs import Catalogs
 from serving.request.messages import Ranked, WalkAsk, Walked
 

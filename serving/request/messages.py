@@ -57,7 +57,7 @@ class Walked:
     query_weight: np.ndarray  # float32[Q]
     query_age: np.ndarray  # float32[Q], hours
     sequence: Recents  # the user's last actions before the request, newest first
-    labels: np.ndarray | None = None  # int64[n], policy labels (serving.labels); None: the client has no rule
+    labels: np.ndarray | None = None  # int64[n], policy labels (serving.policy.labels); None: the client has no rule
 
     def only(self, places: np.ndarray) -> "Walked":
         """The candidates at `places`, without their provenance: what the full ranker needs to see."""

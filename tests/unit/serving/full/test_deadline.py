@@ -15,8 +15,8 @@ from serving.answers import to_response
 from serving.full.pacing import CHUNK, Pace, Part
 from serving.full.stage import FullLogic
 from serving.funnel import Funnel
+from serving.policy.pipeline import slate_of
 from serving.request.messages import Ranked, Scored, WalkAsk, Walked
-from serving.slates import slate_of
 from serving.stages import direct_stages
 from tests.funnel_world import ask, opened_world, publish_full, some_user
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.settings.clients import Client, PolicySettings
-from serving.labels import LabelRules
-from serving.policy import Slate, Step, apply_steps, cap, demote_labels, exclude, forbid_labels, mmr
+from serving.policy.labels import LabelRules
+from serving.policy.steps import Slate, Step, apply_steps, cap, demote_labels, exclude, forbid_labels, mmr
 from serving.request.messages import Ranked, Scored, Walked
 
 SPREAD = 2

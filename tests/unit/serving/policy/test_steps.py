@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import ConfigError
-from serving.policy import Slate, apply_steps, cap, demote_labels, exclude, forbid_labels, mmr
+from serving.policy.steps import Slate, apply_steps, cap, demote_labels, exclude, forbid_labels, mmr
 
 
 def _slate(n: int = 8, seed: int = 0) -> Slate:
