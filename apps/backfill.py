@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from apps.replay import Progress, Replay, Replayed, ReplayPlan
 from cluster.data.schema import IMPRESSED, RANKED, event_schema
-from serving.impressions import log_row, rows_to_table
+from serving.logs.impressions import log_row, rows_to_table
 
 ROWS_A_FILE = 512
 

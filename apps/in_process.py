@@ -10,8 +10,8 @@ import httpx
 from fastapi import FastAPI
 
 from apps.project import Opened
-from serving.events import EventLog, Receipt
 from serving.ingress import Events, Ingress, create_app
+from serving.logs.events import EventLog, Receipt
 from serving.request.messages import Recents
 
 URL = "http://in-process"

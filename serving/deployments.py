@@ -17,9 +17,9 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from serving.events import EventLog, Receipt
 from serving.funnel import Funnel
 from serving.ingress import Ingress, create_app
+from serving.logs.events import EventLog, Receipt
 from serving.metrics import Metrics
 from serving.process import Process
 from serving.request.messages import Ranked, Recents, Scored, WalkAsk, Walked

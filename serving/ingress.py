@@ -18,9 +18,9 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.answers import to_response
 from serving.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
-from serving.events import Receipt
 from serving.funnel import Funnel
-from serving.impressions import ServingLog, log_row
+from serving.logs.events import Receipt
+from serving.logs.impressions import ServingLog, log_row
 from serving.request.answer import Answer
 from serving.request.messages import Recents, WalkAsk
 

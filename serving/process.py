@@ -12,11 +12,11 @@ from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from serving.candidates.walker import WalkerLogic
-from serving.events import EventLog
 from serving.full.stage import FullLogic
 from serving.funnel import Funnel
-from serving.impressions import ServingLog
 from serving.lightweight.stage import LightweightLogic
+from serving.logs.events import EventLog
+from serving.logs.impressions import ServingLog
 from serving.policy.labels import check_labels
 from serving.request.catalogs import Catalogs
 from serving.stages import direct_stages, threaded_stages

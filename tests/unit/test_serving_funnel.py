@@ -16,8 +16,8 @@ from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import BundleError
 from serving.forest.engine import request as forest_request
 from serving.funnel import Funnel, explore
-from serving.impressions import log_row, rows_to_table
 from serving.lightweight.features import request_features
+from serving.logs.impressions import log_row, rows_to_table
 from serving.stages import direct_stages
 from tests.funnel_world import NOW, ask, opened_world, publish_full, publish_lightweight, some_user
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from apps.in_process import InProcess
 from apps.project import Opened
-from serving.events import Receipt
+from serving.logs.events import Receipt
 from serving.request.messages import Recents
 from tests.funnel_world import opened_world, publish_full, publish_lightweight, some_user
 

@@ -17,7 +17,7 @@ from cluster.data.schema import WALKED
 from cluster.settings.clients import LabelSettings
 from cluster.store.logs import LogStore
 from serving.funnel import Funnel
-from serving.impressions import log_row, rows_to_table
+from serving.logs.impressions import log_row, rows_to_table
 from serving.stages import direct_stages
 from serving.teacher import Teacher
 from tests.funnel_world import ask, opened_world, publish_full, some_user

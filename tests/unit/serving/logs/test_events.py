@@ -13,7 +13,7 @@ import pytest
 
 from cluster.settings.project import DEFAULT_ACTIONS
 from cluster.store.logs import LogStore
-from serving.events import EventLog
+from serving.logs.events import EventLog
 
 
 def event(name: str, **changes: Any) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def test_kill_9_loses_no_acknowledged_event(tmp_path: Path) -> None:
     code = f"""
         from datetime import UTC, datetime
         from cluster.store.logs import LogStore
-        from serving.events import EventLog
+        from serving.logs.events import EventLog
         log = EventLog({str(tmp_path / "wal")!r}, LogStore({str(tmp_path / "logs")!r}), "int64", ("save",))
         at = 0
         while True:
