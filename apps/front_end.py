@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from cluster.errors import PinfunnelError
-from serving.api import Event, EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
+from serving.http.api import Event, EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
 
 RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 

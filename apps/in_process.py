@@ -10,7 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from apps.project import Opened
-from serving.ingress import Events, Ingress, create_app
+from serving.http.ingress import Events, Ingress, create_app
 from serving.logs.events import EventLog, Receipt
 from serving.request.messages import Recents
 

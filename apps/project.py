@@ -9,7 +9,7 @@ from cluster.settings.clients import Client, load_clients
 from cluster.settings.project import Project
 
 if TYPE_CHECKING:
-    from serving.process import Process
+    from serving.deploy.process import Process
 
 SHIPPED_CLIENTS = Path(__file__).parent / "clients"
 
@@ -24,7 +24,7 @@ class Opened:
     @property
     def process(self) -> "Process":
         """The parts of a process that works on this project; torch and XGBoost load only now."""
-        from serving.process import Process
+        from serving.deploy.process import Process
 
         return Process(self.project, self.clients)
 

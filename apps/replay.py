@@ -19,7 +19,7 @@ from cluster.data.cleaning import Tally, clean_events, now_us
 from cluster.data.reading import open_inputs
 from cluster.errors import DataError
 from cluster.store.bundles import note_meta
-from serving.process import Process
+from serving.deploy.process import Process
 from serving.request.answer import Answer
 from serving.request.messages import Recents, WalkAsk
 

@@ -8,7 +8,7 @@ from ray import serve
 from ray.serve import Application
 
 from apps.project import open_project
-from serving.deployments import (
+from serving.deploy.replicas import (
     EventsDeployment,
     FullDeployment,
     IngressDeployment,

@@ -20,7 +20,7 @@ from apps.front_end import FrontEnd, FrontEndError
 from apps.traffic import Traffic
 from apps.world import World
 from cluster.errors import ConfigError
-from serving.api import Event, QueryPin, RecommendationRequest, RecommendationResponse
+from serving.http.api import Event, QueryPin, RecommendationRequest, RecommendationResponse
 
 Progress = Callable[[int, int], None]
 MIX: Mapping[str, float] = {"homefeed": 0.15, "related_pins": 0.15, "notifications": 0.2, "search": 0.2, "ads": 0.3}

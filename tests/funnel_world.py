@@ -12,7 +12,7 @@ from cluster.catalog.catalog import build_catalog
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
-from serving.process import Process
+from serving.deploy.process import Process
 from serving.request.messages import Recents, WalkAsk
 from tests.world import toy_project
 from training.full.rows import ranker_schema

@@ -89,7 +89,7 @@ def serving_schema(ids: str) -> pa.Schema:
     `shared_features` has S values; `candidate_features` is the n x C matrix, row after row; names of both are in the
     file's metadata. Lists of candidates run in the walk's order. `position` is the slot in the answer, -1 if not shown.
     `teacher_rate`: the chance that a candidate which only the walk chose got a `full_score` all the same, as this one's
-    did (serving/teacher.py); null for the requests without such scores.
+    did (serving/funnel/teacher.py); null for the requests without such scores.
     """
     return pa.schema(
         [

@@ -78,7 +78,7 @@ class EventLog:
             path.unlink()
 
     def append(self, events: Sequence[dict[str, Any]]) -> Receipt:
-        """Store events durably: dicts with the fields of `serving.api.Event`, `occurred_at` aware.
+        """Store events durably: dicts with the fields of `serving.http.api.Event`, `occurred_at` aware.
 
         Raises OSError when the disk refuses: then nothing is acknowledged and the sender must try again.
         """

@@ -135,6 +135,6 @@ def own_metrics() -> set[str]:
 
 
 def test_deployments_are_named_after_their_stages() -> None:
-    deployments = importlib.import_module("serving.deployments")
+    deployments = importlib.import_module("serving.deploy.replicas")
     names = {value.name for name, value in vars(deployments).items() if name.endswith("Deployment")}
     assert names == STAGES

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.project import Opened
-from serving.answers import to_response
 from serving.full.pacing import CHUNK, Pace, Part
 from serving.full.stage import FullLogic
-from serving.funnel import Funnel
+from serving.funnel.funnel import Funnel
+from serving.funnel.stages import direct_stages
+from serving.http.responses import to_response
 from serving.policy.pipeline import slate_of
 from serving.request.messages import Ranked, Scored, WalkAsk, Walked
-from serving.stages import direct_stages
 from tests.funnel_world import ask, opened_world, publish_full, some_user
 
 

@@ -14,13 +14,13 @@ from cluster.errors import ConfigError
 from cluster.features.assemble import category_code
 from cluster.graph.csr import Graph
 from cluster.settings.clients import Client, PolicySettings, load_client
-from serving.funnel import Funnel
+from serving.deploy.process import Process
+from serving.funnel.funnel import Funnel
+from serving.funnel.stages import direct_stages
 from serving.policy.groups import main_topics, shared_boards
 from serving.policy.labels import LabelRules, check_labels
 from serving.policy.seen import Seen
-from serving.process import Process
 from serving.request.messages import Recents
-from serving.stages import direct_stages
 from tests.funnel_world import NOW, ask, opened_world, publish_lightweight, some_user
 
 

@@ -16,10 +16,10 @@ from apps.project import Opened
 from cluster.data.schema import WALKED
 from cluster.settings.clients import LabelSettings
 from cluster.store.logs import LogStore
-from serving.funnel import Funnel
+from serving.funnel.funnel import Funnel
+from serving.funnel.stages import direct_stages
+from serving.funnel.teacher import Teacher
 from serving.logs.impressions import log_row, rows_to_table
-from serving.stages import direct_stages
-from serving.teacher import Teacher
 from tests.funnel_world import ask, opened_world, publish_full, some_user
 from training.lightweight.strategies import label_request, resolve
 from training.log.arrays import read_requests

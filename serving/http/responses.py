@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from serving.api import Explanation, QueryVisits, RankedPin, RecommendationResponse, StageReport
+from serving.http.api import Explanation, QueryVisits, RankedPin, RecommendationResponse, StageReport
 from serving.request.answer import Answer
 
 

@@ -16,9 +16,9 @@ from fastapi.responses import RedirectResponse
 from cluster.errors import PinfunnelError
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from serving.answers import to_response
-from serving.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
-from serving.funnel import Funnel
+from serving.funnel.funnel import Funnel
+from serving.http.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
+from serving.http.responses import to_response
 from serving.logs.events import Receipt
 from serving.logs.impressions import ServingLog, log_row
 from serving.request.answer import Answer

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cluster.data.schema import WALKED
+from serving.funnel.stages import Stages
 from serving.request.answer import Answer, Taught
-from serving.stages import Stages
 
 log = logging.getLogger(__name__)
 

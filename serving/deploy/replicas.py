@@ -17,13 +17,13 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from serving.funnel import Funnel
-from serving.ingress import Ingress, create_app
+from serving.deploy.metrics import Metrics
+from serving.deploy.process import Process
+from serving.funnel.funnel import Funnel
+from serving.funnel.stages import Stages
+from serving.http.ingress import Ingress, create_app
 from serving.logs.events import EventLog, Receipt
-from serving.metrics import Metrics
-from serving.process import Process
 from serving.request.messages import Ranked, Recents, Scored, WalkAsk, Walked
-from serving.stages import Stages
 
 log = logging.getLogger("ray.serve")
 

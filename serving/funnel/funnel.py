@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cluster.settings.clients import Client
+from serving.funnel.stages import Stages
+from serving.funnel.teacher import Teacher
 from serving.policy.pipeline import Policy, slate_of
 from serving.policy.seen import Seen
 from serving.request.answer import Answer, StageTiming
 from serving.request.messages import Ranked, WalkAsk
-from serving.stages import Stages
-from serving.teacher import Teacher
 
 T = TypeVar("T")
 

@@ -15,10 +15,10 @@ from apps.project import Opened
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import BundleError
 from serving.forest.engine import request as forest_request
-from serving.funnel import Funnel, explore
+from serving.funnel.funnel import Funnel, explore
+from serving.funnel.stages import direct_stages
 from serving.lightweight.features import request_features
 from serving.logs.impressions import log_row, rows_to_table
-from serving.stages import direct_stages
 from tests.funnel_world import NOW, ask, opened_world, publish_full, publish_lightweight, some_user
 
 

@@ -12,16 +12,16 @@ from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from serving.candidates.walker import WalkerLogic
+from serving.deploy.watch import Watcher
 from serving.full.stage import FullLogic
-from serving.funnel import Funnel
+from serving.funnel.funnel import Funnel
+from serving.funnel.stages import direct_stages, threaded_stages
+from serving.funnel.teacher import Teacher
 from serving.lightweight.stage import LightweightLogic
 from serving.logs.events import EventLog
 from serving.logs.impressions import ServingLog
 from serving.policy.labels import check_labels
 from serving.request.catalogs import Catalogs
-from serving.stages import direct_stages, threaded_stages
-from serving.teacher import Teacher
-from serving.watch import Watcher
 
 
 def bundles_root(home: str) -> str:
