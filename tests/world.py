@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from apps.world import World
+from apps.world.world import World
 
 
 @cache

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.arms import lifts, merged, shipped_utilities
 from apps.bench.machine import machine
 from apps.bench.strategies import DRAWN, NO_SAY, Size, arm_project, open_world, visits
-from apps.in_process import URL, InProcess
-from apps.simulate import Arm, Plan, Simulator, split_users
-from apps.traffic import Traffic
+from apps.reports.arms import lifts, merged, shipped_utilities
+from apps.world.in_process import URL, InProcess
+from apps.world.simulate import Arm, Plan, Simulator, split_users
+from apps.world.traffic import Traffic
 from cluster import session
 from training.full.train import KIND as FULL
 from training.full.train import train_full_ranker

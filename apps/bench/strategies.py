@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.arms import lifts, local_and_funnel, merged, shipped_utilities
 from apps.bench.machine import machine
-from apps.in_process import URL, InProcess
 from apps.project import Opened, open_project
-from apps.simulate import Arm, Plan, Simulator, split_users
-from apps.traffic import Traffic
-from apps.world import World
+from apps.reports.arms import lifts, local_and_funnel, merged, shipped_utilities
+from apps.world.in_process import URL, InProcess
+from apps.world.simulate import Arm, Plan, Simulator, split_users
+from apps.world.traffic import Traffic
+from apps.world.world import World
 from cluster.catalog.catalog import build_catalog
 from training.full.train import KIND as FULL
 from training.full.train import train_full_ranker

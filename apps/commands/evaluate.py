@@ -130,7 +130,7 @@ def _say(
         console.print(note, highlight=False)
     write_json(out, {name: report.to_dict() for name, report in reports.items()})
     if html is not None:
-        from apps.evaluation_html import write_evaluation
+        from apps.reports.evaluation_html import write_evaluation
 
         console.print(f"report: {write_evaluation(reports, html, title, notes)}", highlight=False)
 

@@ -28,8 +28,8 @@ def backfill(
     At each past moment the funnel built from what was known then proposes candidates with their features; what the user
     did next gives the labels. Needs `data.events`, and `saved_at` on edges. Then: pinfunnel train lightweight --all
     """
-    from apps.backfill import backfill as replay_into_logs
-    from apps.replay import Replay, ReplayPlan
+    from apps.backfill.backfill import backfill as replay_into_logs
+    from apps.backfill.replay import Replay, ReplayPlan
 
     with guarded():
         opened = open_project(project)

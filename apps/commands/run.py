@@ -83,7 +83,7 @@ def demo(
     from cluster import session
 
     session.set_flags()
-    from apps.demo import run
+    from apps.demo.demo import run
 
     with guarded():
         quiet()
@@ -109,9 +109,9 @@ def simulate(
     """
     import numpy as np
 
-    from apps.report import compare, table
-    from apps.simulate import RANKED, VISIT_COUNT, Plan, Simulator
-    from apps.world import World
+    from apps.reports.comparison import compare, table
+    from apps.world.simulate import RANKED, VISIT_COUNT, Plan, Simulator
+    from apps.world.world import World
 
     arms = {"ranked": (RANKED,), "visit_count": (VISIT_COUNT,), "both": (VISIT_COUNT, RANKED)}
     if order not in arms:

@@ -17,11 +17,11 @@ import typer
 from prepare import prepare
 from rich.table import Table
 
-from apps.backfill import backfill
+from apps.backfill.backfill import backfill
+from apps.backfill.replay import Replay, ReplayPlan
 from apps.console import console, guarded, progress_bar
 from apps.project import open_project
-from apps.replay import Replay, ReplayPlan
-from apps.stages import ORDERS, evaluate_stages
+from apps.reports.stages import ORDERS, evaluate_stages
 from cluster import session
 from cluster.catalog.catalog import build_catalog
 from training.full.train import train_full_ranker

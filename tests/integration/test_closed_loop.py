@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from apps.demo import free_port
+from apps.demo.demo import free_port
 from apps.project import Opened, open_project
 from apps.serve import Server, start
-from apps.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
-from apps.world import World
+from apps.world.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
+from apps.world.world import World
 from cluster.catalog.catalog import build_catalog
 from training.lightweight.train import train_lightweight
 

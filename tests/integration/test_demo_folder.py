@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from apps import demo
+from apps.demo import demo
 from cluster.errors import ConfigError
 
 

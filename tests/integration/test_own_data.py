@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from apps.cli import app
-from apps.in_process import URL, InProcess
 from apps.project import Opened, open_project
+from apps.world.in_process import URL, InProcess
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from tests.training_local import joined_table

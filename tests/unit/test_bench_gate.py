@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from apps.bench.gate import ARMS, judged
-from apps.traffic import Traffic
+from apps.world.traffic import Traffic
 from cluster.settings.project import DEFAULT_ACTIONS
 
 

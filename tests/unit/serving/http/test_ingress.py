@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
-from apps.in_process import InProcess
 from apps.project import Opened
+from apps.world.in_process import InProcess
 from serving.logs.events import Receipt
 from serving.request.messages import Recents
 from tests.funnel_world import opened_world, publish_full, publish_lightweight, some_user

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from apps.latent import LOCALES, NO_LOCALE, TOPICS
-from apps.world import DAY_ZERO, World
+from apps.world.latent import LOCALES, NO_LOCALE, TOPICS
+from apps.world.world import DAY_ZERO, World
 from cluster.data.schema import edges_columns, events_columns, pins_columns, users_columns
 from cluster.settings.project import DEFAULT_ACTIONS, Project
 from tests.world import toy_project, toy_world

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from apps.report import Comparison, compare, table
-from apps.report_html import write_html
-from apps.traffic import Traffic
+from apps.reports.comparison import Comparison, compare, table
+from apps.reports.comparison_html import write_html
+from apps.world.traffic import Traffic
 from cluster.errors import DataError
 from cluster.settings.project import DEFAULT_ACTIONS
 

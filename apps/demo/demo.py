@@ -18,14 +18,14 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from apps.demo.progress import Step, Steps
 from apps.project import Opened, open_project
-from apps.report import Comparison, compare, table
-from apps.report_html import write_html
+from apps.reports.comparison import Comparison, compare, table
+from apps.reports.comparison_html import write_html
 from apps.serve import start
-from apps.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
-from apps.steps import Step, Steps
-from apps.traffic import Traffic
-from apps.world import World
+from apps.world.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
+from apps.world.traffic import Traffic
+from apps.world.world import World
 from cluster import session
 from cluster.catalog.catalog import build_catalog
 from cluster.errors import ConfigError, DataError, ModelError

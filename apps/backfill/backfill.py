@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from apps.replay import Progress, Replay, Replayed, ReplayPlan
+from apps.backfill.replay import Progress, Replay, Replayed, ReplayPlan
 from cluster.data.schema import IMPRESSED, RANKED, event_schema
 from serving.logs.impressions import log_row, rows_to_table
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from apps.report import UTILITY, Comparison, Row, percent
+from apps.reports.comparison import UTILITY, Comparison, Row, percent
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #68717f; --line: #d8dde5; --paper: #ffffff; --good: #157f4b;

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from apps.backfill import backfill
-from apps.replay import Replay, ReplayPlan
-from apps.stages import evaluate_stages, recall_and_ndcg
+from apps.backfill.backfill import backfill
+from apps.backfill.replay import Replay, ReplayPlan
+from apps.reports.stages import evaluate_stages, recall_and_ndcg
 from cluster.data.schema import IMPRESSED
 from tests.funnel_world import opened_world, publish_lightweight
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from apps.actions import ActionModel, Showing
-from apps.latent import DEVICES, FORMATS, LOCALES, NO_LOCALE, TOPICS, Latent, draw_latent, save_logits
+from apps.world.actions import ActionModel, Showing
+from apps.world.latent import DEVICES, FORMATS, LOCALES, NO_LOCALE, TOPICS, Latent, draw_latent, save_logits
 from cluster.data.schema import TIMESTAMP
 
 DAY_ZERO = datetime(2025, 1, 6, tzinfo=UTC)

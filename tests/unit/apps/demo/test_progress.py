@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from apps.steps import Steps
+from apps.demo.progress import Steps
 
 
 def test_each_step_leaves_one_line_with_its_note() -> None:

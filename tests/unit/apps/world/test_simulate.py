@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.actions import ActionModel, Showing
-from apps.front_end import FrontEndError
-from apps.simulate import MIX, RANKED, VISIT_COUNT, Plan, Simulator, schedule, split_users
-from apps.traffic import Traffic
+from apps.world.actions import ActionModel, Showing
+from apps.world.front_end import FrontEndError
+from apps.world.simulate import MIX, RANKED, VISIT_COUNT, Plan, Simulator, schedule, split_users
+from apps.world.traffic import Traffic
 from cluster.errors import ConfigError, DataError
 from tests.fake_api import FakeApi
 from tests.world import toy_world

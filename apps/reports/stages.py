@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from apps.replay import Progress, Replay, Replayed, ReplayPlan
+from apps.backfill.replay import Progress, Replay, Replayed, ReplayPlan
 from training.metrics.ranking import Interval, bootstrap
 
 ORDERS = ("popularity", "visit_count", "visit_count_corrected", "lightweight", "full")

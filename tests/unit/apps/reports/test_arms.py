@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.arms import lifts, merged
-from apps.evaluation_html import write_evaluation
-from apps.traffic import Traffic
+from apps.reports.arms import lifts, merged
+from apps.reports.evaluation_html import write_evaluation
+from apps.world.traffic import Traffic
 from cluster.errors import DataError
 from cluster.settings.project import DEFAULT_ACTIONS
 from training.judge.lightweight import LightweightReport

@@ -15,10 +15,10 @@ from typing import Literal
 import httpx
 import numpy as np
 
-from apps.actions import ActionModel, Showing
-from apps.front_end import FrontEnd, FrontEndError
-from apps.traffic import Traffic
-from apps.world import World
+from apps.world.actions import ActionModel, Showing
+from apps.world.front_end import FrontEnd, FrontEndError
+from apps.world.traffic import Traffic
+from apps.world.world import World
 from cluster.errors import ConfigError
 from serving.http.api import Event, QueryPin, RecommendationRequest, RecommendationResponse
 

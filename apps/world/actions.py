@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.latent import NO_LOCALE, Latent
+from apps.world.latent import NO_LOCALE, Latent
 from cluster.errors import ConfigError
 from cluster.settings.project import DEFAULT_ACTIONS
 

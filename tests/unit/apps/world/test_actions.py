@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from apps.actions import HABITS, ActionModel, Showing
-from apps.latent import NO_LOCALE, Latent
+from apps.world.actions import HABITS, ActionModel, Showing
+from apps.world.latent import NO_LOCALE, Latent
 from cluster.errors import ConfigError
 from tests.world import toy_world
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from apps.actions import HABITS
-from apps.traffic import Traffic
+from apps.world.actions import HABITS
+from apps.world.traffic import Traffic
 from cluster.errors import DataError
 
 UTILITY = "utility"

@@ -1,6 +1,6 @@
 """How much room the world leaves: visit-count order against a perfect ranking of the same candidates. No Ray, no HTTP.
 
-`python -m apps.oracle --seed 0` walks as each client does, over the graph and the history from before day 0, and takes
+`python -m apps.world.oracle --seed 0` walks as each client does, over the graph and the history from before day 0, and takes
 the action model's own probabilities. It bounds what any ranker can reach; nothing is trained or compared here.
 """
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.actions import ActionModel, Showing, habit
 from apps.project import SHIPPED_CLIENTS
-from apps.simulate import MIX, RANKED, Plan, query_pins, schedule
-from apps.world import World
+from apps.world.actions import ActionModel, Showing, habit
+from apps.world.simulate import MIX, RANKED, Plan, query_pins, schedule
+from apps.world.world import World
 from cluster.graph.csr import Graph
 from cluster.settings.clients import Client, load_clients
 from cluster.walk.walker import Walker, WalkParams

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow.parquet as pq
 
-from apps.actions import HABITS
 from apps.project import SHIPPED_CLIENTS, Opened
-from apps.report import lift_interval, lift_of, resampled
-from apps.traffic import Traffic
+from apps.reports.comparison import lift_interval, lift_of, resampled
+from apps.world.actions import HABITS
+from apps.world.traffic import Traffic
 from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from apps.report_html import STYLE
+from apps.reports.comparison_html import STYLE
 from training.judge.lightweight import LightweightReport
 from training.metrics.ranking import Interval
 
