@@ -2,7 +2,7 @@
 
 import torch
 
-from apps.bench.ranker_data import toy_schema, toy_table
+from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
 from training.ranker.fit import learn_inputs

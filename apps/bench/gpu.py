@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.bench.ranker_cost import flops_of, matrix_peak, timed, torch_machine
-from apps.bench.ranker_data import toy_schema, toy_table
+from apps.bench.full.cost import flops_of, matrix_peak, timed, torch_machine
+from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
 from training.ranker.fit import learn_inputs

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apps.bench.ranker_data import toy_schema, toy_table
+from apps.bench.full.toy_log import toy_schema, toy_table
 from cluster.errors import ModelError
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig

@@ -6,7 +6,7 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.bench.forest_bound import BoundForest
+from apps.bench.forest.bound import BoundForest
 from cluster.errors import DataError
 from serving.forest.bins import plan_bins
 from serving.forest.forest import Forest

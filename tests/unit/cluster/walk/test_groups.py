@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.bench.walk_layouts import pack, width
+from apps.bench.walk.walk_layouts import pack, width
 from cluster.graph.csr import Graph
 from cluster.graph.packing import pack_offsets
 from cluster.walk.select import lower_bound, select

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from apps.bench.forest_bound import BoundForest
+from apps.bench.forest.bound import BoundForest
 from serving.forest.engine import live as forest_live
 from serving.forest.engine import request as forest_request
 from serving.forest.forest import Forest

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from apps.bench.ranker_data import nested, toy_schema, toy_table
+from apps.bench.full.toy_log import nested, toy_schema, toy_table
 from cluster.settings.clients import Client
 from tests.toy_ranker import SCHEMA, toy_batch, toy_model
 from training.judge.full import FullReport, evaluate_full

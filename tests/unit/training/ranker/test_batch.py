@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.bench.ranker_data import toy_schema, toy_table
+from apps.bench.full.toy_log import toy_schema, toy_table
 from cluster.errors import DataError
 from cluster.hashing import hash_ids
 from training.ranker.batch import RankerSchema, RequestBatch

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from apps.bench.ranker_data import toy_schema, toy_table
+from apps.bench.full.toy_log import toy_schema, toy_table
 from cluster.errors import BundleError, ConfigError, ModelError
 from tests.toy_ranker import SCHEMA, TINY, toy_batch, toy_model
 from training.ranker.batch import RankerSchema, RequestBatch

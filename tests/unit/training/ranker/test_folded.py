@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from apps.bench.ranker_data import toy_schema, toy_table
+from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import ModelConfig
 from training.ranker.fit import learn_inputs

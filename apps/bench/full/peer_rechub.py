@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from apps.bench.ranker_movielens import ACTIONS
-from apps.bench.ranker_peers import Peer, dense_and_pin, flat_features, train_net
+from apps.bench.full.movielens import ACTIONS
+from apps.bench.full.peers import Peer, dense_and_pin, flat_features, train_net
 from training.ranker.batch import Floats, RequestBatch
 from training.ranker.numeric import Numeric
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from apps.bench.ranker_movielens import ACTIONS
-from apps.bench.ranker_peers import EPOCHS
+from apps.bench.full.movielens import ACTIONS
+from apps.bench.full.peers import EPOCHS
 from training.ranker.batch import Floats, RequestBatch
 
 

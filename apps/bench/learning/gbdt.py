@@ -6,7 +6,7 @@ million rows. The peer gets its float matrix ready made and builds a QuantileDMa
 from Ray's object store. Both use one thread, the same parameters and early stopping on the same held-out rows; models
 must reach the same loss. Seconds are wall clock; starting Ray is not counted, starting workers is.
 
-    python -m apps.bench.gbdt [--quick] [--only small|large] [--rounds N]
+    python -m apps.bench.learning.gbdt [--quick] [--only small|large] [--rounds N]
 """
 
 import argparse

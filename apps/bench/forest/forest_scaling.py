@@ -4,7 +4,7 @@ Wall clock, so it wants a machine with nothing else on it; `alone` is one worker
 interpreter, as the requests of one replica do; processes are replicas. Features are stored as bytes per pin, as in
 `ratio` of the bench `forest`.
 
-    python -m apps.bench.forest_scaling [--quick]
+    python -m apps.bench.forest.forest_scaling [--quick]
 """
 
 import json
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.bench.forest_bound import BoundForest
-from apps.bench.forest_data import GOAL, USERS, C, N, S, make_model, make_requests, where
+from apps.bench.forest.bound import BoundForest
+from apps.bench.forest.data import GOAL, USERS, C, N, S, make_model, make_requests, where
 from serving.forest.forest import Forest
 
 REPEATS = 5

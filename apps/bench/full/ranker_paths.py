@@ -1,7 +1,7 @@
 """Which CPU path serves the full ranker fastest? Eager, folded (what is served), bfloat16 autocast, dynamic int8,
 torch.compile, ONNX Runtime; one core, in turns, so that a neighbour's load falls on all of them.
 
-`python -m apps.bench.ranker_paths [--only eager,folded,…] [--json OUT]`. ONNX Runtime is measured when onnx, onnxscript
+`python -m apps.bench.full.ranker_paths [--only eager,folded,…] [--json OUT]`. ONNX Runtime is measured when onnx, onnxscript
 and onnxruntime are installed (they are no dependency of the project); torch.compile needs a C++ compiler.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from apps.bench.ranker import one_core, scorer_of
-from apps.bench.ranker_cost import timed, torch_machine
-from apps.bench.ranker_data import toy_schema, toy_table
+from apps.bench.full.cost import timed, torch_machine
+from apps.bench.full.ranker import one_core, scorer_of
+from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
 from training.ranker.folded import Folded

@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from apps.bench.graphs import make, query_pins
+from apps.bench.graph.synthetic import make, query_pins
 from apps.bench.machine import machine
 from cluster.graph.csr import Graph
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apps.bench.ranker_data import nested
+from apps.bench.full.toy_log import nested
 from cluster.hashing import hash_ids
 from training.ranker.batch import RankerSchema
 

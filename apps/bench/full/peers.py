@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from apps.bench.ranker_movielens import ACTIONS
+from apps.bench.full.movielens import ACTIONS
 from training.ranker.batch import Floats, RequestBatch
 from training.ranker.numeric import Numeric
 

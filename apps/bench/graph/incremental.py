@@ -2,7 +2,7 @@
 
 The rebuild is the cheapest there is: `Graph.from_edges` from arrays that are ready, with nothing read or ranked.
 
-    python -m apps.bench.incremental [--quick]
+    python -m apps.bench.graph.incremental [--quick]
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from apps.bench.graphs import make
+from apps.bench.graph.synthetic import make
 from apps.bench.machine import machine
 from cluster.data.cleaning import Tally
 from cluster.graph.csr import Graph

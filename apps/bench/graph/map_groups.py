@@ -4,7 +4,7 @@ The same rows and the same NumPy sort in four ways: in this process; as one Ray 
 range; through `map_groups` in a fresh Ray, again in the same one, and told that there are 16 parts. `operators` is Ray
 Data's own account of the second run. It is why the graph build cuts its ranges itself (cluster/graph/build.py).
 
-    python -m apps.bench.map_groups [--quick]
+    python -m apps.bench.graph.map_groups [--quick]
 """
 
 import json

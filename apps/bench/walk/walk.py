@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from apps.bench.graphs import SHAPES, make, query_pins
+from apps.bench.graph.synthetic import SHAPES, make, query_pins
 from apps.bench.machine import machine, versions
-from apps.bench.walk_peers import TOP_K, distinct_lines, gather, peers
+from apps.bench.walk.peers import TOP_K, distinct_lines, gather, peers
 from cluster.graph.csr import Graph
 from cluster.walk.exact import visit_distribution
 from cluster.walk.reference import plain_pixie

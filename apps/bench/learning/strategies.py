@@ -5,7 +5,7 @@ Then each arm gets a copy of that state with its own lightweight rankers in fron
 users, held out, come on the same later days. The gate has no say here. The action model was fixed before the first
 run (docs/world.md). `--quick` shows that it runs; its figures mean nothing.
 
-A first full ranker knows only what visit count showed. `python -m apps.bench.strategies --generations 3` trains it anew
+A first full ranker knows only what visit count showed. `python -m apps.bench.learning.strategies --generations 3` trains it anew
 on the answers that its predecessors ordered, as a loop that has run for days would have, before the arms part.
 """
 
@@ -167,7 +167,7 @@ def _mean(found: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def main(argv: list[str] | None = None) -> None:
     """Print the figures as JSON."""
-    ask = argparse.ArgumentParser(prog="python -m apps.bench.strategies", description=__doc__)
+    ask = argparse.ArgumentParser(prog="python -m apps.bench.learning.strategies", description=__doc__)
     ask.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
     ask.add_argument("--seeds", type=int, nargs="+", default=[11, 12], help="worlds")
     ask.add_argument("--generations", type=int, default=1, help="times that the full ranker is trained before the arms")

@@ -6,11 +6,11 @@ import math
 import numpy as np
 
 from apps.bench import gpu
-from apps.bench.ranker import serving, training
-from apps.bench.ranker_cost import flops_of
-from apps.bench.ranker_movielens import replay
-from apps.bench.ranker_peers import flat_features
-from apps.bench.rankers_peer import GAIN, judge
+from apps.bench.full.cost import flops_of
+from apps.bench.full.movielens import replay
+from apps.bench.full.peer_quality import GAIN, judge
+from apps.bench.full.peers import flat_features
+from apps.bench.full.ranker import serving, training
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
 

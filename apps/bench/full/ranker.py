@@ -1,7 +1,7 @@
 """Bench of the full ranker: `run(quick=False)`. Training against a plain loop over the same tensors, serving on
 one core.
 
-`python -m apps.bench.ranker [--quick] [--json OUT] [--plot OUT.png]`
+`python -m apps.bench.full.ranker [--quick] [--json OUT] [--plot OUT.png]`
 """
 
 import argparse
@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from apps.bench.ranker_cost import flops_of, matrix_peak, timed, torch_machine
-from apps.bench.ranker_data import toy_schema, toy_table
+from apps.bench.full.cost import flops_of, matrix_peak, timed, torch_machine
+from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.feed import ParquetFeed

@@ -4,7 +4,7 @@ A tenth of the edges is held out, and each board's other pins are its query pins
 topics are known; the topic vectors are the true ones with noise, so quality is that of good vectors. With `--project`
 on your own edges and the `topics` of your own pins:
 
-    python -m apps.bench.prune --project pinfunnel.yaml [--json OUT]
+    python -m apps.bench.graph.prune --project pinfunnel.yaml [--json OUT]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from apps.bench.graphs import SHAPES, edges
+from apps.bench.graph.synthetic import SHAPES, edges
 from apps.bench.machine import machine
 from apps.project import open_project
 from cluster.catalog.catalog import build_catalog_in_memory

@@ -4,7 +4,7 @@ For each seed: a small world, 700 answers in visit-count order (some 100 to 200 
 defaults and one by each other setting, all trained on engagement. Then users held out come to each, and to visit count,
 on the same later days over the API in process. Lifts are of the judged action by the world's true probabilities.
 
-    python -m apps.bench.cold_start [--quick]
+    python -m apps.bench.learning.cold_start [--quick]
 """
 
 import json
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from apps.bench.learning.strategies import DRAWN, Size, arm_project, open_world, visits
 from apps.bench.machine import machine
-from apps.bench.strategies import DRAWN, Size, arm_project, open_world, visits
 from apps.reports.arms import lifts, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess
 from apps.world.simulate import Arm, Plan, Simulator, split_users

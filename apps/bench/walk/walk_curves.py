@@ -1,6 +1,6 @@
 """What a walk costs: milliseconds against steps, query pins and edges; requests alone and joined.
 
-CPU time of one pinned core, medians over requests. `python -m apps.bench.walk_curves --svg OUT` draws the curves.
+CPU time of one pinned core, medians over requests. `python -m apps.bench.walk.walk_curves --svg OUT` draws the curves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from apps.bench.graphs import SHAPES, Shape, make_shape, query_pins
+from apps.bench.graph.synthetic import SHAPES, Shape, make_shape, query_pins
 from apps.bench.machine import machine
 from cluster.graph.csr import Graph
 from cluster.walk.walker import Walker, WalkParams

@@ -5,7 +5,7 @@ Each engine runs in a process of its own, in turns; seconds leave out starting P
 process tree, sampled four times a second; the peer's is all in one process. Both write the same files, and the bench
 compares them.
 
-    python -m apps.bench.build [--quick] [--json OUT]
+    python -m apps.bench.graph.build [--quick] [--json OUT]
 """
 
 import argparse
@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apps.bench.graphs import make
+from apps.bench.graph.synthetic import make
 from apps.bench.machine import machine, versions
 from apps.bench.processes import tree_cpu, tree_memory
 from cluster.graph.csr import Graph
@@ -103,7 +103,7 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "apps.bench.build",
+        "apps.bench.graph.build",
         "--engine",
         engine,
         "--folder",

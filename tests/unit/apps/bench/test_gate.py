@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.bench.gate import ARMS, judged
+from apps.bench.learning.gate import ARMS, judged
 from apps.world.traffic import Traffic
 from cluster.settings.project import DEFAULT_ACTIONS
 

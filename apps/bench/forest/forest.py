@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from apps.bench.forest_bound import BoundForest
-from apps.bench.forest_data import GOAL, STATIC, TOP, USERS, C, N, S, make_model, make_requests, where
-from apps.bench.forest_peers import PEERS
+from apps.bench.forest.bound import BoundForest
+from apps.bench.forest.data import GOAL, STATIC, TOP, USERS, C, N, S, make_model, make_requests, where
+from apps.bench.forest.peers import PEERS
 from serving.forest.forest import Forest
 
 Call = Callable[[int], Any]  # scores request i

@@ -5,7 +5,7 @@ a first full ranker. Then users held out come to visit count, to the lightweight
 them on the same later days, over the API in process. Utility is the true one of the world, per pin shown. The gate
 decides from the log alone; the bench says which order each way to decide would have served, and what that was worth.
 
-    python -m apps.bench.gate [--quick] [--seeds 43 44 45 46]
+    python -m apps.bench.learning.gate [--quick] [--seeds 43 44 45 46]
 """
 
 import argparse
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from apps.bench.learning.strategies import DRAWN, NO_SAY, Size, arm_project, open_world, visits
 from apps.bench.machine import machine
-from apps.bench.strategies import DRAWN, NO_SAY, Size, arm_project, open_world, visits
 from apps.reports.arms import lifts, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess
 from apps.world.simulate import Arm, Plan, Simulator, split_users
@@ -103,7 +103,7 @@ def judged(differences: dict[str, dict[str, Any]], traffic: Traffic) -> dict[str
 
 def main(argv: list[str] | None = None) -> None:
     """Print the figures as JSON."""
-    ask = argparse.ArgumentParser(prog="python -m apps.bench.gate", description=__doc__)
+    ask = argparse.ArgumentParser(prog="python -m apps.bench.learning.gate", description=__doc__)
     ask.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
     ask.add_argument("--seeds", type=int, nargs="+", default=[43, 44, 45, 46], help="worlds")
     given = ask.parse_args(argv)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from apps.bench.prune import measure, of_project
+from apps.bench.graph.prune import measure, of_project
 from cluster.errors import DataError
 from tests.inputs import ids_of, write_project
 

@@ -2,7 +2,7 @@
 one run.
 
 Peers: popularity, XGBoost per task, a shared-bottom MLP, DCNv2 and DeepFM of torch-rechub (when installed), SASRec.
-`python -m apps.bench.rankers_peer FOLDER [--ablation] [--json OUT]`, FOLDER as MovieLens has.
+`python -m apps.bench.full.peer_quality FOLDER [--ablation] [--json OUT]`, FOLDER as MovieLens has.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.bench.ranker_cost import torch_machine
-from apps.bench.ranker_movielens import ACTIONS, Replay, replay
-from apps.bench.ranker_peers import Peer, popularity, shared_bottom, xgboost_per_task
-from apps.bench.ranker_rechub import dcnv2, deepfm, rechub
-from apps.bench.ranker_sasrec import sasrec
+from apps.bench.full.cost import torch_machine
+from apps.bench.full.movielens import ACTIONS, Replay, replay
+from apps.bench.full.peer_rechub import dcnv2, deepfm, rechub
+from apps.bench.full.peer_sasrec import sasrec
+from apps.bench.full.peers import Peer, popularity, shared_bottom, xgboost_per_task
 from training.ranker.batch import Floats, RequestBatch
 from training.ranker.calibration import Calibration
 from training.ranker.config import FitConfig, ModelConfig
