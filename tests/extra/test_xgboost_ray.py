@@ -18,8 +18,8 @@ if not xgb.__version__.startswith("2.0."):
 
 from cluster.settings.project import GbdtSettings  # noqa: E402
 from tests.extra.models_of_both import check_models, write_models  # noqa: E402
-from tests.logs_world import LogsWorld, make_world  # noqa: E402
-from tests.training_local import examples, split  # noqa: E402
+from tests.worlds.logs import LogsWorld, make_world  # noqa: E402
+from tests.worlds.training import examples, split  # noqa: E402
 from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes  # noqa: E402
 from training.lightweight.fit import fit_clients  # noqa: E402
 from training.lightweight.jobs import parameters  # noqa: E402

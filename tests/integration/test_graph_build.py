@@ -18,7 +18,7 @@ from cluster.graph.build import build_graph
 from cluster.graph.csr import Graph
 from cluster.settings.project import GraphSettings
 from cluster.store.bundles import BundleStore
-from tests.inputs import FEATURES, START_US, YEAR_US, random_tables, write_project
+from tests.worlds.inputs import FEATURES, START_US, YEAR_US, random_tables, write_project
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 CUT = (START_US + YEAR_US // 2) / 1e6

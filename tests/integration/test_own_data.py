@@ -20,7 +20,7 @@ from apps.project import Opened, open_project
 from apps.world.in_process import URL, InProcess
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
-from tests.training_local import joined_table
+from tests.worlds.training import joined_table
 from training.full.rows import Contents, MakeRows
 from training.full.train import train_full_ranker
 from training.ranker.batch import RequestBatch

@@ -16,8 +16,8 @@ from cluster.hashing import hash_ids
 from cluster.settings.project import FeatureSettings
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
-from tests.logs_world import LogsWorld, make_world
-from tests.training_local import joined_table, requests
+from tests.worlds.logs import LogsWorld, make_world
+from tests.worlds.training import joined_table, requests
 from training.full.rows import Contents, MakeRows, ranker_schema
 from training.full.train import _judge, train_full_ranker
 from training.judge.gate import Gate

@@ -10,8 +10,8 @@ import xgboost as xgb
 from cluster.errors import DataError, ModelError
 from cluster.settings.clients import LabelSettings
 from cluster.store.bundles import BundleStore
-from tests.logs_world import LogsWorld, make_world, project_at
-from tests.training_local import joined_table
+from tests.worlds.logs import LogsWorld, make_world, project_at
+from tests.worlds.training import joined_table
 from training.judge.gate import Gate
 from training.lightweight.examples import build_examples, windows_of
 from training.lightweight.fit import fit_clients

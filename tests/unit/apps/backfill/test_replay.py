@@ -11,7 +11,7 @@ from apps.backfill.backfill import backfill
 from apps.backfill.replay import Replay, ReplayPlan
 from apps.reports.stages import evaluate_stages, recall_and_ndcg
 from cluster.data.schema import IMPRESSED
-from tests.funnel_world import opened_world, publish_lightweight
+from tests.worlds.funnel import opened_world, publish_lightweight
 
 PLAN = ReplayPlan(graphs=2, every=4, min_history=2, horizon_hours=240.0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from apps.bench.graph.prune import measure, of_project
 from cluster.errors import DataError
-from tests.inputs import ids_of, write_project
+from tests.worlds.inputs import ids_of, write_project
 
 
 def tables(kind: str, with_topics: bool) -> dict[str, pa.Table]:

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from apps.cli import app
-from tests.funnel_world import opened_world
-from tests.world import toy_project
+from tests.worlds.funnel import opened_world
+from tests.worlds.toy import toy_project
 
 COMMANDS = [
     "validate", "build-graph", "add-edges", "walk", "backfill", "simulate", "serve", "bench", "demo", "compact-logs",

@@ -8,7 +8,7 @@ import pytest
 from apps.world.actions import HABITS, ActionModel, Showing
 from apps.world.latent import NO_LOCALE, Latent
 from cluster.errors import ConfigError
-from tests.world import toy_world
+from tests.worlds.toy import toy_world
 
 
 def showing(client: str = "homefeed", n: int = 12, **changes: object) -> Showing:

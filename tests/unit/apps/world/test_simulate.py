@@ -13,8 +13,8 @@ from apps.world.front_end import FrontEndError
 from apps.world.simulate import MIX, RANKED, VISIT_COUNT, Plan, Simulator, schedule, split_users
 from apps.world.traffic import Traffic
 from cluster.errors import ConfigError, DataError
-from tests.fake_api import FakeApi
-from tests.world import toy_world
+from tests.worlds.fake_api import FakeApi
+from tests.worlds.toy import toy_world
 
 IDS = toy_world().pin_ids
 USER_AT = {user: at for at, user in enumerate(toy_world().user_ids.tolist())}

@@ -10,7 +10,7 @@ from apps.world.latent import LOCALES, NO_LOCALE, TOPICS
 from apps.world.world import DAY_ZERO, World
 from cluster.data.schema import edges_columns, events_columns, pins_columns, users_columns
 from cluster.settings.project import DEFAULT_ACTIONS, Project
-from tests.world import toy_project, toy_world
+from tests.worlds.toy import toy_project, toy_world
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet, category_code
 from cluster.settings.project import DataSettings, Project, Source
 from cluster.store.bundles import BundleStore
-from tests.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
+from tests.worlds.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
 
 KINDS = pytest.mark.parametrize("kind", ["int64", "string"])
 

@@ -8,7 +8,7 @@ from cluster.catalog import history
 from cluster.catalog.history import NOT_IN_GRAPH, REPEATED_EVENT, Recent
 from cluster.data.cleaning import Tally
 from cluster.graph.ids import IdMap
-from tests.inputs import times_of
+from tests.worlds.inputs import times_of
 
 
 def events(n: int, seed: int = 0) -> pa.Table:

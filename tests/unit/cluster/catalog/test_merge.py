@@ -17,7 +17,7 @@ from cluster.graph.incremental import ALREADY_THERE
 from cluster.settings.project import GraphSettings, Project
 from cluster.store.bundles import BundleStore
 from cluster.walk.walker import Walker, WalkParams
-from tests.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
+from tests.worlds.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
 
 KINDS = pytest.mark.parametrize("kind", ["int64", "string"])
 

@@ -11,7 +11,7 @@ from cluster.errors import ConfigError
 from cluster.graph.prune import prune
 from cluster.settings.project import DataSettings, GraphSettings, Project, Source
 from cluster.walk.walker import Walker, WalkParams
-from tests.inputs import FEATURES, random_tables
+from tests.worlds.inputs import FEATURES, random_tables
 
 
 def project_of(kind: str, graph: GraphSettings | None = None) -> Project:

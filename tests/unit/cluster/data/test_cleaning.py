@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from cluster.data.cleaning import Tally, clean_edges, clean_events, clean_pins, drop_repeats
 from cluster.data.schema import TIMESTAMP
-from tests.inputs import times_of
+from tests.worlds.inputs import times_of
 
 NOW = 1_700_000_000 * 10**6
 HOUR = 3600 * 10**6

@@ -11,7 +11,7 @@ from cluster.data.schema import TIMESTAMP
 from cluster.graph.edges import NO_TIME, Span, index_edges, rank
 from cluster.graph.ids import IdMap
 from cluster.settings.project import GraphSettings
-from tests.inputs import ids_of, times_of
+from tests.worlds.inputs import ids_of, times_of
 
 WIDE = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=40)
 NARROW = st.lists(st.integers(-5, 60), max_size=40)

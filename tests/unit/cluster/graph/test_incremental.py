@@ -15,7 +15,7 @@ from cluster.graph.ids import IdMap
 from cluster.graph.incremental import ALREADY_THERE, add_edges, held, moved_pins
 from cluster.graph.packing import Wanted
 from cluster.settings.project import GraphSettings
-from tests.inputs import ids_of
+from tests.worlds.inputs import ids_of
 
 LOCALES = ["de", "us", ""]
 EDGES = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40)

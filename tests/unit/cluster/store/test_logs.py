@@ -11,7 +11,7 @@ from cluster.data.schema import event_schema, serving_schema
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.store.logs import LogStore
-from tests.logs_world import START, make_world, project_at
+from tests.worlds.logs import START, make_world, project_at
 
 
 def served(ids: list[str], client: str = "homefeed", at: datetime = START) -> pa.Table:

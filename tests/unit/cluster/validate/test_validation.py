@@ -15,7 +15,7 @@ from cluster.settings.project import Project, Source
 from cluster.store.bundles import BundleStore
 from cluster.validate.report import Finding, Report
 from cluster.validate.validation import validate
-from tests.inputs import FEATURES, ids_of, random_tables, times_of, write_project
+from tests.worlds.inputs import FEATURES, ids_of, random_tables, times_of, write_project
 
 FUTURE = 4_102_444_800 * 10**6  # the year 2100
 

@@ -10,7 +10,7 @@ from cluster.settings.clients import Client, WalkSettings
 from cluster.walk.walker import WalkParams
 from serving.candidates.walker import merge_sequence, query_pins
 from serving.request.messages import Recents
-from tests.funnel_world import NOW, ask, opened_world, some_user
+from tests.worlds.funnel import NOW, ask, opened_world, some_user
 
 HOUR = 3_600_000_000
 

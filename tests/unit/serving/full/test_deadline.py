@@ -18,7 +18,7 @@ from serving.funnel.stages import direct_stages
 from serving.http.responses import to_response
 from serving.policy.pipeline import slate_of
 from serving.request.messages import Ranked, Scored, WalkAsk, Walked
-from tests.funnel_world import ask, opened_world, publish_full, some_user
+from tests.worlds.funnel import ask, opened_world, publish_full, some_user
 
 
 class Clock:

@@ -19,7 +19,7 @@ from serving.funnel.funnel import Funnel, explore
 from serving.funnel.stages import direct_stages
 from serving.lightweight.features import request_features
 from serving.logs.impressions import log_row, rows_to_table
-from tests.funnel_world import NOW, ask, opened_world, publish_full, publish_lightweight, some_user
+from tests.worlds.funnel import NOW, ask, opened_world, publish_full, publish_lightweight, some_user
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from serving.funnel.funnel import Funnel
 from serving.funnel.stages import direct_stages
 from serving.funnel.teacher import Teacher
 from serving.logs.impressions import log_row, rows_to_table
-from tests.funnel_world import ask, opened_world, publish_full, some_user
+from tests.worlds.funnel import ask, opened_world, publish_full, some_user
 from training.lightweight.strategies import label_request, resolve
 from training.log.arrays import read_requests
 from training.log.tasks import Cut, Read, Window

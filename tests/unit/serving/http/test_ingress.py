@@ -14,7 +14,7 @@ from apps.project import Opened
 from apps.world.in_process import InProcess
 from serving.logs.events import Receipt
 from serving.request.messages import Recents
-from tests.funnel_world import opened_world, publish_full, publish_lightweight, some_user
+from tests.worlds.funnel import opened_world, publish_full, publish_lightweight, some_user
 
 
 class Face:

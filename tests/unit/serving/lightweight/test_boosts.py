@@ -8,7 +8,7 @@ import pytest
 from apps.project import Opened
 from cluster.errors import ConfigError
 from cluster.settings.clients import BoostRule
-from tests.funnel_world import ask, opened_world, publish_lightweight, some_user
+from tests.worlds.funnel import ask, opened_world, publish_lightweight, some_user
 
 HOMEFEED = "homefeed"
 

@@ -21,7 +21,7 @@ from serving.policy.groups import main_topics, shared_boards
 from serving.policy.labels import LabelRules, check_labels
 from serving.policy.seen import Seen
 from serving.request.messages import Recents
-from tests.funnel_world import NOW, ask, opened_world, publish_lightweight, some_user
+from tests.worlds.funnel import NOW, ask, opened_world, publish_lightweight, some_user
 
 
 def _with(world: Opened, **policy: Any) -> Process:

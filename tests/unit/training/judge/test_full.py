@@ -8,7 +8,7 @@ import pytest
 
 from apps.bench.full.toy_log import nested, toy_schema, toy_table
 from cluster.settings.clients import Client
-from tests.toy_ranker import SCHEMA, toy_batch, toy_model
+from tests.worlds.ranker import SCHEMA, toy_batch, toy_model
 from training.judge.full import FullReport, evaluate_full
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer

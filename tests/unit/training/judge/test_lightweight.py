@@ -8,8 +8,8 @@ import xgboost as xgb
 
 from cluster.settings.clients import BoostRule
 from cluster.store.bundles import BundleStore
-from tests.logs_world import LogsWorld, make_world
-from tests.training_local import examples, requests, split
+from tests.worlds.logs import LogsWorld, make_world
+from tests.worlds.training import examples, requests, split
 from training.judge.lightweight import evaluate_lightweight
 from training.judge.orders import boost, booster_scorer, visit_count
 from training.lightweight.fit import fit_one

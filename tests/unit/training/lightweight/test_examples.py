@@ -10,8 +10,8 @@ import pytest
 from cluster.errors import DataError, ModelError
 from cluster.features.assemble import FeatureBlock
 from cluster.settings.clients import StrategyTable
-from tests.logs_world import LogsWorld, make_world
-from tests.training_local import examples, requests, split
+from tests.worlds.logs import LogsWorld, make_world
+from tests.worlds.training import examples, requests, split
 from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes
 from training.lightweight.strategies import CLASSES, LabelRule, label_request, resolve
 from training.log.requests import read_index

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from cluster.errors import ConfigError, ModelError
 from cluster.settings.project import GbdtSettings
-from tests.logs_world import LogsWorld, make_world
-from tests.training_local import examples, split
+from tests.worlds.logs import LogsWorld, make_world
+from tests.worlds.training import examples, split
 from training.lightweight.examples import TRAIN, VALID, block_arrays
 from training.lightweight.fit import fit_one
 from training.lightweight.jobs import FitJob, Fitted, parameters, plan_lanes

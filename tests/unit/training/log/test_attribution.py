@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from cluster.data.schema import event_schema
-from tests.logs_world import START
+from tests.worlds.logs import START
 from training.log.attribution import EventCounts, action_matrix, as_datetime64, count_events, group_events, split_time
 
 ACTIONS = ("save", "click", "hide")

@@ -10,7 +10,7 @@ import torch
 
 from apps.bench.full.toy_log import toy_schema, toy_table
 from cluster.errors import BundleError, ConfigError, ModelError
-from tests.toy_ranker import SCHEMA, TINY, toy_batch, toy_model
+from tests.worlds.ranker import SCHEMA, TINY, toy_batch, toy_model
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.fit import Hooks, fit, learn_inputs

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from tests.toy_ranker import TINY, toy_batch, toy_model
+from tests.worlds.ranker import TINY, toy_batch, toy_model
 from training.ranker.batch import RequestBatch
 from training.ranker.calibration import Calibration, expected_calibration_error, fit_calibration
 from training.ranker.inputs import Targets, to_inputs

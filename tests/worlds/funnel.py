@@ -14,7 +14,7 @@ from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
 from serving.deploy.process import Process
 from serving.request.messages import Recents, WalkAsk
-from tests.world import toy_project
+from tests.worlds.toy import toy_project
 from training.full.rows import ranker_schema
 from training.ranker.config import ModelConfig
 from training.ranker.model import FullRanker

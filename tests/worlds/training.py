@@ -5,7 +5,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.logs_world import LogsWorld
+from tests.worlds.logs import LogsWorld
 from training.lightweight.examples import MakeExamples
 from training.lightweight.strategies import resolve
 from training.log.arrays import Request, read_requests

@@ -23,7 +23,7 @@ class Hide:
             raise ModuleNotFoundError(f"No module named {name!r}: the environment of the extra lacks it", name=name)
 
 sys.meta_path.insert(0, Hide())
-import cluster.settings.project, tests.logs_world, tests.training_local, training.lightweight.fit
+import cluster.settings.project, tests.worlds.logs, tests.worlds.training, training.lightweight.fit
 import tests.extra.models_of_both
 """
 
