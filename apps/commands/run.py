@@ -1,6 +1,7 @@
 """serve, simulate, demo, bench: things that run."""
 
 import importlib
+import importlib.util
 import pkgutil
 import signal
 import threading
@@ -131,16 +132,18 @@ def simulate(
         write_json(out, {"requests": int(traffic.requests.sum()), "actions": int(traffic.did.sum())})
 
 
-def benches() -> dict[str, str]:
-    """Names of the benchmarks, with the first line of what each says of itself."""
-    room = importlib.import_module(BENCH_ROOM)
+def benches() -> dict[str, tuple[str, str]]:
+    """Benchmarks by name: the module that has it, and the first line of what it says of itself."""
     found = {}
-    for module in pkgutil.iter_modules(room.__path__):
-        source = Path(next(iter(room.__path__))) / f"{module.name}.py"
-        text = source.read_text()
+    room = importlib.import_module(BENCH_ROOM)
+    for module in pkgutil.walk_packages(room.__path__, f"{BENCH_ROOM}."):
+        spec = importlib.util.find_spec(module.name)  # imports the packages, never the benchmarks themselves
+        if module.ispkg or spec is None or spec.origin is None:
+            continue
+        text = Path(spec.origin).read_text(encoding="utf-8")
         if "\ndef run(" in text:
-            found[module.name] = text.split('"""')[1].strip().splitlines()[0]
-    return found
+            found[module.name.rpartition(".")[2]] = (module.name, text.split('"""')[1].strip().splitlines()[0])
+    return dict(sorted(found.items()))
 
 
 def bench(
@@ -154,13 +157,13 @@ def bench(
         table = Table(title="pinfunnel bench NAME")
         table.add_column("name")
         table.add_column("what")
-        for each, what in known.items():
+        for each, (_, what) in known.items():
             table.add_row(each, what)
         console.print(table)
         return
     if name not in known:
         raise typer.BadParameter(f"no benchmark '{name}'; there are {', '.join(known)}")
     with guarded():
-        figures = importlib.import_module(f"{BENCH_ROOM}.{name}").run(quick=quick)
+        figures = importlib.import_module(known[name][0]).run(quick=quick)
         console.print_json(data=figures, default=str)
         write_json(out, figures)

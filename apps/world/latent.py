@@ -1,7 +1,7 @@
 """The hidden truth of the synthetic world: what pins, boards and users are really like. NumPy only.
 
-The funnel never sees these arrays. It sees what `apps/world/world.py` writes: noisy, partly missing columns drawn from them.
-Every choice here has its reason in docs/world.md.
+The funnel never sees these arrays. It sees what `apps/world/world.py` writes: noisy, partly missing columns drawn
+from them. Every choice here has its reason in docs/world.md.
 """
 
 from dataclasses import dataclass

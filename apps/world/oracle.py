@@ -1,7 +1,8 @@
 """How much room the world leaves: visit-count order against a perfect ranking of the same candidates. No Ray, no HTTP.
 
-`python -m apps.world.oracle --seed 0` walks as each client does, over the graph and the history from before day 0, and takes
-the action model's own probabilities. It bounds what any ranker can reach; nothing is trained or compared here.
+`python -m apps.world.oracle --seed 0` walks as each client does, over the graph and the history from before day 0,
+and takes the action model's own probabilities. It bounds what any ranker can reach; nothing is trained or
+compared here.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """A graph bundle opened whole: graph, pin table, user table, feature set. And how one is built from a project's inputs.
 
-Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.catalog.pins), users/ (cluster.catalog.users), and catalog.json.
+Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.catalog.pins), users/ (cluster.catalog.users), and
+catalog.json.
 """
 
 import json

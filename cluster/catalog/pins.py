@@ -79,8 +79,8 @@ class PinTable:
     def content(self, pins: np.ndarray, width: int | None = None) -> np.ndarray:
         """float32[k, width] (default V + T): what a model reads of the pins' contents; a pin of -1 has a zero row.
 
-        Vectors stand first and topics grow at the end (cluster.catalog.vocabulary): a model of fewer columns reads the first
-        ones, and columns that this graph does not have yet are zero.
+        Vectors stand first and topics grow at the end (cluster.catalog.vocabulary): a model of fewer columns reads
+        the first ones, and columns that this graph does not have yet are zero.
         """
         pins = np.asarray(pins)
         known, width = np.maximum(pins, 0), self.content_width if width is None else width

@@ -1,7 +1,8 @@
 """Checks every input of a project against the data contract and reports all that is wrong, without building anything.
 
-The rules are those of the build (`cluster.data.reading`, `cluster.data.cleaning`, `cluster.graph.edges`): what is counted here as
-dropped is what the build drops, but for edges that it prunes by topics once it has the graph (`cluster.catalog.pruning`).
+The rules are those of the build (`cluster.data.reading`, `cluster.data.cleaning`, `cluster.graph.edges`): what is
+counted here as dropped is what the build drops, but for edges that it prunes by topics once it has the graph
+(`cluster.catalog.pruning`).
 """
 
 from collections.abc import Callable, Iterator, Sequence

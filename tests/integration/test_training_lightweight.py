@@ -13,13 +13,14 @@ from cluster.store.bundles import BundleStore
 from tests.worlds.logs import LogsWorld, make_world, project_at
 from tests.worlds.training import joined_table
 from training.judge.gate import Gate
-from training.lightweight.examples import build_examples, windows_of
+from training.lightweight.examples import build_examples
 from training.lightweight.fit import fit_clients
 from training.lightweight.jobs import Fitted
 from training.lightweight.train import train_all_lightweight, train_lightweight
 from training.log.arrays import COLUMNS
 from training.log.requests import join_logs
 from training.log.tasks import Window
+from training.log.windows import windows_of
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -23,11 +23,11 @@ from training.full.rows import LOG_COLUMNS, Contents, MakeRows, ranker_schema
 from training.judge.full import FullReport, evaluate_full
 from training.judge.gate import Decision, Gate, decide, worse_clients
 from training.judge.orders import Scorer, without_full
-from training.lightweight.examples import windows_of
 from training.lightweight.fit import Progress
 from training.log.attribution import split_time
 from training.log.requests import Joined, join_logs, logged_clients
 from training.log.tasks import Window
+from training.log.windows import windows_of
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
 

@@ -3,7 +3,7 @@
 One Ray Data run for all clients: blocks stay where they were made, workers fetch those of their client.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,11 +167,3 @@ def block_arrays(block: pa.Table, code: int, split: int) -> tuple[np.ndarray, np
     x = fixed.flatten().to_numpy(zero_copy_only=False).reshape(block.num_rows, -1)
     label, weight = (block.column(c).to_numpy() for c in ("label", "weight"))
     return (x, label, weight) if keep.all() else (x[keep], label[keep], weight[keep])
-
-
-def windows_of(
-    joined: Joined, clients: Sequence[str], held_out_share: float
-) -> tuple[dict[str, Window], dict[str, Window]]:
-    """(training, held-out) windows of each client: strictly before and at or after its own split time."""
-    cuts = {c: split_time(joined.index.times(c), held_out_share) for c in clients}
-    return {c: Window(until=cut) for c, cut in cuts.items()}, {c: Window(since=cut) for c, cut in cuts.items()}

@@ -20,13 +20,14 @@ from cluster.store.logs import LogStore
 from training.judge.gate import Decision, Gate, decide
 from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.judge.orders import Scorer, baselines, booster_scorer, usable_scorer, without_model
-from training.lightweight.examples import ClientExamples, build_examples, windows_of
+from training.lightweight.examples import ClientExamples, build_examples
 from training.lightweight.fit import Progress, fit_clients
 from training.lightweight.jobs import Fitted
 from training.lightweight.xgboost_ray import require_backend
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.requests import Joined, join_logs, logged_clients
 from training.log.tasks import Window
+from training.log.windows import windows_of
 
 MAX_HELD_OUT = 1000
 """Held-out requests a client is judged on; more are drawn by hash of the request id."""

@@ -14,11 +14,12 @@ from cluster.settings.project import Project
 from cluster.store.logs import LogStore
 from training.judge.lightweight import LightweightReport, evaluate_lightweight
 from training.judge.orders import baselines, booster_scorer
-from training.lightweight.examples import build_examples, windows_of
+from training.lightweight.examples import build_examples
 from training.lightweight.fit import Progress, fit_clients
 from training.lightweight.jobs import Fitted
 from training.lightweight.train import held_out_requests
 from training.log.requests import join_logs, logged_clients
+from training.log.windows import windows_of
 
 STRATEGIES = ("engagement", "funnel_pure", "funnel_blended", "distillation")
 

@@ -1,8 +1,8 @@
 """Which CPU path serves the full ranker fastest? Eager, folded (what is served), bfloat16 autocast, dynamic int8,
 torch.compile, ONNX Runtime; one core, in turns, so that a neighbour's load falls on all of them.
 
-`python -m apps.bench.full.ranker_paths [--only eager,folded,…] [--json OUT]`. ONNX Runtime is measured when onnx, onnxscript
-and onnxruntime are installed (they are no dependency of the project); torch.compile needs a C++ compiler.
+`python -m apps.bench.full.ranker_paths [--only eager,folded,…] [--json OUT]`. ONNX Runtime is measured when onnx,
+onnxscript and onnxruntime are installed (they are no dependency of the project); torch.compile needs a C++ compiler.
 """
 
 import argparse

@@ -5,8 +5,9 @@ Then each arm gets a copy of that state with its own lightweight rankers in fron
 users, held out, come on the same later days. The gate has no say here. The action model was fixed before the first
 run (docs/world.md). `--quick` shows that it runs; its figures mean nothing.
 
-A first full ranker knows only what visit count showed. `python -m apps.bench.learning.strategies --generations 3` trains it anew
-on the answers that its predecessors ordered, as a loop that has run for days would have, before the arms part.
+A first full ranker knows only what visit count showed. `python -m apps.bench.learning.strategies --generations 3`
+trains it anew on the answers that its predecessors ordered, as a loop that has run for days would have, before the
+arms part.
 """
 
 import argparse

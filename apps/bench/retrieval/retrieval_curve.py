@@ -1,6 +1,7 @@
 """Quality of walks against steps and time: Recall@20 and NDCG@20 on your own train and test edges, as JSON and a plot.
 
-python -m apps.bench.retrieval.retrieval_curve --train train.parquet --test test.parquet --svg docs/images/walk-quality.svg
+python -m apps.bench.retrieval.retrieval_curve --train train.parquet --test test.parquet \\
+    --svg docs/images/walk-quality.svg
 """
 
 from __future__ import annotations

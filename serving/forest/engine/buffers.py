@@ -69,7 +69,7 @@ class Layout:
 
 
 class Space(threading.local):
-    """Each thread's scratch for one layout, and the frame (forest_request.py) that names it."""
+    """Each thread's scratch for one layout, and the frame (request.py) that names it."""
 
     def __init__(self, layout: Layout) -> None:
         native, scan = layout.native, layout.native.level.scan

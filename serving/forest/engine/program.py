@@ -1,6 +1,6 @@
-"""Collapse trees by their masks (forest_live.py) into the program of one request. Knows nothing of LLVM text or Ray.
+"""Collapse trees by their masks (live.py) into the program of one request. Knows nothing of LLVM text or Ray.
 
-The result is a program for the scan in forest_ir.py. A tree of more than 32 live leaves becomes several chunks: each
+The result is a program for the scan in llvm/scan.py. A tree of more than 32 live leaves becomes several chunks: each
 has a run of the live leaves and, weighing minus zero, one leaf of every live subtree beside it. Minus zero adds nothing
 to any float.
 """

@@ -1,7 +1,7 @@
 """A request's path through native code in one call: gather, bin, specialise, scan. Knows addresses, not models or Ray.
 
 A frame is an int64 array of numbers and addresses: of a thread's scratch (here), of a model and of a program
-(forest_program.py). One call with few arguments matters: a request takes about 100 µs, an argument of numba's 0.2.
+(program.py). One call with few arguments matters: a request takes about 100 µs, an argument of numba's 0.2.
 """
 
 import numpy as np

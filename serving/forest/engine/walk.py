@@ -1,6 +1,6 @@
-"""Collapse trees of any size by walking them, where masks do not reach (forest_live.py). Knows nothing of LLVM or Ray.
+"""Collapse trees of any size by walking them, where masks do not reach (live.py). Knows nothing of LLVM or Ray.
 
-The result is a program for the scan in forest_ir.py. A tree of more than 32 live leaves becomes several chunks, each
+The result is a program for the scan in llvm/scan.py. A tree of more than 32 live leaves becomes several chunks, each
 with 30 of the leaves at most and minus zero for the others, which adds nothing to any float.
 """
 

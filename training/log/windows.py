@@ -1,0 +1,15 @@
+"""Which time of each client's log trains a model and which, later, judges it. Knows nothing of rows or models."""
+
+from collections.abc import Sequence
+
+from training.log.attribution import split_time
+from training.log.requests import Joined
+from training.log.tasks import Window
+
+
+def windows_of(
+    joined: Joined, clients: Sequence[str], held_out_share: float
+) -> tuple[dict[str, Window], dict[str, Window]]:
+    """(training, held-out) windows of each client: strictly before and at or after its own split time."""
+    cuts = {c: split_time(joined.index.times(c), held_out_share) for c in clients}
+    return {c: Window(until=cut) for c, cut in cuts.items()}, {c: Window(since=cut) for c, cut in cuts.items()}
