@@ -21,7 +21,7 @@ from cluster.errors import DataError
 from cluster.store.bundles import note_meta
 from serving.deploy.process import Process
 from serving.request.answer import Answer
-from serving.request.messages import Recents, WalkAsk
+from serving.request.ask import Recents, WalkAsk
 
 Progress = Callable[[str, float], None]
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from apps.project import Opened
 from serving.http.ingress import Events, Ingress, create_app
 from serving.logs.events import EventLog, Receipt
-from serving.request.messages import Recents
+from serving.request.ask import Recents
 
 URL = "http://in-process"
 

@@ -7,8 +7,9 @@ from cluster.settings.clients import Client
 from cluster.walk.walker import Walker, WalkParams
 from cluster.walk.weights import decayed_weights
 from serving.policy.labels import LabelRules
+from serving.request.ask import Recents, WalkAsk
 from serving.request.catalogs import Catalogs
-from serving.request.messages import Recents, WalkAsk, Walked
+from serving.request.walked import Walked
 
 MICROSECONDS_PER_HOUR = 3.6e9
 
@@ -21,11 +22,11 @@ def merge_sequence(history: Recents, live: Recents, at: int, length: int) -> Rec
     moments = np.concatenate([live.occurred_at, history.occurred_at]).astype(np.int64)
     keep: list[int] = []
     seen: set[tuple[object, object, int]] = set()
-    for place in np.argsort(-moments, kind="stable"):
-        key = (pins[place], actions[place], int(moments[place]))
-        if moments[place] < at and key not in seen:
+    for row in np.argsort(-moments, kind="stable"):
+        key = (pins[row], actions[row], int(moments[row]))
+        if moments[row] < at and key not in seen:
             seen.add(key)
-            keep.append(int(place))
+            keep.append(int(row))
             if len(keep) == length:
                 break
     chosen = np.array(keep, dtype=np.int64)
@@ -141,9 +142,9 @@ class WalkerLogic:
         """Indices of ids; an id of the other type than the project's is unknown (-1), not an error."""
         out = np.full(len(ids), -1, np.int32)
         kind = int if catalog.graph.pin_ids.dtype == "int64" else str
-        fits = [place for place, pin in enumerate(ids) if isinstance(pin, (kind, np.integer if kind is int else str))]
+        fits = [row for row, pin in enumerate(ids) if isinstance(pin, (kind, np.integer if kind is int else str))]
         if fits:
-            out[fits] = catalog.graph.pin_ids.index_of([ids[place] for place in fits])
+            out[fits] = catalog.graph.pin_ids.index_of([ids[row] for row in fits])
         return out
 
     def _exclude(self, catalog: Catalog, client: Client, sequence: Recents, ask: WalkAsk) -> np.ndarray:

@@ -23,7 +23,10 @@ from serving.funnel.funnel import Funnel
 from serving.funnel.stages import Stages
 from serving.http.ingress import Ingress, create_app
 from serving.logs.events import EventLog, Receipt
-from serving.request.messages import Ranked, Recents, Scored, WalkAsk, Walked
+from serving.request.ask import Recents, WalkAsk
+from serving.request.ranked import Ranked
+from serving.request.scored import Scored
+from serving.request.walked import Walked
 
 log = logging.getLogger("ray.serve")
 
@@ -66,9 +69,9 @@ class LightweightReplica:
         """One request's survivors."""
         return self._logic.rank(ask, walked, by_visits)
 
-    def explain(self, client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
+    def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
         """The strongest features of some candidates."""
-        return self._logic.explain(client, ranked, places)
+        return self._logic.explain(client, ranked, rows)
 
     def versions(self) -> dict[str, str | None]:
         """What this replica serves with."""
@@ -160,8 +163,8 @@ def remote_stages(walker: DeploymentHandle, lightweight: DeploymentHandle, full:
         kept = ranked.survivors  # the rest would only cost its transport
         return await score.score.remote(replace(ask, exclude=()), walked.only(kept), ranked.only(kept), seconds)
 
-    async def call_explain(client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
-        return await rank.explain.remote(client, ranked, places)
+    async def call_explain(client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
+        return await rank.explain.remote(client, ranked, rows)
 
     return Stages(call_walk, call_rank, call_score, call_explain)
 

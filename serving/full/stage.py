@@ -9,8 +9,11 @@ from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
 from serving.full.pacing import Pace, Part
+from serving.request.ask import WalkAsk
 from serving.request.catalogs import Catalogs
-from serving.request.messages import Ranked, Scored, WalkAsk, Walked
+from serving.request.ranked import Ranked
+from serving.request.scored import Scored
+from serving.request.walked import Walked
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of
 from training.ranker.scorer import FullScorer, best_device, empty_requests, utility
@@ -107,8 +110,8 @@ class FullLogic:
             ids = sequence.pin_ids[:length]
             index = catalog.graph.pin_ids.index_of(ids)
             batch.sequence_pin[0, :length] = hash_ids(ids)
-            batch.sequence_action[0, :length] = _places(sequence.actions[:length], schema.actions)
-            batch.sequence_client[0, :length] = _places(sequence.clients[:length], schema.clients)
+            batch.sequence_action[0, :length] = _codes(sequence.actions[:length], schema.actions)
+            batch.sequence_client[0, :length] = _codes(sequence.clients[:length], schema.clients)
             batch.sequence_age[0, :length] = walked.sequence_age(ask.at)[:length]
             batch.sequence_vector[0, :length] = content(index, schema.n_topics)
         return batch
@@ -120,7 +123,7 @@ def _unscored(ranked: Ranked) -> Scored:
     )
 
 
-def _places(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:
-    """1 + place of each value in `known`, 0 when it is not there."""
-    place = {name: at + 1 for at, name in enumerate(known)}
-    return np.array([place.get(value, 0) for value in values], np.int64)
+def _codes(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:
+    """1 + index of each value in `known`, 0 when it is not there."""
+    code = {name: index + 1 for index, name in enumerate(known)}
+    return np.array([code.get(value, 0) for value in values], np.int64)

@@ -17,7 +17,8 @@ from serving.funnel.teacher import Teacher
 from serving.policy.pipeline import Policy, slate_of
 from serving.policy.seen import Seen
 from serving.request.answer import Answer, StageTiming
-from serving.request.messages import Ranked, WalkAsk
+from serving.request.ask import WalkAsk
+from serving.request.ranked import Ranked
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ KEEP = 0.1
 
 
 def explore(order: np.ndarray, size: int, slots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The answer's places and which of them were drawn at random: `slots` of `size` come from the rest of `order`.
+    """The answer, and which of it was drawn at random: `slots` of `size` come from behind the best of `order`.
 
     Random slots keep the log's labels from being only about what the ranking already likes.
     """

@@ -9,7 +9,10 @@ import numpy as np
 from serving.candidates.walker import WalkerLogic
 from serving.full.stage import FullLogic
 from serving.lightweight.stage import LightweightLogic
-from serving.request.messages import Ranked, Scored, WalkAsk, Walked
+from serving.request.ask import WalkAsk
+from serving.request.ranked import Ranked
+from serving.request.scored import Scored
+from serving.request.walked import Walked
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ def direct_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: Full
     async def score(ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
         return full.score(ask, walked, ranked, seconds)
 
-    async def explain(client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
-        return lightweight.explain(client, ranked, places)
+    async def explain(client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
+        return lightweight.explain(client, ranked, rows)
 
     return Stages(walk, rank, score, explain)
 
@@ -46,5 +49,5 @@ def threaded_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: Fu
         lambda ask: asyncio.to_thread(walker.walk, ask),
         lambda ask, walked, by_visits: asyncio.to_thread(lightweight.rank, ask, walked, by_visits),
         lambda ask, walked, ranked, seconds: asyncio.to_thread(full.score, ask, walked, ranked, seconds),
-        lambda client, ranked, places: asyncio.to_thread(lightweight.explain, client, ranked, places),
+        lambda client, ranked, rows: asyncio.to_thread(lightweight.explain, client, ranked, rows),
     )

@@ -40,12 +40,12 @@ class Teacher:
         dropped = np.flatnonzero(answer.stage_reached() == WALKED)
         size = min(self.candidates, len(dropped))
         rng = np.random.default_rng([answer.ask.seed, 2])
-        places = np.sort(rng.choice(dropped, size, replace=False)).astype(np.int32)
-        asked = replace(answer.ranked, survivors=places)
+        rows = np.sort(rng.choice(dropped, size, replace=False)).astype(np.int32)
+        asked = replace(answer.ranked, survivors=rows)
         try:
             scored = await stages.score(answer.ask, answer.walked, asked, PATIENCE)
         except Exception:
             log.warning("a teacher's pass failed; the request is logged without it", exc_info=True)
             return
         if scored.version == answer.scored.version and np.isfinite(scored.utility).all():
-            answer.taught = Taught(places, scored.utility, self.share * size / len(dropped))
+            answer.taught = Taught(rows, scored.utility, self.share * size / len(dropped))

@@ -22,7 +22,7 @@ from serving.http.responses import to_response
 from serving.logs.events import Receipt
 from serving.logs.impressions import ServingLog, log_row
 from serving.request.answer import Answer
-from serving.request.messages import Recents, WalkAsk
+from serving.request.ask import Recents, WalkAsk
 
 OVERLOADED = ("BackPressureError", "ReplicaUnavailableError")
 

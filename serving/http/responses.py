@@ -17,10 +17,10 @@ def to_response(
     full = answer.full_scores()
     scores = np.where(np.isnan(full), scores, full)
     pins = []
-    for slot, place in enumerate(answer.shown.tolist()):
-        pin = RankedPin(pin_id=_plain(walked.pin_ids[place]), score=float(scores[place]))
+    for position, row in enumerate(answer.shown.tolist()):
+        pin = RankedPin(pin_id=_plain(walked.pin_ids[row]), score=float(scores[row]))
         if explain:
-            pin.explanation = _explain(answer, slot, place, actions)
+            pin.explanation = _explain(answer, position, row, actions)
         pins.append(pin)
     return RecommendationResponse(
         request_id=request_id,
@@ -38,27 +38,27 @@ def to_response(
     )
 
 
-def _explain(answer: Answer, slot: int, place: int, actions: tuple[str, ...]) -> Explanation:
+def _explain(answer: Answer, position: int, row: int, actions: tuple[str, ...]) -> Explanation:
     walked, ranked, scored = answer.walked, answer.ranked, answer.scored
-    visits = walked.by_query[place]
+    visits = walked.by_query[row]
     reached = [
         QueryVisits(pin_id=_plain(walked.query_ids[q]), visits=int(visits[q]))
         for q in np.argsort(-visits.astype(np.int64), kind="stable")
         if visits[q]
     ]
     out = Explanation(
-        visit_score=float(walked.score[place]),
-        visit_rank=place,
+        visit_score=float(walked.score[row]),
+        visit_rank=row,
         reached_from=reached,
-        explored=bool(answer.explored[slot]),
+        explored=bool(answer.explored[position]),
     )
     if ranked is None:
         return out
     if ranked.version is not None:
-        out.lightweight_score = float(ranked.scores[place])
+        out.lightweight_score = float(ranked.scores[row])
     if answer.contributions:
-        out.lightweight_top_features = answer.contributions[slot]
-    survivor = np.flatnonzero(ranked.survivors == place)
+        out.lightweight_top_features = answer.contributions[position]
+    survivor = np.flatnonzero(ranked.survivors == row)
     if len(survivor) and scored is not None and np.isfinite(scored.utility[survivor[0]]):
         out.full_score = float(scored.utility[survivor[0]])
         out.probabilities = dict(zip(actions, map(float, scored.probabilities[survivor[0]]), strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 
 from cluster.catalog.catalog import Catalog
 from cluster.features.assemble import CandidateInput, FeatureBlock, QueryInput, UserInput, build_features
-from serving.request.messages import Walked
+from serving.request.walked import Walked
 
 
 def request_features(

@@ -14,13 +14,15 @@ from serving.forest.forest import Forest
 from serving.forest.top import top_k
 from serving.lightweight.features import request_features
 from serving.policy.groups import main_topics, shared_boards
+from serving.request.ask import WalkAsk
 from serving.request.catalogs import Catalogs
-from serving.request.messages import Ranked, WalkAsk, Walked
+from serving.request.ranked import Ranked
+from serving.request.walked import Walked
 
 log = logging.getLogger(__name__)
 
 
-class Scorer:
+class LightweightModel:
     """One client's model: the forest kernel, or XGBoost itself for a model that the kernel refuses."""
 
     def __init__(self, path: str, features: FeatureSet, version: str):
@@ -56,7 +58,7 @@ class LightweightLogic:
     ):
         self._store, self._catalogs, self._clients, self._features = store, catalogs, clients, features
         self._negative = negative_actions
-        self._scorers: dict[str, Scorer] = {}
+        self._models: dict[str, LightweightModel] = {}
         warm()
         nothing = np.zeros((0, len(features.candidate)), np.float32)
         for client in clients.values():  # a rule on an unknown feature is an error now, not at the first request
@@ -65,12 +67,12 @@ class LightweightLogic:
     def load(self, client: str, version: str) -> None:
         """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""
         bundle = self._store.open(f"lightweight/{client}", version).require_schema(self._features.schema_hash)
-        scorer = Scorer(str(bundle.path / "model.ubj"), self._features, bundle.version)
-        self._scorers = {**self._scorers, client: scorer}
+        model = LightweightModel(str(bundle.path / "model.ubj"), self._features, bundle.version)
+        self._models = {**self._models, client: model}
 
     def versions(self) -> dict[str, str]:
         """Model version by client, for those that have one."""
-        return {client: scorer.version for client, scorer in self._scorers.items()}
+        return {client: model.version for client, model in self._models.items()}
 
     def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool = False) -> Ranked:
         """Features, scores and survivors of one request.
@@ -79,22 +81,22 @@ class LightweightLogic:
         """
         catalog, client = self._catalogs.get(walked.graph_version), self._clients[ask.client]
         block = request_features(catalog, walked, ask.user_id, ask.at, self._negative)
-        scorer = self._scorers.get(ask.client)
+        model = self._models.get(ask.client)
         n = len(walked.pins)
         scores = np.full(n, np.nan, np.float32)
-        if scorer is not None and n:
-            scores = scorer.margins(block.shared, block.candidates)
+        if model is not None and n:
+            scores = model.margins(block.shared, block.candidates)
         size = client.sizes.lightweight
-        if by_visits or (scorer is None and not client.boosts):
+        if by_visits or (model is None and not client.boosts):
             survivors = np.arange(min(n, size), dtype=np.int32)
-        elif scorer is None:
+        elif model is None:
             boosted = boosted_visits(walked.score, block.candidates, self._features.candidate, client.boosts)
             survivors = np.argsort(-boosted, kind="stable")[:size].astype(np.int32)
         else:
             survivors = top_k(scores, size)[0]
         pins, policy = walked.pins[survivors], client.policy
         return Ranked(
-            version=None if scorer is None else scorer.version,
+            version=None if model is None else model.version,
             survivors=survivors,
             scores=scores,
             shared=block.shared,
@@ -104,9 +106,9 @@ class LightweightLogic:
             vectors=catalog.pins.content(pins) if policy.diversity else None,
         )
 
-    def explain(self, client: str, ranked: Ranked, places: np.ndarray) -> list[dict[str, float]]:
-        """The strongest features of the candidates at `places`; empty when the model has been swapped meanwhile."""
-        scorer = self._scorers.get(client)
-        if scorer is None or scorer.version != ranked.version or not len(places):
+    def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
+        """The strongest features of the candidates in `rows`; empty when the model has been swapped meanwhile."""
+        model = self._models.get(client)
+        if model is None or model.version != ranked.version or not len(rows):
             return []
-        return scorer.contributions(FeatureBlock(ranked.shared, ranked.candidates[places]).matrix())
+        return model.contributions(FeatureBlock(ranked.shared, ranked.candidates[rows]).matrix())

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from cluster.data.schema import event_schema
 from cluster.store.logs import LogStore
-from serving.request.messages import Recents
+from serving.request.ask import Recents
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
-from serving.request.messages import Ranked, Scored, WalkAsk, Walked
+from serving.request.ask import WalkAsk
+from serving.request.ranked import Ranked
+from serving.request.scored import Scored
+from serving.request.walked import Walked
 
 
 @dataclass
@@ -23,7 +26,7 @@ class StageTiming:
 class Taught:
     """Candidates that only the walk chose, scored by the full ranker as a teacher after the answer was given."""
 
-    places: np.ndarray  # int32[t], in walked.pins
+    rows: np.ndarray  # int32[t], of `walked`
     utility: np.ndarray  # float32[t]
     rate: float  # chance that such a candidate of such a request is scored: share of requests x share of candidates
 
@@ -36,7 +39,7 @@ class Answer:
     walked: Walked
     ranked: Ranked | None
     scored: Scored | None
-    shown: np.ndarray  # int32[m], places in walked.pins, best first
+    shown: np.ndarray  # int32[m], rows of `walked`, best first
     explored: np.ndarray  # bool[m]
     stages: list[StageTiming] = field(default_factory=list)
     degraded: str = ""
@@ -58,5 +61,5 @@ class Answer:
         if self.ranked is not None and self.scored is not None:
             out[self.ranked.survivors] = self.scored.utility
         if self.taught is not None:
-            out[self.taught.places] = self.taught.utility
+            out[self.taught.rows] = self.taught.utility
         return out

@@ -13,7 +13,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
 from serving.deploy.process import Process
-from serving.request.messages import Recents, WalkAsk
+from serving.request.ask import Recents, WalkAsk
 from tests.worlds.toy import toy_project
 from training.full.rows import ranker_schema
 from training.ranker.config import ModelConfig

@@ -9,7 +9,7 @@ from apps.project import Opened
 from cluster.settings.clients import Client, WalkSettings
 from cluster.walk.walker import WalkParams
 from serving.candidates.walker import merge_sequence, query_pins
-from serving.request.messages import Recents
+from serving.request.ask import Recents
 from tests.worlds.funnel import NOW, ask, opened_world, some_user
 
 HOUR = 3_600_000_000

@@ -17,7 +17,10 @@ from serving.funnel.funnel import Funnel
 from serving.funnel.stages import direct_stages
 from serving.http.responses import to_response
 from serving.policy.pipeline import slate_of
-from serving.request.messages import Ranked, Scored, WalkAsk, Walked
+from serving.request.ask import WalkAsk
+from serving.request.ranked import Ranked
+from serving.request.scored import Scored
+from serving.request.walked import Walked
 from tests.worlds.funnel import ask, opened_world, publish_full, some_user
 
 

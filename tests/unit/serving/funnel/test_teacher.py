@@ -53,14 +53,14 @@ def test_the_sample_lies_outside_the_survivors_and_is_logged_with_its_rate(world
     taught = answer.taught
     assert taught is not None
     assert answer.ranked is not None
-    assert len(taught.places) == 15
-    assert not set(taught.places) & set(answer.ranked.survivors)
+    assert len(taught.rows) == 15
+    assert not set(taught.rows) & set(answer.ranked.survivors)
     dropped = len(answer.walked.pins) - len(answer.ranked.survivors)
     assert taught.rate == pytest.approx(15 / dropped)
     assert (answer.shown == before).all()
-    assert (answer.stage_reached()[taught.places] == WALKED).all()
+    assert (answer.stage_reached()[taught.rows] == WALKED).all()
     process = world.process
-    alone = replace(answer.ranked, survivors=taught.places)
+    alone = replace(answer.ranked, survivors=taught.rows)
     direct = asyncio.run(funnel._stages.score(answer.ask, answer.walked, alone, math.inf))
     np.testing.assert_allclose(taught.utility, direct.utility, rtol=1e-5, atol=1e-6)
     table = rows_to_table([log_row(answer, "r", "h", "", None)], "int64", process.features)
@@ -109,8 +109,8 @@ def test_weights_make_the_sample_stand_for_all_candidates() -> None:
         teacher = np.where(stage == WALKED, np.nan, utility).astype(np.float32)
         rate = float("nan")
         if rng.random() < share:
-            places = kept + rng.choice(n - kept, drawn, replace=False)
-            teacher[places], rate = utility[places], share * drawn / (n - kept)
+            rows = kept + rng.choice(n - kept, drawn, replace=False)
+            teacher[rows], rate = utility[rows], share * drawn / (n - kept)
         none = np.zeros(n, np.float32)
         labels = label_request(RULE, f"r{i}", stage, none > 0, np.zeros((n, 2), np.float32), none, teacher, rate)
         total += float(labels.weight @ labels.label)

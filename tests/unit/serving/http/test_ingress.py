@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from apps.project import Opened
 from apps.world.in_process import InProcess
 from serving.logs.events import Receipt
-from serving.request.messages import Recents
+from serving.request.ask import Recents
 from tests.worlds.funnel import opened_world, publish_full, publish_lightweight, some_user
 
 

@@ -20,7 +20,7 @@ from serving.funnel.stages import direct_stages
 from serving.policy.groups import main_topics, shared_boards
 from serving.policy.labels import LabelRules, check_labels
 from serving.policy.seen import Seen
-from serving.request.messages import Recents
+from serving.request.ask import Recents
 from tests.worlds.funnel import NOW, ask, opened_world, publish_lightweight, some_user
 
 

@@ -1,0 +1,35 @@
+"""What is asked: one request as the walker sees it, and what is known of the user since the graph was built."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Recents:
+    """A user's actions since the graph was built, newest first; arrays of equal length."""
+
+    pin_ids: np.ndarray  # int64 or object
+    actions: np.ndarray  # object (str)
+    clients: np.ndarray  # object (str)
+    occurred_at: np.ndarray  # int64, microseconds since 1970 UTC
+
+    @classmethod
+    def none(cls) -> "Recents":
+        """Nothing known."""
+        empty = np.empty(0, object)
+        return cls(empty, empty, empty, np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
+class WalkAsk:
+    """One request, as the walker sees it."""
+
+    client: str
+    user_id: int | str | None
+    query_pins: tuple[tuple[int | str, float | None], ...]
+    exclude: tuple[int | str, ...]
+    locale: str | None
+    at: int  # microseconds since 1970 UTC
+    seed: int
+    recents: Recents = field(default_factory=Recents.none)

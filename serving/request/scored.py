@@ -1,0 +1,14 @@
+"""What the full stage hands on: probabilities and utility of the survivors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The full stage: one probability per action and the client's utility, aligned with Ranked.survivors."""
+
+    version: str | None
+    utility: np.ndarray  # float32[k]; NaN without a model, and for survivors that were not scored in time
+    probabilities: np.ndarray  # float32[k, A]
