@@ -18,40 +18,31 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from cluster.errors import ModelError
-from training.ranker.batch import Floats, Ints, RequestBatch
+from training.ranker.batch import RequestBatch
 from training.ranker.config import FitConfig
+from training.ranker.evaluate import Scored, evaluate, figures
 from training.ranker.inputs import Inputs, Targets, to_inputs, to_targets
 from training.ranker.loss import MultiTaskLoss
-from training.ranker.metrics import log_loss, weighted_auc
 from training.ranker.model import FullRanker
 from training.ranker.optimiser import Optimiser
 
 State = dict[str, Any]
-Batches = Callable[
-    [int, int], Iterable[RequestBatch]
-]  # (epoch, requests of it already used over all workers) -> the rest
+Batches = Callable[[int, int], Iterable[RequestBatch]]
+"""(epoch, requests of it that all workers together have used) -> this worker's batches of the rest."""
 
 
 @dataclass
 class Hooks:
     """Seams for whoever runs the loop. All optional."""
 
-    on_step: Callable[[int], None] | None = None  # after every step, with the steps done so far
-    on_checkpoint: Callable[[Callable[[], State], int], None] | None = (
-        None  # every checkpoint_steps: (make state, step)
-    )
-    on_epoch: Callable[[dict[str, Any], Callable[[], State]], None] | None = None  # after validation
+    on_step: Callable[[int], None] | None = None
+    """After every step, with the steps done so far."""
 
+    on_checkpoint: Callable[[Callable[[], State], int], None] | None = None
+    """Every `checkpoint_steps` steps, with what makes the state and the steps done so far."""
 
-@dataclass
-class Scored:
-    """Logits of the validation candidates and what they are compared with."""
-
-    logits: Floats  # [N, A]
-    labels: Floats
-    weights: Floats  # 0 = unknown label
-    request: Ints  # [N]
-    client: Ints  # [N]
+    on_epoch: Callable[[dict[str, Any], Callable[[], State]], None] | None = None
+    """After an epoch and its validation, with its row of the history and what makes the state."""
 
 
 @dataclass
@@ -78,50 +69,153 @@ class _Objective(nn.Module):
         return out
 
 
+class _Run:
+    """One training run: the model with its loss, optimiser and random state, and how far it has come."""
+
+    def __init__(self, model: FullRanker, config: FitConfig, device: torch.device, total_steps: int | None) -> None:
+        on_gpu = device.type == "cuda"
+        self.model = model.to(device)
+        self.config = config
+        self.device = device
+        self.total_steps = total_steps
+        self.half = config.precision == "bfloat16" or (config.precision == "auto" and on_gpu)
+        self.loss = MultiTaskLoss(model.widths.actions, config.task_weights, config.uncertainty, config.listwise).to(
+            device
+        )
+        self.optimiser = Optimiser(model, self.loss, config, total_steps)
+        compiled = config.compile == "on" or (config.compile == "auto" and on_gpu)
+        network: Any = torch.compile(model, dynamic=True) if compiled else model
+        self.objective: nn.Module = _Objective(network, self.loss)
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        if self.world > 1:
+            self.objective = nn.parallel.DistributedDataParallel(self.objective, find_unused_parameters=True)
+
+        self.result = FitResult()
+        self.epoch = 0
+        self.used = 0  # requests of this epoch that all workers together have trained on
+        self.done = 0  # steps of the learning rate's schedule
+        self.best: dict[str, Tensor] | None = None  # weights of the best epoch
+        self.best_loss = math.inf
+        torch.manual_seed(config.seed + (dist.get_rank() if self.world > 1 else 0))  # workers drop out differently
+        self.dropout = np.random.default_rng([config.seed, 1])
+
+    def state(self) -> State:
+        """Everything that an equal run needs to go on from here."""
+        names = ("history", "best_epoch", "steps", "examples", "seconds")
+        return {
+            "model": self.model.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimiser": [part.state_dict() for part in self.optimiser.parts],
+            "epoch": self.epoch,
+            "used": self.used,
+            "done": self.done,
+            "total": self.total_steps,
+            "best": self.best,
+            "best_loss": self.best_loss,
+            "result": {name: getattr(self.result, name) for name in names},
+            "rng": torch.get_rng_state(),
+            "dropout": self.dropout.bit_generator.state,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from `state`."""
+        self.model.load_state_dict(state["model"])
+        self.loss.load_state_dict(state["loss"])
+        for part, saved in zip(self.optimiser.parts, state["optimiser"], strict=True):
+            part.load_state_dict(saved)
+        self.epoch = state["epoch"]
+        self.used = state["used"]
+        self.done = state["done"]
+        if self.total_steps and state["total"]:  # another number of workers makes another number of steps
+            self.done = round(self.done * self.total_steps / state["total"])
+        self.best = state["best"]
+        self.best_loss = state["best_loss"]
+        self.result = FitResult(**state["result"])
+        torch.set_rng_state(state["rng"])
+        self.dropout.bit_generator.state = state["dropout"]
+
+    def train_epoch(self, batches: Batches, hooks: Hooks) -> dict[str, Any]:
+        """Train on what is left of this epoch; its row of the history, with the mean cross-entropy of each action."""
+        self.model.train()
+        entropy = torch.zeros(self.model.widths.actions)
+        count = 0
+        started = time.perf_counter()
+        for batch in batches(self.epoch, self.used):
+            entropy += self._step(batch)
+            count += 1
+            if hooks.on_step is not None:
+                hooks.on_step(self.result.steps)
+            if hooks.on_checkpoint is not None and self.result.steps % self.config.checkpoint_steps == 0:
+                hooks.on_checkpoint(self.state, self.result.steps)
+        self.result.seconds += time.perf_counter() - started
+        mean = (entropy / max(count, 1)).tolist()
+        if not all(math.isfinite(value) for value in mean):
+            raise ModelError(
+                f"training diverged in epoch {self.epoch}: lower learning_rate or check the features for huge values"
+            )
+        return {"epoch": self.epoch, "step": self.result.steps, "train_loss": mean, "seconds": self.result.seconds}
+
+    def _step(self, batch: RequestBatch) -> Tensor:
+        """One optimiser step; the batch's cross-entropy of each action, float[A] on the CPU."""
+        if self.config.client_dropout:
+            hidden = self.dropout.random(batch.n_requests) < self.config.client_dropout
+            batch.client = np.where(hidden, 0, batch.client)
+        batch = batch.thin_negatives(self.config.negatives, self.dropout)
+        inputs = to_inputs(batch, self.device)
+        targets = to_targets(batch, self.device, self.config.request_balance)
+        self.optimiser.zero()
+        with torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext():
+            total, entropy = self.objective(inputs, targets, batch.n_requests)
+        total.backward()
+        self.optimiser.step(self.done)
+        self.done += 1
+        self.used += batch.n_requests * self.world
+        self.result.steps += 1
+        self.result.examples += batch.n_candidates
+        out: Tensor = entropy.cpu()
+        return out
+
+    def judge(self, validation: Sequence[RequestBatch]) -> dict[str, list[float]]:
+        """Figures of the model as it is, which is kept if it is the best so far: least loss, weighted by task."""
+        scored = evaluate(self.model, validation, self.device)
+        found = figures(scored)
+        weight = self.loss.fixed.cpu().numpy()
+        loss = float(np.nansum(np.array(found["validation_loss"]) * weight) / float(self.loss.fixed.sum()))
+        if loss < self.best_loss:
+            self.best_loss = loss
+            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.result.best_epoch = self.epoch
+            self.result.held_out = scored
+        return found
+
+    def end_epoch(self, row: dict[str, Any]) -> None:
+        """Note the row and turn to the next epoch; to none if the last `patience` epochs brought nothing better."""
+        self.result.history.append(row)
+        waited = self.epoch - self.result.best_epoch
+        stop = "validation_loss" in row and bool(self.config.patience) and waited >= self.config.patience
+        self.epoch = self.config.epochs if stop else self.epoch + 1
+        self.used = 0
+
+    def finish(self, validation: Sequence[RequestBatch]) -> FitResult:
+        """Leave the model with its best weights, in eval mode."""
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+            if self.result.held_out is None and validation:  # resumed after the best epoch
+                self.result.held_out = evaluate(self.model, validation, self.device)
+        self.model.eval()
+        return self.result
+
+
 def learn_inputs(model: FullRanker, batches: Sequence[RequestBatch]) -> None:
-    """Set the model's input statistics (dense columns, places shown) from a sample of training batches."""
+    """Set the model's input statistics (dense columns, positions shown) from a sample of training batches."""
     if not batches:
         raise ModelError("the full ranker got no training requests: check the date range and the client filter")
     model.shared_numeric.learn(np.concatenate([b.shared for b in batches]))
     model.candidate_numeric.learn(np.concatenate([b.candidates for b in batches]))
-    if model.position is not None and all(b.position is not None for b in batches):
-        client = torch.from_numpy(np.concatenate([b.client[b.request] for b in batches]))
-        model.position.learn(
-            client, torch.from_numpy(np.concatenate([b.position for b in batches if b.position is not None]))
-        )
-
-
-@torch.no_grad()
-def predict(model: nn.Module, batches: Iterable[RequestBatch], device: torch.device | str = "cpu") -> Scored:
-    """Logits without position bias and dropout, for labelled batches."""
-    model.eval()
-    parts: list[tuple[Any, ...]] = []
-    seen = 0
-    for batch in batches:
-        targets = to_targets(batch)
-        logits = model(to_inputs(batch, device)).float().cpu().numpy()
-        parts.append(
-            (logits, targets.labels.numpy(), targets.weights.numpy(), batch.request + seen, batch.client[batch.request])
-        )
-        seen += batch.n_requests
-    return Scored(*(np.concatenate(p) for p in zip(*parts, strict=True)))
-
-
-def _validate(model: nn.Module, batches: Sequence[RequestBatch], device: torch.device) -> Scored:
-    """Every worker scores its share and gets everybody's results."""
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    mine = list(batches[rank::world])
-    local = predict(model, mine, device) if mine else None
-    if world == 1:
-        assert local is not None
-        return local
-    gathered: list[Scored | None] = [None] * world
-    dist.all_gather_object(gathered, local)
-    parts = [g for g in gathered if g is not None]
-    for i, part in enumerate(parts[1:], 1):
-        part.request += parts[i - 1].request.max() + 1
-    names = ("logits", "labels", "weights", "request", "client")
-    return Scored(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+    positions = [b.position for b in batches if b.position is not None]
+    if model.position is not None and len(positions) == len(batches):
+        client = np.concatenate([b.client[b.request] for b in batches])
+        model.position.learn(torch.from_numpy(client), torch.from_numpy(np.concatenate(positions)))
 
 
 def fit(
@@ -138,107 +232,17 @@ def fit(
     """Train `model` in place; it ends with the weights of its best validation epoch (the last without validation).
 
     `total_steps` over all epochs, for the learning rate's decay. `resume` is a state that `on_checkpoint` or
-    `on_epoch` got.
+    `on_epoch` got. Raises ModelError if the loss is no longer a number.
     """
-    device, hooks = torch.device(device), hooks or Hooks()
-    world = dist.get_world_size() if dist.is_initialized() else 1
-    model.to(device)
-    loss = MultiTaskLoss(model.widths.actions, config.task_weights, config.uncertainty, config.listwise).to(device)
-    optimiser = Optimiser(model, loss, config, total_steps)
-    compiled = config.compile == "on" or (config.compile == "auto" and device.type == "cuda")
-    runner: nn.Module = _Objective(torch.compile(model, dynamic=True) if compiled else model, loss)  # type: ignore[arg-type]
-    if world > 1:
-        runner = nn.parallel.DistributedDataParallel(runner, find_unused_parameters=True)
-    half = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
-    result, best, best_loss, epoch, used, done = FitResult(), None, math.inf, 0, 0, 0
-    torch.manual_seed(config.seed + (dist.get_rank() if world > 1 else 0))  # drop-out differs between workers
-    dropout = np.random.default_rng([config.seed, 1])
+    hooks = hooks or Hooks()
+    run = _Run(model, config, torch.device(device), total_steps)
     if resume is not None:
-        model.load_state_dict(resume["model"])
-        loss.load_state_dict(resume["loss"])
-        for part, saved in zip(optimiser.parts, resume["optimiser"], strict=True):
-            part.load_state_dict(saved)
-        done = resume["done"]
-        if total_steps and resume["total"]:  # another number of workers makes another number of steps
-            done = round(done * total_steps / resume["total"])
-        epoch, used, best, best_loss = resume["epoch"], resume["used"], resume["best"], resume["best_loss"]
-        result = FitResult(**resume["result"])
-        torch.set_rng_state(resume["rng"])
-        dropout.bit_generator.state = resume["dropout"]
-
-    def state() -> State:
-        progress = {k: getattr(result, k) for k in ("history", "best_epoch", "steps", "examples", "seconds")}
-        return {
-            "model": model.state_dict(),
-            "loss": loss.state_dict(),
-            "optimiser": [p.state_dict() for p in optimiser.parts],
-            "epoch": epoch,
-            "used": used,
-            "done": done,
-            "total": total_steps,
-            "best": best,
-            "best_loss": best_loss,
-            "result": progress,
-            "rng": torch.get_rng_state(),
-            "dropout": dropout.bit_generator.state,
-        }
-
-    while epoch < config.epochs:
-        model.train()
-        sums, count = torch.zeros(model.widths.actions), 0
-        started = time.perf_counter()
-        for batch in batches(epoch, used):
-            if config.client_dropout:
-                hidden = dropout.random(batch.n_requests) < config.client_dropout
-                batch.client = np.where(hidden, 0, batch.client)
-            batch = batch.thin_negatives(config.negatives, dropout)
-            inputs, targets = to_inputs(batch, device), to_targets(batch, device, config.request_balance)
-            optimiser.zero()
-            with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
-                total, entropy = runner(inputs, targets, batch.n_requests)
-            total.backward()
-            optimiser.step(done)
-            done += 1
-            result.steps += 1
-            result.examples += batch.n_candidates
-            used += batch.n_requests * world
-            sums, count = sums + entropy.cpu(), count + 1
-            if hooks.on_step is not None:
-                hooks.on_step(result.steps)
-            if hooks.on_checkpoint is not None and result.steps % config.checkpoint_steps == 0:
-                hooks.on_checkpoint(state, result.steps)
-        result.seconds += time.perf_counter() - started
-        mean_loss = (sums / max(count, 1)).tolist()
-        if not all(math.isfinite(v) for v in mean_loss):
-            raise ModelError(
-                f"training diverged in epoch {epoch}: lower learning_rate or check the features for huge values"
-            )
-        row: dict[str, Any] = {"epoch": epoch, "step": result.steps, "train_loss": mean_loss, "seconds": result.seconds}
-        stop = False
+        run.restore(resume)
+    while run.epoch < config.epochs:
+        row = run.train_epoch(batches, hooks)
         if validation:
-            scored = _validate(model, validation, device)
-            probability = 1 / (1 + np.exp(-scored.logits.astype(np.float64)))
-            each = [
-                log_loss(probability[:, i], scored.labels[:, i], scored.weights[:, i])
-                for i in range(model.widths.actions)
-            ]
-            row["validation_loss"] = each
-            row["validation_auc"] = [
-                weighted_auc(probability[k, i], scored.labels[k, i], scored.weights[k, i])
-                for i, k in enumerate((scored.weights > 0).T)
-            ]
-            now = float(np.nansum(np.array(each) * loss.fixed.cpu().numpy()) / float(loss.fixed.sum()))
-            if now < best_loss:
-                best_loss, result.best_epoch, result.held_out = now, epoch, scored
-                best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            stop = bool(config.patience) and epoch - result.best_epoch >= config.patience
-        result.history.append(row)
-        epoch, used = (config.epochs if stop else epoch + 1), 0
+            row |= run.judge(validation)
+        run.end_epoch(row)
         if hooks.on_epoch is not None:
-            hooks.on_epoch(row, state)
-    if best is not None:
-        model.load_state_dict(best)
-        if result.held_out is None and validation:  # resumed after the best epoch
-            result.held_out = _validate(model, validation, device)
-    model.eval()
-    return result
+            hooks.on_epoch(row, run.state)
+    return run.finish(validation)

@@ -17,7 +17,8 @@ import torch
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration, fit_calibration
 from training.ranker.config import FitConfig, ModelConfig
-from training.ranker.fit import FitResult, Scored, learn_inputs
+from training.ranker.evaluate import Scored
+from training.ranker.fit import FitResult, learn_inputs
 from training.ranker.metrics import task_metrics
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer

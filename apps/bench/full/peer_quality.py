@@ -22,6 +22,7 @@ from apps.bench.full.peers import Peer, popularity, shared_bottom, xgboost_per_t
 from training.ranker.batch import Floats, RequestBatch
 from training.ranker.calibration import Calibration
 from training.ranker.config import FitConfig, ModelConfig
+from training.ranker.evaluate import predict
 from training.ranker.fit import Batches, fit, learn_inputs
 from training.ranker.metrics import log_loss, ndcg, weighted_auc
 from training.ranker.model import FullRanker
@@ -35,8 +36,6 @@ def ours(data: Replay, config: ModelConfig, fit_config: FitConfig = FIT) -> Peer
     """The full ranker with the given parts; uncalibrated, as the peers are."""
 
     def peer(train: RequestBatch, validation: RequestBatch, test: RequestBatch) -> Floats:
-        from training.ranker.fit import predict
-
         torch.manual_seed(0)
         model = FullRanker(data.schema.widths, config, sparse=True)
         size, n = fit_config.batch_requests, train.n_requests
