@@ -85,4 +85,4 @@ class InProcess:
     ) -> None:
         self._serving_log.close()
         if self._event_log is not None:
-            self._event_log.flush()
+            self._event_log.close()

@@ -128,6 +128,10 @@ class ServingSettings(Settings):
         "of what the lightweight stage dropped: targets for distillation",
     )  # fmt: skip
     teacher_candidates: int = Field(100, ge=1, description="how many dropped candidates of such a request")
+    event_days: int = Field(90, ge=1, le=36_500, description="older events are refused: they belong into `data.events`")
+    hidden_per_user: int = Field(
+        1000, ge=0, le=100_000, description="pins with a negative action that are remembered of a user, newest first"
+    )
     simulation: bool = Field(False, description="let requests and events say what time it is (`at`, future events)")
 
 

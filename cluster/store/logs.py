@@ -5,7 +5,9 @@ Files hold every column of their schema, so each can be read alone. Knows nothin
 """
 
 import json
+import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,6 +20,8 @@ import pyarrow.parquet as pq
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.store.log_parts import REPLACES_KEY, LogFile, Merged, first_of_each, groups, replaced_by, write_part
+
+log = logging.getLogger(__name__)
 
 SHARED_KEY, CANDIDATE_KEY = b"pinfunnel.shared_features", b"pinfunnel.candidate_features"
 HASH_KEY = b"pinfunnel.schema_hash"
@@ -132,9 +136,19 @@ class LogStore:
             found += [f for f in here if f.path not in replaced]
         return LogFiles(tuple(found), tuple(broken))
 
+    def each_events(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[pa.Table]:
+        """Events of a date range, file by file, oldest first. A damaged file is named in a warning, and left out."""
+        for path in self.event_files(since, until).paths:
+            try:
+                yield pq.ParquetFile(path).read()
+            except FileNotFoundError:  # compaction removed it since the listing
+                continue
+            except (OSError, pa.ArrowException) as error:
+                log.warning("skipped the damaged log file %s: %s", path, str(error).splitlines()[0])
+
     def read_events(self, since: datetime | None = None, until: datetime | None = None) -> tuple[pa.Table, int]:
         """Events of a date range as one table without repeated event ids, and how many repeats were dropped."""
-        parts = [pq.ParquetFile(path).read() for path in self.event_files(since, until).paths]
+        parts = list(self.each_events(since, until))
         if not parts:
             return pa.table({}), 0
         table = pa.concat_tables(parts, promote_options="default")

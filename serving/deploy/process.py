@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
+from cluster.contract.moments import Window
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
@@ -18,8 +20,10 @@ from serving.funnel.funnel import Funnel
 from serving.funnel.stages import direct_stages, threaded_stages
 from serving.funnel.teacher import Teacher
 from serving.lightweight.stage import LightweightLogic
+from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.impressions import ServingLog
+from serving.logs.user_state import UserStates
 from serving.policy.labels import check_labels
 from serving.request.catalogs import Catalogs
 
@@ -104,15 +108,20 @@ class Process:
             self.logs, self.project.ids, self.features, settings.log_queue_rows, settings.log_flush_seconds
         )
 
-    def event_log(self) -> EventLog:
-        """The durable event log; one process only may hold it."""
+    def event_log(self, patience: float = 0.0) -> EventLog:
+        """The durable event log. Raises ConfigError when another process holds it after `patience` seconds."""
+        settings = self.project.serving
+        window = Window(timedelta(days=settings.event_days), live=not settings.simulation)
         return EventLog(
             Path(logs_root(self.project.home)) / "wal",
             self.logs,
-            self.project.ids,
-            self.project.actions,
-            remember=2 * self.project.features.sequence_length,
-            check_clock=not self.project.serving.simulation,
+            EventContract.of(self.project.ids, self.project.actions, window),
+            UserStates(
+                self.project.negative_actions,
+                remember=2 * self.project.features.sequence_length,
+                hidden=settings.hidden_per_user,
+            ),
+            patience,
         )
 
     def watcher(self, *stages: str) -> Watcher:

@@ -39,6 +39,10 @@ STAGE = {"max_ongoing_requests": 16, **LIMITS}
 FRONT = {"max_ongoing_requests": 64, **LIMITS}
 
 
+HANDOVER = 15.0
+"""Seconds that a new events replica waits for the one before it to let go of the log."""
+
+
 class WalkerReplica:
     """Candidates by random walk."""
 
@@ -104,7 +108,7 @@ class EventsReplica:
     """The single writer of the durable event log, and what it knows of each user's last actions."""
 
     def __init__(self, project: Project, clients: dict[str, Client]):
-        self._events: EventLog = Process(project, clients).event_log()
+        self._events: EventLog = Process(project, clients).event_log(patience=HANDOVER)
         self._stop = threading.Event()
         self._seconds = project.serving.log_flush_seconds
         threading.Thread(target=self._run, name="event-log", daemon=True).start()
@@ -112,7 +116,7 @@ class EventsReplica:
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
             try:
-                self._events.flush()
+                self._events.flush(patient=True)
             except Exception:
                 log.exception("events could not be turned into Parquet; they stay safe in the write-ahead file")
 
@@ -130,7 +134,7 @@ class EventsReplica:
 
     def __del__(self) -> None:
         self._stop.set()
-        self._events.flush()
+        self._events.close()
 
 
 class _RemoteEvents:

@@ -158,7 +158,7 @@ class Ingress:
         return {
             "status": "ok",
             "versions": versions,
-            "serving_log": {"written": self._log.written, "dropped": self._log.dropped},
+            "serving_log": self._log.health(),
         }
 
     async def flush(self) -> dict[str, int]:

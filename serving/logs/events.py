@@ -1,32 +1,36 @@
 """The durable event log and what it says of each user. An event is acknowledged only when it is on disk.
 
-Events go to a write-ahead file (JSON lines, fsync before the answer); now and then the file is turned into Parquet and
-removed. After `kill -9` the next process finds the file and goes on. Reading removes duplicates by event id.
+Events go to a write-ahead file (fsync before the answer); now and then the file is turned into Parquet and removed.
+After `kill -9` the next process finds the file and goes on. Reading removes duplicates by event id.
 """
 
-import json
 import logging
-import os
 import threading
-import uuid
-from collections import OrderedDict, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from cluster.data.schema import event_schema
 from cluster.store.logs import LogStore
+from cluster.store.quarantine import Quarantine
+from serving.logs.contract import EventContract
+from serving.logs.event_rows import events_table
+from serving.logs.user_state import Id, UserStates
+from serving.logs.wal import SUFFIX, FolderLock, Row, WriteAheadFile, recover
 from serving.request.ask import Recents
 
 log = logging.getLogger(__name__)
 
-CLOCK_SKEW = timedelta(minutes=5)
 REMEMBERED_IDS = 1_000_000
+WAITING_EVENTS = 500_000
+"""Acknowledged events that may wait for Parquet in memory; beyond it the log refuses, and senders try again."""
+LONGEST_WAIT = 60.0
+"""Seconds between tries when the disk keeps refusing."""
 
 
 @dataclass(frozen=True)
@@ -37,125 +41,215 @@ class Receipt:
     refused: list[dict[str, str]]
 
 
+@dataclass(eq=False)
+class Sealed:
+    """A write-ahead file that takes no more events, and those of its rows that are not in Parquet yet."""
+
+    path: Path
+    rows: list[Row]
+
+
+@dataclass
+class Health:
+    """What the log went through since its start, for `/healthz` and metrics."""
+
+    recovered: int = 0
+    torn_bytes: int = 0
+    flush_failures: int = 0
+    last_error: str = ""
+
+
+@dataclass
+class Backoff:
+    """When the next try is due after failures: after 1, 2, 4 … seconds, at most LONGEST_WAIT."""
+
+    clock: Callable[[], float] = field(default=time.monotonic)
+    failures: int = 0
+    due: float = 0.0
+
+    def failed(self) -> None:
+        self.due = self.clock() + min(2.0**self.failures, LONGEST_WAIT)
+        self.failures += 1
+
+    def worked(self) -> None:
+        self.failures, self.due = 0, 0.0
+
+    @property
+    def waiting(self) -> bool:
+        return self.clock() < self.due
+
+
 class EventLog:
-    """Single writer of the event log. Thread-safe."""
+    """Single writer of the event log, by a lock on its folder. Thread-safe."""
 
     def __init__(
         self,
         folder: str | Path,
         store: LogStore,
-        ids: str,
-        actions: Sequence[str],
-        remember: int = 64,
-        check_clock: bool = True,
+        contract: EventContract,
+        states: UserStates,
+        patience: float = 0.0,
     ):
-        self._folder, self._store, self._ids, self._actions = Path(folder), store, ids, frozenset(actions)
-        self._remember, self._check_clock = remember, check_clock
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._recent: dict[int | str, deque[tuple[int, Any, str, str]]] = {}
+        """Takes the folder (ConfigError when another process has it after `patience` seconds) and recovers what an
+        ended process left there.
+        """
+        self._folder, self._store, self._contract, self._states = Path(folder), store, contract, states
+        self._folder_lock = FolderLock(self._folder, patience)
+        self._lock = threading.Lock()  # of what `append` changes
+        self._flushing = threading.Lock()
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._path = self._folder / f"events-{uuid.uuid4().hex}.jsonl"
-        self._file: Any = None
-        self._pending: list[dict[str, Any]] = []
+        self._file = WriteAheadFile(self._folder)
+        self._rows: list[Row] = []  # of the present file
+        self._sealed: list[Sealed] = []
+        self._quarantine = Quarantine(store.root / "quarantine", "events")
+        self._backoff = Backoff()
+        self._health = Health()
+        states.rebuild(self._stored)
         self._recover()
 
+    def _stored(self) -> Iterator[pa.Table]:
+        for table in self._store.each_events():
+            for event_id in table["event_id"].to_pylist()[-REMEMBERED_IDS:]:
+                self._know(event_id)
+            yield table
+
     def _recover(self) -> None:
-        """Turn the write-ahead files of a killed process into Parquet. A torn last line was never acknowledged."""
-        for path in sorted(self._folder.glob("events-*.jsonl")):
-            rows = []
-            for line in path.read_bytes().split(b"\n"):
-                try:
-                    rows.append(json.loads(line))
-                except json.JSONDecodeError:
-                    if line:
-                        log.warning("%s ends in a torn line: that event was never acknowledged", path.name)
-            for row in rows:
-                self._remember_event(row)
-            if rows:
-                self._write(rows)
-                log.info("recovered %d events from %s", len(rows), path.name)
-            path.unlink()
+        """Take over the write-ahead files of an ended process. What was torn at their end was never acknowledged."""
+        for path in sorted([*self._folder.glob(f"events-*{SUFFIX}"), *self._folder.glob("events-*.jsonl")]):
+            found = recover(path)
+            if found.torn:
+                self._health.torn_bytes += found.torn
+                log.warning("%s ends in %d torn bytes: that event was never acknowledged", path.name, found.torn)
+            if found.rows:
+                self._health.recovered += len(found.rows)
+                log.info("recovered %d events from %s", len(found.rows), path.name)
+            for row in found.rows:
+                self._note(row)
+            self._sealed.append(Sealed(path, found.rows))
+        try:
+            self.flush()
+        except OSError as error:  # the events are safe where they are, and `flush` tries again
+            log.warning("recovered events wait for the disk: %s", error)
 
     def append(self, events: Sequence[dict[str, Any]]) -> Receipt:
         """Store events durably: dicts with the fields of `serving.http.api.Event`, `occurred_at` aware.
 
-        Raises OSError when the disk refuses: then nothing is acknowledged and the sender must try again.
+        Raises OSError when the disk refuses or too many events wait for it: then nothing is acknowledged and the
+        sender must try again.
         """
         now = datetime.now(UTC)
         refused, rows = [], []
         with self._lock:
             for event in events:
-                reason = self._fault(event, now)
-                if reason:
-                    refused.append({"event_id": str(event["event_id"]), "reason": reason})
+                if reason := self._contract.fault(event, now):
+                    refused.append({"event_id": _name(event), "reason": reason})
                     continue
                 if event["event_id"] in self._known:
                     continue  # a repeated delivery: already on disk
                 moment = event["occurred_at"].astimezone(UTC)
                 rows.append({**event, "occurred_at": moment.isoformat(), "received_at": now.isoformat()})
             if rows:
-                if self._file is None:
-                    self._file = self._path.open("ab")
-                self._file.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._pending.extend(rows)
-                for row in rows:
-                    self._remember_event(row)
+                self._store_rows(rows)
         return Receipt(len(events) - len(refused), refused)
 
-    def _fault(self, event: dict[str, Any], now: datetime) -> str:
-        if event["action"] not in self._actions:
-            return f"action: unknown action {event['action']!r}; known: {sorted(self._actions)}"
-        kind = int if self._ids == "int64" else str
-        for name in ("user_id", "pin_id"):
-            if not isinstance(event[name], kind):
-                return f"{name}: expected {self._ids}, found {event[name]!r}"
-        moment = event["occurred_at"]
-        if moment.tzinfo is None:
-            return "occurred_at: has no time zone; send UTC, like 2026-01-31T12:00:00Z"
-        if self._check_clock and moment > now + CLOCK_SKEW:
-            return f"occurred_at: {moment.isoformat()} is in the future"
-        return ""
+    def _store_rows(self, rows: list[Row]) -> None:
+        if self._waiting() + len(rows) > WAITING_EVENTS:
+            raise OSError(f"{self._waiting()} events wait for the disk ({self._health.last_error or 'it is slow'})")
+        try:
+            self._file.append(rows)
+        finally:
+            if self._file.broken:
+                self._seal()
+        self._rows += rows
+        for row in rows:
+            self._note(row)
 
-    def _remember_event(self, row: dict[str, Any]) -> None:
-        self._known[row["event_id"]] = None
+    def _seal(self) -> None:
+        if self._rows:
+            self._sealed.append(Sealed(self._file.path, self._rows))
+        self._file.close()
+        self._file, self._rows = WriteAheadFile(self._folder), []
+
+    def _note(self, row: Row) -> None:
+        try:
+            self._states.note(row)
+            self._know(row["event_id"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:  # of an older version; `flush` sets it aside
+            log.warning("an event in the write-ahead file cannot be read: %s: %s", type(error).__name__, error)
+
+    def _know(self, event_id: str | None) -> None:
+        if event_id is None:
+            return
+        self._known[event_id] = None
         if len(self._known) > REMEMBERED_IDS:
             self._known.popitem(last=False)
-        moment = int(datetime.fromisoformat(row["occurred_at"]).timestamp() * 1e6)
-        actions = self._recent.setdefault(row["user_id"], deque(maxlen=self._remember))
-        actions.append((moment, row["pin_id"], row["action"], row.get("client") or ""))
 
-    def recent(self, user_id: int | str | None) -> Recents:
+    def recent(self, user_id: Id | None) -> Recents:
         """The user's last events, newest first."""
         with self._lock:
-            rows = sorted(self._recent.get(user_id, ()), key=lambda r: -r[0]) if user_id is not None else []
-        if not rows:
-            return Recents.none()
-        moments, pins, actions, clients = zip(*rows, strict=True)
-        return Recents(
-            np.array(pins, object), np.array(actions, object), np.array(clients, object), np.array(moments, np.int64)
-        )
+            return self._states.recent(user_id)
 
-    def flush(self) -> int:
-        """Turn the write-ahead file into Parquet; returns the number of events. Appends meanwhile go to a new file."""
+    def hidden(self, user_id: Id | None) -> tuple[Id, ...]:
+        """The pins that the user hid, newest first; also those that are long out of the recent events."""
         with self._lock:
-            rows, old, handle = self._pending, self._path, self._file
-            if not rows:
-                return 0
-            self._pending, self._file = [], None
-            self._path = self._folder / f"events-{uuid.uuid4().hex}.jsonl"
-        handle.close()
-        self._write(rows)
-        old.unlink()
-        return len(rows)
+            return self._states.hidden(user_id)
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        schema = event_schema(self._ids)
-        moments = ("occurred_at", "received_at")
-        columns = [
-            pa.array([datetime.fromisoformat(r[f.name]) if f.name in moments else r.get(f.name) for r in rows], f.type)
-            for f in schema
-        ]
-        self._store.write_events(pa.Table.from_arrays(columns, schema=schema))
+    def flush(self, patient: bool = False) -> int:
+        """Turn acknowledged events into Parquet; returns how many. Appends meanwhile go to a new file.
+
+        Raises OSError when the disk refuses: the events stay safe, in order, for the next call. A `patient` call does
+        nothing while a failed try is not long enough ago.
+        """
+        with self._flushing:
+            if patient and self._backoff.waiting:
+                return 0
+            with self._lock:
+                if self._rows:
+                    self._seal()
+                sealed = list(self._sealed)
+            done = 0
+            try:
+                for each in sealed:
+                    done += self._write(each)
+                    with self._lock:
+                        self._sealed.remove(each)
+            except OSError as error:
+                self._backoff.failed()
+                self._health.flush_failures += 1
+                self._health.last_error = f"{type(error).__name__}: {error}"
+                raise
+            self._backoff.worked()
+            self._health.last_error = ""
+            return done
+
+    def _write(self, sealed: Sealed) -> int:
+        table, bad = events_table(sealed.rows, self._contract.ids.kind)
+        if bad:
+            file = self._quarantine.add(bad)
+            log.error("%d events could not be stored and lie in %s: %s", len(bad), file, bad[0].reason)
+        if len(table):
+            self._store.write_events(table)
+        sealed.path.unlink(missing_ok=True)
+        return len(table)
+
+    def _waiting(self) -> int:
+        return len(self._rows) + sum(len(each.rows) for each in self._sealed)
+
+    def health(self) -> dict[str, Any]:
+        """Counters for `/healthz`: what waits, what failed, what was recovered, what was set aside."""
+        return {"waiting": self._waiting(), "quarantined": self._quarantine.rows, **vars(self._health)}
+
+    def close(self) -> None:
+        """Write what waits and let the next process have the folder. What cannot be written stays for it."""
+        try:
+            self.flush()
+        except OSError as error:
+            log.warning("events wait in %s for the next start: %s", self._folder, error)
+        finally:
+            self._file.close()
+            self._folder_lock.release()
+
+
+def _name(event: dict[str, Any]) -> str:
+    """The event's id as an answer can carry it."""
+    return ascii(str(event.get("event_id", ""))[:128])[1:-1]

@@ -15,9 +15,12 @@ import pyarrow as pa
 from cluster.data.schema import serving_schema
 from cluster.features.assemble import FeatureSet
 from cluster.store.logs import LogStore, feature_metadata
+from cluster.store.quarantine import BadRow, Quarantine
 from serving.request.answer import Answer
 
 log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
 
 
 def log_row(answer: Answer, request_id: str, schema_hash: str, experiment: str, locale: str | None) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def rows_to_table(rows: list[dict[str, Any]], ids: str, features: FeatureSet) ->
         values = [row[column.name] for row in rows]
         if pa.types.is_list(column.type):
             offsets = np.cumsum([0, *(len(v) for v in values)])
-            flat = np.concatenate([np.asarray(v) for v in values])
+            flat = np.concatenate([np.asarray(v) for v in values]) if values else np.empty(0)
             items = pa.array(flat.tolist() if flat.dtype == object else flat, column.type.value_type)
             columns.append(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items))
         else:
@@ -77,19 +80,22 @@ def rows_to_table(rows: list[dict[str, Any]], ids: str, features: FeatureSet) ->
 
 
 class ServingLog:
-    """A queue and a thread that writes it to Parquet every `seconds`."""
+    """A queue and a thread that writes it to Parquet every `seconds`. A row that does not fit is set aside alone."""
 
     def __init__(self, store: LogStore, ids: str, features: FeatureSet, capacity: int = 4096, seconds: float = 2.0):
         self._store, self._ids, self._features, self._seconds = store, ids, features, seconds
-        self._queue: queue.Queue[dict[str, Any]] = queue.Queue(capacity)
+        self._queue: queue.Queue[Row] = queue.Queue(capacity)
+        self._quarantine = Quarantine(store.root / "quarantine", "serving")
         self.dropped = 0
         self.written = 0
+        self.failures = 0
+        self.last_error = ""
         self._writing = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="serving-log", daemon=True)
         self._thread.start()
 
-    def offer(self, row: dict[str, Any]) -> bool:
+    def offer(self, row: Row) -> bool:
         """Queue a row; False (and counted) when the queue is full."""
         try:
             self._queue.put_nowait(row)
@@ -101,22 +107,67 @@ class ServingLog:
     def flush(self) -> int:
         """Write what is queued now; returns the number of rows. An unwritable disk keeps the rows for the next try."""
         with self._writing:
-            rows = []
-            while True:
-                try:
-                    rows.append(self._queue.get_nowait())
-                except queue.Empty:
-                    break
-            if not rows:
-                return 0
+            waiting = self._taken()
+            written = 0
             try:
-                self._store.write_serving(rows_to_table(rows, self._ids, self._features))
-            except OSError:
-                for row in rows:
+                for key in sorted({_partition(row) for row in waiting}):  # a file each: a failed one is tried alone
+                    rows = [row for row in waiting if _partition(row) == key]
+                    table, bad = self._table(rows)
+                    self._set_aside(bad)
+                    if len(table):
+                        self._store.write_serving(table)
+                    waiting = [row for row in waiting if _partition(row) != key]
+                    written += len(table)
+            except OSError as error:
+                self.failures += 1
+                self.last_error = f"{type(error).__name__}: {error}"
+                for row in waiting:
                     self.offer(row)
                 raise
-            self.written += len(rows)
-            return len(rows)
+            finally:
+                self.written += written
+            self.last_error = ""
+            return written
+
+    def _taken(self) -> list[Row]:
+        rows = []
+        while True:
+            try:
+                rows.append(self._queue.get_nowait())
+            except queue.Empty:
+                return rows
+
+    def _table(self, rows: list[Row]) -> tuple[pa.Table, list[BadRow]]:
+        """The rows as a table, and those that do not fit; only when one does not are they tried one by one."""
+        try:
+            return rows_to_table(rows, self._ids, self._features), []
+        except Exception:
+            good: list[Row] = []
+            bad: list[BadRow] = []
+            for row in rows:
+                try:
+                    rows_to_table([row], self._ids, self._features)
+                except Exception as error:
+                    bad.append(BadRow(row, f"{type(error).__name__}: {str(error)[:200]}"))
+                else:
+                    good.append(row)
+            return rows_to_table(good, self._ids, self._features), bad
+
+    def _set_aside(self, bad: list[BadRow]) -> None:
+        if bad:
+            file = self._quarantine.add(bad)
+            log.error("%d requests could not be logged and lie in %s: %s", len(bad), file, bad[0].reason)
+
+    def health(self) -> dict[str, Any]:
+        """Counters for `/healthz`."""
+        return {
+            "written": self.written,
+            "dropped": self.dropped,
+            "waiting": self._queue.qsize(),
+            "quarantined": self._quarantine.rows,
+            "flush_failures": self.failures,
+            "last_error": self.last_error,
+        }
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
@@ -130,3 +181,8 @@ class ServingLog:
         self._stop.set()
         self._thread.join(timeout=10)
         self.flush()
+
+
+def _partition(row: Row) -> tuple[str, str]:
+    """Day and client: the folder that a row goes to."""
+    return str(row["requested_at"].date()), str(row["client"])

@@ -1,0 +1,97 @@
+"""The serving log: a row that does not fit is set aside alone, and a disk that refuses loses and repeats nothing."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.features.assemble import FeatureSet
+from cluster.settings.project import FeatureSettings
+from cluster.store.logs import LogStore
+from serving.logs.impressions import ServingLog
+
+
+def row(name: str, client: str = "homefeed", **changes: Any) -> dict[str, Any]:
+    nothing = np.empty(0, np.float32)
+    return {
+        "request_id": name,
+        "client": client,
+        "user_id": 1,
+        "requested_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "experiment": "",
+        "degraded": "",
+        "graph_version": "v",
+        "lightweight_version": None,
+        "full_version": None,
+        "schema_hash": "h",
+        "user_locale": None,
+        "teacher_rate": None,
+        **{name: np.empty(0, np.int64) for name in ("query_pin_id", "sequence_pin_id", "pin_id")},
+        **{name: np.empty(0, object) for name in ("sequence_action", "sequence_client")},
+        **dict.fromkeys(("query_weight", "sequence_age_hours", "visit_score", "lightweight_score"), nothing),
+        **dict.fromkeys(("full_score", "shared_features", "candidate_features"), nothing),
+        "stage": np.empty(0, np.int8),
+        "position": np.empty(0, np.int16),
+        "explored": np.empty(0, bool),
+        **changes,
+    }
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> ServingLog:
+    features = FeatureSet.of(FeatureSettings())
+    return ServingLog(LogStore(tmp_path), "int64", features, seconds=1e6)
+
+
+def stored(folder: Path) -> list[str]:
+    paths = LogStore(folder).serving_files().paths
+    return sorted(name for path in paths for name in pq.read_table(path, partitioning=None)["request_id"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"user_id": "alice"},
+        {"user_id": 2**64},
+        {"experiment": "\ud800"},
+        {"pin_id": np.array([2**70], object)},
+        {"pin_id": np.array(["a"], object)},
+        {"sequence_action": np.array(["\udfff"], object)},
+        {"teacher_rate": "often"},
+    ],
+)
+def test_a_poisoned_row_is_set_aside_alone(tmp_path: Path, log: ServingLog, poison: dict[str, Any]) -> None:
+    for each in (row("before"), row("bad", **poison), row("after")):
+        assert log.offer(each)
+    assert log.flush() == 2
+    assert stored(tmp_path) == ["after", "before"]
+    assert log.health()["quarantined"] == 1
+    (file,) = (tmp_path / "quarantine").iterdir()
+    (line,) = file.read_text(encoding="ascii").splitlines()
+    assert json.loads(line)["row"]["request_id"] == "bad"
+    assert json.loads(line)["reason"]
+
+
+def test_what_was_written_before_the_disk_refused_is_not_written_again(
+    tmp_path: Path, log: ServingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (row("a", "ads"), row("b", "homefeed"), row("c", "search")):
+        log.offer(each)
+    real = LogStore.write_serving
+
+    def refuses_homefeed(store: LogStore, table: Any, features: Any = None) -> Any:
+        if table["client"][0].as_py() == "homefeed":
+            raise OSError(28, "No space left on device")
+        return real(store, table, features)
+
+    with monkeypatch.context() as full:
+        full.setattr(LogStore, "write_serving", refuses_homefeed)
+        with pytest.raises(OSError, match="No space"):
+            log.flush()
+    assert "No space" in log.health()["last_error"]
+    assert log.flush() == 2
+    assert stored(tmp_path) == ["a", "b", "c"]
