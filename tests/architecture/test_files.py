@@ -13,8 +13,8 @@ MOST_LINES = 250
 WIDEST_ASSIGNMENT = 2
 """`low, high = 0, 1` is one idea; three and more targets hide what they are given."""
 
-LONGER: set[str] = set()
-"""Files of the product over the cap, each with a reason."""
+LONGER = {"serving/logs/events.py"}
+"""Files of the product that are over the cap today. No file may join them."""
 
 PACKED = {"cluster": 81, "training": 27, "serving": 35, "apps": 59}
 """Lines by floor that were packed when the rule came. A number may only fall."""
@@ -25,7 +25,8 @@ SAME_NAME = {
     "Merged": "cluster/store/log_parts.py and cluster/catalog/merge.py",
     "Plan": "apps/world/simulate.py and cluster/graph/shards.py",
     "Replay": "apps/backfill/replay.py and apps/bench/full/movielens.py",
-    "Scored": "training/ranker/fit.py and serving/request/messages.py",
+    "Scored": "training/ranker/fit.py and serving/request/scored.py",
+    "Window": "cluster/contract/moments.py and training/log/tasks.py",
 }
 """Class names that still mean two things."""
 

@@ -96,6 +96,13 @@ def test_modules_that_pages_run_exist() -> None:
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), f"{page}: python -m {name}"
 
 
+def test_the_index_of_extend_leads_to_each_of_its_pages() -> None:
+    folder = ROOT / "docs" / "extend"
+    index = (folder / "README.md").read_text()
+    missing = [path.name for path in folder.glob("*.md") if path.name != "README.md" and f"({path.name}" not in index]
+    assert missing == []
+
+
 def test_no_page_names_a_path_of_one_machine() -> None:
     found = [match for page in pages() for match in PRIVATE.findall((ROOT / page).read_text())]
     assert found == []
