@@ -16,14 +16,14 @@ import pyarrow as pa
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.casting import list_matrix
 from cluster.errors import BundleError
-from cluster.features.assemble import FeatureSet, category_code
+from cluster.features.assemble import FeatureSet, fill_pin_columns
+from cluster.features.inputs import PinInput
 from cluster.features.likeness import unit_rows
 from cluster.graph.csr import Graph
 from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
 from cluster.settings.project import FeatureSettings
 
-US_PER_DAY = 86_400e6
 ARRAYS = ("static", "topics", "vectors", "locale", "popular", "popular_by_locale", "popular_bounds")
 
 
@@ -115,17 +115,10 @@ class PinTable:
         folder.mkdir(parents=True, exist_ok=True)
         n = graph.n_pins
         rows = pin_rows(graph.pin_ids, pins)
-        names = FeatureSet.of(settings).pin
-        static = np.lib.format.open_memmap(folder / "static.npy", "w+", np.float32, (n, len(names)))
-        # popularity is that of the data: pruning flattens degrees, and would take from popular pins what they earned
-        static[:, names.index("pin_degree")] = np.log1p(saves.degree)
-        static[:, names.index("pin_age_days")] = _age_days(pins, rows, saves.span)
-        recent_share = np.where(saves.dated > 0, saves.recent / np.maximum(saves.dated, 1), np.nan)
-        static[:, names.index("pin_recent_share")] = recent_share
-        for name in settings.pin_numeric:
-            static[:, names.index(f"pin_{name}")] = _gather(numeric_column(pins, name), rows)
-        for name in settings.pin_categorical:
-            static[:, names.index(f"pin_{name}")] = _gather(category_column(pins, name), rows)
+        features = FeatureSet.of(settings)
+        static = np.lib.format.open_memmap(folder / "static.npy", "w+", np.float32, (n, len(features.pin)))
+        known = PinInput(saves.degree, saves.dated, saves.recent, saves.span.newest, pins, rows)
+        fill_pin_columns(features, known, static)
         topics = np.lib.format.open_memmap(folder / "topics.npy", "w+", np.float32, (n, vocabulary.width))
         vectors = np.zeros((n, settings.pin_vector_width), np.float16)
         locale = _locales(graph)
@@ -182,30 +175,3 @@ def _locales(graph: Graph) -> np.ndarray:
     codes = np.arange(len(graph.locale_bounds) - 1)
     codes[-1] = -1
     return np.repeat(codes, np.diff(graph.locale_bounds)).astype(np.int16)
-
-
-def numeric_column(table: pa.Table | None, name: str) -> np.ndarray | None:
-    """float32[rows], NaN for null; None without a table."""
-    return None if table is None else table[name].to_numpy().astype(np.float32)
-
-
-def category_column(table: pa.Table | None, name: str) -> np.ndarray | None:
-    """float32[rows] of `category_code`, NaN for null; each distinct value is hashed once."""
-    if table is None:
-        return None
-    encoded = table[name].combine_chunks().dictionary_encode()
-    codes = category_code(np.array([*encoded.dictionary.to_pylist(), None], dtype=object))
-    return codes[encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)]
-
-
-def _age_days(pins: pa.Table | None, rows: np.ndarray, span: Span) -> np.ndarray:
-    if pins is None or span.newest is None or pins["created_at"].null_count == len(pins):
-        return np.full(len(rows), np.nan, np.float32)
-    created = pins["created_at"].cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy()
-    return _gather(((span.newest - created) / US_PER_DAY).astype(np.float32), rows)
-
-
-def _gather(column: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
-    if column is None or not len(column):
-        return np.full(len(rows), np.nan, np.float32)
-    return np.where(rows >= 0, column[np.maximum(rows, 0)], np.float32(np.nan))

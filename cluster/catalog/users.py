@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.catalog.history import History
-from cluster.catalog.pins import category_column, numeric_column
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.errors import BundleError
+from cluster.features.columns import category_column, numeric_column
 from cluster.graph.ids import IdMap
 from cluster.settings.project import FeatureSettings
 

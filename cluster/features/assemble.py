@@ -1,73 +1,29 @@
-"""Every feature once: name, side, dtype, default, and the arithmetic. Training reads what serving logged of them.
+"""Puts the registered features in order and computes them: blocks of one request, static columns of all pins.
 
-Pure NumPy over one request. A missing value is NaN, never a silent 0; both rankers treat NaN as missing.
+Pure NumPy. A missing value is NaN, never a silent 0; both rankers treat NaN as missing. Training reads what serving
+logged. How one feature is added: docs/extend/feature.md.
 """
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from cluster.features.likeness import likeness, strongest
-from cluster.hashing import hash_ids
+from cluster.errors import ConfigError
+from cluster.features.context import CONTEXT
+from cluster.features.cross import CROSS
+from cluster.features.feature import Feature, Side, SideName
+from cluster.features.graph import GRAPH
+from cluster.features.inputs import CandidateInput, PinInput, QueryInput, RequestInput, UserInput
+from cluster.features.pin import PIN, own_pin_features
+from cluster.features.user import USER, own_user_features
+from cluster.features.version import schema_hash
+from cluster.features.version_0_1 import schema_hash_0_1
 from cluster.settings.project import FeatureSettings
 
-Side = Literal["user", "context", "pin", "graph", "cross"]
-SHARED_SIDES: tuple[Side, ...] = ("user", "context")
-CATEGORY_CODES = 1 << 20
-"""Categorical values become hash_ids % CATEGORY_CODES: exact in float32, the same in every process."""
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One column. `user` and `context` features are the same for all candidates of a request; the others are not."""
-
-    name: str
-    side: Side
-    about: str
-    categorical: bool = False
-
-
-BUILT_IN = (
-    Feature("user_actions", "user", "log1p of the user's known recent actions"),
-    Feature("user_hours_idle", "user", "log1p of hours since the last action; NaN for a new user"),
-    Feature("user_positive_share", "user", "share of recent actions that are not negative; NaN for a new user"),
-    Feature("context_hour", "context", "hour of day, UTC"),
-    Feature("context_weekday", "context", "0 Monday to 6 Sunday, UTC"),
-    Feature("context_query_pins", "context", "number of query pins"),
-    Feature("context_reached", "context", "log1p of the number of candidates"),
-    Feature("pin_degree", "pin", "log1p of the number of boards that hold the pin"),
-    Feature("pin_age_days", "pin", "days from the pin's creation to the newest edge; NaN when unknown"),
-    Feature("pin_recent_share", "pin", "share of the pin's edges in the newest tenth of time; NaN without saved_at"),
-    Feature("graph_score", "graph", "log1p of the boosted visit count (sum of square roots, squared)"),
-    Feature("graph_visits", "graph", "log1p of raw visits"),
-    Feature("graph_rank", "graph", "log1p of the rank by boosted visit count, from 0"),
-    Feature("graph_score_share", "graph", "boosted visit count / the best candidate's"),
-    Feature("graph_hits", "graph", "query pins whose walks reached the candidate"),
-    Feature("graph_hit_share", "graph", "hits / query pins"),
-    Feature("graph_corrected_rank", "graph", "log1p of the rank by boosted visit count / root of degree, from 0"),
-    Feature("graph_lift", "graph", "log of visits / degree: reached more than its popularity explains"),
-    Feature("cross_best_query_share", "cross", "share of the visits that the best query pin gave"),
-    Feature("cross_best_query_age", "cross", "log1p hours since the action on the best query pin"),
-    Feature("cross_query_topic", "cross", "cosine of the pin's topics with the weighted mean of the query pins'"),
-    Feature("cross_best_topic", "cross", "largest cosine of the pin's topics with one query pin's"),
-    Feature("cross_interest_topic", "cross", "cosine of the pin's topics with the user's declared interests"),
-    Feature("cross_history_topic", "cross", "cosine of the pin's topics with those of the user's recent actions"),
-    Feature("cross_locale_match", "cross", "1 when pin and user share a locale, 0 when not, NaN when unknown"),
-)
-
-
-def vector_features(width: int) -> tuple[Feature, ...]:
-    """Features of pretrained vectors of `width` numbers; none for 0."""
-    if not width:
-        return ()
-    of = f"the pin's vector ({width} numbers)"
-    return (
-        Feature("cross_query_vector", "cross", f"cosine of {of} with the weighted mean of the query pins'"),
-        Feature("cross_best_vector", "cross", f"largest cosine of {of} with one query pin's"),
-        Feature("cross_history_vector", "cross", f"cosine of {of} with the mean of the user's recent actions'"),
-    )
+SIDES: tuple[Side, ...] = (USER, CONTEXT, PIN, GRAPH, CROSS)
 
 
 @dataclass(frozen=True)
@@ -75,32 +31,36 @@ class FeatureSet:
     """The features of a project: the built-in ones and the columns its pinfunnel.yaml names."""
 
     features: tuple[Feature, ...]
+    vector_width: int = 0
 
     @classmethod
     def of(cls, settings: FeatureSettings) -> "FeatureSet":
-        """Built-in features plus the configured columns, in a fixed order."""
-        own = [
-            *(Feature(f"user_{n}", "user", "configured column") for n in settings.user_numeric),
-            *(Feature(f"user_{n}", "user", "configured column", True) for n in settings.user_categorical),
-            *(Feature(f"pin_{n}", "pin", "configured column") for n in settings.pin_numeric),
-            *(Feature(f"pin_{n}", "pin", "configured column", True) for n in settings.pin_categorical),
-        ]
-        return cls((*BUILT_IN, *vector_features(settings.pin_vector_width), *own))
+        """Built-in features, side by side, then the configured columns. Raises ConfigError for a name that is taken."""
+        built_in = [f for side in SIDES for f in side if settings.pin_vector_width or not f.of_vectors]
+        features = (*built_in, *own_user_features(settings), *own_pin_features(settings))
+        names = [f.name for f in features]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(
+                    f"features: two of them are named {name}: rename the column in pinfunnel.yaml "
+                    "(docs/features.md lists the names that are built in)"
+                )
+        return cls(features, settings.pin_vector_width)
 
-    @property
+    @cached_property
     def shared(self) -> tuple[str, ...]:
         """Names of the S user and context columns."""
-        return tuple(f.name for f in self.features if f.side in SHARED_SIDES)
+        return self._named("user", "context")
 
-    @property
+    @cached_property
     def candidate(self) -> tuple[str, ...]:
         """Names of the C pin, graph and cross columns, pin columns first."""
-        return tuple(f.name for side in ("pin", "graph", "cross") for f in self.features if f.side == side)
+        return self.pin + self._named("graph") + self._named("cross")
 
-    @property
+    @cached_property
     def pin(self) -> tuple[str, ...]:
         """Names of the static pin columns, stored with the graph bundle."""
-        return tuple(f.name for f in self.features if f.side == "pin")
+        return self._named("pin")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,51 +72,30 @@ class FeatureSet:
         """Names of the columns that hold category codes."""
         return tuple(f.name for f in self.features if f.categorical)
 
-    @property
+    @cached_property
     def schema_hash(self) -> str:
-        """Changes when a name, its order, side or meaning changes; bundles carry it and loading refuses another."""
-        text = "\n".join(f"{f.side} {f.name} {f.categorical} {f.about}" for f in self.features)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Changes when a name, its order, side, type or version changes; bundles and logs carry it."""
+        return schema_hash(self.features, self.vector_width)
 
+    def accepts(self, found: str | None) -> bool:
+        """Whether a bundle or a log that carries `found` was made with these very features, by this version or 0.1."""
+        return found is not None and found in (self.schema_hash, schema_hash_0_1(self.features, self.vector_width))
 
-@dataclass(frozen=True)
-class UserInput:
-    """What is known of the user at the moment of the request. Arrays run from the newest action to the oldest."""
+    def functions(self, *sides: SideName) -> tuple[Callable[[Any], Any], ...]:
+        """The functions of `sides`, in column order."""
+        return tuple(f.compute for f in self.features if f.side in sides)
 
-    numeric: np.ndarray  # float32[len(user columns configured)]: numeric, then category codes
-    interests: np.ndarray  # float32[T], unit length or zero
-    locale: int  # code; -1 unknown
-    recent_age_hours: np.ndarray  # float32[R]
-    recent_positive: np.ndarray  # bool[R]
-    recent_topics: np.ndarray  # float32[R, T]
-    recent_vectors: np.ndarray  # float32[R, V]
+    def _named(self, *sides: SideName) -> tuple[str, ...]:
+        return tuple(f.name for f in self.features if f.side in sides)
 
+    # looked up once: requests come by the hundred a second
+    @cached_property
+    def _of_request(self) -> tuple[Callable[[Any], Any], ...]:
+        return self.functions("user", "context")
 
-@dataclass(frozen=True)
-class QueryInput:
-    """The query pins of one request, aligned with the walk's provenance columns."""
-
-    weight: np.ndarray  # float32[Q]
-    age_hours: np.ndarray  # float32[Q], 0 for the pin on screen
-    topics: np.ndarray  # float32[Q, T]
-    vectors: np.ndarray  # float32[Q, V]
-    at_hour: int
-    weekday: int
-
-
-@dataclass(frozen=True)
-class CandidateInput:
-    """What the walk returned, with the static pin rows gathered from the bundle."""
-
-    score: np.ndarray  # float32[n], best first
-    visits: np.ndarray  # [n]
-    hits: np.ndarray  # [n]
-    by_query: np.ndarray  # [n, Q]
-    degree: np.ndarray  # [n]
-    locale: np.ndarray  # int16[n], -1 unknown
-    topics: np.ndarray  # float32[n, T], rows of unit length or zero
-    vectors: np.ndarray  # float32[n, V], rows of unit length or zero; V = 0: the project has none
-    static: np.ndarray  # float32[n, P], the `pin` columns
+    @cached_property
+    def _of_candidates(self) -> tuple[Callable[[Any], Any], ...]:
+        return self.functions("graph") + self.functions("cross")
 
 
 @dataclass(frozen=True)
@@ -172,66 +111,19 @@ class FeatureBlock:
         return np.ascontiguousarray(np.concatenate([left, self.candidates], axis=1))
 
 
-def category_code(values: np.ndarray) -> np.ndarray:
-    """Codes of categorical values, float32[n]; None becomes NaN."""
-    values = np.asarray(values, dtype=object)
-    known = np.array([v is not None for v in values], dtype=bool)
-    out = np.full(len(values), np.nan, np.float32)
-    out[known] = hash_ids([str(v) for v in values[known]]) % CATEGORY_CODES
-    return out
+def build_features(features: FeatureSet, user: UserInput, query: QueryInput, found: CandidateInput) -> FeatureBlock:
+    """All features of one request. `found.static` must hold the columns `features.pin`."""
+    request = RequestInput(user, query, found)
+    shared = np.array([function(request) for function in features._of_request], np.float32)
+    functions, static = features._of_candidates, found.static.shape[1]
+    candidates = np.empty((request.candidates, static + len(functions)), np.float32)
+    candidates[:, :static] = found.static
+    for column, function in enumerate(functions, static):
+        candidates[:, column] = function(request)
+    return FeatureBlock(shared, candidates)
 
 
-def rank_of(values: np.ndarray) -> np.ndarray:
-    """Each value's place from the largest (0) down, int64[n]; equal values in the order given."""
-    place = np.empty(len(values), np.int64)
-    place[np.argsort(-values, kind="stable")] = np.arange(len(values))
-    return place
-
-
-def build_features(user: UserInput, query: QueryInput, found: CandidateInput) -> FeatureBlock:
-    """All features of one request. The only place where a feature's arithmetic stands."""
-    n, queries = found.by_query.shape
-    actions = len(user.recent_age_hours)
-    shared = [
-        np.log1p(actions),
-        np.log1p(max(float(user.recent_age_hours[0]), 0.0)) if actions else np.nan,
-        user.recent_positive.mean() if actions else np.nan,
-        query.at_hour,
-        query.weekday,
-        queries,
-        np.log1p(n),
-    ]
-    best, share = strongest(found.by_query)
-    nothing = np.full(n, np.nan)
-    query_topic, best_topic, history_topic = likeness(
-        found.topics, query.topics, query.weight, user.recent_topics if actions else None
-    )
-    match = np.where((found.locale < 0) | (user.locale < 0), np.nan, found.locale == user.locale)
-    columns = [
-        np.log1p(found.score),
-        np.log1p(found.visits),
-        np.log1p(np.arange(n)),
-        found.score / max(float(found.score.max(initial=0.0)), 1e-9),
-        found.hits,
-        found.hits / max(queries, 1),
-        np.log1p(rank_of(found.score / np.sqrt(np.maximum(found.degree, 1)))),
-        np.log((found.visits + 1.0) / (found.degree + 1.0)),
-        share,
-        np.log1p(np.maximum(query.age_hours, 0.0))[best] if queries else nothing,
-        query_topic,
-        best_topic,
-        found.topics @ user.interests if user.interests.any() else nothing,
-        history_topic,
-        match,
-    ]
-    if found.vectors.shape[1]:
-        has = found.vectors.any(axis=1)
-        alike = likeness(found.vectors, query.vectors, query.weight, user.recent_vectors if actions else None)
-        columns += [np.where(has, column, np.nan) for column in alike]
-    dynamic = np.empty((n, len(columns)), np.float32)
-    for at, column in enumerate(columns):
-        dynamic[:, at] = column
-    return FeatureBlock(
-        np.concatenate([np.asarray(shared, np.float32), user.numeric.astype(np.float32)]),
-        np.concatenate([found.static.astype(np.float32, copy=False), dynamic], axis=1),
-    )
+def fill_pin_columns(features: FeatureSet, pins: PinInput, out: np.ndarray) -> None:
+    """Computes the static columns `features.pin` of all pins into `out`, float32[n, P], one after the other."""
+    for column, function in enumerate(features.functions("pin")):
+        out[:, column] = function(pins)

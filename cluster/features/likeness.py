@@ -4,10 +4,20 @@ Compiled, as NumPy's product starts threads for these few rows and then waits fo
 thirty times as long as the forest that scores the result.
 """
 
+from typing import NamedTuple
+
 import numba as nb
 import numpy as np
 
 from cluster.graph.packing import frozen
+
+
+class Likeness(NamedTuple):
+    """Cosines of n candidates, float32[n] each, with three things."""
+
+    query: np.ndarray  # the weighted mean of the query pins
+    best: np.ndarray  # the query pin that is nearest
+    history: np.ndarray  # the mean of the user's recent actions
 
 
 def unit_rows(matrix: np.ndarray) -> np.ndarray:
@@ -16,9 +26,7 @@ def unit_rows(matrix: np.ndarray) -> np.ndarray:
     return np.divide(matrix, norm, out=np.zeros_like(matrix, dtype=np.float32), where=norm > 0)
 
 
-def likeness(
-    content: np.ndarray, of_queries: np.ndarray, weight: np.ndarray, of_recent: np.ndarray | None
-) -> list[np.ndarray]:
+def likeness(content: np.ndarray, of_queries: np.ndarray, weight: np.ndarray, of_recent: np.ndarray | None) -> Likeness:
     """Cosines of n unit rows with the weighted mean of Q rows, with the nearest of them, with the mean of recent ones.
 
     NaN for a user without actions (None) and for a request without query pins.
@@ -32,7 +40,7 @@ def likeness(
         out[:2] = np.nan
     if of_recent is None:
         out[2] = np.nan
-    return list(out)
+    return Likeness(*out)
 
 
 def strongest(by_query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

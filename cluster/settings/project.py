@@ -38,7 +38,7 @@ class DataSettings(Settings):
 
 
 class FeatureSettings(Settings):
-    """The user's own feature columns: numeric ones as they are, categorical ones hashed (see features.py).
+    """The user's own feature columns: numeric ones as they are, categorical ones hashed (cluster/features/columns.py).
 
     With `pin_vector_width` the pins input has a column `vector`, a pretrained embedding of so many numbers.
     """

@@ -21,6 +21,7 @@ from typing import Any
 from pyarrow import fs as pafs
 
 from cluster.errors import BundleError
+from cluster.features.assemble import FeatureSet
 
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
@@ -35,12 +36,13 @@ class Bundle:
     path: Path
     meta: Mapping[str, Any]
 
-    def require_schema(self, schema_hash: str) -> "Bundle":
+    def require_schema(self, features: FeatureSet) -> "Bundle":
         """Itself, or a BundleError when it was made for other features."""
         found = self.meta.get("schema_hash")
-        if found != schema_hash:
+        if not features.accepts(found):
             raise BundleError(
-                f"{self.kind} {self.version} was made for feature schema {found}, this process has {schema_hash}: "
+                f"{self.kind} {self.version} was made for feature schema {found}, this process has "
+                f"{features.schema_hash}: "
                 "train it again with the present pinfunnel.yaml, or start with the one it was made with"
             )
         return self

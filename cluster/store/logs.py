@@ -46,6 +46,10 @@ class LogFiles:
         """Rows of the readable files."""
         return sum(f.rows for f in self.files)
 
+    def made_with(self, features: FeatureSet) -> "LogFiles":
+        """Those whose feature columns are `features`."""
+        return LogFiles(tuple(f for f in self.files if features.accepts(f.schema_hash)), self.unreadable)
+
     def report(self) -> str:
         """One line for the user; empty when nothing was left out."""
         if not self.unreadable:

@@ -61,7 +61,7 @@ class Process:
     @cached_property
     def catalogs(self) -> Catalogs:
         """The graph versions that this process has mapped."""
-        return Catalogs(self.store, self.features.schema_hash)
+        return Catalogs(self.store, self.features)
 
     @cached_property
     def walker(self) -> WalkerLogic:

@@ -32,14 +32,14 @@ class FullLogic:
         features: FeatureSet,
         pace: Pace | None = None,
     ):
-        self._store, self._catalogs, self._clients, self._schema_hash = store, catalogs, clients, features.schema_hash
+        self._store, self._catalogs, self._clients, self._features = store, catalogs, clients, features
         self._shared, self._candidate = columns_of(features)
         self.pace = pace or Pace()
         self._loaded: tuple[str, FullScorer, frozenset[str]] | None = None
 
     def load(self, version: str) -> None:
         """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
-        bundle = self._store.open(KIND, version).require_schema(self._schema_hash)
+        bundle = self._store.open(KIND, version).require_schema(self._features)
         scorer = FullScorer.open(bundle.path, best_device())
         scorer.warm()
         began = self.pace.clock()

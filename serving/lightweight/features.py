@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from cluster.catalog.catalog import Catalog
-from cluster.features.assemble import CandidateInput, FeatureBlock, QueryInput, UserInput, build_features
+from cluster.features.assemble import FeatureBlock, build_features
+from cluster.features.inputs import CandidateInput, QueryInput, UserInput
 from serving.request.walked import Walked
 
 
@@ -21,6 +22,7 @@ def request_features(
     topics, static, degree = catalog.pins.topics, catalog.pins.static, catalog.graph.pin_degree
     vectors = catalog.pins.vectors  # float16 on disk
     return build_features(
+        catalog.feature_set,
         UserInput(
             numeric=row.numeric,
             interests=row.interests,

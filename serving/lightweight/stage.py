@@ -66,7 +66,7 @@ class LightweightLogic:
 
     def load(self, client: str, version: str) -> None:
         """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""
-        bundle = self._store.open(f"lightweight/{client}", version).require_schema(self._features.schema_hash)
+        bundle = self._store.open(f"lightweight/{client}", version).require_schema(self._features)
         model = LightweightModel(str(bundle.path / "model.ubj"), self._features, bundle.version)
         self._models = {**self._models, client: model}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.errors import ConfigError
-from cluster.features.assemble import category_code
+from cluster.features.columns import category_code
 from cluster.settings.clients import Client, PolicySettings
 
 MOST = 62

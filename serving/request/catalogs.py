@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 
 from cluster.catalog.catalog import Catalog
+from cluster.features.assemble import FeatureSet
 from cluster.store.bundles import BundleStore
 
 KIND = "graph"
@@ -12,8 +13,8 @@ KIND = "graph"
 class Catalogs:
     """Opens graph versions on demand and keeps the last few mapped. Thread-safe."""
 
-    def __init__(self, store: BundleStore, schema_hash: str, keep: int = 3):
-        self._store, self._schema_hash, self._keep = store, schema_hash, keep
+    def __init__(self, store: BundleStore, features: FeatureSet, keep: int = 3):
+        self._store, self._features, self._keep = store, features, keep
         self._open: OrderedDict[str, Catalog] = OrderedDict()
         self._lock = threading.Lock()
         self._current: Catalog | None = None
@@ -27,7 +28,7 @@ class Catalogs:
             if version in self._open:
                 self._open.move_to_end(version)
                 return self._open[version]
-        bundle = self._store.open(KIND, version, verify).require_schema(self._schema_hash)
+        bundle = self._store.open(KIND, version, verify).require_schema(self._features)
         catalog = Catalog.open(bundle.path, bundle.version)
         with self._lock:
             self._open[version] = catalog

@@ -127,7 +127,7 @@ def test_the_model_is_trained_published_and_guarded(world: LogsWorld, store: Bun
     assert steps[0] == "join"
     assert steps[-1] == "evaluate"
     assert out.requests == {"train": 326, "valid": 58, "held": 96}
-    bundle = store.open("full").require_schema(world.features.schema_hash)
+    bundle = store.open("full").require_schema(world.features)
     scorer = FullScorer.open(bundle.path)
     assert scorer.schema.clients == tuple(world.clients)
     assert bundle.version == out.version

@@ -40,7 +40,7 @@ def test_clients_are_trained_published_and_trained_again(world: LogsWorld, tmp_p
     for name in ("homefeed", "notifications"):
         assert out[name].published, out[name].reason
         assert out[name].metrics["differences"]["visit_count"]["ndcg@10"]["low"] > 0
-        bundle = store.open(f"lightweight/{name}").require_schema(world.features.schema_hash)
+        bundle = store.open(f"lightweight/{name}").require_schema(world.features)
         assert bundle.version == out[name].version
         assert bundle.meta["examples"]["train"]["action"] > 0
         assert bundle.meta["events"]["used"] == world.logs.read_events()[0].num_rows

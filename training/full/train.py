@@ -103,7 +103,7 @@ def train_full_ranker(
         fit = _fit(project.ranker, schema, parts, scratch, num_workers)
         say("fit", 1.0)
         held = _read(parts["held"], MAX_HELD_OUT)
-        report, decision, incumbent = _judge(schema, able, store, scratch / "model", held, gate)
+        report, decision, incumbent = _judge(schema, features, able, store, scratch / "model", held, gate)
         requests = {name: sum(pq.read_metadata(p).num_rows for p in paths) for name, paths in parts.items()}
         meta = {
             "schema_hash": features.schema_hash,
@@ -189,6 +189,7 @@ def _fit(
 
 def _judge(
     schema: RankerSchema,
+    features: FeatureSet,
     clients: Mapping[str, Client],
     store: BundleStore,
     model: Path,
@@ -201,7 +202,7 @@ def _judge(
     version = store.current(KIND)
     if version is not None:
         try:
-            incumbent = FullScorer.open(store.open(KIND, version).require_schema(schema.schema_hash).path)
+            incumbent = FullScorer.open(store.open(KIND, version).require_schema(features).path)
             if incumbent.schema == schema:  # of other clients, actions or topics: serving loads it, rows do not fit it
                 models["incumbent"] = incumbent
         except BundleError:

@@ -58,7 +58,7 @@ def published_scorer(store: BundleStore, client: str, features: FeatureSet) -> t
     version = store.current(kind)
     if version is None:
         return None
-    bundle = store.open(kind, version).require_schema(features.schema_hash)
+    bundle = store.open(kind, version).require_schema(features)
     return version, booster_scorer((bundle.path / "model.ubj").read_bytes(), features.names)
 
 

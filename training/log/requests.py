@@ -114,9 +114,8 @@ def join_logs(
 
     files = logs.serving_files(None, since, until)
     files = LogFiles(tuple(f for f in files.files if f.client in clients), files.unreadable)
-    present = FeatureSet.of(project.features).schema_hash
-    stale = [f for f in files.files if f.schema_hash != present]
-    files = LogFiles(tuple(f for f in files.files if f.schema_hash == present), files.unreadable)
+    found, files = len(files.files), files.made_with(FeatureSet.of(project.features))
+    stale = found - len(files.files)
     missing = sorted(set(clients) - {f.client for f in files.files})
     if missing:
         why = " made with the present features (pinfunnel.yaml changed since?)" if stale else ""
@@ -125,7 +124,7 @@ def join_logs(
     index = read_index(files, span)
     notes = [files.report()]
     if stale:
-        notes.append(f"{len(stale)} serving log file(s) of another feature schema left out")
+        notes.append(f"{stale} serving log file(s) of another feature schema left out")
     if index.repeated:
         notes.append(f"{index.repeated} request(s) logged twice, used once")
     window = timedelta(hours=project.attribution_hours)

@@ -7,7 +7,7 @@ once. Knows nothing of torch and Ray.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -34,7 +34,7 @@ class RankerSchema:
     clients: tuple[str, ...] = ("homefeed", "related_pins", "notifications", "search", "ads")
     n_topics: int = 0  # width of the content vector of a pin, may be 0
     sequence_length: int = 50
-    schema_hash: str = ""
+    schema_hash: str = field(default="", compare=False)  # judged by FeatureSet.accepts, as 0.1 wrote another one
     categorical: tuple[tuple[str, str], ...] = ()  # (name, "shared" | "candidate"), carried as hash_ids()
 
     def client_index(self, client: str) -> int:

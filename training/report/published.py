@@ -54,7 +54,7 @@ def published_full(
     from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
 
     features = FeatureSet.of(project.features)
-    scorer = FullScorer.open(store.open(FULL).require_schema(features.schema_hash).path)
+    scorer = FullScorer.open(store.open(FULL).require_schema(features).path)
     able = logged_clients(clients, logs, since, until)
     joined = join_logs(project, logs, list(able), since, until)
     make = MakeRows(

@@ -10,7 +10,8 @@ import pytest
 from cluster.catalog.catalog import Catalog, build_catalog, build_catalog_in_memory
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.errors import BundleError, DataError
-from cluster.features.assemble import FeatureSet, category_code
+from cluster.features.assemble import FeatureSet
+from cluster.features.columns import category_code
 from cluster.settings.project import DataSettings, Project, Source
 from cluster.store.bundles import BundleStore
 from tests.worlds.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
@@ -182,7 +183,7 @@ def test_build_catalog_publishes_a_bundle_that_opens(tmp_path: Path) -> None:
     project = write_project(tmp_path, random_tables("string"), "string", FEATURES)
     store = BundleStore(project.home)
     version = build_catalog(project, store, in_memory=True)
-    bundle = store.open("graph").require_schema(FeatureSet.of(FEATURES).schema_hash)
+    bundle = store.open("graph").require_schema(FeatureSet.of(FEATURES))
     catalog = Catalog.open(bundle.path, bundle.version)
     assert catalog.version == version == store.current("graph")
     assert bundle.meta["counts"] == catalog.counts

@@ -1,65 +1,25 @@
 """Features: one definition, stable hashes, NaN for what is missing."""
 
+import pickle
+
 import numpy as np
 import pytest
 
-from cluster.features.assemble import (
-    CandidateInput,
-    FeatureSet,
-    QueryInput,
-    UserInput,
-    build_features,
-    category_code,
-)
+from cluster.features.assemble import FeatureBlock, FeatureSet, build_features
+from cluster.features.columns import category_code
+from cluster.features.graph import rank_of
 from cluster.features.likeness import unit_rows
 from cluster.settings.project import FeatureSettings
-
-TOPICS = 4
-
-
-def user(recents: int = 2, **changes: object) -> UserInput:
-    fields: dict = {
-        "numeric": np.empty(0, np.float32),
-        "interests": np.array([1, 0, 0, 0], np.float32),
-        "locale": 1,
-        "recent_age_hours": np.arange(recents, dtype=np.float32),
-        "recent_positive": np.ones(recents, bool),
-        "recent_topics": np.eye(TOPICS, dtype=np.float32)[:recents],
-        "recent_vectors": np.zeros((recents, 0), np.float32),
-    }
-    return UserInput(**{**fields, **changes})
+from tests.unit.cluster.features.given import TOPICS, found, query, user
 
 
-def query(pins: int = 2, vectors: np.ndarray | None = None) -> QueryInput:
-    topics = np.eye(TOPICS, dtype=np.float32)[:pins]
-    none = np.zeros((pins, 0), np.float32)
-    ages = np.arange(pins, dtype=np.float32)
-    return QueryInput(np.ones(pins, np.float32), ages, topics, none if vectors is None else vectors, 13, 6)
-
-
-def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> CandidateInput:
-    rng = np.random.default_rng(0)
-    by_query = rng.integers(0, 9, (n, pins)).astype(np.uint32)
-    return CandidateInput(
-        score=np.sort(rng.random(n).astype(np.float32))[::-1] * 50,
-        visits=by_query.sum(axis=1),
-        hits=(by_query > 0).sum(axis=1),
-        by_query=by_query,
-        degree=rng.integers(1, 30, n),
-        locale=np.array([1, 2, -1], np.int16)[:n],
-        topics=unit_rows(rng.random((n, TOPICS)).astype(np.float32)),
-        vectors=np.zeros((n, 0), np.float32) if vectors is None else vectors,
-        static=rng.random((n, 3)).astype(np.float32),
-    )
-
-
-def columns(features: FeatureSet, block: object) -> dict[str, np.ndarray]:
-    return dict(zip(features.names, block.matrix().T, strict=True))  # type: ignore[attr-defined]
+def columns(features: FeatureSet, block: FeatureBlock) -> dict[str, np.ndarray]:
+    return dict(zip(features.names, block.matrix().T, strict=True))
 
 
 def test_widths_follow_the_feature_set() -> None:
     features = FeatureSet.of(FeatureSettings())
-    block = build_features(user(), query(), found())
+    block = build_features(features, user(), query(), found())
     assert block.shared.shape == (len(features.shared),)
     assert block.candidates.shape == (3, len(features.candidate))
     assert block.matrix().dtype == np.float32
@@ -68,7 +28,7 @@ def test_widths_follow_the_feature_set() -> None:
 
 def test_values_are_what_their_text_says() -> None:
     features, candidates = FeatureSet.of(FeatureSettings()), found()
-    got = columns(features, build_features(user(), query(), candidates))
+    got = columns(features, build_features(features, user(), query(), candidates))
     assert got["context_hour"].tolist() == [13, 13, 13]
     assert got["graph_rank"] == pytest.approx(np.log1p([0, 1, 2]))
     assert got["graph_hit_share"] == pytest.approx(candidates.hits / 2)
@@ -82,7 +42,8 @@ def test_values_are_what_their_text_says() -> None:
 
 def test_a_new_user_has_missing_values_not_zeros() -> None:
     nobody = user(0, interests=np.zeros(TOPICS, np.float32), recent_topics=np.zeros((1, TOPICS), np.float32), locale=-1)
-    got = columns(FeatureSet.of(FeatureSettings()), build_features(nobody, query(0), found(pins=0)))
+    features = FeatureSet.of(FeatureSettings())
+    got = columns(features, build_features(features, nobody, query(0), found(pins=0)))
     for name in ("user_hours_idle", "user_positive_share", "cross_history_topic", "cross_interest_topic",
                  "cross_query_topic", "cross_locale_match"):  # fmt: skip
         assert np.isnan(got[name]).all(), name
@@ -94,29 +55,44 @@ def test_pretrained_vectors_become_cosines() -> None:
     queries, pins, recents = (unit_rows(rng.normal(size=(n, 5)).astype(np.float32)) for n in (2, 3, 4))
     pins[2] = 0.0  # a pin without a vector
     features = FeatureSet.of(FeatureSettings(pin_vector_width=5))
-    block = build_features(user(recent_vectors=recents), query(vectors=queries), found(vectors=pins))
+    block = build_features(features, user(recent_vectors=recents), query(vectors=queries), found(vectors=pins))
     got = columns(features, block)
     mean, history = queries.sum(axis=0), recents.mean(axis=0)
     for name, of in (("cross_query_vector", mean), ("cross_history_vector", history)):
         assert got[name][:2] == pytest.approx(pins[:2] @ of / np.linalg.norm(of), abs=1e-6), name
     assert got["cross_best_vector"][:2] == pytest.approx((pins[:2] @ queries.T).max(axis=1), abs=1e-6)
     assert all(np.isnan(got[name][2]) for name in features.candidate[-3:])
-    hashes = {FeatureSet.of(FeatureSettings(pin_vector_width=width)).schema_hash for width in (0, 5, 6)}
-    assert len(hashes) == 3
 
 
 def test_no_candidates_is_no_error() -> None:
-    block = build_features(user(), query(), found(0))
+    block = build_features(FeatureSet.of(FeatureSettings()), user(), query(), found(0))
     assert block.candidates.shape[0] == 0
 
 
-def test_the_hash_changes_with_the_features() -> None:
-    plain = FeatureSet.of(FeatureSettings())
-    own = FeatureSet.of(FeatureSettings(pin_numeric=("price",), user_categorical=("plan",)))
-    assert own.schema_hash != plain.schema_hash
-    assert own.shared[-1] == "user_plan"
-    assert "pin_price" in own.pin
-    assert own.categorical == ("user_plan",)
+def test_configured_columns_follow_the_built_in_ones() -> None:
+    settings = FeatureSettings(pin_numeric=("price",), user_numeric=("age",), user_categorical=("plan",))
+    features = FeatureSet.of(settings)
+    assert features.shared[-2:] == ("user_age", "user_plan")
+    assert features.pin[-1] == "pin_price"
+    assert features.categorical == ("user_plan",)
+    block = build_features(features, user(numeric=np.array([30.0, 7.0], np.float32)), query(), found())
+    assert block.shared[-2:].tolist() == [30.0, 7.0]
+
+
+def test_a_feature_set_travels_between_processes() -> None:
+    features = FeatureSet.of(FeatureSettings(pin_numeric=("price",), user_numeric=("age",)))
+    there = pickle.loads(pickle.dumps(features))
+    assert there == features
+    assert hash(there) == hash(features)
+    given = user(numeric=np.ones(1, np.float32)), query(), found()
+    block, other = build_features(features, *given), build_features(there, *given)
+    assert other.shared.tobytes() == block.shared.tobytes()
+    assert other.candidates.tobytes() == block.candidates.tobytes()
+
+
+def test_equal_values_rank_in_the_order_given() -> None:
+    assert rank_of(np.array([2.0, 5.0, 2.0, 1.0])).tolist() == [1, 0, 2, 3]
+    assert rank_of(np.empty(0)).tolist() == []
 
 
 def test_category_codes_survive_float32() -> None:

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import BundleError
+from cluster.features.assemble import FeatureSet
+from cluster.settings.project import FeatureSettings
 from cluster.store.bundles import BundleStore, note_meta
+
+FEATURES = FeatureSet.of(FeatureSettings())
 
 
 def publish(store: BundleStore, text: str, kind: str = "model", **meta: object) -> str:
@@ -22,11 +26,11 @@ def publish(store: BundleStore, text: str, kind: str = "model", **meta: object) 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     store = BundleStore(tmp_path)
-    version = publish(store, "hello", schema_hash="abc")
+    version = publish(store, "hello", schema_hash=FEATURES.schema_hash)
     bundle = BundleStore(tmp_path).open("model")
     assert bundle.version == version
     assert (bundle.path / "deep" / "data.txt").read_text() == "hello"
-    assert bundle.require_schema("abc") is bundle
+    assert bundle.require_schema(FEATURES) is bundle
 
 
 def test_publishing_moves_only_the_pointer(tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_another_schema_is_refused_with_the_way_out(tmp_path: Path) -> None:
     store = BundleStore(tmp_path)
     publish(store, "x", schema_hash="old")
     with pytest.raises(BundleError, match="train it again"):
-        store.open("model").require_schema("new")
+        store.open("model").require_schema(FEATURES)
 
 
 def test_nothing_published_says_so(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from apps.project import Opened
 from cluster.errors import ConfigError
-from cluster.features.assemble import category_code
+from cluster.features.columns import category_code
 from cluster.graph.csr import Graph
 from cluster.settings.clients import Client, PolicySettings, load_client
 from serving.deploy.process import Process

@@ -1,5 +1,7 @@
 """The hash, the tensor contract and the feed of the full ranker."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -169,3 +171,10 @@ def test_prefetch_passes_errors_on_and_stops_when_left() -> None:
     endless = ahead(iter(int, 1))
     assert next(endless) == 0
     endless.close()  # joins its thread: a hang here is the failure
+
+
+def test_the_same_layout_under_another_schema_hash_is_the_same() -> None:
+    """A model of 0.1 carries the hash that 0.1 wrote; whether it fits the features is decided by FeatureSet.accepts."""
+    now = RankerSchema(("a",), ("b",), schema_hash="new")
+    assert replace(now, schema_hash="old") == now
+    assert replace(now, shared=("b",)) != now

@@ -1,0 +1,67 @@
+"""What a feature is, and the registry of one side: each side's file registers its functions in column order.
+
+Knows nothing of the features themselves, nor of the arithmetic behind them.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+SideName = Literal["user", "context", "pin", "graph", "cross"]
+Dtype = Literal["numeric", "categorical"]
+
+Given = TypeVar("Given")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column. `user` and `context` features are the same for all candidates of a request; the others are not.
+
+    Two features are the same when all but their sentence and function agree; `version` rises with a change in meaning.
+    """
+
+    name: str
+    side: SideName
+    dtype: Dtype
+    version: int
+    about: str = field(compare=False)
+    compute: Callable[[Any], Any] = field(compare=False, repr=False)  # a RequestInput or PinInput to the value(s)
+    of_vectors: bool = False  # only in projects whose pins have pretrained vectors
+
+    @property
+    def categorical(self) -> bool:
+        """Whether the column holds codes (cluster.features.columns.category_code)."""
+        return self.dtype == "categorical"
+
+
+class Side(Generic[Given, Value]):
+    """The features of one side, in the order in which they were registered. Their functions take Given to Value."""
+
+    def __init__(self, name: SideName):
+        self.name = name
+        self._features: dict[str, Feature] = {}
+
+    def __iter__(self) -> Iterator[Feature]:
+        return iter(self._features.values())
+
+    def feature(
+        self, version: int, dtype: Dtype = "numeric", of_vectors: bool = False
+    ) -> Callable[[Callable[[Given], Value]], Callable[[Given], Value]]:
+        """Registers a function under its own name; the first sentence of its docstring says what the column is.
+
+        Raises ValueError for a name that does not begin with the side's, or is taken.
+        """
+
+        def register(function: Callable[[Given], Value]) -> Callable[[Given], Value]:
+            name = function.__name__
+            if not name.startswith(f"{self.name}_"):
+                raise ValueError(f"feature {name}: a feature of this side is named {self.name}_…")
+            if name in self._features:
+                raise ValueError(f"feature {name} is registered twice")
+            about = " ".join((inspect.getdoc(function) or "").split()).removesuffix(".")
+            self._features[name] = Feature(name, self.name, dtype, version, about, function, of_vectors)
+            return function
+
+        return register

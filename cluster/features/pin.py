@@ -1,0 +1,56 @@
+"""Features of a pin alone: one number a pin, computed when a graph is built and stored with its bundle."""
+
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.features.columns import category_column, numeric_column
+from cluster.features.feature import Dtype, Feature, Side
+from cluster.features.inputs import PinInput
+from cluster.settings.project import FeatureSettings
+
+US_PER_DAY = 86_400e6
+
+PIN = Side[PinInput, np.ndarray]("pin")
+
+
+@PIN.feature(version=1)
+def pin_degree(pins: PinInput) -> np.ndarray:
+    """log1p of the number of boards that hold the pin."""
+    # Popularity is that of the data: pruning flattens degrees, and would take from popular pins what they earned.
+    return np.log1p(pins.degree)
+
+
+@PIN.feature(version=1)
+def pin_age_days(pins: PinInput) -> np.ndarray:
+    """days from the pin's creation to the newest edge; NaN when unknown."""
+    if pins.table is None or pins.newest is None or pins.table["created_at"].null_count == len(pins.table):
+        return np.full(len(pins.rows), np.nan, np.float32)
+    created = pins.table["created_at"].cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy()
+    return pins.gather(((pins.newest - created) / US_PER_DAY).astype(np.float32))
+
+
+@PIN.feature(version=1)
+def pin_recent_share(pins: PinInput) -> np.ndarray:
+    """share of the pin's edges in the newest tenth of time; NaN without saved_at."""
+    return np.where(pins.dated > 0, pins.recent / np.maximum(pins.dated, 1), np.nan)
+
+
+def own_pin_features(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """The columns of the pins input that pinfunnel.yaml names."""
+    named: list[tuple[str, Dtype]] = [(name, "numeric") for name in settings.pin_numeric]
+    named += [(name, "categorical") for name in settings.pin_categorical]
+    read = {"numeric": _numeric, "categorical": _categorical}
+    return tuple(
+        Feature(f"pin_{name}", "pin", dtype, 1, "a column of the pins input", partial(read[dtype], name=name))
+        for name, dtype in named
+    )
+
+
+def _numeric(pins: PinInput, name: str) -> np.ndarray:
+    return pins.gather(numeric_column(pins.table, name))
+
+
+def _categorical(pins: PinInput, name: str) -> np.ndarray:
+    return pins.gather(category_column(pins.table, name))
