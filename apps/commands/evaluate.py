@@ -32,6 +32,7 @@ def evaluate_retrieval(
     """Recall@k and NDCG@k of walks alone: from each board's train pins, without them, against its test pins."""
     import pyarrow.parquet as pq
 
+    from training.metrics.registry import ANSWERS
     from training.retrieval.walks import evaluate_retrieval as evaluate
 
     with guarded():
@@ -47,9 +48,10 @@ def evaluate_retrieval(
                 progress=lambda done, total, what: report(what, done / max(total, 1)),
             )
         table = Table(title=f"Walks alone, {figures['boards']:,} boards, {figures['seconds']:.1f} s")
-        for name in (f"recall@{k}", f"ndcg@{k}"):
+        names = [metric.figure(k) for metric in ANSWERS]
+        for name in names:
             table.add_column(name)
-        table.add_row(f"{figures[f'recall@{k}']:.4f}", f"{figures[f'ndcg@{k}']:.4f}")
+        table.add_row(*(f"{figures[name]:.4f}" for name in names))
         console.print(table)
         write_json(out, figures)
 

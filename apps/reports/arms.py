@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from apps.project import SHIPPED_CLIENTS, Opened
-from apps.reports.comparison import lift_interval, lift_of, resampled
+from apps.reports.comparison import lift_interval, lift_of
 from apps.world.actions import HABITS
 from apps.world.traffic import Traffic
 from cluster.data.schema import IMPRESSED, RANKED
@@ -18,6 +18,7 @@ from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import load_clients
 from cluster.settings.project import DEFAULT_ACTIONS
+from training.metrics.intervals import resampled
 
 COUNTS = ("requests", "shown", "did", "expected")
 LOGGED = ["client", "experiment", "stage", "full_score", "candidate_features"]
@@ -51,22 +52,22 @@ def lifts(
     `true_utility` is what the full ranker orders by, per pin shown, by the weights of `utilities[client]`; it counts
     what is hidden, too, and may be below 0, so it has no lift.
     """
-    weights = resampled(len(traffic.users), resamples, seed)
+    draws = resampled(len(traffic.users), resamples, seed, "multinomial")
     base = traffic.arms.index(baseline)
     out: dict[str, Any] = {}
     for at, arm in enumerate(traffic.arms):
-        for place, client in enumerate(traffic.clients):
+        for code, client in enumerate(traffic.clients):
             action = traffic.actions.index(HABITS[client].primary)
             row: dict[str, Any] = {"action": HABITS[client].primary}
-            shown = traffic.shown[place][[base, at]]
+            shown = traffic.shown[code][[base, at]]
             for key, counts in (("", traffic.did), ("true_", traffic.expected)):
-                made = counts[place][[base, at], :, action]
+                made = counts[code][[base, at], :, action]
                 rate = made.sum(axis=1) / shown.sum(axis=1)
-                low, high = lift_interval(weights, shown, made, 0.95)
+                low, high = lift_interval(draws, shown, made, 0.95)
                 figures = {"rate": float(rate[1]), "lift": lift_of(rate), "low": low, "high": high}
                 row |= {f"{key}{name}": value for name, value in figures.items()}
             weight = np.array([utilities.get(client, {}).get(a, 0.0) for a in traffic.actions])
-            row["true_utility"] = float(traffic.expected[place, at].sum(axis=0) @ weight / shown[1].sum())
+            row["true_utility"] = float(traffic.expected[code, at].sum(axis=0) @ weight / shown[1].sum())
             out.setdefault(arm, {})[client] = row
     return out
 

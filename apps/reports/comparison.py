@@ -14,6 +14,7 @@ from rich.table import Table
 from apps.world.actions import HABITS
 from apps.world.traffic import Traffic
 from cluster.errors import DataError
+from training.metrics.intervals import percentiles, ratio, resampled
 
 UTILITY = "utility"
 
@@ -89,7 +90,7 @@ def compare(
             raise DataError(f"the traffic has no arm '{arm}', only {', '.join(traffic.arms)}")
     sides = [traffic.arms.index(baseline), traffic.arms.index(treatment)]
     judged = primary or {name: habit.primary for name, habit in HABITS.items()}
-    weights = resampled(len(traffic.users), resamples, seed)
+    counts = resampled(len(traffic.users), resamples, seed, "multinomial")
     rows = []
     for at, client in enumerate(traffic.clients):
         shown = traffic.shown[at][sides]  # [2, U]
@@ -101,7 +102,7 @@ def compare(
         for action, weight in measures.items():
             did, expected = traffic.did[at][sides] @ weight, traffic.expected[at][sides] @ weight  # [2, U]
             rate = did.sum(axis=1) / shown.sum(axis=1)
-            low, high = lift_interval(weights, shown, did, confidence)
+            low, high = lift_interval(counts, shown, did, confidence)
             rows.append(
                 Row(
                     client, action, judged.get(client) == action, int((shown.sum(axis=0) > 0).sum()),
@@ -117,30 +118,25 @@ def _pair(values: np.ndarray) -> tuple[int, int]:
     return int(values[0]), int(values[1])
 
 
-def resampled(users: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each resample draws each user, float64[B, U]."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(users, np.full(users, 1.0 / users), size=resamples).astype(np.float64)
-
-
 def lift_of(rate: np.ndarray) -> float | None:
     """The second of two rates over the first, minus 1; None when the first is 0."""
     return float(rate[1] / rate[0] - 1.0) if rate[0] > 0 else None
 
 
 def lift_interval(
-    weights: np.ndarray, shown: np.ndarray, did: np.ndarray, confidence: float
-) -> tuple[float | None, float | None]:  # fmt: skip
-    """Percentile interval of the lift over resampled users; none when a resample in twenty has no baseline actions."""
+    counts: np.ndarray, shown: np.ndarray, did: np.ndarray, confidence: float
+) -> tuple[float | None, float | None]:
+    """Percentile interval of the lift over resampled users; none when a resample in twenty has no baseline actions.
+
+    `counts` float[B, U]: how often each resample draws each user; `shown`, `did` float[2, U].
+    """
+    rates = ratio(counts, did.T, shown.T)  # [B, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        rates = (weights @ did.T) / (weights @ shown.T)  # [B, 2]
         lifts = rates[:, 1] / rates[:, 0] - 1.0
     good = lifts[np.isfinite(lifts) & (rates[:, 0] > 0)]
     if len(good) < 0.95 * len(lifts):
         return None, None
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(good, [tail, 1.0 - tail])
-    return float(low), float(high)
+    return percentiles(good, confidence)
 
 
 def percent(value: float | None, signed: bool = False) -> str:

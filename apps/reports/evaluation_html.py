@@ -6,20 +6,10 @@ from pathlib import Path
 
 from apps.reports.comparison_html import STYLE
 from training.judge.lightweight import LightweightReport
-from training.metrics.ranking import Interval
+from training.metrics.intervals import Interval
+from training.metrics.registry import ECE, ORDERS
 
 WIDTH, LABEL, PANEL, GAP, ROW = 960, 150, 190, 14, 22
-PLOTTED = ("ndcg", "action_recall", "teacher_top", "local_share")
-"""Prefixes of the metrics that a plot shows, one panel each; of several cuts the smallest one that says something."""
-
-MEANING = {
-    "ndcg": "order of the shown pins by what users did with them",
-    "auc": "chance that a pin with an action stands before one without",
-    "action_recall": "share of pins with an action that survive the cut",
-    "impressed_share": "share of the survivors of the cut that were shown",
-    "teacher_top": "share of the full ranker's best that survive the cut: funnel efficiency",
-    "local_share": "share of pins in the user's locale among the best",
-}
 
 
 def write_evaluation(
@@ -28,7 +18,7 @@ def write_evaluation(
     """Write the page of these reports, by client. Returns the path."""
     body = [f"<h1>{escape(title)}</h1>", "<p>Mean over held-out requests [95 % interval from resampled requests]. "]
     body.append("Coloured: differs beyond doubt from visit count on the same requests.</p><dl>")
-    body += [f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in MEANING.items()]
+    body += [f"<dt>{escape(metric.name)}</dt><dd>{escape(metric.meaning)}</dd>" for metric in (*ORDERS, ECE)]
     body.append("</dl>")
     for name, report in reports.items():
         body.append(f"<h2>{escape(name)}</h2><p class='note'>{report.requests:,} requests, ")
@@ -58,16 +48,20 @@ def _tone(report: LightweightReport, order: str, metric: str) -> str:
 
 
 def _plot(report: LightweightReport) -> str:
-    """A panel per metric, a row per order: mean and interval on the panel's own scale."""
+    """A panel per plotted metric, a row per order: mean and interval on the panel's own scale.
+
+    Of several cuts the smallest one that says something is shown.
+    """
     known = metrics_of(report)
-    panels = [found for prefix in PLOTTED if (found := next((m for m in known if m.startswith(prefix)), None))]
+    first = (next((f for f in known if metric.names(f)), None) for metric in ORDERS if metric.plotted)
+    panels = [figure for figure in first if figure is not None]
     height = ROW * (len(report.orders) + 2)
     out = [f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='Metrics of each order, {report.client}'>"]
     for at, order in enumerate(report.orders):
         out.append(f"<text x='0' y='{ROW * (at + 2)}'>{escape(order)}</text>")
-    for place, metric in enumerate(panels):
+    for column, metric in enumerate(panels):
         rows = {o: v[metric] for o, v in report.orders.items() if metric in v and v[metric].n}
-        out.append(_panel(report, metric, rows, LABEL + place * (PANEL + GAP)))
+        out.append(_panel(report, metric, rows, LABEL + column * (PANEL + GAP)))
     return "".join([*out, "</svg>"])
 
 
@@ -89,7 +83,7 @@ def _panel(report: LightweightReport, metric: str, rows: Mapping[str, Interval],
 def _table(report: LightweightReport) -> str:
     metrics = metrics_of(report)
     out = ["<div class='wide'><table><tr><th>order</th>", *(f"<th>{escape(m)}</th>" for m in metrics)]
-    out.append("<th>ECE</th></tr>")
+    out.append(f"<th>{ECE.name}</th></tr>")
     for order, row in report.orders.items():
         out.append(f"<tr><td>{escape(order)}</td>")
         for metric in metrics:

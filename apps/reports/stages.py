@@ -1,28 +1,29 @@
 """Quality of each stage on replayed, held-out time: the same candidates in every stage's order, and popularity."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from apps.backfill.replay import Progress, Replay, Replayed, ReplayPlan
-from training.metrics.ranking import Interval, bootstrap
+from training.metrics.cases import Answered
+from training.metrics.intervals import Interval, bootstrap
+from training.metrics.metric import Cuts, figures
+from training.metrics.registry import ANSWERS
 
 ORDERS = ("popularity", "visit_count", "visit_count_corrected", "lightweight", "full")
+CUTS: Cuts = {"survivors": (50,), "head": (20,)}
 
 
-@dataclass
+@dataclass(frozen=True)
 class StageQuality:
-    """Recall and NDCG of each order, mean over requests with a 95 % interval from resampled users."""
+    """Means over requests, each with a 95 % interval from resampled requests."""
 
     requests: int
     users: int
-    recall_at: int
-    ndcg_at: int
-    recall: dict[str, Interval] = field(default_factory=dict)
-    ndcg: dict[str, Interval] = field(default_factory=dict)
-    differences: dict[str, Interval] = field(default_factory=dict)
+    figures: dict[str, dict[str, Interval]]  # figure (recall@50, …) → order
+    differences: dict[str, Interval]  # "after - before figure", of one order and the next
 
 
 def orders(replay: Replay, moment: Replayed, beta: float = 0.5) -> dict[str, np.ndarray]:
@@ -53,27 +54,21 @@ def orders(replay: Replay, moment: Replayed, beta: float = 0.5) -> dict[str, np.
     return out
 
 
-def recall_and_ndcg(order: np.ndarray, relevant: np.ndarray, recall_at: int, ndcg_at: int) -> tuple[float, float]:
-    """Binary recall@k and NDCG@k of one request, the ideal cut at min(k, relevant)."""
-    hits = np.isin(order[: max(recall_at, ndcg_at)], relevant)
-    discount = 1.0 / np.log2(np.arange(2, ndcg_at + 2))
-    gain = float((hits[:ndcg_at] * discount[: len(hits[:ndcg_at])]).sum())
-    return float(hits[:recall_at].sum()) / len(relevant), gain / float(discount[: min(ndcg_at, len(relevant))].sum())
+def judged(order: np.ndarray, relevant: np.ndarray, cuts: Cuts = CUTS) -> dict[str, float]:
+    """Figures of one order of pin ids, best first, against the ids that are `relevant` (each once)."""
+    return figures(
+        ANSWERS, Answered(np.isin(order[: max(max(ks) for ks in cuts.values())], relevant), len(relevant)), cuts
+    )
 
 
 def evaluate_stages(
-    replay: Replay,
-    client: str,
-    plan: ReplayPlan,
-    recall_at: int = 50,
-    ndcg_at: int = 20,
-    progress: Progress | None = None,
+    replay: Replay, client: str, plan: ReplayPlan, cuts: Cuts = CUTS, progress: Progress | None = None
 ) -> StageQuality:
     """Replay held-out time with the published models. Relevant: pins that the user next acted on positively."""
     weights: Mapping[str, float] = replay.opened.clients[client].labels.action_weights
     negative = set(replay.opened.project.negative_actions)
     good = [a for a, w in weights.items() if w > 0 and a not in negative]
-    values: dict[str, list[tuple[float, float]]] = {name: [] for name in ORDERS}
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in ORDERS}
     users: list[object] = []
     for moment in replay.run(client, plan, progress):
         relevant = np.unique(moment.next_pins[np.isin(moment.next_actions.astype(str), good)])
@@ -81,16 +76,18 @@ def evaluate_stages(
             continue
         users.append(moment.answer.ask.user_id)
         for name, order in orders(replay, moment).items():
-            values[name].append(recall_and_ndcg(order, relevant, recall_at, ndcg_at))
-    quality = StageQuality(len(users), len(set(users)), recall_at, ndcg_at)
-    scores = {name: np.array(v) for name, v in values.items() if v}
-    for name, pairs in scores.items():
-        quality.recall[name] = bootstrap(pairs[:, 0])
-        quality.ndcg[name] = bootstrap(pairs[:, 1])
-    present = [n for n in ORDERS if n in scores and n != "visit_count_corrected"]
-    for before, after in pairwise(present):
-        for at, metric in enumerate(("recall", "ndcg")):
-            quality.differences[f"{after} - {before} {metric}"] = bootstrap(
-                scores[after][:, at] - scores[before][:, at]
-            )
-    return quality
+            rows[name].append(judged(order, relevant, cuts))
+    present = [name for name in ORDERS if rows[name]]
+    names = rows[present[0]][0] if present else ()
+    values = {figure: {name: np.array([row[figure] for row in rows[name]]) for name in present} for figure in names}
+    in_line = [name for name in present if name != "visit_count_corrected"]
+    return StageQuality(
+        requests=len(users),
+        users=len(set(users)),
+        figures={figure: {name: bootstrap(v) for name, v in table.items()} for figure, table in values.items()},
+        differences={
+            f"{after} - {before} {figure}": bootstrap(table[after] - table[before])
+            for before, after in pairwise(in_line)
+            for figure, table in values.items()
+        },
+    )

@@ -80,15 +80,16 @@ def show(runs: list[dict[str, Any]]) -> None:
     """The table: mean over seeds, with the first seed's interval from resampled requests."""
     first = runs[0]["quality"]
     table = Table(title=f"Held-out time: {first['requests']} requests of {first['users']} users, {len(runs)} seed(s)")
-    for heading in ("order", f"Recall@{first['recall_at']}", f"NDCG@{first['ndcg_at']}"):
+    for heading in ("order", *first["figures"]):
         table.add_column(heading)
     for name in ORDERS:
-        if name in first["recall"]:
-            cells = [
-                f"{sum(r['quality'][m][name]['mean'] for r in runs) / len(runs):.4f} "
-                f"[{first[m][name]['low']:.4f}, {first[m][name]['high']:.4f}]"
-                for m in ("recall", "ndcg")
-            ]
+        cells = [
+            f"{sum(r['quality']['figures'][figure][name]['mean'] for r in runs) / len(runs):.4f} "
+            f"[{orders[name]['low']:.4f}, {orders[name]['high']:.4f}]"
+            for figure, orders in first["figures"].items()
+            if name in orders
+        ]
+        if cells:
             table.add_row(TITLES[name], *cells)
     console.print(table)
 

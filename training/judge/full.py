@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from cluster.errors import DataError
 from cluster.settings.clients import Client
-from training.metrics.ranking import Interval, bootstrap, ideal_dcg, ndcg_of_request
+from training.metrics.by_action import figures_by_action
+from training.metrics.intervals import Interval, bootstrap
+from training.metrics.ranking import ideal_dcg, ndcg, order_by
 from training.ranker.batch import RankerSchema, RequestBatch
-from training.ranker.metrics import task_metrics
 from training.ranker.rows import ListRows
 from training.ranker.scorer import FullScorer, utility
 
@@ -123,7 +124,7 @@ def _ndcg(
         plain = ideal_dcg(labels[part] @ worth[client], NDCG_AT)
         weights[i] = ideal_dcg(gain, NDCG_AT) / plain if plain > 0 else 0.0
         for name, score in orders.items():
-            values[name][i] = ndcg_of_request(score[part], gain, NDCG_AT)
+            values[name][i] = ndcg(gain[order_by(score[part])], NDCG_AT)
     return values, weights
 
 
@@ -145,7 +146,7 @@ def _probabilities(rows: pa.Table, schema: RankerSchema, model: FullScorer) -> n
 def _by_action(probability: np.ndarray, batch: RequestBatch, shown: np.ndarray, schema: RankerSchema) -> dict[str, Any]:
     labels = np.nan_to_num(batch.labels[shown])  # type: ignore[index]
     client = batch.client[batch.request][shown]
-    return task_metrics(
+    return figures_by_action(
         probability[shown], labels, np.ones_like(labels), batch.request[shown], client, schema.actions, schema.clients
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from training.metrics.ranking import Interval
+from training.metrics.intervals import Interval
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,12 @@ from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from training.judge.orders import Scorer
 from training.log.arrays import Request
-from training.metrics.ranking import (
-    Interval,
-    auc,
-    bootstrap_columns,
-    expected_calibration_error,
-    ndcg_of_request,
-    order_by,
-    recall_at,
-)
+from training.metrics.cases import OrderedRequest, Predictions
+from training.metrics.intervals import Interval, bootstrap_columns
+from training.metrics.metric import Cuts, figures
+from training.metrics.ranking import order_by
+from training.metrics.registry import ECE, ORDERS
 
-TEACHER_TOP = (25, 100)
 NDCG_AT = 10
 
 
@@ -83,6 +78,7 @@ def evaluate_lightweight(
     """
     cuts = cuts or sorted({max(1, client.sizes.lightweight // d) for d in (4, 2, 1)})
     local = features.candidate.index("cross_locale_match")
+    at: Cuts = {"head": (NDCG_AT,), "answer": (client.sizes.answer,), "survivors": cuts}
     judged = teacher(requests) if teacher else [r.full_score for r in requests]
     worth = np.array([client.utility.get(a, 0.0) for a in actions], np.float32)
     values: dict[str, dict[str, np.ndarray]] = {}
@@ -90,10 +86,10 @@ def evaluate_lightweight(
     for name, scorer in orders.items():
         scores = scorer(requests)
         rows = [
-            _metrics(r, s, t, worth, r.candidates[:, local] == 1.0, client.sizes.answer, cuts)
-            for r, s, t in zip(requests, scores, judged, strict=True)
+            figures(ORDERS, _case(request, score, worth, local, best), at)
+            for request, score, best in zip(requests, scores, judged, strict=True)
         ]
-        values[name] = {m: np.array([row[m] for row in rows]) for m in (rows[0] if rows else ())}
+        values[name] = {figure: np.array([row[figure] for row in rows]) for figure in (rows[0] if rows else ())}
         calibration[name] = _calibration(requests, scores, worth)
     first = next(iter(orders))
     return LightweightReport(
@@ -110,37 +106,17 @@ def evaluate_lightweight(
     )
 
 
-def _metrics(
-    request: Request,
-    score: np.ndarray,
-    judged: np.ndarray,
-    worth: np.ndarray,
-    local: np.ndarray,
-    answer: int,
-    cuts: Sequence[int],
-) -> dict[str, float]:
-    shown = (request.stage >= IMPRESSED) | (request.actions > 0).any(axis=1)
-    gain = request.actions @ worth
-    good = gain > 0
-    order = order_by(score)
-    out = {
-        f"ndcg@{NDCG_AT}": ndcg_of_request(score[shown], gain[shown], NDCG_AT),
-        "auc": auc(score[shown], good[shown]) if good.any() else float("nan"),
-        f"local_share@{answer}": float(local[order[:answer]].mean()),
-    }
-    scored = np.flatnonzero(np.isfinite(judged))
-    for cut in cuts:
-        survivors = np.zeros(request.n, bool)
-        survivors[order[:cut]] = True
-        out[f"action_recall@{cut}"] = recall_at(score, good, cut)
-        out[f"impressed_share@{cut}"] = float((request.stage[survivors] >= IMPRESSED).mean())
-        for top in TEACHER_TOP:
-            if top < cut and len(scored) > top:  # a cut inside the top, or a top of everything, says nothing
-                best = scored[order_by(judged[scored])[:top]]
-                out[f"teacher_top{top}@{cut}"] = float(survivors[best].mean())
-            else:
-                out[f"teacher_top{top}@{cut}"] = float("nan")
-    return out
+def _case(request: Request, score: np.ndarray, worth: np.ndarray, local: int, teacher: np.ndarray) -> OrderedRequest:
+    """What the metrics look at; `local` is the column of candidate features that says whether the locales match."""
+    return OrderedRequest(
+        score=score,
+        order=order_by(score),
+        gain=request.actions @ worth,
+        shown=(request.stage >= IMPRESSED) | (request.actions > 0).any(axis=1),
+        impressed=request.stage >= IMPRESSED,
+        local=request.candidates[:, local] == 1.0,
+        teacher=teacher,
+    )
 
 
 def _intervals(table: Mapping[str, np.ndarray]) -> dict[str, Interval]:
@@ -156,6 +132,5 @@ def _calibration(requests: Sequence[Request], scores: Sequence[np.ndarray], wort
     shown = [r.stage >= IMPRESSED for r in requests]
     probability = np.concatenate([s[m] for s, m in zip(scores, shown, strict=True)])
     label = np.concatenate([((r.actions @ worth) > 0)[m] for r, m in zip(requests, shown, strict=True)])
-    if not len(probability) or not ((probability >= 0) & (probability <= 1)).all():
-        return float("nan")
-    return float(expected_calibration_error(probability, label.astype(np.float64)))
+    true = bool(((probability >= 0) & (probability <= 1)).all())
+    return ECE.of(Predictions(label.astype(np.float64), np.ones(len(label)), probability if true else None))

@@ -1,101 +1,70 @@
-"""Ranking metrics per request with bootstrap intervals over requests, and the pooled ones. Pure NumPy."""
+"""How good is an order of candidates? NDCG and recall from plain arrays: the only place where they are defined.
 
-from dataclasses import asdict, dataclass
+Gains are linear and negative ones count as 0; equal scores keep the order they came in (the walk's). NumPy only.
+"""
 
 import numpy as np
 
-from training.ranker.calibration import expected_calibration_error
-from training.ranker.metrics import log_loss, weighted_auc
-
-__all__ = [
-    "Interval",
-    "auc",
-    "bootstrap",
-    "bootstrap_columns",
-    "expected_calibration_error",
-    "ideal_dcg",
-    "log_loss",
-    "ndcg_of_request",
-    "recall_at",
-    "weighted_auc",
-]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over requests with its 95 % bootstrap interval and the number of requests behind it."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def to_dict(self) -> dict[str, float | None]:
-        """JSON-able; without requests the figures are None."""
-        return {k: (v if v == v else None) for k, v in asdict(self).items()}
-
-
-def bootstrap(values: np.ndarray, weights: np.ndarray | None = None, draws: int = 1000, seed: int = 0) -> Interval:
-    """Mean of per-request values, `weights` float[n] (default: 1) each, and its percentile interval.
-
-    Requests are resampled; NaN values do not count. For a comparison pass the paired differences of the same requests.
-    """
-    return bootstrap_columns(np.asarray(values, np.float64)[:, None], weights, draws, seed)[0]
-
-
-def bootstrap_columns(
-    values: np.ndarray, weights: np.ndarray | None = None, draws: int = 1000, seed: int = 0
-) -> list[Interval]:
-    """`bootstrap` of each column of float[n, M] with the same draws. They come as Poisson(1) counts, in blocks."""
-    values = np.asarray(values, np.float64)
-    finite = np.isfinite(values)
-    known = finite * (1.0 if weights is None else np.asarray(weights, np.float64)[:, None])
-    filled = np.where(finite, values, 0.0) * known
-    n = len(values)
-    rng = np.random.default_rng(seed)
-    step = max(1, 4_000_000 // max(n, 1))
-    blocks = []
-    for start in range(0, draws, step):
-        counts = rng.poisson(1.0, (min(step, draws - start), n)).astype(np.float64)
-        total = counts @ known
-        blocks.append(np.divide(counts @ filled, total, out=np.full(total.shape, np.nan), where=total > 0))
-    means = np.concatenate(blocks)
-    out = []
-    for column, drawn in zip(range(values.shape[1]), means.T, strict=True):
-        here = int(finite[:, column].sum())
-        drawn = drawn[np.isfinite(drawn)]
-        low, high = np.percentile(drawn, [2.5, 97.5]) if here and len(drawn) else (np.nan, np.nan)
-        mean = filled[:, column].sum() / known[:, column].sum() if here else np.nan
-        out.append(Interval(float(mean), float(low), float(high), here))
-    return out
-
 
 def order_by(score: np.ndarray) -> np.ndarray:
-    """Rows from the best score to the worst; equal scores keep their place (the walk's order), NaN last."""
+    """Rows from the best score to the worst; equal scores keep their order, NaN comes last."""
     return np.argsort(-np.where(np.isnan(score), -np.inf, score), kind="stable")
 
 
-def ndcg_of_request(score: np.ndarray, gain: np.ndarray, k: int) -> float:
-    """NDCG@k of one request, linear gains (negative ones count as 0). NaN when nothing has a gain."""
-    ideal = ideal_dcg(gain, k)
-    return _dcg(gain[order_by(score)], k) / ideal if ideal > 0 else float("nan")
+def discount(rank: np.ndarray, k: int) -> np.ndarray:
+    """What a gain at each rank (int, from 0) counts: 1 / log2(rank + 2), and 0 from rank k on."""
+    return np.where(rank < k, 1.0 / np.log2(rank + 2.0), 0.0)
+
+
+def dcg(gain: np.ndarray, k: int) -> float:
+    """DCG@k of gains float[n] in rank order."""
+    head = np.maximum(gain[:k], 0.0)
+    return float(head @ discount(np.arange(len(head)), k))
 
 
 def ideal_dcg(gain: np.ndarray, k: int) -> float:
-    """DCG@k of the best order, linear gains (negative ones count as 0)."""
-    return _dcg(np.sort(gain)[::-1], k)
+    """DCG@k of the best order of these gains."""
+    return dcg(np.sort(gain)[::-1], k)
 
 
-def _dcg(gain: np.ndarray, k: int) -> float:
-    return float(np.maximum(gain[:k], 0.0) @ (1.0 / np.log2(np.arange(2, min(k, len(gain)) + 2))))
+def ndcg(gain: np.ndarray, k: int, ideal: np.ndarray | None = None) -> float:
+    """NDCG@k of one request. NaN when there is nothing to gain.
+
+    `gain` float or bool [n] in rank order. `ideal` float[m]: all that could be gained, in any order, where that is more
+    than what was ranked (an answer that misses what was looked for); the same gains by default.
+    """
+    best = ideal_dcg(gain if ideal is None else ideal, k)
+    return dcg(gain, k) / best if best > 0 else float("nan")
 
 
-def recall_at(score: np.ndarray, relevant: np.ndarray, k: int) -> float:
-    """Share of the `relevant` rows (bool[n]) among the k best by score. NaN when none is relevant."""
-    total = int(relevant.sum())
-    return float(relevant[order_by(score)[:k]].sum() / total) if total else float("nan")
+def ndcg_by_request(score: np.ndarray, gain: np.ndarray, request: np.ndarray, k: int) -> np.ndarray:
+    """`ndcg` of many requests at once: float64[requests], NaN for those without a gain.
+
+    `score`, `gain` float[N] and `request` int[N], the number of each candidate's request from 0; rows in any order.
+    """
+    gain = np.maximum(gain, 0.0)
+    got, best = (_dcg_by_request(key, gain, request, k) for key in (score, gain))
+    return np.divide(got, best, out=np.full(len(got), np.nan), where=best > 0)
 
 
-def auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive row outscores a negative one, ties half. NaN with one class only."""
-    return weighted_auc(score, positive.astype(np.float64), np.ones(len(score)))
+def mean_ndcg(score: np.ndarray, gain: np.ndarray, request: np.ndarray, k: int) -> float:
+    """Mean of `ndcg_by_request` over the requests with a gain. NaN without any."""
+    each = ndcg_by_request(score, gain, request, k)
+    known = each[~np.isnan(each)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _dcg_by_request(key: np.ndarray, gain: np.ndarray, request: np.ndarray, k: int) -> np.ndarray:
+    order = np.lexsort((-np.where(np.isnan(key), -np.inf, key), request))
+    of = request[order]
+    rank = np.arange(len(order)) - np.searchsorted(of, of)
+    return np.bincount(of, gain[order] * discount(rank, k))
+
+
+def recall(hit: np.ndarray, k: int, wanted: int | None = None) -> float:
+    """Share of what was looked for among the first k. NaN when nothing was.
+
+    `hit` bool[n] in rank order; `wanted` is how many there were to find, all of the hits by default.
+    """
+    total = int(hit.sum()) if wanted is None else wanted
+    return float(hit[:k].sum() / total) if total else float("nan")

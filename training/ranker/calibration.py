@@ -1,5 +1,4 @@
-"""Are the probabilities true? Expected calibration error, and Platt scaling per action and client on held-out
-requests.
+"""Makes probabilities true: Platt scaling per action and client on held-out requests.
 
 A client's correction is shrunk towards the one of all clients by a prior worth `prior` examples, so a client
 with few positives keeps nearly the common one. Slopes stay positive: calibration never changes the order within
@@ -16,22 +15,6 @@ from scipy.special import expit
 from training.ranker.batch import Floats, Ints
 
 Doubles = npt.NDArray[np.float64]
-
-
-def expected_calibration_error(
-    probability: npt.NDArray, label: npt.NDArray, weight: npt.NDArray | None = None, bins: int = 15
-) -> float:
-    """Weighted mean |predicted - observed| over equal-count bins of float[N] (equal-width bins hide everything
-    when most probabilities are small). NaN when there are no examples.
-    """
-    if not len(label):
-        return float("nan")
-    w = np.ones(len(label)) if weight is None else weight.astype(np.float64)
-    order = np.argsort(probability, kind="stable")
-    share = np.cumsum(w[order]) / w.sum()
-    bin_of = np.minimum(((share - 1e-12) * bins).astype(int), bins - 1)
-    gap = np.bincount(bin_of, w[order] * (probability[order].astype(np.float64) - label[order]), bins)
-    return float(np.abs(gap).sum() / w.sum())
 
 
 @dataclass(frozen=True)

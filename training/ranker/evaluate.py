@@ -10,9 +10,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from training.metrics.probability import auc, log_loss
 from training.ranker.batch import Floats, Ints, RequestBatch
 from training.ranker.inputs import to_inputs, to_targets
-from training.ranker.metrics import log_loss, weighted_auc
 
 
 @dataclass
@@ -65,5 +65,5 @@ def figures(scored: Scored) -> dict[str, list[float]]:
         p, label, weight = probability[:, action], scored.labels[:, action], scored.weights[:, action]
         known = weight > 0
         losses.append(log_loss(p, label, weight))
-        aucs.append(weighted_auc(p[known], label[known], weight[known]))
+        aucs.append(auc(p[known], label[known], weight[known]))
     return {"validation_loss": losses, "validation_auc": aucs}

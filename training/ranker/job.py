@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import torch
 
+from training.metrics.by_action import figures_by_action
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration, fit_calibration
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.evaluate import Scored
 from training.ranker.fit import FitResult, learn_inputs
-from training.ranker.metrics import task_metrics
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer
 
@@ -68,14 +68,14 @@ def finish(job: Job, model: FullRanker, result: FitResult) -> FullScorer:
 
         half = held.request % 2 == 0
         raw = Calibration.identity(clients, len(schema.actions)).apply(held.logits, held.client)
-        metrics["validation"] = task_metrics(
+        metrics["validation"] = figures_by_action(
             raw, held.labels, held.weights, held.request, held.client, schema.actions, schema.clients
         )
         if job.fit.calibrate and half.any() and not half.all():
             fair = raw.copy()
             for part, other in ((half, ~half), (~half, half)):
                 fair[other] = fitted(held, part).apply(held.logits[other], held.client[other])
-            metrics["calibrated"] = task_metrics(
+            metrics["calibrated"] = figures_by_action(
                 fair, held.labels, held.weights, held.request, held.client, schema.actions, schema.clients
             )
             calibration = fitted(held, np.arange(len(held.logits)))

@@ -8,7 +8,7 @@ edges (`choose_params`); the test edges are only ever counted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -22,6 +22,10 @@ from cluster.errors import DataError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.walk.walker import Walker, WalkParams
+from training.metrics.cases import Answered
+from training.metrics.metric import Cuts, figures
+from training.metrics.ranking import ndcg
+from training.metrics.registry import ANSWERS
 
 DEFAULTS = WalkParams(steps=200_000, restart=1.0, hub_power=0.75, boost=0.9, popularity_discount=0.25)
 REPORTED = ("steps", "restart", "hub", "hub_power", "boost", "popularity_discount")
@@ -59,29 +63,30 @@ def evaluate_retrieval(
     answers = _answer(
         graph, queries, [replace(params, top_k=k)], [params.popularity_discount], k, seed, progress, "boards"
     )
-    recall, ndcg = score(answers[0], expected, k)
     return {
-        f"recall@{k}": recall, f"ndcg@{k}": ndcg, "boards": truth.n_boards, "seconds": time.perf_counter() - began,
+        **score(answers[0], expected, k),
+        "boards": truth.n_boards,
+        "seconds": time.perf_counter() - began,
         "params": {name: getattr(params, name) for name in REPORTED},
-    }  # fmt: skip
+    }
 
 
-def score(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> tuple[float, float]:
-    """(recall@k, NDCG@k): means over boards; `answers` int[<= k] best first, `expected` int[n] (-1: unknown)."""
-    recalls, ndcgs = score_each(answers, expected, k)
-    return (float(recalls.mean()), float(ndcgs.mean())) if recalls.size else (0.0, 0.0)
+def score(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> dict[str, float]:
+    """{"recall@k", "ndcg@k"}: means over boards; `answers` int[<= k] best first, `expected` int[n] (-1: unknown)."""
+    cuts: Cuts = {"survivors": (k,), "head": (k,)}
+    rows = [figures(ANSWERS, case, cuts) for case in _cases(answers, expected)]
+    names = rows[0] if rows else figures(ANSWERS, Answered(np.zeros(0, bool), 0), cuts)
+    return {name: float(np.mean([row[name] for row in rows])) if rows else 0.0 for name in names}
 
 
-def score_each(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Recall@k and NDCG@k of each board, float64[boards] both."""
-    gains = 1.0 / np.log2(np.arange(2, k + 2))
-    ideal = np.concatenate([[0.0], np.cumsum(gains)])
-    recalls, ndcgs = [], []
+def ndcg_each(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], k: int) -> np.ndarray:
+    """NDCG@k of each board, float64[boards]."""
+    return np.array([ndcg(case.hit, k, np.ones(case.wanted)) for case in _cases(answers, expected)])
+
+
+def _cases(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Iterator[Answered]:
     for answer, pins in zip(answers, expected, strict=True):
-        hit = np.isin(answer[:k], pins[pins >= 0])
-        recalls.append(hit.sum() / pins.size)
-        ndcgs.append(gains[: hit.size][hit].sum() / ideal[min(k, pins.size)])
-    return np.asarray(recalls, np.float64), np.asarray(ndcgs, np.float64)
+        yield Answered(np.isin(answer, pins[pins >= 0]), pins.size)
 
 
 def choose_params(
@@ -114,7 +119,7 @@ def choose_params(
     def trial(grid: list[WalkParams]) -> WalkParams:
         answers = _answer(graph, sample, grid, BETAS, k, seed, progress, "choosing parameters")
         for (params, beta), answer in zip(product(grid, BETAS), answers, strict=True):
-            seen[replace(params, popularity_discount=beta)] = score_each(answer, expected, k)[1]
+            seen[replace(params, popularity_discount=beta)] = ndcg_each(answer, expected, k)
         return max(seen, key=lambda p: float(seen[p].mean()))
 
     hubs: tuple[Any, ...] = ("log", "uniform")

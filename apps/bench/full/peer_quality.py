@@ -19,12 +19,13 @@ from apps.bench.full.movielens import ACTIONS, Replay, replay
 from apps.bench.full.peer_rechub import dcnv2, deepfm, rechub
 from apps.bench.full.peer_sasrec import sasrec
 from apps.bench.full.peers import Peer, popularity, shared_bottom, xgboost_per_task
+from training.metrics.probability import auc, log_loss
+from training.metrics.ranking import mean_ndcg
 from training.ranker.batch import Floats, RequestBatch
 from training.ranker.calibration import Calibration
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.evaluate import predict
 from training.ranker.fit import Batches, fit, learn_inputs
-from training.ranker.metrics import log_loss, ndcg, weighted_auc
 from training.ranker.model import FullRanker
 
 GAIN = np.array([2.0, 1.0, 3.0, -1.0])  # what re-ranking is judged by: the utility of what the user did, never below 0
@@ -59,11 +60,11 @@ def judge(p: Floats, test: RequestBatch) -> dict[str, float]:
     assert test.labels is not None
     weight, out = np.ones(len(p)), {}
     for a, action in enumerate(ACTIONS):
-        out[f"auc_{action}"] = weighted_auc(p[:, a], test.labels[:, a], weight)
+        out[f"auc_{action}"] = auc(p[:, a], test.labels[:, a], weight)
         out[f"logloss_{action}"] = log_loss(p[:, a], test.labels[:, a], weight)
     out["auc"] = float(np.mean([out[f"auc_{a}"] for a in ACTIONS]))
     out["logloss"] = float(np.mean([out[f"logloss_{a}"] for a in ACTIONS]))
-    out["ndcg@20"] = ndcg(p @ GAIN, np.maximum(test.labels @ GAIN, 0), test.request, 20)
+    out["ndcg@20"] = mean_ndcg(p @ GAIN, np.maximum(test.labels @ GAIN, 0), test.request, 20)
     return out
 
 

@@ -105,10 +105,9 @@ def measure(task: Task) -> dict[str, Any]:
                 mine = task.graph.pins_of(board)
                 answers.append(walker.walk_indices(mine, params=PARAMS, seed=seed).pins)
             spent = time.process_time() - began
-            recall, ndcg = score(answers, task.expected, K)
             out["settings"].append(
                 {"drop_boards": drop, "delta": delta, "edges": graph.n_edges, "bytes": graph.nbytes,
-                 "recall@20": recall, "ndcg@20": ndcg, "ms": 1e3 * spent / max(len(task.boards), 1)}
+                 **score(answers, task.expected, K), "ms": 1e3 * spent / max(len(task.boards), 1)}
             )  # fmt: skip
     finally:
         os.sched_setaffinity(0, before)

@@ -28,7 +28,7 @@ from training.full.train import KIND as FULL
 from training.full.train import train_full_ranker
 from training.judge.gate import Gate, decide, worse_clients
 from training.lightweight.train import train_all_lightweight
-from training.metrics.ranking import Interval
+from training.metrics.intervals import Interval
 
 SIZE = Size(20_000, 5_000, 1_000, 1_800, 600, 1_000)
 QUICK = Size(1_500, 400, 200, 300, 200, 60)

@@ -9,7 +9,7 @@ import pytest
 
 from apps.backfill.backfill import backfill
 from apps.backfill.replay import Replay, ReplayPlan
-from apps.reports.stages import evaluate_stages, recall_and_ndcg
+from apps.reports.stages import evaluate_stages, judged
 from cluster.data.schema import IMPRESSED
 from tests.worlds.funnel import opened_world, publish_lightweight
 
@@ -58,14 +58,16 @@ def test_stages_are_compared_on_the_same_requests(replay: Replay) -> None:
     publish_lightweight(process.store, process.features, "homefeed", "graph_rank", sign=-1)
     process.watcher("lightweight").poll()
     quality = evaluate_stages(replay, "homefeed", PLAN)
-    assert {"popularity", "visit_count", "lightweight"} <= set(quality.recall)
-    assert len({interval.n for interval in quality.ndcg.values()}) == 1
-    assert all(0 <= interval.mean <= 1 for interval in quality.recall.values())
+    recall, ndcg = quality.figures["recall@50"], quality.figures["ndcg@20"]
+    assert {"popularity", "visit_count", "lightweight"} <= set(recall)
+    assert len({interval.n for interval in ndcg.values()}) == 1
+    assert all(0 <= interval.mean <= 1 for interval in recall.values())
+    assert "lightweight - visit_count ndcg@20" in quality.differences
 
 
 def test_recall_and_ndcg_by_hand() -> None:
     order, relevant = np.array([5, 1, 9, 2]), np.array([1, 2, 77])
-    recall, ndcg = recall_and_ndcg(order, relevant, recall_at=2, ndcg_at=3)
+    recall, ndcg = judged(order, relevant, {"survivors": (2,), "head": (3,)}).values()
     assert recall == pytest.approx(1 / 3)
     assert ndcg == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3) + 1 / 2))
 

@@ -11,7 +11,7 @@ from apps.world.traffic import Traffic
 from cluster.errors import DataError
 from cluster.settings.project import DEFAULT_ACTIONS
 from training.judge.lightweight import LightweightReport
-from training.metrics.ranking import Interval
+from training.metrics.intervals import Interval
 
 
 def traffic(arm: str, saves: list[int], users: list[int]) -> Traffic:

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import ndcg_score, roc_auc_score
 
 from tests.worlds.ranker import TINY, toy_batch, toy_model
+from training.metrics.probability import expected_calibration_error
 from training.ranker.batch import RequestBatch
-from training.ranker.calibration import Calibration, expected_calibration_error, fit_calibration
+from training.ranker.calibration import Calibration, fit_calibration
 from training.ranker.inputs import Targets, to_inputs
 from training.ranker.loss import MultiTaskLoss, listwise_loss, per_task_loss
-from training.ranker.metrics import ndcg, weighted_auc
 from training.ranker.numeric import Numeric
 from training.ranker.position import PositionBias, bucket_of
 
@@ -155,18 +154,6 @@ def test_uncertainty_weighting_settles_at_the_log_of_the_loss() -> None:
     assert loss.log_variance.item() == pytest.approx(np.log(2 * float(entropy[0])), abs=1e-3)
 
 
-def test_auc_and_ndcg_agree_with_scikit_learn() -> None:
-    rng = np.random.default_rng(0)
-    score, label = rng.integers(0, 9, 200).astype(float), rng.integers(0, 2, 200)
-    weight = rng.random(200)
-    assert weighted_auc(score, label, weight) == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
-    score = rng.random(60)
-    request = np.repeat(np.arange(3), 20)
-    gain = rng.integers(0, 3, 60).astype(float)
-    slow = [ndcg_score([gain[request == r]], [score[request == r]], k=5) for r in range(3)]
-    assert ndcg(score, gain, request, 5) == pytest.approx(np.mean(slow))
-
-
 def test_calibration_repairs_skewed_logits_per_client_and_keeps_the_order() -> None:
     rng = np.random.default_rng(0)
     client = np.repeat([1, 2], 20_000)
@@ -187,8 +174,3 @@ def test_calibration_repairs_skewed_logits_per_client_and_keeps_the_order() -> N
     np.testing.assert_allclose(fitted.slope[1:, 0], 0.5, atol=0.05)
     one_class = fit_calibration(logits[:9], np.zeros((9, 1), np.float32), np.ones((9, 1), np.float32), client[:9], 2)
     assert (one_class.slope == 1).all()
-
-
-def test_ece_of_known_gaps() -> None:
-    assert expected_calibration_error(np.full(10, 0.3), np.array([1, 0] * 5), bins=1) == pytest.approx(0.2)
-    assert np.isnan(expected_calibration_error(np.zeros(0), np.zeros(0)))

@@ -33,14 +33,14 @@ def topical(seed: int) -> tuple[pa.Table, pa.Table]:
 def test_metrics_by_hand() -> None:
     answers = [np.array([4, 7, 9]), np.array([1, 2]), np.array([], int)]
     expected = [np.array([7, 5]), np.array([1, 2, -1, -1]), np.array([3])]
-    recall, ndcg = score(answers, expected, 3)
+    recall, ndcg = score(answers, expected, 3).values()
     gains = 1 / np.log2([2, 3, 4])
     assert recall == pytest.approx((1 / 2 + 2 / 4 + 0) / 3)
     assert ndcg == pytest.approx((gains[1] / gains[:2].sum() + gains[:2].sum() / gains.sum() + 0) / 3)
 
 
 def test_a_perfect_answer_scores_one() -> None:
-    assert score([np.array([1, 2, 3])], [np.array([3, 2, 1])], 3) == (1.0, 1.0)
+    assert score([np.array([1, 2, 3])], [np.array([3, 2, 1])], 3) == {"recall@3": 1.0, "ndcg@3": 1.0}
 
 
 def test_train_pins_are_not_answered() -> None:
