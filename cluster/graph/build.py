@@ -43,9 +43,13 @@ class KnownPins(Protocol):
     """What the build needs of the pins input (`cluster.catalog.catalog.Nodes`)."""
 
     @property
-    def pin_map(self) -> IdMap | None: ...
+    def pin_map(self) -> IdMap | None:
+        """The ids that edges may name; None when any id may stand in an edge."""
+        ...
 
-    def locale_codes(self, pin_ids: IdMap) -> tuple[np.ndarray | None, list[str] | None]: ...
+    def locale_codes(self, pin_ids: IdMap) -> tuple[np.ndarray | None, list[str] | None]:
+        """Per pin its code into the locales, and their names; None twice when pins have no locale."""
+        ...
 
 
 @dataclass(frozen=True)

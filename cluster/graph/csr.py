@@ -179,12 +179,12 @@ class Graph:
 
     @cached_property
     def pin_offsets(self) -> np.ndarray:
-        """int64[n_pins + 1]"""
+        """int64[n_pins + 1]: where each pin's boards begin."""
         return unpack_offsets(self.pin_index)
 
     @cached_property
     def board_offsets(self) -> np.ndarray:
-        """int64[n_boards + 1]"""
+        """int64[n_boards + 1]: where each board's pins begin."""
         return unpack_offsets(self.board_index)
 
     @cached_property
@@ -199,6 +199,7 @@ class Graph:
 
     @cached_property
     def max_pin_degree(self) -> int:
+        """Boards of the pin that is on most; 0 without pins."""
         return int(self.pin_degree.max(initial=0))
 
     @property

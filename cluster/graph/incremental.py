@@ -26,7 +26,9 @@ ALREADY_THERE = "edge is in the graph already (it counts once)"
 class LocaleOf(Protocol):
     """Locale names of pins, None where unknown."""
 
-    def __call__(self, pin_ids: pa.Array) -> list[str | None]: ...
+    def __call__(self, pin_ids: pa.Array) -> list[str | None]:
+        """One name per pin id."""
+        ...
 
 
 def add_edges(

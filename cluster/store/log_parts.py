@@ -44,6 +44,7 @@ class Merged:
 
     @property
     def schema(self) -> pa.Schema:
+        """Columns of all files together; the metadata names the files that the merged one stands for."""
         # an older file may lack a column that a newer version logs
         schema = pa.unify_schemas([pq.read_schema(f.path).remove_metadata() for f in self.files])
         schema = schema.with_metadata(pq.read_schema(self.files[0].path).metadata)
@@ -53,6 +54,7 @@ class Merged:
         return schema.with_metadata({**(schema.metadata or {}), REPLACES_KEY: json.dumps(sorted(names)).encode()})
 
     def batches(self, rows: int) -> Iterator[pa.Table]:
+        """The rows in file order, at most `rows` in a table."""
         schema = self.schema
         key = "request_id" if self.files[0].client else "event_id"
         seen: set[str] = set()

@@ -134,6 +134,7 @@ def draw(state):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def first_at_least(values, start, end, bound):  # type: ignore[no-untyped-def]
+    """The first index in start..end whose value, sorted upwards there, is at least `bound`; `end` if none is."""
     while start < end:
         middle = (start + end) >> _ONE
         if values[middle] < bound:

@@ -71,6 +71,7 @@ class Memory:
         return Need(walks, max(queries, walks // 2 + 1), int(walks / restart + spread) + 256, groups, top_k)
 
     def fits(self, need: Need) -> bool:
+        """Whether the arrays are large enough for `need`."""
         return all(have >= want for have, want in zip(self.need, need, strict=True))
 
     def grown(self, need: Need) -> Need:

@@ -181,7 +181,7 @@ class Walker:
     def _allocate(
         self, p: WalkParams, pins: Any, weights: Any, boards: Any, board_weights: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(start nodes int64[Q], whether a board bool[Q], steps float64[Q])"""
+        """Start nodes int64[Q], whether each is a board bool[Q], and its steps float64[Q]."""
         pin_nodes = np.asarray(pins, np.int64).reshape(-1)
         board_nodes = np.zeros(0, np.int64) if boards is None else np.asarray(boards, np.int64).reshape(-1)
         starts = np.concatenate([pin_nodes, board_nodes])

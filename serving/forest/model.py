@@ -36,6 +36,7 @@ class Trees:
 
     @property
     def n_trees(self) -> int:
+        """Trees of all outputs together."""
         return len(self.group)
 
 

@@ -30,16 +30,29 @@ OVERLOADED = ("BackPressureError", "ReplicaUnavailableError")
 class Events(Protocol):
     """The event log, wherever it runs."""
 
-    async def append(self, events: list[dict[str, Any]]) -> Receipt: ...
-    async def recent(self, user_id: int | str | None) -> Recents: ...
-    async def flush(self) -> int: ...
+    async def append(self, events: list[dict[str, Any]]) -> Receipt:
+        """Make events durable, then say what was taken."""
+        ...
+
+    async def recent(self, user_id: int | str | None) -> Recents:
+        """The user's last events, newest first."""
+        ...
+
+    async def flush(self) -> int:
+        """Write what is durable into Parquet; the number of events."""
+        ...
 
 
 class Observer(Protocol):
     """Told of every answer, for metrics."""
 
-    def answered(self, answer: Answer, milliseconds: float) -> None: ...
-    def log_dropped(self, client: str) -> None: ...
+    def answered(self, answer: Answer, milliseconds: float) -> None:
+        """An answer left, so long after its request came."""
+        ...
+
+    def log_dropped(self, client: str) -> None:
+        """The log's queue was full: one answer is not in it."""
+        ...
 
 
 class Ingress:

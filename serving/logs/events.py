@@ -68,14 +68,17 @@ class Backoff:
     due: float = 0.0
 
     def failed(self) -> None:
+        """Wait twice as long as after the failure before."""
         self.due = self.clock() + min(2.0**self.failures, LONGEST_WAIT)
         self.failures += 1
 
     def worked(self) -> None:
+        """Forget the failures."""
         self.failures, self.due = 0, 0.0
 
     @property
     def waiting(self) -> bool:
+        """Whether it is too early for the next try."""
         return self.clock() < self.due
 
 

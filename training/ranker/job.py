@@ -83,6 +83,7 @@ def finish(job: Job, model: FullRanker, result: FitResult) -> FullScorer:
 
 
 def build_model(job: Job, sparse: bool) -> FullRanker:
+    """The network before its first step: inputs scaled on the sample, weights of the incumbent when warm."""
     torch.manual_seed(job.fit.seed)
     model = FullRanker(job.schema.widths, job.model, sparse=sparse)
     sample = RequestBatch.from_table(job.sample, job.schema)
@@ -93,6 +94,7 @@ def build_model(job: Job, sparse: bool) -> FullRanker:
 
 
 def held_out_batches(job: Job) -> list[RequestBatch]:
+    """The validation requests in batches; none when the job has none."""
     if job.validation is None or not job.validation.num_rows:
         return []
     size = max(job.fit.batch_requests, 32)
@@ -103,6 +105,7 @@ def held_out_batches(job: Job) -> list[RequestBatch]:
 
 
 def total_steps(job: Job, world: int) -> int | None:
+    """Optimiser steps of all epochs with `world` workers; None when the number of requests is unknown."""
     if job.n_requests is None:
         return None
     return job.fit.epochs * max(1, -(-job.n_requests // (job.fit.batch_requests * world)))
@@ -114,6 +117,7 @@ def arrow_tables(source: Any, job: Job) -> Any:
 
 
 def read_held_out(validation: Any) -> pa.Table | None:
+    """The validation requests as one table, from a table, paths or a Ray Dataset; None without any."""
     if validation is None or isinstance(validation, pa.Table):
         return validation
     if isinstance(validation, Sequence):

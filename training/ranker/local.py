@@ -18,11 +18,13 @@ log = logging.getLogger("pinfunnel.ranker")
 
 
 def note(row: Mapping[str, Any]) -> None:
+    """Log the figures of one evaluation."""
     shown = {k: np.round(v, 4).tolist() for k, v in row.items() if k not in ("epoch", "step")}
     log.info("full ranker epoch %d step %d: %s", row["epoch"], row["step"], shown)
 
 
 def load_state(path: Path) -> State | None:
+    """The state that `save_state` left; None when there is none."""
     if not path.exists():
         return None
     state: State = torch.load(path, weights_only=False)  # our own checkpoint: holds RNG states beside tensors
@@ -30,12 +32,14 @@ def load_state(path: Path) -> State | None:
 
 
 def save_state(state: State, path: Path) -> None:
+    """Write aside and move: a kill leaves the old state whole."""
     aside = path.with_suffix(".tmp")
     torch.save(state, aside)
     os.replace(aside, path)
 
 
 def train_here(job: Job, dataset: Any, storage: Path, resume: bool) -> FullScorer:
+    """Train in this process, with the state kept in `storage` so that `resume` can go on from there."""
     storage.mkdir(parents=True, exist_ok=True)
     saved = storage / "state.pt"
     if job.fit.threads:

@@ -22,7 +22,8 @@ from training.ranker.sequence import CandidateAttention, SequenceEncoder
 class HashTable(nn.Module):
     """Embedding rows by hashed id modulo the table's size; 0 (padding, missing) reads the zero row.
 
-    The wanted share of collisions sets the size: n ids in m rows collide with about n/m others each."""
+    The wanted share of collisions sets the size: n ids in m rows collide with about n/m others each.
+    """
 
     def __init__(self, buckets: int, width: int, sparse: bool) -> None:
         super().__init__()

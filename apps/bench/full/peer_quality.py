@@ -79,7 +79,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 def run(folder: Path, ablation: bool = False, every: int = 1) -> dict[str, Any]:
     """Metrics on the test fifth per ranker (or per part switched off), with seconds of training and scoring.
 
-    `every` > 1 trains on every so many requests only, for a quick look."""
+    `every` > 1 trains on every so many requests only, for a quick look.
+    """
     data = replay(folder)
     train, validation, test = (
         RequestBatch.from_table(t, data.schema) for t in (data.train, data.validation, data.test)

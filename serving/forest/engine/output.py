@@ -32,10 +32,12 @@ class Program:
 
     @property
     def chunks(self) -> int:
+        """Pieces of at most SLOTS leaves, each with a look-up table, in the last program."""
         return int(self.frame[program.CHUNKS])
 
     @property
     def n_splits(self) -> int:
+        """Splits that the last program wrote."""
         return int(self.frame[program.WRITTEN])
 
 

@@ -12,6 +12,7 @@ class Scan:
 
     @property
     def lanes(self) -> int:
+        """32-bit values that fit into one register."""
         return self.width // 4
 
     @property
