@@ -10,7 +10,7 @@ CONTEXT = Side[RequestInput, float]("context")
 
 @CONTEXT.feature(version=1)
 def context_hour(request: RequestInput) -> float:
-    """hour of day, UTC."""
+    """Hour of day, UTC."""
     return request.query.at_hour
 
 
@@ -22,7 +22,7 @@ def context_weekday(request: RequestInput) -> float:
 
 @CONTEXT.feature(version=1)
 def context_query_pins(request: RequestInput) -> float:
-    """number of query pins."""
+    """Number of query pins."""
     return request.queries
 
 

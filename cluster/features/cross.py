@@ -13,14 +13,14 @@ CROSS = Side[RequestInput, np.ndarray]("cross")
 
 @CROSS.feature(version=1)
 def cross_best_query_share(request: RequestInput) -> np.ndarray:
-    """share of the visits that the best query pin gave."""
+    """Share of the visits that the best query pin gave."""
     _, share = request.strongest
     return share
 
 
 @CROSS.feature(version=1)
 def cross_best_query_age(request: RequestInput) -> np.ndarray:
-    """log1p hours since the action on the best query pin."""
+    """log1p of hours since the action on the best query pin."""
     if not request.queries:
         return _unknown(request)
     best, _ = request.strongest
@@ -29,26 +29,26 @@ def cross_best_query_age(request: RequestInput) -> np.ndarray:
 
 @CROSS.feature(version=1)
 def cross_query_topic(request: RequestInput) -> np.ndarray:
-    """cosine of the pin's topics with the weighted mean of the query pins'."""
+    """Cosine of the pin's topics with the weighted mean of the query pins'."""
     return request.topic_likeness.query
 
 
 @CROSS.feature(version=1)
 def cross_best_topic(request: RequestInput) -> np.ndarray:
-    """largest cosine of the pin's topics with one query pin's."""
+    """Largest cosine of the pin's topics with one query pin's."""
     return request.topic_likeness.best
 
 
 @CROSS.feature(version=1)
 def cross_interest_topic(request: RequestInput) -> np.ndarray:
-    """cosine of the pin's topics with the user's declared interests."""
+    """Cosine of the pin's topics with the user's declared interests."""
     interests = request.user.interests
     return request.found.topics @ interests if interests.any() else _unknown(request)
 
 
 @CROSS.feature(version=1)
 def cross_history_topic(request: RequestInput) -> np.ndarray:
-    """cosine of the pin's topics with those of the user's recent actions."""
+    """Cosine of the pin's topics with those of the user's recent actions."""
     return request.topic_likeness.history
 
 
@@ -61,19 +61,19 @@ def cross_locale_match(request: RequestInput) -> np.ndarray:
 
 @CROSS.feature(version=1, of_vectors=True)
 def cross_query_vector(request: RequestInput) -> np.ndarray:
-    """cosine of the pin's vector with the weighted mean of the query pins'."""
+    """Cosine of the pin's vector with the weighted mean of the query pins'."""
     return request.vector_likeness.query
 
 
 @CROSS.feature(version=1, of_vectors=True)
 def cross_best_vector(request: RequestInput) -> np.ndarray:
-    """largest cosine of the pin's vector with one query pin's."""
+    """Largest cosine of the pin's vector with one query pin's."""
     return request.vector_likeness.best
 
 
 @CROSS.feature(version=1, of_vectors=True)
 def cross_history_vector(request: RequestInput) -> np.ndarray:
-    """cosine of the pin's vector with the mean of the user's recent actions'."""
+    """Cosine of the pin's vector with the mean of the user's recent actions'."""
     return request.vector_likeness.history
 
 

@@ -28,32 +28,32 @@ def graph_rank(request: RequestInput) -> np.ndarray:
 
 @GRAPH.feature(version=1)
 def graph_score_share(request: RequestInput) -> np.ndarray:
-    """boosted visit count / the best candidate's."""
+    """Boosted visit count divided by the best candidate's."""
     score = request.found.score
     return score / max(float(score.max(initial=0.0)), 1e-9)
 
 
 @GRAPH.feature(version=1)
 def graph_hits(request: RequestInput) -> np.ndarray:
-    """query pins whose walks reached the candidate."""
+    """Query pins whose walks reached the candidate."""
     return request.found.hits
 
 
 @GRAPH.feature(version=1)
 def graph_hit_share(request: RequestInput) -> np.ndarray:
-    """hits / query pins."""
+    """Hits divided by query pins."""
     return request.found.hits / max(request.queries, 1)
 
 
 @GRAPH.feature(version=1)
 def graph_corrected_rank(request: RequestInput) -> np.ndarray:
-    """log1p of the rank by boosted visit count / root of degree, from 0."""
+    """log1p of the rank by boosted visit count divided by the root of degree, from 0."""
     return np.log1p(rank_of(request.found.score / np.sqrt(np.maximum(request.found.degree, 1))))
 
 
 @GRAPH.feature(version=1)
 def graph_lift(request: RequestInput) -> np.ndarray:
-    """log of visits / degree: reached more than its popularity explains."""
+    """Log of visits divided by degree, each plus 1: reached more than its popularity explains."""
     return np.log((request.found.visits + 1.0) / (request.found.degree + 1.0))
 
 

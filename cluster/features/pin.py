@@ -24,7 +24,7 @@ def pin_degree(pins: PinInput) -> np.ndarray:
 
 @PIN.feature(version=1)
 def pin_age_days(pins: PinInput) -> np.ndarray:
-    """days from the pin's creation to the newest edge; NaN when unknown."""
+    """Days from the pin's creation to the newest edge; NaN when unknown."""
     if pins.table is None or pins.newest is None or pins.table["created_at"].null_count == len(pins.table):
         return np.full(len(pins.rows), np.nan, np.float32)
     created = pins.table["created_at"].cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy()
@@ -33,7 +33,7 @@ def pin_age_days(pins: PinInput) -> np.ndarray:
 
 @PIN.feature(version=1)
 def pin_recent_share(pins: PinInput) -> np.ndarray:
-    """share of the pin's edges in the newest tenth of time; NaN without saved_at."""
+    """Share of the pin's edges in the newest tenth of time; NaN without saved_at."""
     return np.where(pins.dated > 0, pins.recent / np.maximum(pins.dated, 1), np.nan)
 
 

@@ -27,7 +27,7 @@ def user_hours_idle(request: RequestInput) -> float:
 
 @USER.feature(version=1)
 def user_positive_share(request: RequestInput) -> float:
-    """share of recent actions that are not negative; NaN for a new user."""
+    """Share of recent actions that are not negative; NaN for a new user."""
     return request.user.recent_positive.mean() if request.actions else np.nan
 
 
