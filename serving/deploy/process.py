@@ -13,11 +13,13 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
+from serving.candidates.popular import PopularLogic
 from serving.candidates.walker import WalkerLogic
 from serving.deploy.watch import Watcher
 from serving.full.stage import FullLogic
 from serving.funnel.funnel import Funnel
-from serving.funnel.stages import direct_stages, threaded_stages
+from serving.funnel.runner import StageObserver
+from serving.funnel.stages import DirectStages, Stages, ThreadedStages
 from serving.funnel.teacher import Teacher
 from serving.lightweight.stage import LightweightLogic
 from serving.logs.contract import EventContract
@@ -69,6 +71,11 @@ class Process:
         return WalkerLogic(self.catalogs, self.clients, self.project.features.sequence_length)
 
     @cached_property
+    def popular(self) -> PopularLogic:
+        """Candidates for when the walker does not answer."""
+        return PopularLogic(self.catalogs, self.clients, self.project.features.sequence_length)
+
+    @cached_property
     def lightweight(self) -> LightweightLogic:
         """The lightweight stage."""
         negative = self.project.negative_actions
@@ -82,16 +89,16 @@ class Process:
     @cached_property
     def funnel(self) -> Funnel:
         """All stages in this process, called in place and without a deadline: `funnel.recommend_now(ask)`."""
-        stages = direct_stages(self.walker, self.lightweight, self.full)
+        stages = DirectStages(self.walker, self.lightweight, self.full)
         return Funnel(stages, self.clients, deadline_ms=math.inf, teacher=self.teacher)
 
-    @cached_property
-    def threaded_funnel(self) -> Funnel:
-        """All stages in this process, for a server: each in a thread, within the project's deadline."""
-        stages = threaded_stages(self.walker, self.lightweight, self.full)
-        return Funnel(stages, self.clients, self.project.serving.deadline_ms, self.teacher)
+    def served_funnel(self, stages: Stages | None = None, observer: StageObserver | None = None) -> Funnel:
+        """A new funnel for a server, within the project's deadline; over threads of this process, or other `stages`."""
+        stages = stages or ThreadedStages(self.walker, self.lightweight, self.full)
+        deadline_ms = self.project.serving.deadline_ms
+        return Funnel(stages, self.clients, deadline_ms, self.teacher, self.popular, observer)
 
-    @property
+    @cached_property
     def teacher(self) -> Teacher:
         """How much of a server's traffic the full ranker also scores for its student."""
         return Teacher(self.project.serving.teacher_share, self.project.serving.teacher_candidates)
@@ -125,8 +132,13 @@ class Process:
         )
 
     def watcher(self, *stages: str) -> Watcher:
-        """A watcher that hot-swaps the bundles of the named stages (default: all)."""
+        """A watcher that hot-swaps the bundles of the named stages (default: all that rank).
+
+        `popular` maps the graph for a process that does not walk.
+        """
         loaders = {}
+        if "popular" in stages:
+            loaders["graph"] = self.popular.load
         if not stages or "walker" in stages:
             loaders["graph"] = self.walker.load
         if not stages or "lightweight" in stages:

@@ -7,7 +7,6 @@ one reference is swapped (a slow `reconfigure` would block traffic).
 import asyncio
 import logging
 import threading
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,10 @@ from ray.serve.handle import DeploymentHandle
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.deploy.metrics import Metrics
-from serving.deploy.process import Process
-from serving.funnel.funnel import Funnel
-from serving.funnel.stages import Stages
+from serving.deploy.remote import RemoteEvents, RemoteStages
+from serving.deploy.replica import Replica
 from serving.http.ingress import Ingress, create_app
-from serving.logs.events import EventLog, Receipt
+from serving.logs.events import Receipt
 from serving.request.ask import Recents, WalkAsk
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -43,13 +41,13 @@ HANDOVER = 15.0
 """Seconds that a new events replica waits for the one before it to let go of the log."""
 
 
-class WalkerReplica:
+class WalkerReplica(Replica):
     """Candidates by random walk."""
 
     def __init__(self, project: Project, clients: dict[str, Client]):
-        self._process = Process(project, clients)
+        super().__init__(project, clients)
         self._logic = self._process.walker
-        self._watcher = self._process.watcher("walker").start()
+        self.watch("walker")
         _ = self._logic.version  # refuse to start without a graph, with an error that says so
 
     def walk(self, ask: WalkAsk) -> Walked:
@@ -61,13 +59,13 @@ class WalkerReplica:
         return {"graph": self._logic.version}
 
 
-class LightweightReplica:
+class LightweightReplica(Replica):
     """Features and the client's GBDT."""
 
     def __init__(self, project: Project, clients: dict[str, Client]):
-        process = Process(project, clients)
-        self._logic = process.lightweight
-        self._watcher = process.watcher("lightweight").start()
+        super().__init__(project, clients)
+        self._logic = self._process.lightweight
+        self.watch("lightweight")
 
     def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
         """One request's survivors."""
@@ -82,13 +80,13 @@ class LightweightReplica:
         return {f"lightweight/{client}": version for client, version in self._logic.versions().items()}
 
 
-class FullReplica:
+class FullReplica(Replica):
     """The multi-task network; requests that arrive together share a forward pass."""
 
     def __init__(self, project: Project, clients: dict[str, Client]):
-        process = Process(project, clients)
-        self._logic = process.full
-        self._watcher = process.watcher("full").start()
+        super().__init__(project, clients)
+        self._logic = self._process.full
+        self.watch("full")
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
     async def _score(self, requests: list[tuple[WalkAsk, Walked, Ranked, float]]) -> list[Scored]:
@@ -104,14 +102,19 @@ class FullReplica:
         return {"full": self._logic.version}
 
 
-class EventsReplica:
+class EventsReplica(Replica):
     """The single writer of the durable event log, and what it knows of each user's last actions."""
 
     def __init__(self, project: Project, clients: dict[str, Client]):
-        self._events: EventLog = Process(project, clients).event_log(patience=HANDOVER)
+        super().__init__(project, clients)
+        self._events = self._process.event_log(patience=HANDOVER)
+        self._closing.callback(self._events.close)
         self._stop = threading.Event()
         self._seconds = project.serving.log_flush_seconds
-        threading.Thread(target=self._run, name="event-log", daemon=True).start()
+        thread = threading.Thread(target=self._run, name="event-log", daemon=True)
+        self._closing.callback(thread.join, 10)
+        self._closing.callback(self._stop.set)
+        thread.start()
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
@@ -132,48 +135,8 @@ class EventsReplica:
         """Turn stored events into Parquet now."""
         return self._events.flush()
 
-    def __del__(self) -> None:
-        self._stop.set()
-        self._events.close()
 
-
-class _RemoteEvents:
-    """The event log behind a handle."""
-
-    def __init__(self, handle: DeploymentHandle):
-        self._handle = handle
-
-    async def append(self, events: list[dict[str, Any]]) -> Receipt:
-        return await self._handle.append.remote(events)
-
-    async def recent(self, user_id: int | str | None) -> Recents:
-        return await self._handle.recent.remote(user_id)
-
-    async def flush(self) -> int:
-        return await self._handle.flush.remote()
-
-
-def remote_stages(walker: DeploymentHandle, lightweight: DeploymentHandle, full: DeploymentHandle) -> Stages:
-    """Stages behind handles. Arrays travel by value: they are below the 4 MB that this transport takes."""
-    walk, rank, score = (handle.options(_by_reference=False) for handle in (walker, lightweight, full))
-
-    async def call_walk(ask: WalkAsk) -> Walked:
-        return await walk.walk.remote(ask)
-
-    async def call_rank(ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
-        return await rank.rank.remote(ask, walked, by_visits)
-
-    async def call_score(ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
-        kept = ranked.survivors  # the rest would only cost its transport
-        return await score.score.remote(replace(ask, exclude=()), walked.only(kept), ranked.only(kept), seconds)
-
-    async def call_explain(client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
-        return await rank.explain.remote(client, ranked, rows)
-
-    return Stages(call_walk, call_rank, call_score, call_explain)
-
-
-class IngressReplica:
+class IngressReplica(Replica):
     """HTTP in front of the funnel; with no stage handles the stages run in this replica (the co-located shape)."""
 
     def __init__(
@@ -183,39 +146,40 @@ class IngressReplica:
         events: DeploymentHandle,
         stages: dict[str, DeploymentHandle] | None = None,
     ):
-        process = Process(project, clients)
-        self._serving_log = process.serving_log()
+        super().__init__(project, clients)
+        serving_log = self._process.serving_log()
+        self._closing.callback(serving_log.close)
+        metrics = Metrics()
+        self._stages = stages or {}
         if stages is None:
-            self._watcher = process.watcher().start()
-            funnel = process.threaded_funnel
+            self.watch()
+            funnel = self._process.served_funnel(observer=metrics)
         else:
-            remote = remote_stages(stages["walker"], stages["lightweight"], stages["full"])
-            funnel = Funnel(remote, clients, project.serving.deadline_ms, process.teacher)
-
-        async def versions() -> dict[str, str | None]:
-            if stages is None:
-                return dict(process.versions())
-            answers = await asyncio.gather(*(handle.versions.remote() for handle in stages.values()))
-            return {kind: version for answer in answers for kind, version in answer.items()}
-
+            self.watch("popular")
+            remote = RemoteStages(stages["walker"], stages["lightweight"], stages["full"])
+            funnel = self._process.served_funnel(remote, metrics)
         self._ingress = Ingress(
             project,
             clients,
             funnel,
-            _RemoteEvents(events.options(_by_reference=False)),
-            self._serving_log,
-            process.features.schema_hash,
-            versions,
-            Metrics(),
+            RemoteEvents(events),
+            serving_log,
+            self._process.features.schema_hash,
+            self.versions,
+            metrics,
         )
+
+    async def versions(self) -> dict[str, str | None]:
+        """What this application serves with: asked of every stage, or known here in the co-located shape."""
+        if not self._stages:
+            return dict(self._process.versions())
+        answers = await asyncio.gather(*(handle.versions.remote() for handle in self._stages.values()))
+        return {kind: version for answer in answers for kind, version in answer.items()}
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         app = create_app()
         app.include_router(self._ingress.routes())
         return app
-
-    def __del__(self) -> None:
-        self._serving_log.close()
 
 
 WalkerDeployment: Any = serve.deployment(name="walker", **STAGE)(WalkerReplica)

@@ -17,7 +17,9 @@ class Watcher:
     """Calls `load(version)` of a kind whenever that kind's pointer names another version."""
 
     def __init__(self, store: BundleStore, loaders: Mapping[str, Callable[[str], None]], seconds: float = 1.0):
-        self._store, self._loaders, self._seconds = store, dict(loaders), seconds
+        self._store = store
+        self._loaders = dict(loaders)
+        self._seconds = seconds
         self._seen: dict[str, str] = {}
         self.failures: dict[str, str] = {}
         self._stop = threading.Event()

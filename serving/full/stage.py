@@ -32,7 +32,10 @@ class FullLogic:
         features: FeatureSet,
         pace: Pace | None = None,
     ):
-        self._store, self._catalogs, self._clients, self._features = store, catalogs, clients, features
+        self._store = store
+        self._catalogs = catalogs
+        self._clients = clients
+        self._features = features
         self._shared, self._candidate = columns_of(features)
         self.pace = pace or Pace()
         self._loaded: tuple[str, FullScorer, frozenset[str]] | None = None

@@ -1,62 +1,61 @@
-"""The pure stage sequence: walk, lightweight ranking, full ranking, policy. No Ray, no HTTP, no disk.
+"""One request through the stages: walk, lightweight ranking, full ranking, policy. No Ray, no HTTP, no disk.
 
-A stage that fails or misses the deadline degrades the answer instead of losing it; the policy holds either way.
+A stage that fails or misses the deadline costs the answer that stage only; the policy holds either way.
 """
 
-import asyncio
 import math
-import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from cluster.errors import PinfunnelError
 from cluster.settings.clients import Client
-from serving.funnel.stages import Stages
-from serving.funnel.teacher import Teacher
+from serving.candidates.popular import PopularLogic
+from serving.funnel.deadline import Deadline
+from serving.funnel.explore import explore
+from serving.funnel.runner import Runner, StageObserver
+from serving.funnel.stages import Contributions, Overloaded, Stages
+from serving.funnel.teacher import PATIENCE, Teacher
 from serving.policy.pipeline import Policy, slate_of
 from serving.policy.seen import Seen
 from serving.request.answer import Answer, StageTiming
 from serving.request.ask import WalkAsk
 from serving.request.ranked import Ranked
-
-T = TypeVar("T")
-
-KEEP = 0.1
-"""Share of the time left that the full stage does not get: its answer has to travel back and through the policy."""
+from serving.request.scored import Scored
+from serving.request.walked import Walked
 
 
-def explore(order: np.ndarray, size: int, slots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The answer, and which of it was drawn at random: `slots` of `size` come from behind the best of `order`.
-
-    Random slots keep the log's labels from being only about what the ranking already likes.
-    """
-    slots = min(slots, max(len(order) - size, 0))
-    top, rest = order[: size - slots], order[size - slots :]
-    rng = np.random.default_rng(seed)
-    drawn = rng.choice(rest, slots, replace=False) if slots else rest[:0]
-    answer = list(top)
-    flags = [False] * len(answer)
-    for pin in drawn:
-        at = int(rng.integers(0, len(answer) + 1))
-        answer.insert(at, pin)
-        flags.insert(at, True)
-    return np.array(answer, np.int32), np.array(flags, bool)
+class NoCandidates(Exception):
+    """Neither the walk nor the popular pins gave anything to answer with."""
 
 
 class Funnel:
-    """Runs the stages of one client's request within a deadline."""
+    """Runs the stages of one client's request within a deadline.
+
+    `popular` answers in this process when the walk does not; without a deadline a fault is the caller's to see.
+    """
 
     def __init__(
-        self, stages: Stages, clients: dict[str, Client], deadline_ms: float = 500.0, teacher: Teacher | None = None
+        self,
+        stages: Stages,
+        clients: dict[str, Client],
+        deadline_ms: float = 500.0,
+        teacher: Teacher | None = None,
+        popular: PopularLogic | None = None,
+        observer: StageObserver | None = None,
     ):
-        self._stages, self._clients, self._deadline = stages, clients, deadline_ms / 1e3
+        self._stages = stages
+        self._clients = clients
+        self._popular = popular
+        self._seconds = deadline_ms / 1e3
+        self._endless = math.isinf(deadline_ms)
+        self._observer = observer
         self.teacher = teacher or Teacher()
         self._policies = {name: Policy.of(client) for name, client in clients.items()}
         self._seen = Seen()
 
     def recommend_now(self, ask: WalkAsk, **options: Any) -> Answer:
-        """`recommend` for callers without an event loop; over `direct_stages` it never waits."""
+        """`recommend` for callers without an event loop; over `DirectStages` it never waits."""
         return self._now(self.recommend(ask, **options))
 
     def teach_now(self, answer: Answer) -> None:
@@ -69,53 +68,75 @@ class Funnel:
             running.send(None)
         except StopIteration as done:
             return done.value
-        raise RuntimeError("a call without an event loop needs stages that never wait: use direct_stages")
+        raise RuntimeError("a call without an event loop needs stages that never wait: use DirectStages")
 
     async def recommend(
-        self, ask: WalkAsk, *, by_visits: bool = False, limit: int | None = None, explain: bool = False
+        self,
+        ask: WalkAsk,
+        *,
+        by_visits: bool = False,
+        limit: int | None = None,
+        explain: bool = False,
+        spent: float = 0.0,
     ) -> Answer:
-        """Answer one request. Raises only what the walker raises: without candidates there is no answer."""
+        """Answer one request, of whose time `spent` seconds are gone.
+
+        Raises NoCandidates, Overloaded, and the walker's PinfunnelError when no graph can be opened.
+        """
         client = self._clients[ask.client]
         size = limit or client.sizes.answer
-        end = time.perf_counter() + self._deadline
-        began = time.perf_counter()
-        walked = await self._stages.walk(ask)
-        answer = Answer(ask, walked, None, None, np.empty(0, np.int32), np.empty(0, bool))
-        n = len(walked.pins)
-        answer.stages.append(StageTiming("walker", walked.graph_version, len(walked.query_pins), n, _ms(began)))
+        run = Runner(ask.client, Deadline.after(self._seconds - spent), self._observer, strict=self._endless)
 
-        began = time.perf_counter()
-        ranked = answer.ranked = await self._attempt(
-            "lightweight", lambda _: self._stages.rank(ask, walked, by_visits), end, answer
-        )
-        if ranked is not None:
-            answer.stages.append(StageTiming("lightweight", ranked.version, n, len(ranked.survivors), _ms(began)))
-            if not by_visits:
-                await self._score(answer, ranked, end, size)
+        walked = await self._walk(run, ask)
+        ranked = await run.run("lightweight", self._stages.rank, ask, walked, by_visits)
+        scored = None if by_visits else await self._score(run, ask, walked, ranked)
+        answer = Answer(ask, walked, ranked, scored)
         self._choose(answer, client, size, by_visits)
-        if explain and ranked is not None and ranked.version is not None:
-            answer.contributions = await self._stages.explain(ask.client, ranked, answer.shown)
+        if explain:
+            answer.contributions = await self._explain(run, answer)
+
+        answer.stages = _timings(run, answer, size)
+        answer.faults = run.faults
         return answer
 
     async def teach(self, answer: Answer) -> None:
         """Lets the full ranker score a sample of what the lightweight stage dropped; after the answer is given."""
-        await self.teacher.teach(answer, self._stages)
+        patience = math.inf if self._endless else PATIENCE
+        run = Runner(answer.ask.client, Deadline.after(patience), self._observer)
+        await self.teacher.teach(answer, self._stages, run)
 
-    async def _score(self, answer: Answer, ranked: Ranked, end: float, size: int) -> None:
-        began, n = time.perf_counter(), len(ranked.survivors)
-        scored = answer.scored = await self._attempt(
-            "full", lambda left: self._stages.score(answer.ask, answer.walked, ranked, (1 - KEEP) * left), end, answer
-        )
-        if scored is None:
-            return
-        answer.stages.append(StageTiming("full", scored.version, n, min(size, n), _ms(began)))
-        missing = int(np.isnan(scored.utility).sum())
-        if scored.version is not None and missing:
-            answer.degraded = f"full: {n - missing} of {n} scored within the deadline"
+    async def _walk(self, run: Runner, ask: WalkAsk) -> Walked:
+        walked = await run.run("walker", self._stages.walk, ask)
+        error = run.error
+        if walked is None and self._popular is not None and not isinstance(error, Overloaded):
+            walked = run.run_late("popular", self._popular.popular, ask)
+        if walked is not None:
+            return walked
+        if isinstance(error, (Overloaded, PinfunnelError)):
+            raise error
+        raise NoCandidates("; ".join(run.faults)) from error
+
+    async def _score(self, run: Runner, ask: WalkAsk, walked: Walked, ranked: Ranked | None) -> Scored | None:
+        if ranked is None:
+            return None
+        scored = await run.run("full", self._stages.score, ask, walked, ranked, run.deadline.budget())
+        if scored is not None and scored.version is not None:
+            n, missing = len(scored.utility), int(np.isnan(scored.utility).sum())
+            if missing:
+                run.note(f"full: {n - missing} of {n} scored within the deadline")
+        return scored
+
+    async def _explain(self, run: Runner, answer: Answer) -> Contributions:
+        ranked = answer.ranked
+        if ranked is None or ranked.version is None:
+            return []
+        return await run.run("explain", self._stages.explain, answer.ask.client, ranked, answer.shown) or []
 
     def _choose(self, answer: Answer, client: Client, size: int, by_visits: bool) -> None:
         """What is shown: the policy over the slate, then exploration; an answer without ranking explores nothing."""
-        ask, walked, policy = answer.ask, answer.walked, client.policy
+        ask = answer.ask
+        walked = answer.walked
+        policy = client.policy
         since = ask.at - int(policy.seen_hours * 3.6e9)
         seen = self._seen.often(ask.client, ask.user_id, since, policy.seen_times)
         acted = ask.recents.pin_ids[ask.recents.occurred_at < ask.at]
@@ -128,22 +149,18 @@ class Funnel:
         if policy.seen_times:
             self._seen.note(ask.client, ask.user_id, ask.at, walked.pin_ids[answer.shown].tolist())
 
-    async def _attempt(self, stage: str, call: Callable[[float], Awaitable[T]], end: float, answer: Answer) -> T | None:
-        """The result of `call(seconds left)`, or None with the reason noted in `answer.degraded`."""
-        left = end - time.perf_counter()
-        if left <= 0:
-            answer.degraded = f"{stage}: no time left"
-            return None
-        if math.isinf(left):  # called in place: a fault is the caller's to see, and there is no loop to time with
-            return await call(left)
-        try:
-            return await asyncio.wait_for(call(left), left)
-        except TimeoutError:
-            answer.degraded = f"{stage}: not done within the deadline"
-        except Exception as error:  # any fault of a ranking stage leaves the order before it
-            answer.degraded = f"{stage}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        return None
 
-
-def _ms(began: float) -> float:
-    return (time.perf_counter() - began) * 1e3
+def _timings(run: Runner, answer: Answer, size: int) -> list[StageTiming]:
+    """What each stage that has a result took, kept and cost."""
+    walked = answer.walked
+    ranked = answer.ranked
+    scored = answer.scored
+    source = "walker" if "walker" in run.milliseconds else "popular"
+    asked, found = len(walked.query_pins), len(walked.pins)
+    out = [StageTiming(source, walked.graph_version, asked, found, run.milliseconds[source])]
+    if ranked is not None:
+        kept, took = len(ranked.survivors), run.milliseconds["lightweight"]
+        out.append(StageTiming("lightweight", ranked.version, found, kept, took))
+        if scored is not None:
+            out.append(StageTiming("full", scored.version, kept, min(size, kept), run.milliseconds["full"]))
+    return out

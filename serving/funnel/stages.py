@@ -1,8 +1,10 @@
-"""The three stages as awaitables, so that one funnel runs over plain classes and over remote deployments alike."""
+"""What a funnel asks of its stages, and the stages of this process. No Ray, no HTTP.
+
+One funnel runs over all of them: `DirectStages` and `ThreadedStages` here, `RemoteStages` in serving/deploy/remote.py.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,40 +16,78 @@ from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
 
-
-@dataclass(frozen=True)
-class Stages:
-    """Whether they cross a process is not the funnel's business. `score` is told how many seconds it has."""
-
-    walk: Callable[[WalkAsk], Awaitable[Walked]]
-    rank: Callable[[WalkAsk, Walked, bool], Awaitable[Ranked]]
-    score: Callable[[WalkAsk, Walked, Ranked, float], Awaitable[Scored]]
-    explain: Callable[[str, Ranked, np.ndarray], Awaitable[list[dict[str, float]]]]
+Contributions = list[dict[str, float]]
 
 
-def direct_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic) -> Stages:
-    """Stages called in place, for callers that have no event loop to keep free: notebooks, backfill, tests."""
-
-    async def walk(ask: WalkAsk) -> Walked:
-        return walker.walk(ask)
-
-    async def rank(ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
-        return lightweight.rank(ask, walked, by_visits)
-
-    async def score(ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
-        return full.score(ask, walked, ranked, seconds)
-
-    async def explain(client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
-        return lightweight.explain(client, ranked, rows)
-
-    return Stages(walk, rank, score, explain)
+class Overloaded(Exception):
+    """A stage has more requests queued than it takes: the caller should come back later, not get a poorer answer."""
 
 
-def threaded_stages(walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic) -> Stages:
-    """Stages in this process, each call in a thread so that an event loop stays free."""
-    return Stages(
-        lambda ask: asyncio.to_thread(walker.walk, ask),
-        lambda ask, walked, by_visits: asyncio.to_thread(lightweight.rank, ask, walked, by_visits),
-        lambda ask, walked, ranked, seconds: asyncio.to_thread(full.score, ask, walked, ranked, seconds),
-        lambda client, ranked, rows: asyncio.to_thread(lightweight.explain, client, ranked, rows),
-    )
+class Stages(Protocol):
+    """The calls of one request, in their order. Whether they cross a process is not the funnel's business."""
+
+    async def walk(self, ask: WalkAsk) -> Walked:
+        """Candidates. Raises Overloaded when the caller should be turned away."""
+        ...
+
+    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+        """Features and lightweight scores of all candidates, and the survivors."""
+        ...
+
+    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+        """The full ranker's scores of as many survivors, best first, as `seconds` allow."""
+        ...
+
+    async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
+        """The strongest features of the candidates in `rows`."""
+        ...
+
+
+class DirectStages(Stages):
+    """Called in place, never waiting: for callers without an event loop to keep free (notebooks, backfill, tests)."""
+
+    def __init__(self, walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic):
+        self._walker = walker
+        self._lightweight = lightweight
+        self._full = full
+
+    async def walk(self, ask: WalkAsk) -> Walked:
+        """Candidates, in place."""
+        return self._walker.walk(ask)
+
+    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+        """Survivors, in place."""
+        return self._lightweight.rank(ask, walked, by_visits)
+
+    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+        """Probabilities and utility, in place."""
+        return self._full.score(ask, walked, ranked, seconds)
+
+    async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
+        """Strongest features, in place."""
+        return self._lightweight.explain(client, ranked, rows)
+
+
+class ThreadedStages(Stages):
+    """In this process, each call in a thread, so that a server's event loop stays free."""
+
+    def __init__(self, walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic):
+        self._walker = walker
+        self._lightweight = lightweight
+        self._full = full
+
+    async def walk(self, ask: WalkAsk) -> Walked:
+        """Candidates, from a thread."""
+        return await asyncio.to_thread(self._walker.walk, ask)
+
+    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+        """Survivors, from a thread."""
+        return await asyncio.to_thread(self._lightweight.rank, ask, walked, by_visits)
+
+    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+        """Probabilities and utility, from a thread."""
+        return await asyncio.to_thread(self._full.score, ask, walked, ranked, seconds)
+
+    async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
+        """Strongest features, from a thread."""
+        return await asyncio.to_thread(self._lightweight.explain, client, ranked, rows)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cluster.data.schema import WALKED
+from serving.funnel.runner import Runner
 from serving.funnel.stages import Stages
 from serving.request.answer import Answer, Taught
 
@@ -33,7 +34,7 @@ class Teacher:
         dropped = len(answer.walked.pins) - len(answer.ranked.survivors)
         return dropped > 0 and bool(np.random.default_rng([answer.ask.seed, 1]).random() < self.share)
 
-    async def teach(self, answer: Answer, stages: Stages) -> None:
+    async def teach(self, answer: Answer, stages: Stages, run: Runner) -> None:
         """Adds `answer.taught`. A fault, or a model swapped since the answer, leaves the answer as it is."""
         assert answer.ranked is not None
         assert answer.scored is not None
@@ -42,10 +43,10 @@ class Teacher:
         rng = np.random.default_rng([answer.ask.seed, 2])
         rows = np.sort(rng.choice(dropped, size, replace=False)).astype(np.int32)
         asked = replace(answer.ranked, survivors=rows)
-        try:
-            scored = await stages.score(answer.ask, answer.walked, asked, PATIENCE)
-        except Exception:
-            log.warning("a teacher's pass failed; the request is logged without it", exc_info=True)
+        seconds = min(PATIENCE, run.deadline.budget())
+        scored = await run.run("teacher", stages.score, answer.ask, answer.walked, asked, seconds)
+        if scored is None:
+            log.warning("%s; the request is logged without it", run.faults[-1])
             return
         if scored.version == answer.scored.version and np.isfinite(scored.utility).all():
             answer.taught = Taught(rows, scored.utility, self.share * size / len(dropped))

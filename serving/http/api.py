@@ -66,9 +66,9 @@ class RankedPin(BaseModel):
 
 
 class StageReport(BaseModel):
-    """What one stage took, kept and cost."""
+    """What one stage took, kept and cost; `popular` stands in for a walk that failed or was late."""
 
-    stage: Literal["walker", "lightweight", "full"]
+    stage: Literal["walker", "popular", "lightweight", "full"]
     version: str | None = None
     received: int
     kept: int
@@ -76,7 +76,7 @@ class StageReport(BaseModel):
 
 
 class RecommendationResponse(BaseModel):
-    """The answer; `degraded` says which stage was skipped and why, or is empty."""
+    """The answer; `degraded` names every stage that it lacks and why, or is empty."""
 
     request_id: str
     client: str

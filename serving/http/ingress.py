@@ -16,15 +16,14 @@ from fastapi.responses import RedirectResponse
 from cluster.errors import PinfunnelError
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from serving.funnel.funnel import Funnel
+from serving.funnel.funnel import Funnel, NoCandidates
+from serving.funnel.stages import Overloaded
 from serving.http.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
 from serving.http.responses import to_response
 from serving.logs.events import Receipt
 from serving.logs.impressions import ServingLog, log_row
 from serving.request.answer import Answer
 from serving.request.ask import Recents, WalkAsk
-
-OVERLOADED = ("BackPressureError", "ReplicaUnavailableError")
 
 
 class Events(Protocol):
@@ -69,8 +68,14 @@ class Ingress:
         versions: Callable[[], Awaitable[dict[str, str | None]]],
         observer: Observer | None = None,
     ):
-        self._project, self._clients, self._funnel, self._events = project, clients, funnel, events
-        self._log, self._schema_hash, self._versions, self._observer = serving_log, schema_hash, versions, observer
+        self._project = project
+        self._clients = clients
+        self._funnel = funnel
+        self._events = events
+        self._log = serving_log
+        self._schema_hash = schema_hash
+        self._versions = versions
+        self._observer = observer
         self._teaching: set[asyncio.Task[None]] = set()
         self._keys = {c.name: os.environ.get(c.api_key_env, "") if c.api_key_env else "" for c in clients.values()}
 
@@ -115,13 +120,19 @@ class Ingress:
         )
         try:
             answer = await self._funnel.recommend(
-                ask, by_visits=body.order == "visit_count", limit=body.limit, explain=body.explain
+                ask,
+                by_visits=body.order == "visit_count",
+                limit=body.limit,
+                explain=body.explain,
+                spent=time.perf_counter() - began,
             )
+        except Overloaded as error:
+            raise HTTPException(429, str(error), {"Retry-After": "1"}) from error
         except PinfunnelError as error:
             raise HTTPException(503, str(error)) from error
-        except Exception as error:
-            if type(error).__name__ in OVERLOADED:
-                raise HTTPException(429, "too many requests at once; try again", {"Retry-After": "1"}) from error
+        except NoCandidates as error:
+            raise HTTPException(503, f"no candidates: {error}") from error
+        except Exception as error:  # a funnel without a deadline lets faults through
             raise HTTPException(503, f"no candidates: {type(error).__name__}: {str(error)[:300]}") from error
         self._keep(answer, request_id, body)
         milliseconds = (time.perf_counter() - began) * 1e3

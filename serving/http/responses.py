@@ -10,7 +10,9 @@ def to_response(
     answer: Answer, request_id: str, explain: bool, actions: tuple[str, ...], milliseconds: float
 ) -> RecommendationResponse:
     """The response of one answer. A pin's `score` is the last one that ordered it: utility, margin or visit count."""
-    walked, ranked, scored = answer.walked, answer.ranked, answer.scored
+    walked = answer.walked
+    ranked = answer.ranked
+    scored = answer.scored
     scores = walked.score
     if ranked is not None and ranked.version is not None:
         scores = np.where(np.isnan(ranked.scores), scores, ranked.scores)
@@ -39,7 +41,9 @@ def to_response(
 
 
 def _explain(answer: Answer, position: int, row: int, actions: tuple[str, ...]) -> Explanation:
-    walked, ranked, scored = answer.walked, answer.ranked, answer.scored
+    walked = answer.walked
+    ranked = answer.ranked
+    scored = answer.scored
     visits = walked.by_query[row]
     reached = [
         QueryVisits(pin_id=_plain(walked.query_ids[q]), visits=int(visits[q]))

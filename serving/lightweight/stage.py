@@ -56,7 +56,10 @@ class LightweightLogic:
         features: FeatureSet,
         negative_actions: tuple[str, ...],
     ):
-        self._store, self._catalogs, self._clients, self._features = store, catalogs, clients, features
+        self._store = store
+        self._catalogs = catalogs
+        self._clients = clients
+        self._features = features
         self._negative = negative_actions
         self._models: dict[str, LightweightModel] = {}
         warm()

@@ -39,13 +39,18 @@ class Answer:
     walked: Walked
     ranked: Ranked | None
     scored: Scored | None
-    shown: np.ndarray  # int32[m], rows of `walked`, best first
-    explored: np.ndarray  # bool[m]
+    shown: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # int32[m], rows of `walked`, best first
+    explored: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # bool[m]
     stages: list[StageTiming] = field(default_factory=list)
-    degraded: str = ""
+    faults: list[str] = field(default_factory=list)  # what it lacks and why, `stage: reason`, in their order
     removed: dict[str, int] = field(default_factory=dict)  # policy step -> candidates it left out
     contributions: list[dict[str, float]] = field(default_factory=list)  # aligned with `shown`; empty unless explained
     taught: Taught | None = None
+
+    @property
+    def degraded(self) -> str:
+        """All faults in one line; empty for a whole answer."""
+        return "; ".join(self.faults)
 
     def stage_reached(self) -> np.ndarray:
         """WALKED, RANKED or IMPRESSED of every candidate, int8[n]. What a teacher scores later stays WALKED."""

@@ -14,7 +14,9 @@ class Catalogs:
     """Opens graph versions on demand and keeps the last few mapped. Thread-safe."""
 
     def __init__(self, store: BundleStore, features: FeatureSet, keep: int = 3):
-        self._store, self._features, self._keep = store, features, keep
+        self._store = store
+        self._features = features
+        self._keep = keep
         self._open: OrderedDict[str, Catalog] = OrderedDict()
         self._lock = threading.Lock()
         self._current: Catalog | None = None
@@ -36,9 +38,9 @@ class Catalogs:
                 self._open.popitem(last=False)
         return catalog
 
-    def load(self, version: str) -> None:
-        """Make `version` the one that new requests walk."""
-        self._current = self.get(version, verify=True)
+    def load(self, version: str, verify: bool = True) -> None:
+        """Make `version` the one that new requests use."""
+        self._current = self.get(version, verify)
 
     @property
     def current(self) -> Catalog:

@@ -8,7 +8,7 @@ import pytest
 from apps.project import Opened
 from cluster.settings.clients import Client, WalkSettings
 from cluster.walk.walker import WalkParams
-from serving.candidates.walker import merge_sequence, query_pins
+from serving.candidates.query import merge_sequence, query_pins
 from serving.request.ask import Recents
 from tests.worlds.funnel import NOW, ask, opened_world, some_user
 

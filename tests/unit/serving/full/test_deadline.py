@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from apps.project import Opened
 from serving.full.pacing import CHUNK, Pace, Part
 from serving.full.stage import FullLogic
 from serving.funnel.funnel import Funnel
-from serving.funnel.stages import direct_stages
+from serving.funnel.stages import DirectStages
 from serving.http.responses import to_response
 from serving.policy.pipeline import slate_of
 from serving.request.ask import WalkAsk
@@ -104,12 +103,13 @@ def test_what_is_not_scored_in_time_keeps_the_lightweight_order(world: Opened) -
     clock = Clock()
     logic, sizes = _stages_that_take(world, 1e-3, clock)
     process, user = world.process, some_user(world)
-    stages = direct_stages(process.walker, process.lightweight, logic)
 
-    async def hurried(a: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
-        return logic.score(a, walked, ranked, 0.3)
+    class Hurried(DirectStages):
+        async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+            return logic.score(ask, walked, ranked, 0.3)
 
-    funnel = Funnel(replace(stages, score=hurried), world.clients, deadline_ms=60_000)
+    stages = Hurried(process.walker, process.lightweight, logic)
+    funnel = Funnel(stages, world.clients, deadline_ms=60_000)
     answer = asyncio.run(funnel.recommend(ask(user_id=user)))
     assert answer.ranked is not None
     assert answer.scored is not None

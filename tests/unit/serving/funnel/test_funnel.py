@@ -1,22 +1,16 @@
 """The stage sequence: cold start, swaps, degradation, exploration, and logged features that equal recomputed ones."""
 
-import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xgboost as xgb
-from hypothesis import given
-from hypothesis import strategies as st
 
 from apps.project import Opened
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import BundleError
 from serving.forest.engine import request as forest_request
-from serving.funnel.funnel import Funnel, explore
-from serving.funnel.stages import direct_stages
 from serving.lightweight.features import request_features
 from serving.logs.impressions import log_row, rows_to_table
 from tests.worlds.funnel import NOW, ask, opened_world, publish_full, publish_lightweight, some_user
@@ -137,28 +131,6 @@ def test_a_model_of_other_features_is_refused(world: Opened) -> None:
         process.lightweight.load("homefeed", version)
 
 
-@pytest.mark.parametrize("stage", ["rank", "score"])
-@pytest.mark.parametrize("fault", ["raises", "hangs"])
-def test_a_failed_stage_degrades_and_still_answers(world: Opened, stage: str, fault: str) -> None:
-    process = world.process
-
-    async def broken(*_: Any) -> Any:
-        if fault == "hangs":
-            await asyncio.sleep(60)
-        raise RuntimeError("boom")
-
-    stages = replace(direct_stages(process.walker, process.lightweight, process.full), **{stage: broken})
-    funnel = Funnel(stages, world.clients, deadline_ms=2000 if fault == "raises" else 300)
-    user = some_user(world)
-    process.walker.walk(ask(user_id=user))  # compile before the deadline counts
-    process.funnel.recommend_now(ask(user_id=user))
-    answer = asyncio.run(funnel.recommend(ask(user_id=user)))
-    assert len(answer.shown) == world.clients["homefeed"].sizes.answer
-    name = {"rank": "lightweight", "score": "full"}[stage]
-    assert answer.degraded.startswith(name)
-    assert ("boom" if fault == "raises" else "deadline") in answer.degraded
-
-
 def test_replayed_features_equal_the_logged_ones(world: Opened) -> None:
     """Parity: what was logged is what the bundle, the request and the walk give again."""
     process, user = world.process, some_user(world)
@@ -184,16 +156,6 @@ def test_the_log_row_says_what_was_shown_where(world: Opened) -> None:
     assert ((position >= 0) == (stage == IMPRESSED)).all()
     assert table["explored"][0].as_py().count(True) == world.clients["homefeed"].sizes.explore
     assert table["experiment"].to_pylist() == ["arm", "arm"]
-
-
-@given(st.integers(1, 60), st.integers(1, 30), st.integers(0, 10), st.integers(0, 2**31))
-def test_exploring_keeps_size_and_uniqueness(n: int, size: int, slots: int, seed: int) -> None:
-    order = np.arange(n)
-    shown, drawn = explore(order, size, min(slots, size - 1), seed)
-    assert len(shown) == min(n, size) == len(drawn)
-    assert len(set(shown.tolist())) == len(shown)
-    assert (np.diff(shown[~drawn]) > 0).all()
-    assert set(shown[drawn].tolist()) <= set(range(size - drawn.sum(), n))
 
 
 def test_the_full_ranker_orders_the_answer_except_for_clients_held_back(world: Opened) -> None:

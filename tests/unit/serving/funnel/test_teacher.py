@@ -1,7 +1,6 @@
 """The teacher's sample: which candidates it scores, how the log marks them, and the weights that distillation takes."""
 
 import asyncio
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from cluster.data.schema import WALKED
 from cluster.settings.clients import LabelSettings
 from cluster.store.logs import LogStore
 from serving.funnel.funnel import Funnel
-from serving.funnel.stages import direct_stages
+from serving.funnel.stages import DirectStages
 from serving.funnel.teacher import Teacher
 from serving.logs.impressions import log_row, rows_to_table
 from tests.worlds.funnel import ask, opened_world, publish_full, some_user
@@ -37,7 +36,7 @@ def _funnel(world: Opened, teacher: Teacher) -> Funnel:
     process = world.process
     publish_full(process, world.clients)
     process.watcher().poll()
-    stages = direct_stages(process.walker, process.lightweight, process.full)
+    stages = DirectStages(process.walker, process.lightweight, process.full)
     narrow = world.clients["homefeed"].sizes.model_copy(update={"lightweight": 40, "explore": 0})
     clients = {**world.clients, "homefeed": world.clients["homefeed"].model_copy(update={"sizes": narrow})}
     process.lightweight._clients = clients
@@ -86,16 +85,20 @@ def test_about_the_asked_share_of_requests_is_taken_and_the_same_one_twice(world
     assert not Teacher(1.0).wants(replace(answer, scored=None))
 
 
-def test_a_failing_teacher_leaves_the_answer_as_it_is(world: Opened, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_teacher_leaves_the_answer_as_it_is(
+    world: Opened, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     funnel = _funnel(world, Teacher(1.0, 5))
     answer = asyncio.run(funnel.recommend(ask(user_id=some_user(world))))
 
     async def broken(*_: Any) -> Any:
         raise RuntimeError("boom")
 
-    with caplog.at_level(logging.CRITICAL):
-        asyncio.run(funnel.teacher.teach(answer, replace(funnel._stages, score=broken)))
+    monkeypatch.setattr(funnel._stages, "score", broken)
+    asyncio.run(funnel.teach(answer))
     assert answer.taught is None
+    assert not answer.degraded
+    assert "teacher: RuntimeError: boom" in caplog.text
 
 
 def test_weights_make_the_sample_stand_for_all_candidates() -> None:

@@ -16,7 +16,7 @@ from cluster.graph.csr import Graph
 from cluster.settings.clients import Client, PolicySettings, load_client
 from serving.deploy.process import Process
 from serving.funnel.funnel import Funnel
-from serving.funnel.stages import direct_stages
+from serving.funnel.stages import DirectStages
 from serving.policy.groups import main_topics, shared_boards
 from serving.policy.labels import LabelRules, check_labels
 from serving.policy.seen import Seen
@@ -90,10 +90,11 @@ def test_forbidden_labels_never_show_even_when_the_ranking_fails(world: Opened) 
     assert labels[answer.shown].sum() == 0
     assert answer.removed["policy"] > 0
 
-    async def broken(*_: Any) -> Any:
-        raise RuntimeError("boom")
+    class Broken(DirectStages):
+        async def rank(self, *_: Any) -> Any:
+            raise RuntimeError("boom")
 
-    stages = replace(direct_stages(process.walker, process.lightweight, process.full), rank=broken)
+    stages = Broken(process.walker, process.lightweight, process.full)
     failing = Funnel(stages, process.clients, deadline_ms=60_000)
     failing._policies["homefeed"] = funnel._policies["homefeed"]
     degraded = asyncio.run(failing.recommend(ask(user_id=user)))

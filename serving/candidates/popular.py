@@ -1,0 +1,85 @@
+"""Popular pins of the user's locale: behind a walk that found too few, and alone when there is no walk.
+
+`PopularLogic` needs nothing but a mapped catalog, so it answers in place, in any process, when the walker does not.
+"""
+
+import numpy as np
+
+from cluster.catalog.catalog import Catalog
+from cluster.settings.clients import Client
+from cluster.walk.walker import WalkResult
+from serving.candidates.query import Query, read_query
+from serving.policy.labels import LabelRules
+from serving.request.ask import WalkAsk
+from serving.request.catalogs import Catalogs
+from serving.request.walked import Walked
+
+
+class PopularLogic:
+    """Candidates without a walk; what the user did still counts: it is excluded, and the ranking reads it."""
+
+    def __init__(self, catalogs: Catalogs, clients: dict[str, Client], sequence_length: int):
+        self._catalogs = catalogs
+        self._clients = clients
+        self._length = sequence_length
+        self._labels = {name: LabelRules.of(client.policy) for name, client in clients.items()}
+
+    def load(self, version: str) -> None:
+        """Map a graph; checksums are left to the process that walks it."""
+        self._catalogs.load(version, verify=False)
+
+    def popular(self, ask: WalkAsk) -> Walked:
+        """The client's `sizes.lightweight` most popular pins, or fewer. Raises BundleError without a graph."""
+        catalog, client = self._catalogs.current, self._clients[ask.client]
+        query = read_query(catalog, client, ask, self._length)
+        return topped_up(catalog, client, query, None, self._labels[ask.client])
+
+
+def topped_up(catalog: Catalog, client: Client, query: Query, found: WalkResult | None, labels: LabelRules) -> Walked:
+    """What a walk found, followed by popular pins when that is fewer than an answer needs."""
+    walked = np.empty(0, np.int32) if found is None else found.pins
+    behind = _popular_behind(catalog, client, query, walked)
+    pins = np.concatenate([walked, behind]).astype(np.int32)
+    n = len(pins)
+    return Walked(
+        graph_version=catalog.version,
+        source="walk" if len(walked) else "popular",
+        locale=query.locale,
+        pins=pins,
+        pin_ids=catalog.graph.pin_ids.ids_of(pins),
+        score=_padded(None if found is None else found.scores, (n,), np.float32),
+        visits=_padded(None if found is None else found.visits, (n,), np.int32),
+        hits=_padded(None if found is None else found.hits, (n,), np.int16),
+        by_query=_padded(None if found is None else found.by_query, (n, len(query.pins)), np.uint32),
+        query_pins=query.pins,
+        query_ids=catalog.graph.pin_ids.ids_of(query.pins),
+        query_weight=query.weight,
+        query_age=query.age,
+        sequence=query.sequence,
+        labels=labels.bits(catalog.pins.static, catalog.feature_set.pin, pins),
+    )
+
+
+def _popular_behind(catalog: Catalog, client: Client, query: Query, pins: np.ndarray) -> np.ndarray:
+    """The popular pins that `pins` lack to an answer; without any, enough for the ranking to choose from."""
+    wanted = client.sizes.answer if len(pins) else client.sizes.lightweight
+    if len(pins) >= wanted:
+        return np.empty(0, np.int32)
+    exclude = np.concatenate([query.exclude, query.pins])
+    deep = wanted + len(pins) + len(exclude)
+    popular = catalog.pins.popular(query.locale, deep)
+    if len(popular) < wanted:
+        everywhere = catalog.pins.popular(-1, deep)
+        popular = np.concatenate([popular, everywhere[~np.isin(everywhere, popular)]])
+    fresh = popular[~np.isin(popular, pins) & ~np.isin(popular, exclude)]
+    return fresh[: wanted - len(pins)]
+
+
+def _padded(values: np.ndarray | None, shape: tuple[int, ...], kind: type) -> np.ndarray:
+    """`values` and a row of zeros for each of the popular pins behind them."""
+    if values is not None and len(values) == shape[0]:
+        return values
+    out: np.ndarray = np.zeros(shape, kind)
+    if values is not None:
+        out[: len(values)] = values
+    return out

@@ -1,0 +1,105 @@
+"""From a request to where candidates are searched from: what the user did, the weighted query pins, what to leave out.
+
+Every candidate source reads a request through `read_query`, so that all of them agree on it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cluster.catalog.catalog import Catalog
+from cluster.settings.clients import Client
+from cluster.walk.weights import decayed_weights
+from serving.request.ask import Recents, WalkAsk
+
+MICROSECONDS_PER_HOUR = 3.6e9
+
+
+@dataclass(frozen=True)
+class Query:
+    """A request in terms of one catalog."""
+
+    locale: int  # the user's, else the one that the request names; -1 unknown
+    sequence: Recents  # the user's last actions before the request, newest first
+    pins: np.ndarray  # int32[Q], query pins that the catalog knows, heaviest first
+    weight: np.ndarray  # float32[Q]
+    age: np.ndarray  # float32[Q], hours
+    exclude: np.ndarray  # int32[e], sorted: what the request names, and what the user hid or acted on
+
+
+def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int) -> Query:
+    """The query of a request, with at most `length` actions of the user."""
+    user = catalog.users.row(ask.user_id)
+    history = Recents(user.pin_ids, user.actions, user.clients, user.occurred_at)
+    sequence = merge_sequence(history, ask.recents, ask.at, length)
+    ids, weight, age = query_pins(client, sequence, ask.query_pins, ask.at)
+    index = _index(catalog, ids)
+    known = index >= 0
+    hidden = _index(catalog, [*ask.exclude, *sequence.pin_ids.tolist()])
+    return Query(
+        locale=user.locale if user.locale >= 0 else catalog.pins.locale_code(ask.locale),
+        sequence=sequence,
+        pins=index[known],
+        weight=weight[known],
+        age=age[known],
+        exclude=np.unique(hidden[hidden >= 0]).astype(np.int32),
+    )
+
+
+def merge_sequence(history: Recents, live: Recents, at: int, length: int) -> Recents:
+    """The user's last `length` actions strictly before `at`, newest first; an action in both sources counts once."""
+    pins = np.concatenate([live.pin_ids.astype(object), history.pin_ids.astype(object)])
+    actions = np.concatenate([live.actions.astype(object), history.actions.astype(object)])
+    clients = np.concatenate([live.clients.astype(object), history.clients.astype(object)])
+    moments = np.concatenate([live.occurred_at, history.occurred_at]).astype(np.int64)
+    keep: list[int] = []
+    seen: set[tuple[object, object, int]] = set()
+    for row in np.argsort(-moments, kind="stable"):
+        key = (pins[row], actions[row], int(moments[row]))
+        if moments[row] < at and key not in seen:
+            seen.add(key)
+            keep.append(int(row))
+            if len(keep) == length:
+                break
+    chosen = np.array(keep, dtype=np.int64)
+    return Recents(pins[chosen], actions[chosen], clients[chosen], moments[chosen])
+
+
+def query_pins(
+    client: Client, sequence: Recents, asked: tuple[tuple[int | str, float | None], ...], at: int
+) -> tuple[list[int | str], np.ndarray, np.ndarray]:
+    """Query pins of a request with their weights and ages in hours: ids, float32[Q], float32[Q], heaviest first.
+
+    An action's weight is its client setting, halved every `half_life_hours` (Pixie section 5.1); repeated actions
+    on a pin add up. Negative actions have no weight, so a hidden pin is never walked from.
+    """
+    settings = client.query
+    weight: dict[int | str, float] = {}
+    age: dict[int | str, float] = {}
+    if settings.source in ("user", "both"):
+        moments = np.asarray(sequence.occurred_at, np.int64)
+        hours_old = np.maximum((at - moments) / MICROSECONDS_PER_HOUR, 0.0)
+        decays = decayed_weights(hours_old, settings.half_life_hours).tolist()
+        for pin, action, hours, decay in zip(
+            sequence.pin_ids, sequence.actions, hours_old.tolist(), decays, strict=True
+        ):
+            base = settings.actions.get(action, 0.0)
+            if base <= 0:
+                continue
+            weight[pin] = weight.get(pin, 0.0) + base * decay
+            age[pin] = min(age.get(pin, hours), hours)
+    for pin, given in asked:
+        weight[pin] = weight.get(pin, 0.0) + (settings.request_weight if given is None else given)
+        age[pin] = 0.0
+    ranked = sorted(weight, key=lambda pin: -weight[pin])[: settings.max_pins]
+    return ranked, np.array([weight[p] for p in ranked], np.float32), np.array([age[p] for p in ranked], np.float32)
+
+
+def _index(catalog: Catalog, ids: list[int | str]) -> np.ndarray:
+    """Indices of ids; an id of the other type than the project's is unknown (-1), not an error."""
+    out = np.full(len(ids), -1, np.int32)
+    kind = int if catalog.graph.pin_ids.dtype == "int64" else str
+    fits = [row for row, pin in enumerate(ids) if isinstance(pin, (kind, np.integer if kind is int else str))]
+    if fits:
+        out[fits] = catalog.graph.pin_ids.index_of([ids[row] for row in fits])
+    return out

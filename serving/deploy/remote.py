@@ -1,0 +1,74 @@
+"""Stages and the event log behind Serve handles: what crosses a process, and which of Serve's errors mean what.
+
+Arrays travel by value: they are below the 4 MB that this transport takes.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from ray.serve.exceptions import BackPressureError
+from ray.serve.handle import DeploymentHandle
+
+from serving.funnel.stages import Contributions, Overloaded, Stages
+from serving.logs.events import Receipt
+from serving.request.ask import Recents, WalkAsk
+from serving.request.ranked import Ranked
+from serving.request.scored import Scored
+from serving.request.walked import Walked
+
+T = TypeVar("T")
+
+
+class RemoteStages(Stages):
+    """Over three deployments."""
+
+    def __init__(self, walker: DeploymentHandle, lightweight: DeploymentHandle, full: DeploymentHandle):
+        self._walker = walker.options(_by_reference=False)
+        self._lightweight = lightweight.options(_by_reference=False)
+        self._full = full.options(_by_reference=False)
+
+    async def walk(self, ask: WalkAsk) -> Walked:
+        """Candidates from the walker deployment."""
+        return await _answer(self._walker.walk.remote(ask))
+
+    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+        """Survivors from the lightweight deployment."""
+        return await _answer(self._lightweight.rank.remote(ask, walked, by_visits))
+
+    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+        """Probabilities and utility from the full deployment."""
+        kept = ranked.survivors  # the rest would only cost its transport
+        asked = replace(ask, exclude=())
+        return await _answer(self._full.score.remote(asked, walked.only(kept), ranked.only(kept), seconds))
+
+    async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
+        """Strongest features from the lightweight deployment."""
+        return await _answer(self._lightweight.explain.remote(client, ranked, rows))
+
+
+class RemoteEvents:
+    """serving.http.routes.Events over the deployment that holds the event log."""
+
+    def __init__(self, events: DeploymentHandle):
+        self._events = events.options(_by_reference=False)
+
+    async def append(self, events: list[dict[str, Any]]) -> Receipt:
+        """Store events; returns when they are on disk."""
+        return await self._events.append.remote(events)
+
+    async def recent(self, user_id: int | str | None) -> Recents:
+        """What a user did lately."""
+        return await self._events.recent.remote(user_id)
+
+    async def flush(self) -> int:
+        """Write stored events to Parquet."""
+        return await self._events.flush.remote()
+
+
+async def _answer(response: Awaitable[T]) -> T:
+    try:
+        return await response
+    except BackPressureError as error:
+        raise Overloaded("too many requests at once; try again") from error

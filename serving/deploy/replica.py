@@ -1,0 +1,37 @@
+"""What every replica shares: a process's parts, and one explicit `close` for whatever it has started. No decision."""
+
+import atexit
+from contextlib import ExitStack
+
+from cluster.settings.clients import Client
+from cluster.settings.project import Project
+from serving.deploy.process import Process
+
+
+class Replica:
+    """Parts of one process, and what has to be closed behind them.
+
+    Serve tells a replica that it stops by calling its `__del__`, once, and in no other way (Ray 2.60,
+    ray/serve/_private/replica.py: call_destructor). That call and the end of a process that stops otherwise lead to
+    `close`; whoever closes first does the work.
+    """
+
+    def __init__(self, project: Project, clients: dict[str, Client]):
+        self._process = Process(project, clients)
+        self._closing = ExitStack()
+        atexit.register(self.close)
+
+    def watch(self, *stages: str) -> None:
+        """Load what is published now, and swap in what is published later."""
+        watcher = self._process.watcher(*stages)
+        self._closing.callback(watcher.stop)
+        watcher.start()
+
+    def close(self) -> None:
+        """End threads and write what is queued; a second call does nothing."""
+        self._closing.close()
+        atexit.unregister(self.close)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_closing"):  # Serve also calls it when the constructor has failed
+            self.close()

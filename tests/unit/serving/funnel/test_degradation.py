@@ -1,0 +1,221 @@
+"""What an answer becomes when its stages fail or are late: still an answer, with every reason in it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from apps.project import Opened
+from cluster.errors import BundleError
+from serving.deploy.process import Process
+from serving.funnel.funnel import Funnel, NoCandidates
+from serving.funnel.runner import Outcome
+from serving.funnel.stages import Contributions, DirectStages, Overloaded, Stages, ThreadedStages
+from serving.logs.impressions import log_row
+from serving.request.answer import Answer
+from serving.request.ask import WalkAsk
+from serving.request.ranked import Ranked
+from serving.request.scored import Scored
+from serving.request.walked import Walked
+from tests.worlds.funnel import ask, opened_world, publish_full, publish_lightweight, some_user
+
+NAMES = {"walk": "walker", "rank": "lightweight", "score": "full", "explain": "explain"}
+
+
+class Observed:
+    """Notes what it is told of stages."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+
+    def stage_ended(self, client: str, stage: str, outcome: Outcome, milliseconds: float) -> None:
+        assert client == "homefeed"
+        assert milliseconds >= 0
+        self.outcomes[stage] = outcome
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Process:
+    """All models published and loaded. No test here changes it."""
+    world = opened_world(tmp_path_factory.mktemp("world"))
+    process = Process(world.project, world.clients)
+    publish_lightweight(process.store, process.features, "homefeed", "graph_rank")
+    publish_full(process, world.clients)
+    process.watcher().poll()
+    return process
+
+
+@pytest.fixture(scope="module")
+def whole(process: Process) -> Answer:
+    """An answer that lacks nothing."""
+    answer = process.funnel.recommend_now(_ask(process), explain=True)
+    assert answer.contributions
+    return answer
+
+
+def _ask(process: Process, **changes: Any) -> Any:
+    return ask(user_id=some_user(Opened(process.project, process.clients)), **changes)
+
+
+class Canned:
+    """Gives the stages' results of a whole answer at once, so that only the faults below take time."""
+
+    def __init__(self, whole: Answer):
+        self._whole = whole
+
+    async def walk(self, ask: WalkAsk) -> Walked:
+        return self._whole.walked
+
+    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+        assert self._whole.ranked is not None
+        return self._whole.ranked
+
+    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+        assert self._whole.scored is not None
+        return self._whole.scored
+
+    async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
+        return self._whole.contributions
+
+
+def _break(stages: Stages, **faults: str) -> Stages:
+    """The stages, of which the named ones raise or hang."""
+    for stage, fault in faults.items():
+
+        async def broken(*_: Any, stage: str = stage, fault: str = fault) -> Any:
+            if fault == "hangs":
+                await asyncio.sleep(60)
+            raise RuntimeError(f"{stage} boom")
+
+        setattr(stages, stage, broken)
+    return stages
+
+
+def _direct(process: Process) -> DirectStages:
+    return DirectStages(process.walker, process.lightweight, process.full)
+
+
+def _answer(process: Process, stages: Stages, deadline_ms: float, observed: Observed | None = None) -> Answer:
+    funnel = Funnel(stages, process.clients, deadline_ms, popular=process.popular, observer=observed)
+    return asyncio.run(funnel.recommend(_ask(process), explain=True))
+
+
+@pytest.mark.parametrize("stage", ["walk", "rank", "score", "explain"])
+@pytest.mark.parametrize("fault", ["raises", "hangs"])
+def test_a_failed_or_late_stage_costs_the_answer_that_stage_only(
+    process: Process, whole: Answer, stage: str, fault: str
+) -> None:
+    observed = Observed()
+    deadline_ms = 60_000 if fault == "raises" else 400
+    base = _direct(process) if stage == "walk" else Canned(whole)  # popular pins fit no canned ranking
+    stages = _break(base, **{stage: fault})
+    answer = _answer(process, stages, deadline_ms, observed)
+    assert len(answer.shown) == process.clients["homefeed"].sizes.answer
+    reason = f"RuntimeError: {stage} boom" if fault == "raises" else "not done within the deadline"
+    assert answer.faults[0] == f"{NAMES[stage]}: {reason}"
+    assert observed.outcomes[NAMES[stage]] == ("failed" if fault == "raises" else "late")
+    assert bool(answer.contributions) == (fault == "raises" and stage in ("walk", "score"))
+    if stage == "explain":
+        assert answer.shown.tolist() == whole.shown.tolist()
+
+
+def test_a_failed_walk_is_answered_with_ranked_popular_pins(process: Process) -> None:
+    observed = Observed()
+    answer = _answer(process, _break(_direct(process), walk="raises"), 60_000, observed)
+    walked = answer.walked
+    assert walked.source == "popular"
+    assert walked.graph_version == process.store.current("graph")
+    catalog = process.catalogs.current
+    acted = catalog.graph.pin_ids.index_of(walked.sequence.pin_ids.tolist())
+    expected = [p for p in catalog.pins.popular(walked.locale, 10_000).tolist() if p not in set(acted.tolist())]
+    assert walked.locale >= 0
+    n = min(len(expected), len(walked.pins))
+    assert n > 20
+    assert walked.pins[:n].tolist() == expected[:n]
+    assert answer.ranked is not None
+    assert answer.ranked.version is not None
+    assert answer.scored is not None
+    assert answer.scored.version is not None
+    assert [stage.stage for stage in answer.stages] == ["popular", "lightweight", "full"]
+    assert observed.outcomes["popular"] == "done"
+    assert answer.faults == ["walker: RuntimeError: walk boom"]
+
+
+def test_a_late_walk_leaves_no_time_and_still_answers(process: Process) -> None:
+    answer = _answer(process, _break(_direct(process), walk="hangs"), 300)
+    assert answer.faults == ["walker: not done within the deadline", "lightweight: no time left"]
+    assert answer.shown.tolist() == list(range(process.clients["homefeed"].sizes.answer))
+    assert [stage.stage for stage in answer.stages] == ["popular"]
+
+
+def test_the_fallback_is_what_a_walk_without_a_start_gives(process: Process) -> None:
+    nobody = ask(user_id=None)
+    walked, popular = process.walker.walk(nobody), process.popular.popular(nobody)
+    assert walked.source == popular.source == "popular"
+    for name, value in vars(walked).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, getattr(popular, name))
+            assert value.dtype == getattr(popular, name).dtype, name
+
+
+def test_every_reason_is_kept_and_logged(process: Process) -> None:
+    answer = _answer(process, _break(_direct(process), walk="raises", score="raises", explain="raises"), 60_000)
+    assert answer.faults == [
+        "walker: RuntimeError: walk boom",
+        "full: RuntimeError: score boom",
+        "explain: RuntimeError: explain boom",
+    ]
+    assert log_row(answer, "r", "h", "", None)["degraded"] == "; ".join(answer.faults)
+
+
+def test_time_spent_before_the_stages_counts(process: Process, whole: Answer) -> None:
+    funnel = Funnel(Canned(whole), process.clients, deadline_ms=60_000, popular=process.popular)
+    answer = asyncio.run(funnel.recommend(_ask(process), spent=61.0))
+    assert answer.faults == ["walker: no time left", "lightweight: no time left"]
+    assert len(answer.shown) == process.clients["homefeed"].sizes.answer
+
+
+def test_without_a_graph_there_is_no_answer(tmp_path: Path, process: Process) -> None:
+    bare = Process(process.project.model_copy(update={"home": str(tmp_path / "empty")}), process.clients)
+    funnel = Funnel(ThreadedStages(bare.walker, bare.lightweight, bare.full), bare.clients, 60_000, None, bare.popular)
+    with pytest.raises(BundleError, match="no graph is published"):
+        asyncio.run(funnel.recommend(ask()))
+    funnel = Funnel(_break(_direct(process), walk="raises"), process.clients, 60_000, None, bare.popular)
+    with pytest.raises(NoCandidates, match="walk boom; popular: BundleError: no graph"):
+        asyncio.run(funnel.recommend(ask()))
+
+
+def test_an_overloaded_walker_turns_the_caller_away(process: Process) -> None:
+    class Full(DirectStages):
+        async def walk(self, *_: Any) -> Any:
+            raise Overloaded("come back")
+
+    funnel = Funnel(Full(process.walker, process.lightweight, process.full), process.clients, popular=process.popular)
+    with pytest.raises(Overloaded):
+        asyncio.run(funnel.recommend(_ask(process)))
+
+
+def test_a_funnel_without_a_deadline_shows_faults_to_its_caller(process: Process) -> None:
+    funnel = Funnel(_break(_direct(process), walk="raises"), process.clients, float("inf"), popular=process.popular)
+    with pytest.raises(RuntimeError, match="walk boom"):
+        funnel.recommend_now(_ask(process))
+
+
+def test_threads_answer_bit_for_bit_as_direct_calls(process: Process) -> None:
+    for changes in ({}, {"locale": "xx", "seed": 11}, {"user_id": None}):
+        asked = ask(**{"user_id": some_user(Opened(process.project, process.clients)), **changes})
+        direct = process.funnel.recommend_now(asked, explain=True)
+        threaded = asyncio.run(process.served_funnel().recommend(asked, explain=True))
+        assert not threaded.faults
+        assert direct.shown.tolist() == threaded.shown.tolist()
+        assert direct.contributions == threaded.contributions
+        for one, other in (
+            (direct.walked, threaded.walked),
+            (direct.ranked, threaded.ranked),
+            (direct.scored, threaded.scored),
+        ):
+            for name, value in vars(one).items():
+                if isinstance(value, np.ndarray):
+                    np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)

@@ -1,0 +1,17 @@
+"""Exploration keeps the answer's size, loses nothing twice and draws from behind the answer only."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.funnel.explore import explore
+
+
+@given(st.integers(1, 60), st.integers(1, 30), st.integers(0, 10), st.integers(0, 2**31))
+def test_exploring_keeps_size_and_uniqueness(n: int, size: int, slots: int, seed: int) -> None:
+    order = np.arange(n)
+    shown, drawn = explore(order, size, min(slots, size - 1), seed)
+    assert len(shown) == min(n, size) == len(drawn)
+    assert len(set(shown.tolist())) == len(shown)
+    assert (np.diff(shown[~drawn]) > 0).all()
+    assert set(shown[drawn].tolist()) <= set(range(size - drawn.sum(), n))
