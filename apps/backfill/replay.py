@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from apps.project import Opened
 from cluster.catalog.catalog import KIND, build_catalog_in_memory, known_topics
 from cluster.data.cleaning import Tally, clean_events, now_us
-from cluster.data.reading import open_inputs
+from cluster.data.inputs import open_inputs
 from cluster.errors import DataError
 from cluster.store.bundles import note_meta
 from serving.deploy.process import Process

@@ -21,7 +21,7 @@ from cluster.catalog.pruning import prune_graph, replace_graph
 from cluster.catalog.users import UserTable
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.cleaning import Tally, clean_edges, clean_events, now_us, to_us
-from cluster.data.reading import open_inputs
+from cluster.data.inputs import open_inputs
 from cluster.data.schema import edges_columns, events_columns
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet

@@ -35,13 +35,16 @@ class Recent:
         self._most, self._pin_ids, self._tally = most, pin_ids, tally
         self._tables: list[pa.Table] = []
         self._rows = 0
+        self._fed = 0  # events so far: among equal times the one that came later is the newer
 
     def feed(self, events: pa.Table) -> None:
         """Takes cleaned events; those with pins that are not in the graph are counted and dropped."""
         pins = self._pin_ids.index_of(events["pin_id"])
         unknown = int((pins < 0).sum())
         columns = ["user_id", "action", "occurred_at", "event_id", "client"]
-        table = events.select(columns).append_column("pin", pa.array(pins))
+        came = pa.array(np.arange(self._fed, self._fed + len(events)))
+        self._fed += len(events)
+        table = events.select(columns).append_column("pin", pa.array(pins)).append_column("came", came)
         if unknown:
             self._tally.dropped[NOT_IN_GRAPH] += unknown
             table = table.filter(pa.array(pins >= 0))
@@ -64,9 +67,9 @@ class Recent:
         )  # fmt: skip
 
     def _trimmed(self) -> pa.Table:
-        """Sorted by user, newest first, `most` rows a user, each event_id once."""
+        """Sorted by user, newest first (of one moment: the later row), `most` rows a user, each event_id once."""
         table = pa.concat_tables(self._tables).combine_chunks()
-        table = table.sort_by([("user_id", "ascending"), ("occurred_at", "descending"), ("pin", "ascending")])
+        table = table.sort_by([("user_id", "ascending"), ("occurred_at", "descending"), ("came", "descending")])
         ids = table["event_id"]
         if ids.null_count < len(ids):
             first = pa.table({"id": ids, "row": np.arange(len(table))}).group_by("id").aggregate([("row", "min")])

@@ -15,7 +15,8 @@ from cluster.catalog.nodes import Nodes
 from cluster.catalog.pins import SaveCounts
 from cluster.catalog.pruning import PRUNED
 from cluster.data.cleaning import Tally, clean_edges, now_us
-from cluster.data.reading import BadInput, open_input, open_inputs
+from cluster.data.inputs import open_input, open_inputs
+from cluster.data.reading import BadInput
 from cluster.data.schema import edges_columns
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features.assemble import FeatureSet

@@ -5,6 +5,7 @@ columns, dates and naive timestamps (read as UTC), large strings. Numbers become
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,11 @@ import pyarrow.compute as pc
 
 from cluster.data.schema import TIMESTAMP
 
-EXACT_FLOAT = 2.0**53
+EXACT_FLOAT = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): 2.0**53}
+"""Whole numbers up to here are told apart by a float of the type; beyond, two ids become one."""
 FIX = {
     "int64": "write it as int64 (or set `ids: string` in pinfunnel.yaml if these are ids that are not numbers)",
-    "string": "write it as string",
+    "string": "write it as string (UTF-8)",
     "float": "write it as float32 or float64; leave the value null where it is missing",
     "timestamp": "write it as a timestamp, e.g. polars: pl.from_epoch('{column}', time_unit='s')",
     "vector": "write it as a list of as many numbers as `features.pin_vector_width` says, null where there is none",
@@ -49,6 +51,7 @@ def cast_column(column: pa.Array, want: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if column.type == want:
+        _require_text(column, want)
         return column
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), want)
@@ -84,13 +87,59 @@ def cast_column(column: pa.Array, want: pa.DataType) -> pa.Array:
     )
     if not any(is_kind(column.type) for is_kind in text):
         raise _first_value(column, want)
+    _require_text(column, want)
     return column.cast(want)
+
+
+def parse_text(text: str, want: pa.DataType) -> pa.Scalar:
+    """A value written as text, in the name of a folder say, as type `want`. Raises Fault when it is none."""
+    kind = kind_of(want)
+    try:
+        if kind == "int64":
+            return pa.scalar(int(text), want)
+        if kind == "float":
+            return pa.scalar(float(text), want)
+        if kind == "timestamp":
+            moment = datetime.fromisoformat(text)
+            return pa.scalar(moment if moment.tzinfo else moment.replace(tzinfo=UTC), want)
+        if kind == "string":
+            return pa.scalar(text, want)
+    except (ValueError, OverflowError, pa.ArrowException):
+        pass
+    raise Fault(0, text, "text", kind)
+
+
+def _require_text(column: pa.Array, want: pa.DataType) -> None:
+    """Raises Fault at the first value that is not UTF-8: Parquet does not check what a writer calls a string."""
+    items = column
+    while _is_list(items.type):
+        items = pc.list_flatten(items)
+    if not (
+        pa.types.is_string(items.type) or pa.types.is_large_string(items.type) or pa.types.is_string_view(items.type)
+    ):
+        return
+    try:
+        items.validate(full=True)
+    except pa.ArrowInvalid:
+        rows = [row for row in range(len(column)) if not _is_utf8(column.slice(row, 1))]
+        at = rows[0] if rows else 0
+        raise Fault(at, "bytes that are not UTF-8", str(column.type), kind_of(want)) from None
+
+
+def _is_utf8(one: pa.Array) -> bool:
+    while _is_list(one.type):
+        one = pc.list_flatten(one)
+    try:
+        one.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _whole(column: pa.Array, want: pa.DataType) -> pa.Array:
     values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     with np.errstate(invalid="ignore"):
-        bad = ~np.isnan(values) & ((np.floor(values) != values) | (np.abs(values) > EXACT_FLOAT))
+        bad = ~np.isnan(values) & ((np.floor(values) != values) | (np.abs(values) > EXACT_FLOAT[column.type]))
     _refuse(column, pa.array(bad), want)
     missing = np.isnan(values)
     return pa.array(np.where(missing, 0, values).astype(np.int64), mask=missing)
@@ -147,6 +196,7 @@ def _strings(column: pa.Array, want: pa.DataType) -> pa.Array:
         or pa.types.is_null(item)
     ):
         raise _first_value(column, want)
+    _require_text(column, want)
     return column.cast(want)
 
 

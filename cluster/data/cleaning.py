@@ -12,11 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.contract.ids import ID_BYTES, shown
+from cluster.contract.moments import FIRST, LAST
 from cluster.data.casting import list_matrix
 from cluster.data.schema import TIMESTAMP
 
 CLOCK_SKEW_US = 5 * 60 * 10**6
 """A timestamp may run ahead of this machine's clock by so much before it counts as in the future."""
+
+INSANE = f"lies outside the years {FIRST.year} to {LAST.year - 1}"
+NAMED_ACTIONS = 10
 
 FILE, ROW = "_file", "_row"
 """Columns that validation adds to say where a row came from: the file's number, the row in it from 0."""
@@ -89,7 +94,8 @@ def clean_edges(table: pa.Table, now: int, tally: Tally, before: int | None = No
 
     An edge without saved_at is kept whatever `before` is. Duplicates are found later (`cluster.graph.edges`).
     """
-    table = _drop_null_ids(table, ("board_id", "pin_id"), tally)
+    table = _drop_bad_ids(table, ("board_id", "pin_id"), tally)
+    table = _sane_times(table, "saved_at", tally)
     table = _drop_future(table, "saved_at", now, tally)
     if before is not None and "saved_at" in table.column_names:
         table = table.filter(pc.fill_null(pc.less(table["saved_at"], moment(before)), True))
@@ -97,12 +103,12 @@ def clean_edges(table: pa.Table, now: int, tally: Tally, before: int | None = No
 
 
 def clean_pins(table: pa.Table, now: int, tally: Tally) -> pa.Table:
-    """Pins with an id, each once (first row); non-finite numbers and future creation times become missing."""
+    """Pins with an id, each once (see `newest_of_each`); non-finite numbers and impossible times become missing."""
     return _clean_nodes(table, "pin_id", now, tally)
 
 
 def clean_users(table: pa.Table, now: int, tally: Tally) -> pa.Table:
-    """Users with an id, each once (first row); non-finite numbers become missing."""
+    """Users with an id, each once (see `newest_of_each`); non-finite numbers become missing."""
     return _clean_nodes(table, "user_id", now, tally)
 
 
@@ -110,12 +116,11 @@ def clean_events(
     table: pa.Table, actions: tuple[str, ...], now: int, tally: Tally, before: int | None = None
 ) -> pa.Table:
     """Events with user, pin, a known action and a time that is not in the future; with `before`, only earlier ones."""
-    table = _drop_null_ids(table, ("user_id", "pin_id"), tally)
+    table = _drop_bad_ids(table, ("user_id", "pin_id"), tally)
     table = drop(table, pc.is_null(table["action"]), "action is null", tally)
-    for action in pc.unique(table["action"]).to_pylist():
-        if action not in actions:
-            table = drop(table, pc.equal(table["action"], action), f"action {action!r} is not among `actions`", tally)
+    table = _drop_unknown_actions(table, actions, tally)
     table = drop(table, pc.is_null(table["occurred_at"]), "occurred_at is null", tally)
+    table = drop(table, _insane(table["occurred_at"]), f"occurred_at {INSANE}", tally)
     table = _drop_future(table, "occurred_at", now, tally)
     if before is not None:
         table = table.filter(pc.less(table["occurred_at"], moment(before)))
@@ -135,9 +140,29 @@ def drop_repeats(table: pa.Table, column: str, what: str, tally: Tally) -> pa.Ta
     return drop(table, pa.array(~keep), what, tally)
 
 
+def newest_of_each(table: pa.Table, key: str, tally: Tally) -> pa.Table:
+    """One row of each value of `key`, in the order of the rows kept: the newest by `updated_at`, else the last.
+
+    Tables of items often come as snapshots, one after the other: the state that was written last is the one that holds.
+    Rows without `updated_at` are older than all with it.
+    """
+    if len(table) < 2 or pc.count_distinct(table[key], mode="only_valid").as_py() == len(table):
+        return table
+    age = np.arange(len(table))
+    rule = "the last row is kept"
+    if "updated_at" in table.column_names and table["updated_at"].null_count < len(table):
+        rule = "the newest by updated_at is kept"
+        moments = table["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
+        age[np.lexsort((np.arange(len(table)), moments))] = np.arange(len(table))
+    newest = pa.table({"key": table[key], "age": pa.array(age)}).group_by("key").aggregate([("age", "max")])
+    keep = np.isin(age, newest["age_max"].to_numpy())
+    return drop(table, pa.array(~keep), f"{key} is there more than once ({rule})", tally)
+
+
 def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
-    table = _drop_null_ids(table, (key,), tally)
-    table = drop_repeats(table, key, f"{key} is there twice (the first row is kept)", tally)
+    table = _drop_bad_ids(table, (key,), tally)
+    table = newest_of_each(table, key, tally)
+    table = _sane_times(table, "created_at", tally)
     for at, column in enumerate(table.schema):
         if column.name in (FILE, ROW):
             continue
@@ -161,12 +186,49 @@ def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
     return table
 
 
-def _drop_null_ids(table: pa.Table, names: tuple[str, ...], tally: Tally) -> pa.Table:
+def _drop_bad_ids(table: pa.Table, names: tuple[str, ...], tally: Tally) -> pa.Table:
     for name in names:
         table = drop(table, pc.is_null(table[name]), f"{name} is null", tally)
         if pa.types.is_string(table.schema.field(name).type):
             table = drop(table, pc.equal(table[name], ""), f"{name} is empty", tally)
+            long = pc.greater(pc.binary_length(table[name]), ID_BYTES)
+            table = drop(table, long, f"{name} is longer than {ID_BYTES} bytes", tally)
     return table
+
+
+def _drop_unknown_actions(table: pa.Table, actions: tuple[str, ...], tally: Tally) -> pa.Table:
+    """The most frequent unknown actions are counted by name, the others together: a wrong column has thousands."""
+    known = pc.is_in(table["action"], pa.array(list(actions), pa.string()))
+    if pc.all(known).as_py() in (True, None):
+        return table
+    counts = pc.value_counts(table["action"].filter(pc.invert(known)).combine_chunks())
+    names = counts.field("values")
+    most = np.argsort(-counts.field("counts").to_numpy(), kind="stable")
+    named = [names[int(row)].as_py() for row in most[:NAMED_ACTIONS]]
+    for action in named:
+        table = drop(table, pc.equal(table["action"], action), f"action {shown(action)} is not among `actions`", tally)
+    others = len(names) - len(named)
+    known = pc.is_in(table["action"], pa.array(list(actions), pa.string()))
+    return drop(table, pc.invert(known), f"action is one of {others:,} others that are not among `actions`", tally)
+
+
+def _insane(moments: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Marks times that are a mistake of units or a default value."""
+    return pc.or_(pc.less(moments, moment(to_us(FIRST))), pc.greater_equal(moments, moment(to_us(LAST))))
+
+
+def _sane_times(table: pa.Table, name: str, tally: Tally) -> pa.Table:
+    """Impossible times of an optional column become missing."""
+    if name not in table.column_names:
+        return table
+    bad = np.asarray(pc.fill_null(_insane(table[name]), False))
+    if not bad.any():
+        return table
+    what = f"{name} {INSANE} (now missing)"
+    tally.changed[what] += int(bad.sum())
+    tally.met(what, table, np.flatnonzero(bad))
+    kept = pc.if_else(pa.array(bad), pa.scalar(None, TIMESTAMP), table[name])
+    return table.set_column(table.column_names.index(name), name, kept)
 
 
 def _drop_future(table: pa.Table, name: str, now: int, tally: Tally) -> pa.Table:

@@ -11,15 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs as pafs
 
-from cluster.data.casting import FIX, Fault, cast_column
-from cluster.data.schema import Column, edges_columns, events_columns, pins_columns, users_columns
-from cluster.errors import ConfigError, DataError, PinfunnelError
-from cluster.settings.project import Project, Source
+from cluster.data.casting import FIX, Fault, cast_column, parse_text
+from cluster.data.files import filesystem, partition_values
+from cluster.data.schema import Column
+from cluster.errors import DataError
+from cluster.settings.project import Source
 
 BATCH_ROWS = 1 << 18
-SUFFIXES = (".parquet", ".pq", ".parq")
 
 
 class BadInput(DataError):
@@ -66,6 +65,7 @@ class Input:
     columns: tuple[Column, ...]
     files: tuple[str, ...] = field(default=(), repr=False)
     given_by: str | None = None  # the option that named the files; None: the project's settings
+    left_out: tuple[str, ...] = field(default=(), repr=False)  # visible files of the folder that are not Parquet
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -94,12 +94,13 @@ class Input:
         for piece in self.pieces if pieces is None else pieces:
             reader = self._reader(piece.file)
             theirs = {c.name: self.theirs(c) for c in columns if self.theirs(c) in reader.schema_arrow.names}
+            folders = partition_values(self.source.path, piece.file)
             row = piece.first_row
             try:
                 for raw in reader.iter_batches(
                     BATCH_ROWS, [piece.row_group], sorted(set(theirs.values())), use_threads=False
                 ):
-                    arrays = [self._column(c, raw, theirs, piece.file, row) for c in columns]
+                    arrays = [self._column(c, raw, theirs, folders, piece.file, row) for c in columns]
                     yield Batch(piece.file, row, pa.table(arrays, names=[c.name for c in columns]))
                     row += raw.num_rows
             except (OSError, pa.ArrowException) as error:
@@ -118,7 +119,10 @@ class Input:
     def has(self, name: str) -> bool:
         """Whether any file holds an optional column."""
         theirs = self.theirs(next(c for c in self.columns if c.name == name))
-        return any(theirs in self._reader(file).schema_arrow.names for file in self.files)
+        return any(
+            theirs in partition_values(self.source.path, file) or theirs in self._reader(file).schema_arrow.names
+            for file in self.files
+        )
 
     def theirs(self, column: Column) -> str:
         """The user's name of a column."""
@@ -127,7 +131,7 @@ class Input:
     def _reader(self, file: str) -> pq.ParquetFile:
         system, path = filesystem(file)
         try:
-            reader = pq.ParquetFile(system.open_input_file(path), pre_buffer=False)
+            reader = pq.ParquetFile(system.open_input_file(path), pre_buffer=False, coerce_int96_timestamp_unit="us")
         except (OSError, pa.ArrowException) as error:
             if system.get_file_info(path).size == 0:
                 raise BadInput(self.name, file, "the file is empty (0 bytes)", "write it again or delete it") from None
@@ -136,9 +140,13 @@ class Input:
         self._check_columns(file, reader.schema_arrow.names)
         return reader
 
-    def _check_columns(self, file: str, present: list[str]) -> None:
+    def _check_columns(self, file: str, in_file: list[str]) -> None:
+        present = [*in_file, *partition_values(self.source.path, file)]
         for column in self.columns:
             theirs = self.theirs(column)
+            if in_file.count(theirs) > 1:
+                what = f"{in_file.count(theirs)} columns are named {theirs!r}"
+                raise BadInput(self.name, file, what, "give each column a name of its own", theirs)
             if theirs in present or not (column.required or column.name in self.source.columns):
                 continue
             taken = {self.theirs(c) for c in self.columns}
@@ -153,9 +161,17 @@ class Input:
                 fix = f"rename it ({self.given_by} takes the columns of `data.{self.name}`)"
             raise BadInput(self.name, file, f"no column {theirs!r}", f"{advice}, {fix}", theirs)
 
-    def _column(self, column: Column, raw: pa.RecordBatch, theirs: dict[str, str], file: str, first: int) -> pa.Array:
+    def _column(
+        self,
+        column: Column,
+        raw: pa.RecordBatch,
+        theirs: dict[str, str],
+        folders: dict[str, str | None],
+        file: str,
+        first: int,
+    ) -> pa.Array:
         if column.name not in theirs:
-            return pa.nulls(raw.num_rows, column.type)
+            return self._from_folder(column, folders, file, raw.num_rows)
         try:
             return cast_column(raw.column(theirs[column.name]), column.type)
         except Fault as fault:
@@ -164,77 +180,18 @@ class Input:
             fix = FIX[fault.want].format(column=name)
             raise BadInput(self.name, file, what, fix, name, first + fault.row) from None
 
-
-def open_input(name: str, source: Source, columns: Sequence[Column], given_by: str | None = None) -> Input:
-    """Finds the files of one input. Raises DataError without any, ConfigError when the mapping names no column.
-
-    `given_by` is the option that gave the path, for messages; by default it is the project's setting.
-    """
-    known = [c.name for c in columns]
-    for ours in source.columns:
-        if ours not in known:
-            near = difflib.get_close_matches(ours, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; columns are {', '.join(known)}"
-            raise ConfigError(f"data.{name}.columns: {name} has no column {ours!r}{hint}")
-    return Input(name, source, tuple(columns), tuple(_find(name, source.path, given_by)), given_by)
-
-
-def open_inputs(project: Project) -> dict[str, Input]:
-    """The inputs that a project has, by name: `edges` and perhaps `pins`, `users`, `events`. Raises as `open_input`."""
-    inputs, refused = open_inputs_leniently(project)
-    for error in refused.values():
-        raise error
-    return inputs
-
-
-def open_inputs_leniently(project: Project) -> tuple[dict[str, Input], dict[str, PinfunnelError]]:
-    """The inputs that could be opened, and for each of the others why not."""
-    contract = {
-        "edges": edges_columns(project.ids),
-        "pins": pins_columns(project.ids, project.features),
-        "users": users_columns(project.ids, project.features),
-        "events": events_columns(project.ids),
-    }
-    inputs: dict[str, Input] = {}
-    refused: dict[str, PinfunnelError] = {}
-    for name, columns in contract.items():
-        source = getattr(project.data, name)
-        if source is not None:
-            try:
-                inputs[name] = open_input(name, source, columns)
-            except PinfunnelError as error:
-                refused[name] = error
-    return inputs, refused
-
-
-def filesystem(path: str) -> tuple[Any, str]:
-    """The file system of a path or URI, and the path in it."""
-    if "://" in path:
-        system, inner = pafs.FileSystem.from_uri(path)
-        return system, inner
-    return pafs.LocalFileSystem(), path
-
-
-def _find(name: str, path: str, given_by: str | None) -> list[str]:
-    setting = f"`{given_by}`" if given_by else f"`data.{name}.path` in pinfunnel.yaml"
-    system, inner = filesystem(path)
-    prefix = path[: len(path) - len(inner)] if "://" in path else ""
-    info = system.get_file_info(inner)
-    if info.type == pafs.FileType.NotFound:
-        fix = f"set {setting} to a Parquet file or folder"
-        raise BadInput(name, path, "does not exist", fix)
-    if info.type == pafs.FileType.File:
-        return [path]
-    entries = system.get_file_info(pafs.FileSelector(inner, recursive=True))
-    files = sorted(
-        prefix + e.path
-        for e in entries
-        if e.type == pafs.FileType.File and e.path.endswith(SUFFIXES) and not e.base_name.startswith((".", "_"))
-    )
-    if not files:
-        fix = f"write some, or correct {setting}"
-        raise BadInput(name, path, "holds no Parquet files (*.parquet)", fix)
-    return files
+    def _from_folder(self, column: Column, folders: dict[str, str | None], file: str, rows: int) -> pa.Array:
+        """A column that the name of a folder holds (Hive partitioning), or nulls."""
+        name = self.theirs(column)
+        text = folders.get(name)
+        if text is None:
+            return pa.nulls(rows, column.type)
+        try:
+            value = parse_text(text, column.type)
+        except Fault as fault:
+            what = f"the folder {name}={text} is not {fault.want}"
+            raise BadInput(self.name, file, what, "rename it, or write the column into the files", name) from None
+        return pa.repeat(value, rows)
 
 
 def _brief(error: BaseException) -> str:

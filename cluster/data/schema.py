@@ -48,6 +48,7 @@ def pins_columns(ids: str, features: FeatureSettings) -> list[Column]:
         Column("topics", pa.list_(pa.string()), required=False, nullable=True),
         Column("locale", pa.string(), required=False, nullable=True),
         Column("created_at", TIMESTAMP, required=False, nullable=True),
+        Column("updated_at", TIMESTAMP, required=False, nullable=True),
         *([Column("vector", pa.list_(pa.float32(), width), nullable=True)] if width else []),
         *(Column(name, pa.float32(), nullable=True) for name in features.pin_numeric),
         *(Column(name, pa.string(), nullable=True) for name in features.pin_categorical),
@@ -60,6 +61,7 @@ def users_columns(ids: str, features: FeatureSettings) -> list[Column]:
         Column("user_id", id_type(ids)),
         Column("locale", pa.string(), required=False, nullable=True),
         Column("interests", pa.list_(pa.string()), required=False, nullable=True),
+        Column("updated_at", TIMESTAMP, required=False, nullable=True),
         *(Column(name, pa.float32(), nullable=True) for name in features.user_numeric),
         *(Column(name, pa.string(), nullable=True) for name in features.user_categorical),
     ]

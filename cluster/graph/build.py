@@ -23,7 +23,8 @@ import pyarrow as pa
 import ray
 
 from cluster.data.cleaning import Tally, now_us
-from cluster.data.reading import BadInput, Input, Piece, filesystem
+from cluster.data.files import filesystem
+from cluster.data.reading import BadInput, Input, Piece
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph import shards
 from cluster.graph.assemble import assemble

@@ -28,7 +28,8 @@ from cluster.data.cleaning import (
     moment,
     now_us,
 )  # fmt: skip
-from cluster.data.reading import BadInput, Input, open_inputs_leniently
+from cluster.data.inputs import open_inputs_leniently
+from cluster.data.reading import BadInput, Input
 from cluster.errors import DataError
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
@@ -136,6 +137,10 @@ def _checked(
             else f"write rows, or leave `data.{source.name}` out of pinfunnel.yaml"
         )
         mine.findings.append(Finding("error", source.name, "the files hold no rows", fix, source.source.path))
+    if source.left_out:
+        what = f"{len(source.left_out)} file(s) are not Parquet and not read"
+        fix = "nothing to do if they are no data; else write them as Parquet"
+        mine.findings.append(Finding("noted", source.name, what, fix, source.left_out[0], count=len(source.left_out)))
     tally = Tally()
     clean = rules(pa.concat_tables(tables), tally)
     mine.used = len(clean)
@@ -205,6 +210,9 @@ _FIXES: Sequence[tuple[str, Any]] = (
     ("is empty", "fill it in, or leave it: these rows are not used"),
     ("edge is there twice", "write each edge once, or leave it: one is used"),
     ("is there twice", "write each once, or leave it: the later rows are not used"),
+    ("more than once", "write each once, or leave it; `updated_at` says which row is the newest"),
+    ("is longer than", "shorten it: these rows are not used"),
+    ("outside the years", "check the unit: the numbers may be seconds or milliseconds written as microseconds"),
     ("among the pins", "add the pins to the pins input, or leave it: these edges are not used"),
     ("among `actions`", "add the action to `actions` in pinfunnel.yaml, or leave it: these events are not used"),
     ("in the graph", "nothing to do if these pins are on no board"),

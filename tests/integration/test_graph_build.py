@@ -11,7 +11,7 @@ import pytest
 from cluster.catalog import catalog as catalogs
 from cluster.catalog.catalog import Catalog, build_catalog
 from cluster.catalog.pruning import PRUNED
-from cluster.data.reading import open_inputs
+from cluster.data.inputs import open_inputs
 from cluster.errors import DataError
 from cluster.graph import build, shards
 from cluster.graph.build import build_graph

@@ -135,7 +135,7 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
 
 def _ray_engine(folder: Path, partitions: int) -> dict[str, Any]:
     from cluster import session
-    from cluster.data.reading import open_input
+    from cluster.data.inputs import open_input
     from cluster.data.schema import edges_columns
     from cluster.graph.build import build_graph
     from cluster.settings.project import GraphSettings, Source

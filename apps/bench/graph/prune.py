@@ -23,7 +23,7 @@ from apps.bench.graph.synthetic import SHAPES, edges
 from apps.bench.machine import machine
 from apps.project import open_project
 from cluster.catalog.catalog import build_catalog_in_memory
-from cluster.data.reading import open_inputs
+from cluster.data.inputs import open_inputs
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph.csr import Graph
 from cluster.graph.prune import prune

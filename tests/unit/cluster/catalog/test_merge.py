@@ -10,7 +10,7 @@ import pytest
 
 from cluster.catalog.catalog import Catalog, build_catalog, build_catalog_in_memory
 from cluster.catalog.merge import merge_edges
-from cluster.data.reading import open_inputs
+from cluster.data.inputs import open_inputs
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.graph.incremental import ALREADY_THERE

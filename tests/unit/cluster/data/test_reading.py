@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.data.reading import BadInput, Input, open_input
+from cluster.data.inputs import open_input
+from cluster.data.reading import BadInput, Input
 from cluster.data.schema import edges_columns, pins_columns
 from cluster.errors import ConfigError, DataError
 from cluster.settings.project import FeatureSettings, Source
