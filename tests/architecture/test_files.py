@@ -16,7 +16,7 @@ WIDEST_ASSIGNMENT = 2
 LONGER = {"serving/logs/events.py"}
 """Files of the product that are over the cap today. No file may join them."""
 
-PACKED = {"cluster": 81, "training": 27, "serving": 23, "apps": 59}
+PACKED = {"cluster": 81, "training": 25, "serving": 23, "apps": 58}
 """Lines by floor that were packed when the rule came. A number may only fall."""
 
 SAME_NAME = {

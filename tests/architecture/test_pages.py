@@ -63,7 +63,7 @@ def exists(name: str) -> bool:
 
 def gone(text: str) -> list[str]:
     """Paths of the repository that a text names and that are not there."""
-    return [name for name in PATH.findall(text) if not exists(name)]
+    return [name.rstrip(".") for name in PATH.findall(text) if not exists(name)]
 
 
 def test_links_and_anchors_resolve() -> None:
