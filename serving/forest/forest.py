@@ -19,10 +19,16 @@ from serving.forest.top import top_k
 _LOGISTIC = {"binary:logistic", "reg:logistic"}
 _EXP = {"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox"}
 _IDENTITY = {
-    "reg:squarederror", "reg:absoluteerror", "reg:quantileerror", "reg:pseudohubererror", "reg:squaredlogerror",
-    "binary:logitraw", "rank:pairwise", "rank:ndcg", "rank:map",
-}  # fmt: skip
-
+    "reg:squarederror",
+    "reg:absoluteerror",
+    "reg:quantileerror",
+    "reg:pseudohubererror",
+    "reg:squaredlogerror",
+    "binary:logitraw",
+    "rank:pairwise",
+    "rank:ndcg",
+    "rank:map",
+}
 
 _NO_PINS = np.empty(0, np.int32)
 
@@ -52,7 +58,7 @@ class Forest:
         self.best_iteration = model.best_iteration
         self.reason = model.reason
         self.supported = model.trees is not None
-        self._in_place = model.kind != "gblinear"  # which cannot
+        self._predicts_in_place = model.kind != "gblinear"  # which cannot
         self.level = level or best_level()
         self.trees = model.trees
         self.n_outputs = len(model.trees.base) if model.trees is not None else self._ask_outputs()
@@ -91,7 +97,8 @@ class Forest:
 
         `shared` float32[S], `candidates` float32[n, C]; NaN is missing.
         """
-        shared, candidates = self._check_shared(shared), self._check_candidates(candidates)
+        shared = self._check_shared(shared)
+        candidates = self._check_candidates(candidates)
         kernel = self.kernel("request")
         if kernel is None:
             return self._from_parts(shared, candidates)
@@ -170,7 +177,7 @@ class Forest:
 
     def xgboost_margins(self, rows: np.ndarray) -> np.ndarray:
         """XGBoost's own margins of rows float32[n, S + C]."""
-        if self._in_place:
+        if self._predicts_in_place:
             margins = self.booster.inplace_predict(rows, predict_type="margin", validate_features=False)
         else:
             margins = self.booster.predict(xgboost.DMatrix(rows), output_margin=True, validate_features=False)

@@ -19,7 +19,7 @@ LEAF = -1
 class Trees:
     """All trees of a model in one set of arrays, each tree in preorder (a parent stands before its children).
 
-    `left`, `right` int32[nodes]: positions of the children, LEAF for a leaf. `feature` int32[nodes]: column of the
+    `left`, `right` int32[nodes]: rows of the children, LEAF for a leaf. `feature` int32[nodes]: column of the
     split, LEAF for a leaf. `value` float32[nodes]: a row goes left if x < value; for a leaf, its weight. `default_left`
     bool[nodes]: where a missing (NaN) value goes. `roots` int32[trees + 1]: first node of each tree. `group`
     int32[trees]: which output a tree adds to. `base` float32[outputs]: the margin before any tree.
@@ -101,7 +101,8 @@ def _base_margin(document: dict[str, Any]) -> np.ndarray:
 
 
 def _preorder(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    order, stack = [], [0]
+    order = []
+    stack = [0]
     while stack:
         node = stack.pop()
         order.append(node)
@@ -118,11 +119,11 @@ def _flatten(learner: dict[str, Any], base: np.ndarray) -> Trees:
         left = np.asarray(tree["left_children"], np.int32)
         right = np.asarray(tree["right_children"], np.int32)
         order = _preorder(left, right)  # nodes that pruning deleted are not reachable and drop out here
-        place = np.full(len(left), LEAF, np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32) + roots[-1]
+        row = np.full(len(left), LEAF, np.int32)  # of a node among the nodes of all trees
+        row[order] = np.arange(len(order), dtype=np.int32) + roots[-1]
         leaf = left[order] == LEAF
-        parts["left"].append(np.where(leaf, LEAF, place[left[order]]))
-        parts["right"].append(np.where(leaf, LEAF, place[right[order]]))
+        parts["left"].append(np.where(leaf, LEAF, row[left[order]]))
+        parts["right"].append(np.where(leaf, LEAF, row[right[order]]))
         parts["feature"].append(np.where(leaf, LEAF, np.asarray(tree["split_indices"], np.int32)[order]))
         parts["value"].append(np.asarray(tree["split_conditions"], np.float64).astype(np.float32)[order])
         parts["default_left"].append(np.asarray(tree["default_left"], np.bool_)[order])

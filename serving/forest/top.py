@@ -20,22 +20,33 @@ def _key(bits):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _select(scores, k):  # type: ignore[no-untyped-def]
-    n, bits = len(scores), scores.view(np.uint32)
-    counts, digits = np.zeros(_BUCKETS, np.int32), np.zeros((4, 256), np.int32)
+    """(index int32[k], score float32[k]) of the k <= n best of float32[n]."""
+    n = len(scores)
+    bits = scores.view(np.uint32)
     keys = np.empty(n, np.uint32)
     for i in range(n):
         keys[i] = _key(bits[i])
+
+    # The bucket that holds the k-th score, and how many scores lie above it or in it.
+    counts = np.zeros(_BUCKETS, np.int32)
     for i in range(n):
         counts[keys[i] >> np.uint32(21)] += np.int32(1)
-    total, bucket = np.int64(0), np.uint32(0)
+    total = np.int64(0)
+    bucket = np.uint32(0)
     while total < k:
         total += counts[bucket]
         bucket += np.uint32(1)
-    index, other = np.empty(total + 1, np.int32), np.empty(total + 1, np.int32)
+
+    # Those scores, in the order they came.
+    index = np.empty(total + 1, np.int32)
+    other = np.empty(total + 1, np.int32)
     kept = np.int64(0)
     for i in range(n):
         index[kept] = i  # written always, kept if it counts: no branch to guess
         kept += np.int64((keys[i] >> np.uint32(21)) < bucket)
+
+    # Sorted by counting, the lowest 8 bits first.
+    digits = np.zeros((4, 256), np.int32)
     for i in range(total):
         key = keys[index[i]]
         for part in range(4):
@@ -51,7 +62,9 @@ def _select(scores, k):  # type: ignore[no-untyped-def]
             other[digits[part, digit]] = index[i]
             digits[part, digit] += np.int32(1)
         index, other = other, index
-    best, chosen = np.empty(k, np.float32), np.empty(k, np.int32)
+
+    best = np.empty(k, np.float32)
+    chosen = np.empty(k, np.int32)
     for i in range(k):
         chosen[i] = index[i]
         best[i] = scores[index[i]]
@@ -61,7 +74,7 @@ def _select(scores, k):  # type: ignore[no-untyped-def]
 def top_k(margins: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """(index int32[k], score float32[k]) of float32[n], best first; k is capped at n. Equal scores keep their order.
 
-    A NaN score has no defined place. Scores of several outputs are refused: choose one first (ValueError).
+    A NaN score has no defined rank. Scores of several outputs are refused: choose one first (ValueError).
     """
     if margins.ndim != 1:
         raise ValueError("top needs one score per candidate; combine a model's several outputs first")

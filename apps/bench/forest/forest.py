@@ -112,13 +112,13 @@ def arithmetic_floor(forest: Forest, special: Any, candidates: np.ndarray, round
 
     Look-ups are measured (a scan without splits); a comparison is taken as half of a measured split.
     """
-    from serving.forest.engine.program import CHUNKS
+    from serving.forest.engine.frames import CHUNKS
 
     kernel, made = forest.kernel("request"), special.programs[0]
     assert kernel is not None
     special.margins(candidates)
     distinct = len(np.unique(made.splits[: made.n_splits, :2], axis=0))
-    lookups = kernel.engines[0].new_program()
+    lookups = kernel.collapsers[0].new_program()
     lookups.frame[CHUNKS], lookups.sizes[:], lookups.tables[:] = made.chunks, 0, made.tables
     us = measure(
         {"all": lambda i: kernel.scan_again([made], N), "lookups": lambda i: kernel.scan_again([lookups], N)},

@@ -6,17 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from serving.forest.bins import Column
-from serving.forest.engine import request
+from serving.forest.engine import frames
+from serving.forest.engine.frames import address
+from serving.forest.engine.scoring import BLOCK, UNIT, stride_for
 from serving.forest.llvm.bins import COLUMN_BYTES, CUT_SLOTS
 from serving.forest.llvm.native import Native
 from serving.forest.llvm.scan import SLOTS
-
-UNIT, TILE = request.UNIT, request.TILE
-
-
-def address(array: np.ndarray) -> int:
-    """Where the array's memory starts. Slow (microseconds): not for use in a request."""
-    return int(array.__array_interface__["data"][0])
 
 
 def aligned(size: int, dtype: type) -> np.ndarray:
@@ -28,7 +23,7 @@ def aligned(size: int, dtype: type) -> np.ndarray:
 
 
 def bin_table(columns: list[Column], features: list[int]) -> np.ndarray:
-    """What the native search wants of byte columns; `features` are their positions in the rows. int32[columns, ·]."""
+    """int32[columns, ·]: what the native search wants to know; column i bins float `features[i]` of a row."""
     table = np.zeros((max(len(columns), 1), COLUMN_BYTES // 4), np.int32)
     for row, (column, feature) in enumerate(zip(columns, features, strict=True)):
         levels = max(4, len(column.cuts).bit_length())
@@ -52,13 +47,16 @@ def _search_tree(cuts: np.ndarray, levels: int) -> np.ndarray:
 class Layout:
     """What every thread's scratch is made for: native functions, pin table int8[n_pins, w], binned columns, slots.
 
-    w is a multiple of 16. `features`: positions of the binned `columns` in rows of `width` floats.
+    w is a multiple of 16, and 0 in serving. `features`: which of a row's `width` floats each of `columns` bins.
     """
 
     def __init__(
         self, native: Native, table: np.ndarray, columns: list[Column], features: list[int], width: int, slots: int
     ) -> None:
-        self.native, self.table, self.width, self.slots = native, table, width, slots
+        self.native = native
+        self.table = table
+        self.width = width
+        self.slots = slots
         self.n_columns = len(columns)
         self.bins = bin_table(columns, features)
 
@@ -69,45 +67,56 @@ class Layout:
 
 
 class Space(threading.local):
-    """Each thread's scratch for one layout, and the frame (request.py) that names it."""
+    """Each thread's scratch for one layout, and the frame (frames.py) that names it."""
 
     def __init__(self, layout: Layout) -> None:
-        native, scan = layout.native, layout.native.level.scan
+        native = layout.native
+        scan = native.level.scan
+        floats_wide = max(layout.width, scan.lanes)
+        slot = scan.width * native.level.blocks
+        wide = _numbered(layout.slots, slot)
+        narrow = _numbered(layout.slots, scan.width)
+        tail = aligned(2 * scan.lanes * floats_wide + scan.lanes, np.float32)
+        floats = aligned(floats_wide * (BLOCK + UNIT), np.float32)
         self._layout = layout
         self._capacity = -1
-        self.frame = np.zeros(request.FRAME_WORDS, np.int64)
-        wide = _numbered(layout.slots, scan.width * native.level.blocks)
-        narrow = _numbered(layout.slots, scan.width)
-        tail = aligned(2 * scan.lanes * max(layout.width, scan.lanes) + scan.lanes, np.float32)
-        floats = aligned(max(layout.width, scan.lanes) * (request.BLOCK + UNIT), np.float32)
-        self._own: Sequence[np.ndarray] = (wide, narrow, tail, floats)
-        values = {
-            request.GATHER: native.gather, request.TRANSPOSE: native.transpose, request.SEARCH: native.search,
-            request.SCAN: native.scan, request.TABLE: address(layout.table), request.TABLE_WIDTH: layout.table.shape[1],
-            request.N_PINS: len(layout.table), request.COLUMNS: address(layout.bins),
-            request.N_COLUMNS: layout.n_columns, request.LANES: scan.lanes,
-            request.SLOT: scan.width * native.level.blocks, request.TAIL: address(tail),
-            request.FLOATS: address(floats), request.WIDE: address(wide), request.NARROW: address(narrow),
-        }  # fmt: skip
-        for place, value in values.items():
-            self.frame[place] = value
+        self._own: Sequence[np.ndarray] = (wide, narrow, tail, floats)  # the frame keeps only their addresses
+        self.frame = frames.new_frame(
+            frames.THREAD_WORDS,
+            {
+                frames.GATHER: native.gather,
+                frames.TRANSPOSE: native.transpose,
+                frames.SEARCH: native.search,
+                frames.SCAN: native.scan,
+                frames.TABLE: layout.table,
+                frames.TABLE_WIDTH: layout.table.shape[1],
+                frames.N_PINS: len(layout.table),
+                frames.COLUMNS: layout.bins,
+                frames.N_COLUMNS: layout.n_columns,
+                frames.LANES: scan.lanes,
+                frames.SLOT: slot,
+                frames.FLOATS: floats,
+                frames.TAIL: tail,
+                frames.WIDE: wide,
+                frames.NARROW: narrow,
+            },
+        )
 
     def fit(self, n: int) -> np.ndarray:
         """The frame, with room for n candidates."""
         if n > self._capacity:
-            layout = self._layout
-            stride = (-(-n // UNIT) | 1) * UNIT
-            columns = aligned(max(layout.bytes_wide, 1) * stride, np.int8)
+            stride = stride_for(n)
+            columns = aligned(max(self._layout.bytes_wide, 1) * stride, np.int8)
             sums = aligned(stride, np.float32)
             self._growing = (columns, sums)
-            for place, array in zip((request.BYTES, request.SUMS), self._growing, strict=True):
-                self.frame[place] = address(array)
+            self.frame[frames.BYTES] = address(columns)
+            self.frame[frames.SUMS] = address(sums)
             self._capacity = n
         return self.frame
 
     def byte_columns(self, n: int) -> np.ndarray:
         """The byte columns that the last call filled, int8[columns, n]; valid until the next."""
-        stride = (-(-n // UNIT) | 1) * UNIT
+        stride = stride_for(n)
         columns = self._layout.bytes_wide
         return self._growing[0][: columns * stride].reshape(columns, stride)[:, :n]
 

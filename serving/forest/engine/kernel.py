@@ -1,13 +1,14 @@
-"""A model's whole scoring path: gather, bin, collapse, scan. Knows arrays, not requests, files or Ray."""
+"""A model's whole scoring path: bin, collapse, scan; with a pin table, gather first. Knows arrays, no files, no Ray."""
 
 import dataclasses
 
 import numpy as np
 
-from serving.forest.bins import plan_bins
-from serving.forest.engine import request as native_path
-from serving.forest.engine.buffers import TILE, Layout, Space
-from serving.forest.engine.output import Engine, Program
+from serving.forest.bins import Column, plan_bins
+from serving.forest.engine import scoring
+from serving.forest.engine.buffers import Layout, Space
+from serving.forest.engine.collapser import Collapser, Program
+from serving.forest.engine.scoring import TILE
 from serving.forest.llvm.native import native
 from serving.forest.llvm.scan import SLOTS
 from serving.forest.model import Trees
@@ -16,11 +17,15 @@ _BLOCK = 4096  # pins binned at once when a table is built
 _NO_PINS = np.empty(0, np.int32)
 
 
+_NO_TABLE = np.zeros((0, 0), np.int8)
+
+
 class Kernel:
     """Scores candidates whose first `n_resolved` features are given apart (0: none). Any thread may call it.
 
     With `static` float32[n_pins, P], the features `static_features` int[P] of a candidate come from its pin's row, and
-    rows hold the others, in order: `dynamic_features`. `table` int8[n_pins, width] is the only memory per pin.
+    rows hold the others, in order: `dynamic_features`. `table` int8[n_pins, width] is the only memory per pin. Only the
+    bench uses a pin table (apps/bench/forest/bound.py): serving has a candidate's floats anyway, because it logs them.
     """
 
     def __init__(
@@ -36,59 +41,61 @@ class Kernel:
         self.dynamic_features = [f for f in range(n_resolved, n_features) if f not in set(stored)]
         plan = plan_bins(trees, [*stored, *self.dynamic_features])
         n_stored = sum(column.feature in set(stored) for column in plan.columns)  # they come first
-        first = -(-n_stored // TILE) * TILE
-        moved = np.where(plan.column < n_stored, plan.column, plan.column - n_stored + first)
-        moved_plan = dataclasses.replace(plan, column=moved.astype(np.int32))
+        table_width = -(-n_stored // TILE) * TILE
+        behind_table = np.where(plan.column < n_stored, plan.column, plan.column - n_stored + table_width)
+        moved_plan = dataclasses.replace(plan, column=behind_table.astype(np.int32))
+
         self.native = native(level)
         self.n_outputs = len(trees.base)
-        self.engines = [Engine(trees, group, moved_plan, n_resolved) for group in range(self.n_outputs)]
-        self.table = np.zeros((0 if static is None else len(static), first), np.int8)
+        self.collapsers = [Collapser(trees, group, moved_plan, n_resolved) for group in range(self.n_outputs)]
+        self.table = np.zeros((0 if static is None else len(static), table_width), np.int8)
         if static is not None and n_stored:
-            layout = Layout(
-                self.native, np.zeros((0, 0), np.int8), plan.columns[:n_stored],
-                [stored.index(column.feature) for column in plan.columns[:n_stored]], static.shape[1], SLOTS,
-            )  # fmt: skip
+            layout = self._layout(_NO_TABLE, plan.columns[:n_stored], stored, SLOTS)
             fill_table(layout, static, self.table)
-        dynamic = plan.columns[n_stored:]
-        places = [self.dynamic_features.index(column.feature) for column in dynamic]
-        slots = max(engine.scratch_slots for engine in self.engines)
-        self._layout = Layout(self.native, self.table, dynamic, places, len(self.dynamic_features), slots)
-        self._space = Space(self._layout)
+        slots = max(collapser.scratch_slots for collapser in self.collapsers)
+        self._space = Space(self._layout(self.table, plan.columns[n_stored:], self.dynamic_features, slots))
         self._fixed = self.collapse(np.empty(0, np.float32)) if n_resolved == 0 else None
+
+    def _layout(self, table: np.ndarray, columns: list[Column], features: list[int], slots: int) -> Layout:
+        """Scratch to bin rows that hold `features`, in order."""
+        sources = [features.index(column.feature) for column in columns]
+        return Layout(self.native, table, columns, sources, len(features), slots)
 
     def collapse(self, shared: np.ndarray) -> list[Program]:
         """The programs of one request, one per output, in memory of their own."""
-        return [engine.collapse(shared, engine.new_program()) for engine in self.engines]
+        return [collapser.collapse(shared, collapser.new_program()) for collapser in self.collapsers]
 
     def request(self, shared: np.ndarray, pins: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
         """float32[n] or [n, outputs] of int32[n] pins (empty without a table) and C-contiguous float32[n, width] rows.
 
         None if a pin is not in the table. Arrays must be writeable: numba compiles anew for others.
         """
-        frame, n = self._space.fit(len(rows)), len(rows)
-        engine = self.engines[0]
-        if self._fixed is None and self.n_outputs == 1 and engine.model is not None:
-            margins: np.ndarray = native_path.request(
-                frame, engine.model, engine.own_program().frame, shared, pins, rows
+        n = len(rows)
+        frame = self._space.fit(n)
+        first = self.collapsers[0]
+        if self._fixed is None and self.n_outputs == 1 and first.model is not None:
+            margins: np.ndarray = scoring.score_request(
+                frame, first.model, first.own_program().frame, shared, pins, rows
             )
             return margins if len(margins) == n else None
-        if not native_path.known(frame, pins):
+        if not scoring.known(frame, pins):
             return None
-        native_path.fill(frame, pins, rows)
-        programs = self._fixed or [engine.collapse(shared, engine.own_program()) for engine in self.engines]
+        scoring.fill(frame, pins, rows)
+        programs = self._fixed or [collapser.collapse(shared, collapser.own_program()) for collapser in self.collapsers]
         return self.scan_again(programs, n)
 
     def margins(self, programs: list[Program], rows: np.ndarray) -> np.ndarray:
         """float32[n] or [n, outputs] of C-contiguous rows float32[n, features not resolved], by programs kept."""
-        native_path.fill(self._space.fit(len(rows)), _NO_PINS, rows)
+        scoring.fill(self._space.fit(len(rows)), _NO_PINS, rows)
         return self.scan_again(programs, len(rows))
 
     def scan_again(self, programs: list[Program], n: int) -> np.ndarray:
         """Margins over the byte columns that this thread filled last."""
-        frame, out = self._space.fit(n), []
+        frame = self._space.fit(n)
+        out = []
         for made in programs:
-            native_path.scan(frame, made.frame, n)
-            out.append(native_path.copy_sums(frame, n))
+            scoring.scan(frame, made.frame, n)
+            out.append(scoring.copy_sums(frame, n))
         return out[0] if len(out) == 1 else np.stack(out, axis=1)
 
 
@@ -97,5 +104,5 @@ def fill_table(layout: Layout, static: np.ndarray, table: np.ndarray) -> None:
     space = Space(layout)
     for start in range(0, len(static), _BLOCK):
         rows = np.array(static[start : start + _BLOCK], np.float32, order="C")
-        native_path.fill(space.fit(len(rows)), _NO_PINS, rows)
+        scoring.fill(space.fit(len(rows)), _NO_PINS, rows)
         table[start : start + _BLOCK, : layout.n_columns] = space.byte_columns(len(rows)).T

@@ -5,6 +5,7 @@ keeps when the feature lies there: the live leaves of all trees are the AND of o
 another feature stays if live leaves stand on both its sides.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from serving.forest.model import Trees
 
 MOST = 64  # leaves of a tree
 DEEPEST = 12  # beyond it a chunk would hold few leaves of its own
-MOST_BYTES = 1 << 28  # of the rows; a model that needs more is walked instead
+MOST_BYTES = 1 << 28  # of the rows; a model that needs more is traversed instead
 LANES = 8  # splits of a tree are padded to whole registers
 
 
@@ -50,56 +51,89 @@ def build_live(trees: Trees, group: int, column: np.ndarray, threshold: np.ndarr
     first_leaf, end_leaf, depth = _ranges(trees)
     if max(end_leaf[trees.roots[chosen]], default=1) > MOST or depth > DEEPEST:
         return None
+
+    # The shared features that the output's trees split on, and their thresholds.
     inner = trees.feature >= 0
     shared = inner & (trees.feature < n_resolved)
     tree_of = np.repeat(np.arange(len(trees.group)), np.diff(trees.roots))
     mine = np.isin(tree_of, chosen)
-    place = np.full(len(trees.group), -1)
-    place[chosen] = np.arange(len(chosen))
     features = np.unique(trees.feature[shared & mine]).astype(np.int32)
     cuts = [np.unique(trees.value[mine & (trees.feature == f)]) for f in features]
-    if sum(len(c) + 2 for c in cuts) * len(chosen) * 8 > MOST_BYTES:
+    n_rows = [len(values) + 2 for values in cuts]
+    if sum(n_rows) * len(chosen) * 8 > MOST_BYTES:
         return None
+
+    # The leaves on either side of every split, and what each interval of a shared feature leaves of every tree.
     middle = first_leaf[trees.right]  # meaningless for leaves, never read
-    left, right = _bits(first_leaf, middle), _bits(middle, end_leaf)
+    left = _bits(first_leaf, middle)
+    right = _bits(middle, end_leaf)
     full = _bits(first_leaf, end_leaf)[trees.roots[chosen]]
     rows = []
     for f, values in zip(features, cuts, strict=True):
-        keep = np.broadcast_to(full[:, None], (len(chosen), len(values) + 2)).copy()
-        for node in np.flatnonzero(mine & (trees.feature == f)):
-            rank, row = int(np.searchsorted(values, trees.value[node])), keep[place[tree_of[node]]]
-            row[: rank + 1] &= ~right[node]
-            row[rank + 1 : -1] &= ~left[node]
-            row[-1] &= ~right[node] if trees.default_left[node] else ~left[node]
-        rows.append(keep.T)
+        nodes = np.flatnonzero(mine & (trees.feature == f))
+        rows.append(_rows_of(trees, nodes, np.searchsorted(chosen, tree_of[nodes]), values, left, right, full))
+
+    # The other splits, in preorder, padded tree by tree.
     splits = [np.flatnonzero(inner & ~shared & (tree_of == tree)) for tree in chosen]
-    counts = [-(-len(s) // LANES) * LANES for s in splits]
-    begin = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    padded = np.zeros((3, begin[-1]), np.uint64)
-    shape, code = np.zeros((begin[-1], 4), np.uint8), np.zeros((begin[-1], 2), np.int32)
-    for at, nodes in zip(begin, splits, strict=False):
-        here = slice(at, at + len(nodes))
-        padded[0, here], padded[1, here] = left[nodes], right[nodes]
-        ends = np.searchsorted(nodes, _end_node(trees, nodes, end_leaf, first_leaf))
-        shape[here] = np.c_[first_leaf[nodes], middle[nodes], np.searchsorted(nodes, trees.right[nodes]), ends]
+    split_begin = _begins([-(-len(nodes) // LANES) * LANES for nodes in splits]).astype(np.int64)
+    total = split_begin[-1]
+    split_left = np.zeros(total, np.uint64)
+    split_right = np.zeros(total, np.uint64)
+    shape = np.zeros((total, 4), np.uint8)
+    code = np.zeros((total, 2), np.int32)
+    for begin, nodes in zip(split_begin, splits, strict=False):
+        here = slice(begin, begin + len(nodes))
+        split_left[here] = left[nodes]
+        split_right[here] = right[nodes]
+        first_right = np.searchsorted(nodes, trees.right[nodes])
+        end_right = np.searchsorted(nodes, _end_node(nodes, end_leaf, first_leaf))
+        shape[here] = np.c_[first_leaf[nodes], middle[nodes], first_right, end_right]
         code[here] = np.c_[column[nodes], threshold[nodes]]
+
     leaves = mine & ~inner
     return Live(
         full=full,
         feature=features,
-        cut_begin=np.concatenate([[0], np.cumsum([len(c) for c in cuts])]).astype(np.int32),
+        cut_begin=_begins([len(values) for values in cuts]).astype(np.int32),
         cuts=np.concatenate([*cuts, np.empty(0, np.float32)]).astype(np.float32),
-        row_begin=np.concatenate([[0], np.cumsum([len(c) + 2 for c in cuts])])[:-1].astype(np.int64),
+        row_begin=_begins(n_rows)[:-1].astype(np.int64),
         rows=np.ascontiguousarray(np.concatenate([*rows, np.zeros((0, len(chosen)), np.uint64)])),
-        split_begin=begin,
-        leaf_begin=np.concatenate([[0], np.cumsum(np.bincount(tree_of[leaves], minlength=len(place))[chosen])]),
-        left=padded[0],
-        right=padded[1],
+        split_begin=split_begin,
+        leaf_begin=_begins(np.bincount(tree_of[leaves], minlength=len(trees.group))[chosen]).astype(np.int64),
+        left=split_left,
+        right=split_right,
         shape=shape,
         code=code,
         weights=np.concatenate([trees.value[(tree_of == tree) & ~inner] for tree in chosen]),
         depth=depth,
     )
+
+
+def _rows_of(
+    trees: Trees,
+    nodes: np.ndarray,
+    tree: np.ndarray,
+    cuts: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    full: np.ndarray,
+) -> np.ndarray:
+    """uint64[cuts + 2, T]: the leaves left of every tree in each interval of a feature; last, where it is missing.
+
+    `nodes` are the feature's splits and `tree` the index of the tree, from 0 to T - 1, that each stands in.
+    """
+    keep = np.broadcast_to(full[:, None], (len(full), len(cuts) + 2)).copy()
+    for node, t in zip(nodes, tree, strict=True):
+        rank = int(np.searchsorted(cuts, trees.value[node]))
+        keep[t, : rank + 1] &= ~right[node]
+        keep[t, rank + 1 : -1] &= ~left[node]
+        keep[t, -1] &= ~right[node] if trees.default_left[node] else ~left[node]
+    return keep.T
+
+
+def _begins(counts: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Where each of some runs begins, and behind them where the last ends."""
+    return np.concatenate([[0], np.cumsum(counts)])
 
 
 def _ranges(trees: Trees) -> tuple[np.ndarray, np.ndarray, int]:
@@ -116,7 +150,7 @@ def _ranges(trees: Trees) -> tuple[np.ndarray, np.ndarray, int]:
     return first, end, int(level.max())
 
 
-def _end_node(trees: Trees, nodes: np.ndarray, end: np.ndarray, first: np.ndarray) -> np.ndarray:
+def _end_node(nodes: np.ndarray, end: np.ndarray, first: np.ndarray) -> np.ndarray:
     """The node behind each node's subtree: a subtree of k leaves has 2k - 1 nodes."""
     return nodes + 2 * (end[nodes] - first[nodes]) - 1
 

@@ -10,13 +10,16 @@ COLUMN_BYTES = 16 + 4 * CUT_SLOTS  # int32 source row, levels, missing byte, unu
 
 def _pick(lookup: str, level: int, lanes: int) -> str:
     """%p<level>: the threshold that the search compares with at node %i<level>."""
-    k, t, w = level, f"<{lanes} x float>", f"<{lanes} x i32>"
+    k = level
+    t = f"<{lanes} x float>"
+    w = f"<{lanes} x i32>"
     if lookup == "permute" and level <= 4:
         table = "%t0" if level < 4 else "%t1"
         return f"  %p{k} = call {t} @llvm.x86.avx512.permvar.sf.512({t} {table}, {w} %i{k})\n"
     if lookup == "permute":
         pairs = 1 << (level - 5)
-        names, out = [], ""
+        names = []
+        out = ""
         for j in range(pairs):
             first = 2 * pairs + 2 * j
             call = f"call {t} @llvm.x86.avx512.vpermi2var.ps.512"
@@ -47,7 +50,8 @@ def _pick(lookup: str, level: int, lanes: int) -> str:
         every = "<8 x float> splat (float -1.0)"  # the sign bit asks for the lane
         call = f"call {t} @llvm.x86.avx2.gather.d.ps.256"
         return f"  %p{k} = {call}({t} zeroinitializer, ptr %tree, {w} %i{k}, {every}, i8 4)\n"
-    out, last = "", "poison"
+    out = ""
+    last = "poison"
     for lane in range(lanes):
         n = f"{k}.{lane}"
         out += f"  %e{n} = extractelement {w} %i{k}, i32 {lane}\n  %z{n} = zext i32 %e{n} to i64\n"
@@ -59,7 +63,8 @@ def _pick(lookup: str, level: int, lanes: int) -> str:
 
 
 def _search_ir(lookup: str, lanes: int, levels: int) -> str:
-    t, w = f"<{lanes} x float>", f"<{lanes} x i32>"
+    t = f"<{lanes} x float>"
+    w = f"<{lanes} x i32>"
     tables = ""
     if lookup != "scalar":
         tables = "".join(

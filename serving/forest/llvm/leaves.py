@@ -61,15 +61,16 @@ def _lookup_permute(b: int) -> str:
 
 def _lookup_shuffle(b: int) -> str:
     """Four byte planes by pshufb, which gives 0 for an index with its top bit set; then bytes back into floats."""
-    v, out = "<32 x i8>", ""
-    out += f"  %lo{b} = add {v} %id{b}, splat (i8 112)\n  %hi{b} = sub {v} %id{b}, splat (i8 16)\n"
+    v = "<32 x i8>"
+    out = f"  %lo{b} = add {v} %id{b}, splat (i8 112)\n  %hi{b} = sub {v} %id{b}, splat (i8 16)\n"
     for plane in range(4):
         for half, index in enumerate(("lo", "hi")):
             out += f"  %q{b}.{plane}.{half} = call {v} @llvm.x86.avx2.pshuf.b({v} %p{plane}.{half}, {v} %{index}{b})\n"
         out += f"  %q{b}.{plane} = or {v} %q{b}.{plane}.0, %q{b}.{plane}.1\n"
 
     def unpack(result: str, first: str, second: str, kind: str, lanes: int, high: int) -> str:
-        half, order = lanes // 2, []
+        half = lanes // 2
+        order = []
         for lane in range(2):
             for i in range(half // 2):
                 at = lane * half + high * half // 2 + i
@@ -89,7 +90,8 @@ def _lookup_shuffle(b: int) -> str:
 
 
 def _lookup_scalar(scan: Scan, b: int) -> str:
-    out, t = "", f"<{scan.lanes} x float>"
+    t = f"<{scan.lanes} x float>"
+    out = ""
     for part in range(4):
         last = "poison"
         for lane in range(scan.lanes):

@@ -74,9 +74,11 @@ class Native:
     def __init__(self, level: Level) -> None:
         self.level = level
         self._engine = self._compile(level)
-        self.scan, self.transpose, self.search, self.gather = map(
-            self._engine.get_function_address, ("scan", "transpose", "search", "gather")
-        )
+        address = self._engine.get_function_address
+        self.scan = address("scan")
+        self.transpose = address("transpose")
+        self.search = address("search")
+        self.gather = address("gather")
 
     @staticmethod
     def _compile(level: Level) -> Any:

@@ -1,5 +1,6 @@
 """LLVM IR that turns rows into columns: float matrices, and stored bytes gathered by pin. Text in, text out.
 
+Serving transposes only: pins are gathered from a table in the bench (apps/bench/forest/bound.py).
 Square tiles are transposed in registers by interleaving rows i and i + half, as often as halving allows.
 """
 
@@ -8,7 +9,9 @@ from serving.forest.llvm.leaves import mask
 
 def _transpose(kind: str, size: int) -> tuple[str, list[str]]:
     """Transpose size registers %a0… of size lanes; returns the text and the names of the results."""
-    t, names, out = f"<{size} x {kind}>", [f"%a{i}" for i in range(size)], ""
+    t = f"<{size} x {kind}>"
+    names = [f"%a{i}" for i in range(size)]
+    out = ""
     low = [lane for i in range(size // 2) for lane in (i, size + i)]
     high = [lane for i in range(size // 2, size) for lane in (i, size + i)]
     for stage in range(size.bit_length() - 1):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from apps.bench.forest.bound import BoundForest
-from serving.forest.engine import live as forest_live
-from serving.forest.engine import request as forest_request
+from serving.forest.engine import live
+from serving.forest.engine.scoring import score_request
 from serving.forest.forest import Forest
 from tests.unit.serving.forest.test_forest import check, one_user, rows_of, same_bits, train, truth
 
@@ -21,7 +21,7 @@ def test_a_tree_with_more_than_32_live_leaves_becomes_several_chunks() -> None:
     forest = Forest.from_booster(booster, 0)
     trees = [tree.count("leaf") for tree in booster.get_dump()]
     assert 32 < max(trees) <= 64
-    assert forest.kernel("request").engines[0].model is not None  # by masks, not by walking
+    assert forest.kernel("request").collapsers[0].model is not None  # by masks, not by traversal
     chunks = leaves_of(forest, np.empty(0, np.float32))
     assert len(chunks) > len(trees)
     assert chunks.max() <= 32
@@ -38,10 +38,10 @@ def test_only_what_a_user_leaves_open_is_scanned() -> None:
 
 
 @pytest.mark.parametrize("name", ["MOST", "DEEPEST", "MOST_BYTES"])
-def test_a_model_beyond_the_masks_is_walked_to_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forest_live, name, 2)
+def test_a_model_beyond_the_masks_is_traversed_to_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, name, 2)
     booster = train(rows_of(4, 2000, 8, 0.1, 0), 8, max_depth=6)
-    assert Forest.from_booster(booster, 3).kernel("request").engines[0].model is None
+    assert Forest.from_booster(booster, 3).kernel("request").collapsers[0].model is None
     check(booster, rows_of(5, 300, 8, 0.2, 0), 3)
 
 
@@ -69,7 +69,7 @@ def test_inputs_may_be_read_only_sliced_or_of_another_type() -> None:
     rows = one_user(rows_of(11, 200, 9, 0.1, 0), 3)
     want, forest = truth(booster, rows), Forest.from_booster(booster, 3)
     forest.warm()
-    compiled = len(forest_request.request.signatures)
+    compiled = len(score_request.signatures)
     frozen = rows[:, 3:].copy()
     frozen.flags.writeable = False
     for candidates in (frozen, rows[:, 3:], np.asfortranarray(rows[:, 3:]), rows[:, 3:].astype(np.float64)):
@@ -78,4 +78,4 @@ def test_inputs_may_be_read_only_sliced_or_of_another_type() -> None:
     pins = np.arange(200)
     pins.flags.writeable = False
     assert same_bits(bound.score(rows[0, :3], pins, rows[:, 6:]), want)
-    assert len(forest_request.request.signatures) == compiled  # nothing compiles within a request
+    assert len(score_request.signatures) == compiled  # nothing compiles within a request

@@ -10,7 +10,7 @@ import xgboost as xgb
 from apps.project import Opened
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import BundleError
-from serving.forest.engine import request as forest_request
+from serving.forest.engine import scoring
 from serving.lightweight.features import request_features
 from serving.logs.impressions import log_row, rows_to_table
 from tests.worlds.funnel import NOW, ask, opened_world, publish_full, publish_lightweight, some_user
@@ -81,13 +81,13 @@ def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeyp
 def test_a_model_is_compiled_before_it_serves(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replica's constructor polls its watcher, so health waits for this."""
     process, serving_then = world.process, []
-    native = forest_request.request
+    native = scoring.score_request
 
     def noted(*arguments: Any) -> Any:
         serving_then.append(process.lightweight.versions())
         return native(*arguments)
 
-    monkeypatch.setattr(forest_request, "request", noted)
+    monkeypatch.setattr(scoring, "score_request", noted)
     version = publish_lightweight(process.store, process.features, "homefeed", "graph_rank")
     process.watcher("lightweight").start().stop()
     assert serving_then
