@@ -86,11 +86,14 @@ def _refusal(learner: dict[str, Any]) -> str:
 
 
 def _base_margin(document: dict[str, Any]) -> np.ndarray:
-    """The margin XGBoost starts from, float32[outputs]: its answer for the same model with every leaf at zero."""
+    """The margin XGBoost starts from, float32[outputs]: its answer for the same model with every leaf at minus zero.
+
+    Minus zero adds nothing to any float. Zero would lose the sign of a margin of -0, which a base_score of 0.5 has.
+    """
     zeroed = json.loads(json.dumps(document))
     for tree in zeroed["learner"]["gradient_booster"]["model"]["trees"]:
         tree["split_conditions"] = [
-            0.0 if child == LEAF else split
+            -0.0 if child == LEAF else split
             for child, split in zip(tree["left_children"], tree["split_conditions"], strict=True)
         ]
     booster = xgboost.Booster({"nthread": 1})

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xgboost
 
 from apps.bench.forest.bound import BoundForest
 from serving.forest.engine import live
@@ -52,6 +53,15 @@ def test_a_model_beyond_the_masks_is_traversed_to_the_same_bits(name: str, monke
 def test_the_base_score_is_xgboosts(objective: str, base_score: float) -> None:
     booster = train(rows_of(6, 500, 6, 0.1, 0), 4, objective=objective, base_score=base_score, max_depth=4)
     check(booster, rows_of(7, 100, 6, 0.1, 0), 2)
+
+
+def test_a_margin_of_minus_zero_keeps_its_sign() -> None:
+    rows = np.array([[1.0], [2.0], [1.0], [2.0]], np.float32)  # labels that cancel out: a leaf of -0
+    params = {"nthread": 1, "objective": "binary:logistic", "base_score": 0.5, "min_child_weight": 0}
+    booster = xgboost.train(params, xgboost.DMatrix(rows, [1, 0, 0, 1]), 1)
+    assert np.signbit(truth(booster, rows)).all()
+    check(booster, rows, 0)
+    check(booster, rows, 1)
 
 
 def test_shared_values_on_thresholds_missing_and_infinite() -> None:
