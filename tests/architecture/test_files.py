@@ -25,7 +25,7 @@ SAME_NAME = {
     "Merged": "cluster/store/log_parts.py and cluster/catalog/merge.py",
     "Plan": "apps/world/simulate.py and cluster/graph/shards.py",
     "Replay": "apps/backfill/replay.py and apps/bench/full/movielens.py",
-    "Scored": "training/ranker/fit.py and serving/request/scored.py",
+    "Scored": "training/ranker/evaluate.py and serving/request/scored.py",
     "Window": "cluster/contract/moments.py and training/log/tasks.py",
 }
 """Class names that still mean two things."""
