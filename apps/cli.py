@@ -1,8 +1,14 @@
 """`pinfunnel …`: composes the commands. Exit code 0: done, 1: your data or settings, 2: wrong usage."""
 
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
 import typer
 
-from apps.commands import data, evaluate, learn, run
+from apps.commands import data, evaluate, learn, run, serve, walk
+
+SHOWN_VERSIONS = ("ray", "torch", "xgboost", "numba", "pyarrow")
 
 app = typer.Typer(
     name="pinfunnel",
@@ -10,17 +16,45 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="A recommendation funnel you run yourself: walk, rank, serve, log, learn.\n\n"
     "First steps: [bold]pinfunnel demo[/]. With your own Parquet: write pinfunnel.yaml (docs/data.md), then "
     "[bold]validate[/], [bold]build-graph[/], [bold]serve[/]; with past interactions also [bold]backfill[/] and "
     "[bold]train lightweight --all[/].",
 )
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        below = [f"{package} {_installed(package)}" for package in SHOWN_VERSIONS]
+        typer.echo(f"pinfunnel {_installed('pinfunnel')}")
+        typer.echo(", ".join([f"Python {platform.python_version()}", *below]))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version, and those below it"),
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("demo")(run.demo)
 app.command("validate")(data.validate)
 app.command("build-graph")(data.build_graph)
 app.command("add-edges")(data.add_edges)
-app.command("walk")(data.walk)
-app.command("serve")(run.serve)
+app.command("walk")(walk.walk)
+app.command("serve")(serve.serve)
 app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
@@ -31,7 +65,7 @@ app.command("bench")(run.bench)
 
 def main() -> None:
     """Entry point of the `pinfunnel` script."""
-    app()
+    app(prog_name="pinfunnel")
 
 
 if __name__ == "__main__":

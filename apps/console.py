@@ -1,8 +1,12 @@
-"""What every command shares: one console, progress bars, one-line errors with exit code 1, and figures as JSON."""
+"""What every command shares: one console, progress bars, one-line errors with exit code 1, and figures as JSON.
+
+Texts are printed as they are: paths like `a[x].parquet` and types like `timestamp[ns]` are no markup.
+"""
 
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,38 +15,60 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from cluster.errors import PinfunnelError
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(markup=False)
+errors = Console(stderr=True, markup=False)
+
+PLAIN_SECONDS = 30.0
+"""How often a step that goes on says so where nothing can be redrawn: in files, pipes and logs of services."""
 
 
 class Bars:
     """Progress bars by step. `at(name)` gives the callback that rooms below report to."""
 
-    def __init__(self, progress: Progress):
+    def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic):
         self._progress = progress
+        self._clock = clock
         self._tasks: dict[str, Any] = {}
+        self._finished: set[str] = set()
+        self._said = clock()
 
     def at(self, name: str) -> Callable[[str, float], None]:
         """A callback (step, share done) that draws `name: step`."""
 
         def report(step: str, share: float) -> None:
             title = f"{name}: {step}" if name else step
-            if title not in self._tasks:
-                self._tasks[title] = self._progress.add_task(title, total=1.0)
-            self._progress.update(self._tasks[title], completed=min(max(share, 0.0), 1.0))
-            if not self._progress.console.is_terminal and share >= 1.0:
-                self._progress.console.print(f"{title}: done")
+            if self._progress.console.is_terminal:
+                self._draw(title, share)
+            else:
+                self._say(title, share)
 
         return report
+
+    def _draw(self, title: str, share: float) -> None:
+        if title not in self._tasks:
+            self._tasks[title] = self._progress.add_task(title, total=1.0)
+        self._progress.update(self._tasks[title], completed=min(max(share, 0.0), 1.0))
+
+    def _say(self, title: str, share: float) -> None:
+        if share >= 1.0 and title not in self._finished:
+            self._finished.add(title)
+            line = f"{title}: done"
+        elif share < 1.0 and self._clock() - self._said >= PLAIN_SECONDS:
+            line = f"{title}: {100 * share:.0f} %"
+        else:
+            return
+        self._said = self._clock()
+        self._progress.console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def progress_bar() -> Iterator[Bars]:
-    """Live bars on a terminal, a line per finished step elsewhere."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    """Live bars on a terminal; elsewhere a line per finished step, and one now and then while a long step goes on."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield Bars(progress)
 
@@ -53,7 +79,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except PinfunnelError as error:
-        errors.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        errors.print(Text.assemble(("error:", "bold red"), f" {error}"), soft_wrap=True)
         raise typer.Exit(1) from None
 
 

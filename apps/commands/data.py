@@ -1,11 +1,10 @@
-"""validate, build-graph, add-edges, walk: from Parquet files to a graph that can be walked."""
+"""validate, build-graph, add-edges, compact-logs: what lies on disk, from Parquet files to a published graph."""
 
 import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
 from apps.console import console, guarded, progress_bar, write_json
@@ -23,7 +22,7 @@ def validate(project: ProjectFile = DEFAULT_PROJECT, out: JsonFile = None) -> No
         opened = open_project(project)
         with progress_bar() as bars:
             report = check(opened.project, bars.at("validate"))
-        console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
+        console.print(report.text(), highlight=False, soft_wrap=True)
         write_json(out, report.as_dict())
         if not report.ok:
             raise typer.Exit(1)
@@ -39,11 +38,15 @@ def build_graph(
     Runs on Ray Data, one partition of edges at a time. A running server swaps to it by itself.
     """
     from cluster import session
-    from cluster.catalog.catalog import build_catalog
+    from cluster.data.inputs import open_inputs
 
-    with guarded(), session.session(dashboard=False):
-        opened, began = open_project(project), time.perf_counter()
-        with progress_bar() as bars:
+    with guarded():
+        opened = open_project(project)
+        open_inputs(opened.project)
+        from cluster.catalog.catalog import build_catalog
+
+        with session.session(dashboard=False), progress_bar() as bars:
+            began = time.perf_counter()
             version = build_catalog(opened.project, opened.process.store, publish, progress=bars.at("build graph"))
         meta = opened.process.store.open("graph", version, verify=False).meta
         console.print(f"graph {version}: " + ", ".join(f"{n:,} {what}" for what, n in meta["counts"].items()))
@@ -80,53 +83,6 @@ def _print_drops(drops: dict[str, Any]) -> None:
     for name, counts in drops.items():
         for what, rows in counts.get("dropped", {}).items():
             console.print(f"  {name}: {rows:,} rows dropped: {what}", highlight=False)
-
-
-def walk(
-    pin: Annotated[list[str], typer.Option("--pin", help="query pin, or pin:weight; may be repeated")],
-    project: ProjectFile = DEFAULT_PROJECT,
-    steps: Annotated[int, typer.Option(min=1, help="steps to walk in all")] = 200_000,
-    top: Annotated[int, typer.Option(min=1, help="pins to print")] = 20,
-    discount: Annotated[float, typer.Option(min=0, help="popularity discount: visits / degree^this")] = 0.0,
-    seed: Annotated[int, typer.Option(help="the same seed walks the same walk")] = 0,
-    out: JsonFile = None,
-) -> None:
-    """Walk from pins and print what was reached: visit count, and which query pins led there.
-
-    pinfunnel walk --pin 10000534 --pin 10000618:0.5
-    """
-    from cluster.errors import DataError
-    from cluster.walk.walker import Walker, WalkParams
-
-    with guarded():
-        opened = open_project(project)
-        graph = opened.process.catalogs.current.graph
-        kind = int if graph.pin_ids.dtype == "int64" else str
-        try:
-            pairs = [
-                (kind(p.rpartition(":")[0]), float(p.rpartition(":")[2])) if ":" in p else (kind(p), 1.0) for p in pin
-            ]
-        except ValueError:
-            raise DataError(f"--pin: this project's pin ids are {graph.pin_ids.dtype}; write ID or ID:WEIGHT") from None
-        ids, weights = zip(*pairs, strict=True)
-        unknown = [i for i, at in zip(ids, graph.pin_ids.index_of(list(ids)), strict=True) if at < 0]
-        if unknown:
-            raise DataError(f"--pin: {unknown[0]} is not in the graph")
-        params = WalkParams(steps=steps, top_k=top, popularity_discount=discount)
-        began = time.perf_counter()
-        found = Walker(graph).walk(list(ids), list(weights), params=params, seed=seed)
-        seconds = time.perf_counter() - began
-        table = Table(title=f"{found.steps:,} steps from {len(ids)} query pins")
-        for heading in ("pin", "score", "visits", *(f"from {i}" for i in ids)):
-            table.add_column(heading, justify="right")
-        for at, name in enumerate(found.pin_ids.tolist()):
-            table.add_row(str(name), f"{found.scores[at]:.1f}", str(found.visits[at]), *map(str, found.by_query[at]))
-        console.print(table)
-        rows = [
-            {"pin_id": name, "score": float(found.scores[at]), "visits": int(found.visits[at])}
-            for at, name in enumerate(found.pin_ids.tolist())
-        ]
-        write_json(out, {"steps": found.steps, "pins": rows, "seconds": seconds})
 
 
 def compact_logs(

@@ -84,13 +84,16 @@ def evaluate_lightweight(
     Next to visit count and the hand-made boost it replaces. Give --since a moment after training for held-out time.
     """
     from cluster import session
-    from training.report.published import published_lightweight
 
-    with guarded(), session.session(dashboard=False):
+    with guarded():
+        span = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
-        process, span = opened.process, (moment(since, "--since"), moment(until, "--until"))
         clients = pick_clients(opened, client)
-        reports = published_lightweight(opened.project, clients, process.store, process.logs, *span)
+        from training.report.published import published_lightweight
+
+        process = opened.process
+        with session.session(dashboard=False):
+            reports = published_lightweight(opened.project, clients, process.store, process.logs, *span)
         _say(reports, out, html, "Lightweight rankers on logged requests")
 
 
@@ -112,13 +115,20 @@ def evaluate_strategies(
     from cluster import session
     from training.report.strategies import STRATEGIES, compare_strategies
 
-    with guarded(), session.session(dashboard=False):
+    with guarded():
+        begin, end = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
-        with progress_bar() as bars:
+        clients, logs = pick_clients(opened, client), opened.process.logs
+        with session.session(dashboard=False), progress_bar() as bars:
             compared = compare_strategies(
-                opened.project, pick_clients(opened, client), opened.process.logs, strategy or STRATEGIES,
-                since=moment(since, "--since"), until=moment(until, "--until"), progress=bars.at("strategies"),
-            )  # fmt: skip
+                opened.project,
+                clients,
+                logs,
+                strategy or STRATEGIES,
+                since=begin,
+                until=end,
+                progress=bars.at("strategies"),
+            )
         notes = [f"{s}, {c}: {why}" for s, found in compared.refused.items() for c, why in found.items()]
         _say(compared.reports, out, html, "Strategies on logged requests", notes)
 
@@ -143,12 +153,15 @@ def evaluate_full(
 ) -> None:
     """The published full ranker on the shown candidates of logged requests: NDCG by client, AUC and ECE by action."""
     from cluster import session
-    from training.report.published import published_full
 
-    with guarded(), session.session(dashboard=False):
+    with guarded():
+        span = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
-        process, span = opened.process, (moment(since, "--since"), moment(until, "--until"))
-        report = published_full(opened.project, opened.clients, process.store, process.logs, *span)
+        from training.report.published import published_full
+
+        process = opened.process
+        with session.session(dashboard=False):
+            report = published_full(opened.project, opened.clients, process.store, process.logs, *span)
         _show(f"NDCG by client, {report.requests} requests", report.ndcg)
         table = Table(title="By action")
         figures = report.actions["full"]

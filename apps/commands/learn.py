@@ -28,17 +28,18 @@ def backfill(
     At each past moment the funnel built from what was known then proposes candidates with their features; what the user
     did next gives the labels. Needs `data.events`, and `saved_at` on edges. Then: pinfunnel train lightweight --all
     """
-    from apps.backfill.backfill import backfill as replay_into_logs
-    from apps.backfill.replay import Replay, ReplayPlan
-
     with guarded():
+        span = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
+        clients = pick_clients(opened, client)
+        from apps.backfill.backfill import backfill as replay_into_logs
+        from apps.backfill.replay import Replay, ReplayPlan
+
         replay = Replay(opened)
-        hours = opened.project.attribution_hours
-        plan = ReplayPlan(graphs, every, min_history, hours, moment(since, "--since"), moment(until, "--until"), seed)
+        plan = ReplayPlan(graphs, every, min_history, opened.project.attribution_hours, *span, seed)
         figures = {}
         with progress_bar() as bars:
-            for name in pick_clients(opened, client):
+            for name in clients:
                 if opened.clients[name].query.source == "request":
                     console.print(f"{name}: left out, its walks start from the request's own query pins")
                     continue
@@ -66,21 +67,24 @@ def train_lightweight(
     A running server swaps to a published model by itself, without a restart.
     """
     from cluster import session
-    from training.lightweight.train import train_all_lightweight
 
     if (client is None) == (not every):
         raise typer.BadParameter("name one client with --client, or train all with --all")
-    with guarded(), session.session(dashboard=False):
+    with guarded():
+        begin, end = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
+        clients = pick_clients(opened, client)
+        from training.lightweight.train import train_all_lightweight
+
         process = opened.process
-        with progress_bar() as bars:
+        with session.session(dashboard=False), progress_bar() as bars:
             outcomes = train_all_lightweight(
                 opened.project,
-                pick_clients(opened, client),
+                clients,
                 process.store,
                 process.logs,
-                since=moment(since, "--since"),
-                until=moment(until, "--until"),
+                since=begin,
+                until=end,
                 progress=bars.at("train"),
                 strict=client is not None,
             )
@@ -97,19 +101,21 @@ def train_full(
 ) -> None:
     """Fit the multi-task full ranker of all clients on Ray Train, compare with the incumbent, publish or refuse."""
     from cluster import session
-    from training.full.train import train_full_ranker
 
-    with guarded(), session.session(dashboard=False):
+    with guarded():
+        begin, end = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
+        from training.full.train import train_full_ranker
+
         process = opened.process
-        with progress_bar() as bars:
+        with session.session(dashboard=False), progress_bar() as bars:
             outcome = train_full_ranker(
                 opened.project,
                 opened.clients,
                 process.store,
                 process.logs,
-                since=moment(since, "--since"),
-                until=moment(until, "--until"),
+                since=begin,
+                until=end,
                 unimpressed=opened.project.ranker.unimpressed,
                 progress=bars.at("train"),
             )

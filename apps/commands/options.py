@@ -9,8 +9,12 @@ import typer
 from cluster.errors import ConfigError
 
 ProjectFile = Annotated[Path, typer.Option("--project", "-p", help="the project's settings file")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the figures to this file, for scripts")]
-HtmlFile = Annotated[Path | None, typer.Option("--html", help="also write a page with tables and plots")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", dir_okay=False, help="also write the figures to this file, for scripts")
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", dir_okay=False, help="also write a page with tables and plots")
+]
 Since = Annotated[str | None, typer.Option(help="only from this moment on, like 2026-01-31 or 2026-01-31T12:00Z")]
 Until = Annotated[str | None, typer.Option(help="only before this moment")]
 ClientName = Annotated[str | None, typer.Option("--client", "-c", help="name of a client, like homefeed")]

@@ -1,78 +1,18 @@
-"""serve, simulate, demo, bench: things that run."""
+"""demo, simulate, bench: things that run for a while and end by themselves."""
 
 import importlib
 import importlib.util
 import pkgutil
-import signal
-import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
 
-from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
+from apps.commands.options import JsonFile
 from apps.console import console, guarded, progress_bar, quiet, write_json
 
 BENCH_ROOM = "apps.bench"
-
-
-def serve(
-    project: ProjectFile = DEFAULT_PROJECT,
-    host: Annotated[str | None, typer.Option(help="address to listen on; default: the project's")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="port; default: the project's")] = None,
-    address: Annotated[str | None, typer.Option(help="Ray cluster to join; default: a local one")] = None,
-) -> None:
-    """Keep the funnel up on a local Ray (or join a cluster), and print where it listens. Ctrl-C ends it.
-
-    Without a project file here, `make demo` has left one in pinfunnel-demo/: it is served then.
-    """
-    from cluster import session
-
-    session.set_flags(address)
-    from apps.project import open_project
-    from apps.serve import start
-
-    if not project.exists() and project == DEFAULT_PROJECT and (Path("pinfunnel-demo") / project).exists():
-        project = Path("pinfunnel-demo") / project
-    with guarded():
-        opened = open_project(project)
-        if opened.process.store.current("graph") is None:
-            console.print("no graph is published yet: building it first")
-            from cluster.catalog.catalog import build_catalog
-
-            with session.session(dashboard=True, address=address), progress_bar() as bars:
-                build_catalog(opened.project, opened.process.store, progress=bars.at("build graph"))
-        with session.session(dashboard=True, address=address):
-            quiet()
-            server = start(str(project), host=host, port=port)
-            _print_urls(server.url, opened.process.catalogs.current.users)
-            stop = threading.Event()
-            for name in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(name, lambda *_: stop.set())
-            stop.wait()
-            console.print("stopping: queued logs are written first")
-            server.stop()
-
-
-def _print_urls(url: str, users: object) -> None:
-    import json
-
-    import numpy as np
-    import ray
-
-    ids = users.ids.ids_of(np.array([0], np.int32)).tolist() if len(users) else [1]  # type: ignore[attr-defined, arg-type]
-    body = json.dumps({"user_id": ids[0], "explain": True})
-    dashboard = ray.get_runtime_context().gcs_address and ray._private.worker._global_node.webui_url
-    console.print(f"\n[bold]pinfunnel serves at[/] {url}   API: {url}/docs   health: {url}/healthz", highlight=False)
-    if dashboard:
-        console.print(f"Ray dashboard: http://{dashboard}", highlight=False)
-    console.print(
-        f"\ncurl -s {url}/v1/homefeed/recommendations -H 'content-type: application/json' -d '{body}'\n",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
 
 
 def demo(
@@ -97,7 +37,9 @@ def simulate(
     requests: Annotated[int, typer.Option(min=1, help="recommendation requests to send")] = 1000,
     days: Annotated[float, typer.Option(min=0.01, help="simulated days they spread over")] = 1.0,
     start_day: Annotated[float, typer.Option(help="day of the world's clock to begin at")] = 0.0,
-    order: Annotated[str, typer.Option(help="ranked, visit_count, or both (an A/B test)")] = "ranked",
+    order: Annotated[
+        Literal["ranked", "visit_count", "both"], typer.Option(help="which order to ask for; both is an A/B test")
+    ] = "ranked",
     pins: Annotated[int, typer.Option(min=100, help="size of the world; as the demo's by default")] = 20_000,
     boards: int = 5_000,
     users: int = 1_000,
@@ -115,8 +57,6 @@ def simulate(
     from apps.world.world import World
 
     arms = {"ranked": (RANKED,), "visit_count": (VISIT_COUNT,), "both": (VISIT_COUNT, RANKED)}
-    if order not in arms:
-        raise typer.BadParameter(f"--order: {order!r} is none of {', '.join(arms)}")
     with guarded():
         world = World.make(seed, pins, boards, users)
         plan = Plan(np.arange(users), requests, start_day, days, arms[order], seed=seed)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 Tick = Callable[[str, float], None]
 """(what is being done, share done)"""
@@ -21,22 +22,30 @@ class Steps:
     @contextmanager
     def step(self, title: str) -> Iterator["Step"]:
         """One step; `note` on what is yielded says what came of it. An exception leaves the line marked as failed."""
-        number = f"[bold]{len(self.seconds) + 1}/{self._total}[/bold] {title}"
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(),
-                   TextColumn("{task.fields[doing]}"), TimeElapsedColumn())  # fmt: skip
+        number = f"{len(self.seconds) + 1}/{self._total}"
+        columns = (
+            SpinnerColumn(),
+            TextColumn(number, style="bold"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[doing]}", markup=False),
+            TimeElapsedColumn(),
+        )
         live = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         began = time.perf_counter()
         with live:
-            task = live.add_task(number, total=None, doing="")
+            task = live.add_task(title, total=None, doing="")
             step = Step(lambda doing, share: live.update(task, doing=doing, completed=100 * share, total=100))
             try:
                 yield step
             except BaseException:
-                self._console.print(f"[red]✗[/red] {number}")
+                self._console.print(Text.assemble(("✗", "red"), " ", (number, "bold"), f" {title}"))
                 raise
         self.seconds[title] = time.perf_counter() - began
-        done = f"[green]✓[/green] {number}  [dim]{self.seconds[title]:.1f} s[/dim]"
-        self._console.print(done + (f"  {step.said}" if step.said else ""), highlight=False)
+        took = f"{self.seconds[title]:.1f} s"
+        said = f"  {step.said}" if step.said else ""
+        self._console.print(Text.assemble(("✓", "green"), " ", (number, "bold"), f" {title}  ", (took, "dim"), said))
 
 
 class Step:

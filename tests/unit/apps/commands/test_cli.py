@@ -1,6 +1,9 @@
 """The command line: help, exit codes, one clear line for what a user got wrong, figures as JSON."""
 
 import json
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from apps.cli import app
 from tests.worlds.funnel import opened_world
 from tests.worlds.toy import toy_project
 
+ROOT = Path(__file__).parents[4]
 COMMANDS = [
     "validate", "build-graph", "add-edges", "walk", "backfill", "simulate", "serve", "bench", "demo", "compact-logs",
 ]  # fmt: skip
@@ -129,3 +133,77 @@ def test_compact_logs_merges_files_and_keeps_every_event(tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert json.loads(out.read_text()) == {"merged": 3, "written": 1, "removed": 0}
     assert opened.process.logs.read_events()[0]["event_id"].to_pylist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["walk", "-h"], ["train", "-h"], ["evaluate", "full", "-h"]])
+def test_short_help_works_everywhere(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_the_version_names_what_an_error_report_needs() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    first, second = result.output.splitlines()
+    assert re.fullmatch(r"pinfunnel \d+\.\d+\.\d+", first)
+    assert all(name in second for name in ("Python 3.", "ray 2.", "torch 2.", "xgboost "))
+
+
+def run_python(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_python_m_pinfunnel_is_the_command() -> None:
+    ran = run_python("-m", "pinfunnel", "evaluate", "--help")
+    assert ran.returncode == 0, ran.stderr
+    assert "pinfunnel evaluate" in ran.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ["numba", "numpy", "pyarrow", "ray", "torch", "xgboost"]
+    ran = run_python("-c", f"import sys, apps.cli; print([name for name in {heavy} if name in sys.modules])")
+    assert ran.stdout.strip() == "[]", ran.stderr
+
+
+TOO_EARLY = """
+import sys
+from cluster import session
+
+def start(*_, **__):
+    raise SystemExit("Ray would start before the settings were read")
+
+session.start = start
+from apps.cli import main
+sys.argv = ["pinfunnel", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print([name for name in ("ray", "torch", "xgboost") if name in sys.modules])
+"""
+SINCE = ["--since", "yesterday"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["build-graph", "-p", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["build-graph", "-p", "{project}"], "[no]where: does not exist"),
+        (["serve", "-p", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["train", "lightweight", "-p", "{project}", "--client", "homefed"], "unknown client 'homefed'"),
+        (["train", "lightweight", "-p", "{project}", "--all", *SINCE], "--since"),
+        (["train", "full", "-p", "{project}", *SINCE], "--since"),
+        (["evaluate", "lightweight", "-p", "{project}", "--client", "homefed"], "unknown client 'homefed'"),
+        (["evaluate", "strategies", "-p", "{project}", "--client", "homefed"], "unknown client 'homefed'"),
+        (["evaluate", "full", "-p", "{project}", *SINCE], "--since"),
+        (["backfill", "-p", "{project}", "--client", "homefed"], "unknown client 'homefed'"),
+        (["walk", "-p", "{project}", "--pin", "a", "--weight", "-1"], "--weight"),
+    ],
+)
+def test_settings_are_checked_before_anything_heavy_loads(tmp_path: Path, arguments: list[str], says: str) -> None:
+    project = tmp_path / "pinfunnel.yaml"
+    project.write_text("data: {edges: {path: '[no]where'}}\n")
+    ran = run_python("-c", TOO_EARLY, *(part.format(project=project) for part in arguments))
+    assert ran.returncode == 1
+    assert says in ran.stderr
+    assert ran.stdout.strip() == "[]"

@@ -1,0 +1,98 @@
+"""serve: the funnel over HTTP until Ctrl-C, and a request to try it with."""
+
+import json
+import shlex
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from apps.commands.options import DEFAULT_PROJECT, ProjectFile
+from apps.console import console, guarded, progress_bar, quiet
+from apps.project import open_project
+from cluster.settings.clients import Client
+
+Id = int | str
+
+
+def serve(
+    project: ProjectFile = DEFAULT_PROJECT,
+    host: Annotated[str | None, typer.Option(help="address to listen on; default: the project's")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="port; default: the project's")] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to join; default: a local one")] = None,
+) -> None:
+    """Keep the funnel up on a local Ray (or join a cluster), and print where it listens. Ctrl-C ends it.
+
+    Without a project file here, `make demo` has left one in pinfunnel-demo/: it is served then.
+    """
+    import numpy as np
+
+    from cluster import session
+
+    if not project.exists() and project == DEFAULT_PROJECT and (Path("pinfunnel-demo") / project).exists():
+        project = Path("pinfunnel-demo") / project
+    with guarded():
+        opened = open_project(project)
+        session.set_flags(address)  # before the first import of Ray, which the Serve application needs
+        from apps.serve import start
+
+        process = opened.process
+        if process.store.current("graph") is None:
+            from cluster.catalog.catalog import build_catalog
+            from cluster.data.inputs import open_inputs
+
+            open_inputs(opened.project)
+            console.print("no graph is published yet: building it first")
+            with session.session(dashboard=True, address=address), progress_bar() as bars:
+                build_catalog(opened.project, process.store, progress=bars.at("build graph"))
+        with session.session(dashboard=True, address=address):
+            quiet()
+            server = start(str(project), host=host, port=port)
+            _print_urls(server.url)
+            catalog = process.catalogs.current
+            users = catalog.users.ids.ids_of(np.array([0])).tolist() if len(catalog.users) else [None]
+            pin = catalog.graph.pin_ids.ids_of(np.array([catalog.graph.pin_degree.argmax()])).tolist()[0]
+            example = curl_line(server.url, first_client(opened.clients), users[0], pin)
+            console.print(f"\n{example}\n", highlight=False, soft_wrap=True)
+            stop = threading.Event()
+            for name in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(name, lambda *_: stop.set())
+            stop.wait()
+            console.print("stopping: queued logs are written first")
+            server.stop()
+
+
+def _print_urls(url: str) -> None:
+    import ray
+
+    console.print()
+    console.print("pinfunnel serves at", style="bold", end=" ")
+    console.print(f"{url}   API: {url}/docs   health: {url}/healthz", highlight=False, soft_wrap=True)
+    dashboard = ray.get_runtime_context().gcs_address and ray._private.worker._global_node.webui_url
+    if dashboard:
+        console.print(f"Ray dashboard: http://{dashboard}", highlight=False)
+
+
+def first_client(clients: dict[str, Client]) -> Client:
+    """The client to show: the first whose walks start from what the user did, else the first of all."""
+    of_user = [client for client in clients.values() if client.query.source == "user"]
+    return (of_user or list(clients.values()))[0]
+
+
+def example_body(client: Client, user: Id | None, pin: Id) -> dict[str, Any]:
+    """The request that this client is made for: who asks, the pin that the walk starts from, or both."""
+    body: dict[str, Any] = {}
+    if user is not None:
+        body["user_id"] = user
+    if client.query.source != "user" or user is None:
+        body["query_pins"] = [{"pin_id": pin}]
+    return body | {"explain": True}
+
+
+def curl_line(url: str, client: Client, user: Id | None, pin: Id) -> str:
+    """A line for the shell, with the client's key taken from its environment variable."""
+    key = f' -H "x-api-key: ${client.api_key_env}"' if client.api_key_env else ""
+    body = shlex.quote(json.dumps(example_body(client, user, pin), ensure_ascii=False))
+    return f"curl -s {url}/v1/{client.name}/recommendations -H 'content-type: application/json'{key} -d {body}"
