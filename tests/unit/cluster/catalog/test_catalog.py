@@ -139,7 +139,8 @@ def test_edges_alone_are_enough(tmp_path: Path, kind: str) -> None:
     assert catalog.pins.topics.shape == (catalog.graph.n_pins, 1)
     assert not catalog.pins.topics.any()
     assert (catalog.pins.locale == -1).all()
-    assert np.isnan(catalog.pins.static[:, 1:]).all()
+    for name in ("pin_age_days", "pin_recent_share"):
+        assert np.isnan(catalog.pins.static[:, catalog.feature_set.pin.index(name)]).all(), name
     assert (np.diff(catalog.graph.pin_degree[catalog.pins.popular(-1, 10**6)].astype(int)) <= 0).all()
     assert len(catalog.users) == 0
     assert not catalog.users.row(1).known

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from cluster.features.inputs import CandidateInput, PinInput, QueryInput, UserInput
 from cluster.features.likeness import unit_rows
+from cluster.features.pin import PIN
 
 TOPICS = 4
 US_PER_DAY = 86_400_000_000
@@ -33,7 +34,7 @@ def query(pins: int = 2, vectors: np.ndarray | None = None) -> QueryInput:
 
 
 def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> CandidateInput:
-    """`n` candidates with three static columns."""
+    """`n` candidates with the built-in static columns."""
     rng = np.random.default_rng(0)
     by_query = rng.integers(0, 9, (n, pins)).astype(np.uint32)
     return CandidateInput(
@@ -45,7 +46,7 @@ def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> Candi
         locale=np.array([1, 2, -1], np.int16)[:n],
         topics=unit_rows(rng.random((n, TOPICS)).astype(np.float32)),
         vectors=np.zeros((n, 0), np.float32) if vectors is None else vectors,
-        static=rng.random((n, 3)).astype(np.float32),
+        static=rng.random((n, len(list(PIN)))).astype(np.float32),
     )
 
 

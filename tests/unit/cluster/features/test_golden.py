@@ -30,9 +30,13 @@ def test_a_change_under_a_version_is_seen_and_a_raised_version_allows_it(change:
     (line,) = changed_under_its_version(present(), after)
     assert line.startswith(f"graph_lift: {change[0]} was ")
     assert "raise the version" in line
-    entry["version"] = 2
+    version = entry["version"]
+    entry["version"] = version + 1
     assert changed_under_its_version(present(), after) == []
-    assert moved(present(), after) == ["new: graph_lift (version 2)", "gone: graph_lift (version 1)"]
+    assert moved(present(), after) == [
+        f"new: graph_lift (version {version + 1})",
+        f"gone: graph_lift (version {version})",
+    ]
 
 
 def test_a_new_order_is_seen() -> None:

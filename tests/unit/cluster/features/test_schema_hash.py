@@ -7,11 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import BundleError, ConfigError
-from cluster.features.assemble import FeatureSet
+from cluster.features.assemble import SIDES, FeatureSet
+from cluster.features.version_0_1 import SENTENCES
 from cluster.settings.project import FeatureSettings
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import HASH_KEY
-from tests.worlds.logs import LogsWorld, make_world
+from tests.worlds.logs import make_world
 
 OWN = FeatureSettings(
     pin_numeric=("price",),
@@ -25,7 +26,17 @@ WRITTEN_BY_0_1 = {
     "cacc0934002874b7": FeatureSettings(pin_vector_width=64),
     "15d2d9aa5502dc72": OWN,
 }
-PLAIN = FeatureSet.of(FeatureSettings())
+
+
+def of_0_1(settings: FeatureSettings) -> FeatureSet:
+    """The features that 0.1 had: those of now, without what was added since and before versions were raised."""
+    features = FeatureSet.of(settings)
+    added = {f.name for side in SIDES for f in side} - SENTENCES.keys()
+    kept = tuple(replace(f, version=1) for f in features.features if f.name not in added)
+    return FeatureSet(kept, features.vector_width)
+
+
+PLAIN = of_0_1(FeatureSettings())
 
 
 def changed(features: FeatureSet, which: str, /, **changes: object) -> FeatureSet:
@@ -36,12 +47,12 @@ def changed(features: FeatureSet, which: str, /, **changes: object) -> FeatureSe
 
 @pytest.mark.parametrize(("written", "settings"), WRITTEN_BY_0_1.items())
 def test_what_0_1_wrote_is_accepted_for_the_same_features_only(written: str, settings: FeatureSettings) -> None:
-    features = FeatureSet.of(settings)
+    features = of_0_1(settings)
     assert features.accepts(written)
     assert features.accepts(features.schema_hash)
     assert features.schema_hash != written
     for other in WRITTEN_BY_0_1.values():
-        assert FeatureSet.of(other).accepts(written) == (other is settings)
+        assert of_0_1(other).accepts(written) == (other is settings)
     raised = changed(features, "graph_lift", version=2)
     assert not raised.accepts(written)
     assert not raised.accepts(features.schema_hash)
@@ -79,18 +90,14 @@ def test_a_bundle_of_0_1_opens(tmp_path: Path) -> None:
 
 
 def test_logs_of_0_1_are_read_beside_new_ones(tmp_path: Path) -> None:
-    world: LogsWorld = make_world(tmp_path, names=("homefeed",), requests=4, n=20)
-    paths = world.logs.serving_files().paths
-    for path, written in zip(paths, ("bbe7362edcbdb4fa", "another"), strict=True):
+    logs = make_world(tmp_path, names=("homefeed",), requests=3, n=20, days=3).logs
+    carried = ["bbe7362edcbdb4fa", PLAIN.schema_hash, "another"]
+    for path, schema_hash in zip(logs.serving_files().paths, carried, strict=True):
         table = pq.read_table(path, partitioning=None)
-        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, HASH_KEY: written.encode()}), path)
-    make_world(tmp_path, names=("ads",), requests=2, n=20, days=1)
-    files = world.logs.serving_files()
-    assert len(files.files) == 3
-    assert {f.schema_hash for f in files.made_with(world.features).files} == {
-        "bbe7362edcbdb4fa",
-        world.features.schema_hash,
-    }
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, HASH_KEY: schema_hash.encode()}), path)
+    files = logs.serving_files()
+    assert [f.schema_hash for f in files.files] == carried
+    assert [f.schema_hash for f in files.made_with(PLAIN).files] == carried[:2]
 
 
 @pytest.mark.parametrize(
