@@ -80,7 +80,7 @@ class BoostRule(Settings):
 
 
 class PolicySettings(Settings):
-    """What happens after scoring (serving/policy/steps.py). Labels are values of `features.pin_categorical` columns."""
+    """What happens after scoring (serving/policy/steps/). Labels are values of `features.pin_categorical` columns."""
 
     topic_cap: int = Field(0, ge=0, description="most pins of one main topic in an answer; 0: no cap")
     board_cap: int = Field(0, ge=0, description="most pins of one board in an answer; 0: no cap")
@@ -89,6 +89,7 @@ class PolicySettings(Settings):
     seen_hours: float = Field(24.0, gt=0, description="for how long a pin counts as shown")
     forbid: dict[str, tuple[str, ...]] = Field({}, description="pin column -> values that are never shown")
     demote: dict[str, dict[str, float]] = Field({}, description="pin column -> value -> factor on its score")
+    steps: dict[str, dict[str, Any]] = Field({}, description="further steps by name, with their settings")
 
     @field_validator("demote")
     @classmethod

@@ -16,8 +16,10 @@ from serving.funnel.explore import explore
 from serving.funnel.runner import Runner, StageObserver
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.funnel.teacher import PATIENCE, Teacher
-from serving.policy.pipeline import Policy, slate_of
+from serving.policy.pipeline import Policy
+from serving.policy.registry import PolicyRequest
 from serving.policy.seen import Seen
+from serving.policy.slate import rows_of, slate_of
 from serving.request.answer import Answer, StageTiming
 from serving.request.ask import WalkAsk
 from serving.request.ranked import Ranked
@@ -143,7 +145,8 @@ class Funnel:
         hidden = np.array([*ask.exclude, *acted.tolist()], dtype=object)
         slate = slate_of(walked, answer.ranked, answer.scored, by_visits)
         ranking = not by_visits and answer.ranked is not None
-        slate = self._policies[ask.client].apply(walked, slate, size, hidden, seen, arrange=ranking)
+        request = PolicyRequest(size, rows_of(walked, hidden), rows_of(walked, seen), walked, answer.ranked)
+        slate = self._policies[ask.client].apply(slate, request, arrange=ranking)
         answer.removed = dict(slate.removed)
         answer.shown, answer.explored = explore(slate.pin, size, client.sizes.explore if ranking else 0, ask.seed)
         if policy.seen_times:

@@ -15,7 +15,7 @@ from serving.full.stage import FullLogic
 from serving.funnel.funnel import Funnel
 from serving.funnel.stages import DirectStages
 from serving.http.responses import to_response
-from serving.policy.pipeline import slate_of
+from serving.policy.slate import slate_of
 from serving.request.ask import WalkAsk
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored

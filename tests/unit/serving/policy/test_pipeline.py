@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +72,17 @@ def test_diversity_spreads_the_answer(world: Opened) -> None:
     assert closeness(_with(world, diversity=0.7)) < closeness(_with(world)) - 0.02
 
 
-def test_forbidden_labels_never_show_even_when_the_ranking_fails(world: Opened) -> None:
+def test_forbidden_labels_never_show_even_when_the_ranking_fails(
+    world: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = some_user(world)
-    process = _with(world)
-    catalog = process.catalogs.current
+    catalog = world.process.catalogs.current
     names, static = catalog.feature_set.pin, catalog.pins.static
     column = next(n for n in names if n in catalog.feature_set.categorical)
     rules = LabelRules((column,), (float(static[5, names.index(column)]),), 1, ())
+    monkeypatch.setattr(LabelRules, "of", lambda policy: rules)
+    process = _with(world)
     funnel = process.funnel
-    process.walker._labels["homefeed"] = rules
-    funnel._policies["homefeed"] = replace(funnel._policies["homefeed"], rules=rules)
     answer = funnel.recommend_now(ask(user_id=user))
     labels = answer.walked.labels
     assert labels is not None
@@ -96,7 +96,6 @@ def test_forbidden_labels_never_show_even_when_the_ranking_fails(world: Opened) 
 
     stages = Broken(process.walker, process.lightweight, process.full)
     failing = Funnel(stages, process.clients, deadline_ms=60_000)
-    failing._policies["homefeed"] = funnel._policies["homefeed"]
     degraded = asyncio.run(failing.recommend(ask(user_id=user)))
     assert degraded.degraded
     assert degraded.walked.labels is not None
