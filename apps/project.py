@@ -31,8 +31,12 @@ class Opened:
 
 def open_project(path: str | Path) -> Opened:
     """Load and check a project. Raises ConfigError with file, key and fix."""
+    from training.lightweight.strategies.registry import check_strategies
+
     project = Project.load(path)
-    return Opened(project, load_clients(project.clients or SHIPPED_CLIENTS, project.actions))
+    clients = load_clients(project.clients or SHIPPED_CLIENTS, project.actions)
+    check_strategies(clients)
+    return Opened(project, clients)
 
 
 def pick_clients(opened: Opened, name: str | None) -> dict[str, Client]:

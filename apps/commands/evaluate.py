@@ -113,7 +113,7 @@ def evaluate_strategies(
     `serving.teacher_share` has it score dropped candidates too, for an unbiased look at funnel efficiency.
     """
     from cluster import session
-    from training.report.strategies import STRATEGIES, compare_strategies
+    from training.report.strategies import compare_strategies
 
     with guarded():
         begin, end = moment(since, "--since"), moment(until, "--until")
@@ -124,7 +124,7 @@ def evaluate_strategies(
                 opened.project,
                 clients,
                 logs,
-                strategy or STRATEGIES,
+                strategy or None,
                 since=begin,
                 until=end,
                 progress=bars.at("strategies"),

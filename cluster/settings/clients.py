@@ -59,9 +59,9 @@ class StrategyTable(Settings):
 
 
 class LabelSettings(Settings):
-    """`strategy` names a preset of training/lightweight/strategies.py, or `table` writes one out."""
+    """`strategy` names a file of training/lightweight/strategies/ (checked there), or `table` writes one out."""
 
-    strategy: Literal["engagement", "funnel_pure", "funnel_blended", "distillation", "custom"] = "funnel_blended"
+    strategy: str = "funnel_blended"
     table: StrategyTable | None = None
     action_weights: dict[str, float] = {"save": 1.0, "click": 1.0, "closeup": 0.5, "long_click": 1.0}
     local_label_weight: float = Field(0.0, ge=0)

@@ -23,7 +23,8 @@ from tests.worlds.training import examples, split  # noqa: E402
 from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes  # noqa: E402
 from training.lightweight.fit import fit_clients  # noqa: E402
 from training.lightweight.jobs import parameters  # noqa: E402
-from training.lightweight.strategies import CLASSES, resolve  # noqa: E402
+from training.lightweight.strategies.registry import resolve  # noqa: E402
+from training.lightweight.strategies.strategy import CLASSES  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from tests.worlds.logs import LogsWorld
 from training.lightweight.examples import MakeExamples
-from training.lightweight.strategies import resolve
+from training.lightweight.strategies.registry import resolve
 from training.log.arrays import Request, read_requests
 from training.log.attribution import group_events, split_time
 from training.log.requests import read_index

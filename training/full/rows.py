@@ -21,7 +21,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.store.bundles import BundleStore
 from training.judge.orders import Scorer
-from training.lightweight.strategies import sample
+from training.lightweight.strategies.strategy import sample
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64
 from training.ranker.batch import RankerSchema

@@ -14,8 +14,9 @@ from cluster.errors import ModelError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
-from training.lightweight.strategies import CLASSES, LabelRule, label_request, resolve
-from training.log.arrays import COLUMNS, read_requests
+from training.lightweight.strategies.registry import resolve
+from training.lightweight.strategies.strategy import CLASSES, LabelRule, LoggedCandidates, label_request
+from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64, split_time
 from training.log.requests import Joined
 from training.log.tasks import Window
@@ -28,7 +29,7 @@ TRAIN, VALID = 0, 1
 class MakeExamples:
     """Table of joined requests → table of examples: client code, features, label, weight, class, split, request."""
 
-    names: tuple[str, ...]  # clients; their places are the codes
+    names: tuple[str, ...]  # clients; a client's index is its code
     rules: tuple[LabelRule, ...]
     valid_from: tuple[np.datetime64, ...]
     local_column: int  # of the candidate features
@@ -36,14 +37,11 @@ class MakeExamples:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Only kept examples; classes and counts follow from them."""
-        made: list[tuple[np.ndarray, ...]] = []
+        made = [self._empty()]
         at = as_datetime64(table.column("requested_at"))
         for request in read_requests(table):
             code = self.names.index(request.client)
-            labels = label_request(
-                self.rules[code], request.request_id, request.stage, request.explored, request.actions,
-                request.candidates[:, self.local_column], request.full_score, request.teacher_rate,
-            )  # fmt: skip
+            labels = label_request(self.rules[code], self._candidates(request))
             rows = np.flatnonzero(labels.kept)
             split = VALID if at[request.row] >= self.valid_from[code] else TRAIN
             key = hash_ids([request.request_id])[0]
@@ -58,11 +56,7 @@ class MakeExamples:
                     np.full(len(rows), key, np.int64),
                 )
             )
-        empty = (np.zeros(0, np.int16), np.zeros((0, self.width), np.float32), *(np.zeros(0, np.float32),) * 2,
-                 *(np.zeros(0, np.int8),) * 2, np.zeros(0, np.int64))  # fmt: skip
-        codes, x, label, weight, kind, splits, keys = (
-            np.concatenate(parts) for parts in zip(empty, *made, strict=True)
-        )
+        codes, x, label, weight, kind, splits, keys = (np.concatenate(parts) for parts in zip(*made, strict=True))
         return pa.table(
             {
                 "client": codes,
@@ -73,6 +67,29 @@ class MakeExamples:
                 "split": splits,
                 "request": keys,
             }
+        )
+
+    def _candidates(self, request: Request) -> LoggedCandidates:
+        return LoggedCandidates(
+            request_id=request.request_id,
+            stage=request.stage,
+            explored=request.explored,
+            actions=request.actions,
+            local=request.candidates[:, self.local_column],
+            teacher=request.full_score,
+            teacher_rate=request.teacher_rate,
+        )
+
+    def _empty(self) -> tuple[np.ndarray, ...]:
+        """The columns without a row, which a table without requests has too."""
+        return (
+            np.zeros(0, np.int16),
+            np.zeros((0, self.width), np.float32),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.int8),
+            np.zeros(0, np.int8),
+            np.zeros(0, np.int64),
         )
 
 
@@ -99,17 +116,14 @@ class ClientExamples:
 
     def unlearnable(self) -> str:
         """Why no trees can be fitted on these examples; empty when they can."""
-        train, student = self.counts.get("train", {}), self.rule.table.distillation
-        why = ""
-        if not self.rows and student:
-            why = "distillation needs the full ranker's scores and the log has none: train full first"
-        elif not self.rows:
-            why = "no examples before the held-out time: let the log grow first"
-        elif not student and not train.get("action", 0):
-            why = f"no actions in {self.rows} examples: check the event log and attribution_hours"
-        elif not student and sum(1 for n in train.values() if n) < 2:
-            why = f"only one class of examples ({train}): nothing to tell apart"
-        return why
+        train, strategy = self.counts.get("train", {}), self.rule.strategy
+        if not self.rows:
+            return strategy.without_examples
+        if strategy.classifies and not train.get("action", 0):
+            return f"no actions in {self.rows} examples: check the event log and attribution_hours"
+        if strategy.classifies and sum(1 for n in train.values() if n) < 2:
+            return f"only one class of examples ({train}): nothing to tell apart"
+        return ""
 
 
 def build_examples(

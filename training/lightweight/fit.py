@@ -48,7 +48,9 @@ def fit_clients(
     """
     for one in examples.values():
         one.require_learnable()
-    jobs = [FitJob(e.client, e.code, e.features, e.rule.objective, e.rows, e.blocks) for e in examples.values()]
+    jobs = [
+        FitJob(e.client, e.code, e.features, e.rule.strategy.objective, e.rows, e.blocks) for e in examples.values()
+    ]
     if progress:
         progress("fit", 0.0)
     if settings.backend == "xgboost-ray":

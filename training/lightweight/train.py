@@ -143,7 +143,7 @@ def _judge(
         "client": client.name,
         "strategy": client.labels.strategy,
         "table": examples.rule.table.model_dump(),
-        "objective": examples.rule.objective,
+        "objective": examples.rule.strategy.objective,
         "examples": examples.counts,
         "events": None if joined.counts is None else asdict(joined.counts),
         "fit": fit,

@@ -17,11 +17,10 @@ from training.judge.orders import baselines, booster_scorer
 from training.lightweight.examples import build_examples
 from training.lightweight.fit import Progress, fit_clients
 from training.lightweight.jobs import Fitted
+from training.lightweight.strategies.registry import check_strategies, known_strategies
 from training.lightweight.train import held_out_requests
 from training.log.requests import join_logs, logged_clients
 from training.log.windows import windows_of
-
-STRATEGIES = ("engagement", "funnel_pure", "funnel_blended", "distillation")
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def compare_strategies(
     project: Project,
     clients: Mapping[str, Client],
     logs: LogStore,
-    strategies: Mapping[str, Mapping[str, object]] | Sequence[str] = STRATEGIES,
+    strategies: Mapping[str, Mapping[str, object]] | Sequence[str] | None = None,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -53,11 +52,16 @@ def compare_strategies(
 ) -> Compared:
     """Train each strategy for each client with logged requests in [since, until), and judge all on the last share.
 
-    `strategies`: names, or a name of your choice → changes of the client's label settings. A client that a strategy
-    cannot learn from is named in `refused`, and its report goes without. Raises DataError when nothing is logged.
+    `strategies`: names (default: all), or a name of your choice → changes of the client's label settings. A client
+    that a strategy cannot learn from is named in `refused`, and its report goes without. Raises ConfigError for an
+    unknown name, DataError when nothing is logged.
     """
     say = progress or (lambda stage, share: None)
-    changes = strategies if isinstance(strategies, Mapping) else {name: {"strategy": name} for name in strategies}
+    if strategies is None or not isinstance(strategies, Mapping):
+        strategies = {name: {"strategy": name} for name in strategies or known_strategies()}
+    changes = strategies
+    for change in changes.values():
+        check_strategies({c: labelled(client, change) for c, client in clients.items()})
     able = logged_clients(clients, logs, since, until)
     joined = join_logs(project, logs, list(able), since, until)
     train, later = windows_of(joined, list(able), held_out_share)

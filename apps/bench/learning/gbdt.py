@@ -30,7 +30,7 @@ from cluster.settings.project import GbdtSettings
 from training.lightweight.examples import TRAIN, VALID, ClientExamples
 from training.lightweight.fit import LOCAL_ROWS, fit_clients
 from training.lightweight.jobs import Fitted, parameters
-from training.lightweight.strategies import resolve
+from training.lightweight.strategies.registry import resolve
 
 ACTIONS, NEGATIVE = ("save", "click"), ()
 FEATURES = tuple(f"f{i}" for i in range(26))

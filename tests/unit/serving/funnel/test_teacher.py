@@ -20,7 +20,8 @@ from serving.funnel.stages import DirectStages
 from serving.funnel.teacher import Teacher
 from serving.logs.impressions import log_row, rows_to_table
 from tests.worlds.funnel import ask, opened_world, publish_full, some_user
-from training.lightweight.strategies import label_request, resolve
+from training.lightweight.strategies.registry import resolve
+from training.lightweight.strategies.strategy import LoggedCandidates, label_request
 from training.log.arrays import read_requests
 from training.log.tasks import Cut, Read, Window
 
@@ -115,7 +116,8 @@ def test_weights_make_the_sample_stand_for_all_candidates() -> None:
             rows = kept + rng.choice(n - kept, drawn, replace=False)
             teacher[rows], rate = utility[rows], share * drawn / (n - kept)
         none = np.zeros(n, np.float32)
-        labels = label_request(RULE, f"r{i}", stage, none > 0, np.zeros((n, 2), np.float32), none, teacher, rate)
+        shown = LoggedCandidates(f"r{i}", stage, none > 0, np.zeros((n, 2), np.float32), none, teacher, rate)
+        labels = label_request(RULE, shown)
         total += float(labels.weight @ labels.label)
         weights += float(labels.weight.sum())
     assert weights == pytest.approx(600 * n, rel=0.05)

@@ -9,11 +9,11 @@ import pytest
 
 from cluster.errors import DataError, ModelError
 from cluster.features.assemble import FeatureBlock
-from cluster.settings.clients import StrategyTable
 from tests.worlds.logs import LogsWorld, make_world
 from tests.worlds.training import examples, requests, split
 from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes
-from training.lightweight.strategies import CLASSES, LabelRule, label_request, resolve
+from training.lightweight.strategies.registry import known_strategies, resolve
+from training.lightweight.strategies.strategy import CLASSES, LabelRule, LoggedCandidates, label_request
 from training.log.requests import read_index
 from training.log.tasks import Cut, Read, Window
 
@@ -38,7 +38,8 @@ def test_rows_are_the_logged_features_with_the_labels_of_the_request(world: Logs
     local = world.features.candidate.index("cross_locale_match")
     x, label, weight = [], [], []
     for r in requests(world, "homefeed"):
-        out = label_request(rule, r.request_id, r.stage, r.explored, r.actions, r.candidates[:, local], r.full_score)
+        shown = LoggedCandidates(r.request_id, r.stage, r.explored, r.actions, r.candidates[:, local], r.full_score)
+        out = label_request(rule, shown)
         x.append(FeatureBlock(r.shared, r.candidates).matrix()[out.kept])
         label.append(out.label[out.kept])
         weight.append(out.weight[out.kept])
@@ -110,7 +111,8 @@ def test_an_empty_time_is_an_error_that_says_so(world: LogsWorld) -> None:
 def test_what_cannot_be_learnt_from_is_refused_with_the_reason(
     counts: dict, distillation: bool, why: str, world: LogsWorld
 ) -> None:
-    rule = LabelRule(StrategyTable(distillation=distillation), (1.0,))
+    strategy = known_strategies()["distillation" if distillation else "engagement"]
+    rule = LabelRule(strategy, (1.0,))
     with pytest.raises(ModelError, match=why):
         ClientExamples("ads", 0, (), rule, [], {"train": counts}).require_learnable()
 

@@ -1,5 +1,8 @@
 """The table of strategies, class by class, and the sampling of unimpressed candidates."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,16 +10,18 @@ from hypothesis import strategies as st
 
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import ConfigError
-from cluster.settings.clients import LabelSettings, StrategyTable
-from training.lightweight.strategies import (
+from cluster.settings.clients import Client, LabelSettings, StrategyTable
+from training.lightweight import strategies as folder
+from training.lightweight.strategies.registry import check_strategies, known_strategies, resolve
+from training.lightweight.strategies.strategy import (
     ACTION,
     NEGATIVE,
-    PRESETS,
     SEEN,
     UNSEEN,
+    LabelRule,
     Labels,
+    LoggedCandidates,
     label_request,
-    resolve,
     sample,
 )
 
@@ -28,16 +33,33 @@ EXPLORED = np.array([0, 0, 0, 1, 0, 0, 0], bool)
 DONE = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 1], [0, 0, 0], [0, 0, 0]], np.float32)
 TEACHER = np.array([0.9, 0.5, 0.2, 0.1, -1.0, 0.3, np.nan], np.float32)
 NOWHERE = np.zeros(7, np.float32)
+SOFT = StrategyTable(
+    impressed_no_action_label=1.0, impressed_no_action_weight=0.1, unimpressed_label=0.0, unimpressed_weight=0.1
+)  # the soft variant of funnel_blended, as docs/strategies.md writes it out
+
+
+def label(
+    rule: LabelRule,
+    stage: np.ndarray = STAGE,
+    explored: np.ndarray = EXPLORED,
+    done: np.ndarray = DONE,
+    local: np.ndarray = NOWHERE,
+    teacher: np.ndarray = TEACHER,
+) -> Labels:
+    return label_request(rule, LoggedCandidates("r1", stage, explored, done, local, teacher))
 
 
 def labels(
-    strategy: str = "custom", table: StrategyTable | None = None, local: np.ndarray = NOWHERE, bonus: float = 0.0,
+    strategy: str = "custom",
+    table: StrategyTable | None = None,
+    local: np.ndarray = NOWHERE,
+    bonus: float = 0.0,
     balance: float = 0.0,
-) -> Labels:  # fmt: skip
+) -> Labels:
     settings = LabelSettings(
         strategy=strategy, table=table, action_weights=WEIGHTS, local_label_weight=bonus, request_balance=balance
     )
-    return label_request(resolve(settings, ACTIONS, BAD), "r1", STAGE, EXPLORED, DONE, local, TEACHER)
+    return label(resolve(settings, ACTIONS, BAD), local=local)
 
 
 def test_classes_do_not_depend_on_the_strategy() -> None:
@@ -53,7 +75,7 @@ def test_engagement_learns_from_what_was_shown() -> None:
 
 
 def test_funnel_pure_takes_passing_the_funnel_as_success_but_not_by_exploration_or_hide() -> None:
-    table = PRESETS["funnel_pure"]
+    table = known_strategies()["funnel_pure"].table
     out = labels("funnel_pure")
     assert out.label.tolist() == [1, 1, 1, 0, 0, 0, 0]
     seen, unseen = np.float32(table.impressed_no_action_weight), np.float32(table.unimpressed_weight)
@@ -62,7 +84,7 @@ def test_funnel_pure_takes_passing_the_funnel_as_success_but_not_by_exploration_
 
 def test_funnel_blended_in_both_variants() -> None:
     assert labels("funnel_blended").label.tolist() == [1, 1, 0, 0, 0, 0, 0]
-    soft = labels(table=PRESETS["funnel_blended_soft"])
+    soft = labels(table=SOFT)
     assert soft.label.tolist() == [1, 1, 1, 0, 0, 0, 0]
     assert soft.weight[2] < soft.weight[1]
 
@@ -74,15 +96,7 @@ def test_a_request_with_many_actions_does_not_outvote_the_others() -> None:
         np.testing.assert_allclose(out.weight, plain.weight * share, rtol=1e-6)
         np.testing.assert_array_equal(out.label, plain.label)
     assert LabelSettings().request_balance == 0.5
-    nobody = label_request(
-        resolve(LabelSettings(action_weights=WEIGHTS), ACTIONS, BAD),
-        "r1",
-        STAGE,
-        EXPLORED,
-        np.zeros_like(DONE),
-        NOWHERE,
-        TEACHER,
-    )
+    nobody = label(resolve(LabelSettings(action_weights=WEIGHTS), ACTIONS, BAD), done=np.zeros_like(DONE))
     assert nobody.weight[2] == 1.0  # a request without actions keeps its weights
 
 
@@ -90,21 +104,22 @@ def test_blended_does_not_learn_the_visit_count_order_back() -> None:
     """Without a full ranker, unimpressed only says fewer visits; what was shown gives the negatives."""
     rule = resolve(LabelSettings(strategy="funnel_blended", action_weights=WEIGHTS), ACTIONS, BAD)
     cold = np.full(7, np.nan, np.float32)
-    out = label_request(rule, "r1", STAGE, EXPLORED, DONE, NOWHERE, cold)
+    out = label(rule, teacher=cold)
     assert out.kept.tolist() == [True] * 5 + [False] * 2
     pure = resolve(LabelSettings(strategy="funnel_pure", action_weights=WEIGHTS), ACTIONS, BAD)
-    assert label_request(pure, "r1", STAGE, EXPLORED, DONE, NOWHERE, cold).kept.all()
+    assert label(pure, teacher=cold).kept.all()
     replayed = np.where((DONE > 0).any(axis=1), STAGE, 1).astype(np.int8)  # nothing shown but what was acted on
-    assert label_request(rule, "r1", replayed, np.zeros(7, bool), DONE, NOWHERE, cold).kept.all()
+    assert label(rule, replayed, np.zeros(7, bool), teacher=cold).kept.all()
 
 
 def test_distillation_regresses_the_teacher_where_it_scored() -> None:
     out = labels("distillation")
     assert out.kept.tolist() == [True] * 6 + [False]
     np.testing.assert_array_equal(out.label[:6], TEACHER[:6])
-    assert resolve(
-        LabelSettings(strategy="distillation"), ("save", "click", "closeup", "long_click", "hide"), BAD
-    ).objective == ("reg:squarederror")
+    rule = resolve(LabelSettings(strategy="distillation", action_weights=WEIGHTS), ACTIONS, BAD)
+    assert rule.strategy.objective == "reg:squarederror"
+    written = LabelSettings(strategy="custom", action_weights=WEIGHTS, table=StrategyTable(distillation=True))
+    assert resolve(written, ACTIONS, BAD).strategy.label is rule.strategy.label
 
 
 def test_a_table_of_ones_own_wins_and_custom_needs_one() -> None:
@@ -143,12 +158,14 @@ def test_the_sample_stands_for_all_unimpressed_candidates(n: int, most: int, req
     rule = resolve(
         LabelSettings(strategy="custom", table=table), ("save", "click", "closeup", "long_click", "hide"), BAD
     )
-    arguments = (np.zeros(n, np.int8), np.zeros(n, bool), np.zeros((n, 5), np.float32), np.zeros(n), np.zeros(n))
-    out = label_request(rule, request_id, *arguments)
+    shown = LoggedCandidates(
+        request_id, np.zeros(n, np.int8), np.zeros(n, bool), np.zeros((n, 5), np.float32), np.zeros(n), np.zeros(n)
+    )
+    out = label_request(rule, shown)
     assert out.kept.sum() == min(n, most)
     if most:
         np.testing.assert_allclose(out.weight.sum(), 0.5 * n, rtol=1e-5)
-    again = label_request(rule, request_id, *arguments)
+    again = label_request(rule, shown)
     np.testing.assert_array_equal(out.kept, again.kept)
 
 
@@ -157,3 +174,32 @@ def test_sampling_is_uniform_over_requests() -> None:
     for i in range(2000):
         drawn[sample(np.arange(20), 5, f"request-{i}")[0]] += 1
     assert np.abs(drawn / 2000 - 0.25).max() < 0.05  # 5 standard deviations
+
+
+def test_every_file_of_the_folder_is_a_strategy_by_its_own_name() -> None:
+    files = {path.stem for path in Path(folder.__path__[0]).glob("*.py")}
+    machinery = {"__init__", "registry", "strategy", "table"}
+    assert set(known_strategies()) == files - machinery
+    for name, strategy in known_strategies().items():
+        assert strategy.name == name
+        assert strategy.meaning
+        resolve(LabelSettings(strategy=name, action_weights=WEIGHTS), ACTIONS, BAD)
+
+
+def test_a_new_file_is_all_that_a_strategy_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (Path(folder.__path__[0]) / "engagement.py").read_text()
+    (tmp_path / "shown_only.py").write_text(source.replace('name="engagement"', 'name="shown_only"'))
+    monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
+    known_strategies.cache_clear()
+    try:
+        out = labels("shown_only")
+        assert out.weight.tolist() == labels("engagement").weight.tolist()
+    finally:
+        known_strategies.cache_clear()
+        sys.modules.pop(f"{folder.__name__}.shown_only", None)
+
+
+def test_an_unknown_strategy_is_named_with_its_client_and_the_known_ones() -> None:
+    client = Client(name="ads", labels=LabelSettings(strategy="engagment"))
+    with pytest.raises(ConfigError, match=r"client ads: .*'engagment'.*distillation, engagement, .*custom"):
+        check_strategies({"ads": client})
