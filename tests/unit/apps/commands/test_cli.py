@@ -126,6 +126,7 @@ def test_compact_logs_merges_files_and_keeps_every_event(tmp_path: Path) -> None
         event = {"event_id": name, "user_id": user, "pin_id": pin, "action": "save", "occurred_at": moment}
         assert events.append([event]).accepted == 1
         events.flush()
+    events.close()
     assert len(opened.process.logs.event_files().paths) == 3
     out = tmp_path / "out.json"
     settings = next(tmp_path.rglob("pinfunnel.yaml"))

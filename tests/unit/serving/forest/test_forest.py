@@ -156,7 +156,7 @@ def test_every_tree_counts_after_early_stopping():
     held_out = xgboost.DMatrix(rows[300:], label[300:])
     params = {**PARAMS, "objective": "binary:logistic", "eta": 1.0}
     booster = xgboost.train(
-        params, xgboost.DMatrix(rows[:300], label[:300]), 40, [(held_out, "held_out")],
+        params, xgboost.DMatrix(rows[:300], label[:300]), 40, evals=[(held_out, "held_out")],
         early_stopping_rounds=3, verbose_eval=False,
     )  # fmt: skip
     forest = Forest.from_booster(booster, 2)

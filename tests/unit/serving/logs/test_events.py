@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,26 @@ def event(name: str, **changes: Any) -> dict[str, Any]:
     return {**fields, "occurred_at": moment, **changes}
 
 
+OPENED: list[EventLog] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_file_stays_open() -> Iterator[None]:
+    yield
+    while OPENED:
+        crash(OPENED.pop())
+
+
 def open_log(folder: Path, live: bool = True, ids: Any = "int64", **states: Any) -> EventLog:
     window = Window(timedelta(days=90), live)
-    return EventLog(
+    log = EventLog(
         folder / "wal",
         LogStore(folder / "logs"),
         EventContract.of(ids, DEFAULT_ACTIONS, window),
         UserStates(("hide",), **states),
     )
+    OPENED.append(log)
+    return log
 
 
 def crash(log: EventLog) -> None:
