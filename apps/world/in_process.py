@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from apps.project import Opened
 from serving.http.ingress import Events, Ingress, create_app
 from serving.logs.events import EventLog, Receipt
-from serving.request.ask import Recents
+from serving.request.ask import UserState
 
 URL = "http://in-process"
 
@@ -27,9 +27,9 @@ class LocalEvents:
         """Store events durably."""
         return self._log.append(events)
 
-    async def recent(self, user_id: int | str | None) -> Recents:
+    async def state(self, user_id: int | str | None) -> UserState:
         """What a user did lately."""
-        return self._log.recent(user_id)
+        return self._log.state(user_id)
 
     async def flush(self) -> int:
         """Write stored events to Parquet."""

@@ -118,10 +118,19 @@ def finish_catalog(
     """Writes pins/, users/ and catalog.json beside a saved graph/; shared by both builds and by `catalog_merge`."""
     PinTable.build(folder / "pins", graph, nodes.vocabulary, project.features, nodes.pins, saves)
     recents = Recent(2 * project.features.sequence_length, graph.pin_ids, drops.setdefault("events", Tally()))
+    hides = Recent(project.serving.hidden_per_user, graph.pin_ids, Tally(), project.negative_actions)
     for batch in events:
-        recents.feed(clean_events(batch, project.actions, now, drops["events"], cut))
+        clean = clean_events(batch, project.actions, now, drops["events"], cut)
+        recents.feed(clean)
+        hides.feed(clean)
     users = UserTable.build(
-        folder / "users", graph.pin_ids, nodes.vocabulary, project.features, nodes.users, recents.finish()
+        folder / "users",
+        graph.pin_ids,
+        nodes.vocabulary,
+        project.features,
+        nodes.users,
+        recents.finish(),
+        hides.finish(),
     )
     counts = {"pins": graph.n_pins, "boards": graph.n_boards, "edges": graph.n_edges, "users": len(users)}
     facts = {

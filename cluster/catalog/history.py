@@ -31,14 +31,20 @@ class History:
 class Recent:
     """Keeps the newest `most` events of every user; feed it batches, then `finish`."""
 
-    def __init__(self, most: int, pin_ids: IdMap, tally: Tally):
-        self._most, self._pin_ids, self._tally = most, pin_ids, tally
+    def __init__(self, most: int, pin_ids: IdMap, tally: Tally, actions: tuple[str, ...] | None = None):
+        """With `actions`, only those are kept."""
+        self._most = most
+        self._pin_ids = pin_ids
+        self._tally = tally
+        self._actions = None if actions is None else pa.array(list(actions), pa.string())
         self._tables: list[pa.Table] = []
         self._rows = 0
         self._fed = 0  # events so far: among equal times the one that came later is the newer
 
     def feed(self, events: pa.Table) -> None:
         """Takes cleaned events; those with pins that are not in the graph are counted and dropped."""
+        if self._actions is not None:
+            events = events.filter(pc.is_in(events["action"], self._actions))
         pins = self._pin_ids.index_of(events["pin_id"])
         unknown = int((pins < 0).sum())
         columns = ["user_id", "action", "occurred_at", "event_id", "client"]

@@ -2,7 +2,8 @@
 
 On disk: users.* (id map) · locale.npy int16[U] · interests.npy float32[U, T] · numeric.npy float32[U, K] ·
 offsets.npy int64[U+1] · pins.npy int32[H] (the graph's pin index) · actions.npy, clients.npy int16[H] ·
-occurred_at.npy int64[H] · names.json.
+occurred_at.npy int64[H] · hidden_offsets.npy int64[U+1] and hidden_pins.npy int32[·] (what the user hid, newest first;
+not in bundles of version 0.1) · names.json.
 """
 
 import json
@@ -20,6 +21,7 @@ from cluster.graph.ids import IdMap
 from cluster.settings.project import FeatureSettings
 
 ARRAYS = ("locale", "interests", "numeric", "offsets", "pins", "actions", "clients", "occurred_at")
+HIDDEN = ("hidden_offsets", "hidden_pins")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class UserRow:
     actions: np.ndarray  # object[H] of str
     clients: np.ndarray  # object[H] of str, "" when the event named none
     occurred_at: np.ndarray  # int64[H], microseconds since 1970
+    hidden: np.ndarray  # ids of the pins with a negative action, newest first, however long ago
 
 
 class UserTable:
@@ -47,7 +50,7 @@ class UserTable:
         no_pins = none if pin_ids.dtype == "int64" else no_text
         self._nobody = UserRow(
             False, -1, np.zeros(arrays["interests"].shape[1], np.float32),
-            np.full(arrays["numeric"].shape[1], np.nan, np.float32), no_pins, no_text, no_text, none,
+            np.full(arrays["numeric"].shape[1], np.nan, np.float32), no_pins, no_text, no_text, none, no_pins,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -75,12 +78,13 @@ class UserTable:
             self._actions[a["actions"][rows]],
             self._clients[a["clients"][rows]],
             np.asarray(a["occurred_at"][rows]),
+            self._pin_ids.ids_of(a["hidden_pins"][int(a["hidden_offsets"][at]) : int(a["hidden_offsets"][at + 1])]),
         )
 
     @classmethod
     def build(
         cls, folder: Path, pin_ids: IdMap, vocabulary: Vocabulary, settings: FeatureSettings,
-        users: pa.Table | None, history: History | None,
+        users: pa.Table | None, history: History | None, hides: History | None = None,
     ) -> "UserTable":  # fmt: skip
         """Writes `folder` from the cleaned users input and the history; users with history only get a row as well."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +113,8 @@ class UserTable:
             "numeric": numeric,
             **_history_arrays(history, ids_map),
         }
+        hidden = _history_arrays(hides, ids_map)
+        arrays |= {"hidden_offsets": hidden["offsets"], "hidden_pins": hidden["pins"]}
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
         ids_map.save(folder, "users")
@@ -122,10 +128,14 @@ class UserTable:
         folder = Path(folder)
         try:
             arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ARRAYS}
+            there = [name for name in HIDDEN if (folder / f"{name}.npy").exists()]
+            arrays |= {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in there}
             names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise BundleError(f"cannot open the users in {folder}: {error}; build the graph again") from None
         ids = IdMap.open(folder, "users")
+        arrays.setdefault("hidden_offsets", np.zeros(len(ids) + 1, np.int64))
+        arrays.setdefault("hidden_pins", np.empty(0, np.int32))
         if not len(ids) == len(arrays["locale"]) == len(arrays["offsets"]) - 1:
             raise BundleError(f"the users in {folder} differ in length; build the graph again")
         return cls(ids, pin_ids, arrays, names)

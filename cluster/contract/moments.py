@@ -10,7 +10,7 @@ FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Window:
+class MomentContract:
     """The moments that live events may have. `age` bounds how many dates one batch can touch; None: since 1970.
 
     In a simulation the world's clock is not ours, so only the sane years hold (`live` off).

@@ -3,6 +3,7 @@
 Every candidate source reads a request through `read_query`, so that all of them agree on it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,17 +33,18 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int) -> Q
     user = catalog.users.row(ask.user_id)
     history = Recents(user.pin_ids, user.actions, user.clients, user.occurred_at)
     sequence = merge_sequence(history, ask.recents, ask.at, length)
-    ids, weight, age = query_pins(client, sequence, ask.query_pins, ask.at)
-    index = _index(catalog, ids)
+    hidden = {*ask.hidden, *user.hidden.tolist()}
+    ids, weight, age = query_pins(client, sequence, ask.query_pins, ask.at, hidden)
+    index = index_of(catalog, ids)
     known = index >= 0
-    hidden = _index(catalog, [*ask.exclude, *sequence.pin_ids.tolist()])
+    exclude = index_of(catalog, [*ask.exclude, *hidden, *sequence.pin_ids.tolist()])
     return Query(
         locale=user.locale if user.locale >= 0 else catalog.pins.locale_code(ask.locale),
         sequence=sequence,
         pins=index[known],
         weight=weight[known],
         age=age[known],
-        exclude=np.unique(hidden[hidden >= 0]).astype(np.int32),
+        exclude=np.unique(exclude[exclude >= 0]).astype(np.int32),
     )
 
 
@@ -66,12 +68,17 @@ def merge_sequence(history: Recents, live: Recents, at: int, length: int) -> Rec
 
 
 def query_pins(
-    client: Client, sequence: Recents, asked: tuple[tuple[int | str, float | None], ...], at: int
+    client: Client,
+    sequence: Recents,
+    asked: tuple[tuple[int | str, float | None], ...],
+    at: int,
+    hidden: Collection[int | str] = (),
 ) -> tuple[list[int | str], np.ndarray, np.ndarray]:
     """Query pins of a request with their weights and ages in hours: ids, float32[Q], float32[Q], heaviest first.
 
     An action's weight is its client setting, halved every `half_life_hours` (Pixie section 5.1); repeated actions
-    on a pin add up. Negative actions have no weight, so a hidden pin is never walked from.
+    on a pin add up. A hidden pin starts no walk, whatever the user did with it before, and not even when the request
+    names it.
     """
     settings = client.query
     weight: dict[int | str, float] = {}
@@ -91,11 +98,13 @@ def query_pins(
     for pin, given in asked:
         weight[pin] = weight.get(pin, 0.0) + (settings.request_weight if given is None else given)
         age[pin] = 0.0
+    for pin in hidden:
+        weight.pop(pin, None)
     ranked = sorted(weight, key=lambda pin: -weight[pin])[: settings.max_pins]
     return ranked, np.array([weight[p] for p in ranked], np.float32), np.array([age[p] for p in ranked], np.float32)
 
 
-def _index(catalog: Catalog, ids: list[int | str]) -> np.ndarray:
+def index_of(catalog: Catalog, ids: list[int | str]) -> np.ndarray:
     """Indices of ids; an id of the other type than the project's is unknown (-1), not an error."""
     out = np.full(len(ids), -1, np.int32)
     kind = int if catalog.graph.pin_ids.dtype == "int64" else str

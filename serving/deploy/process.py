@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
-from cluster.contract.moments import Window
+from cluster.contract.moments import MomentContract
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
@@ -118,7 +118,7 @@ class Process:
     def event_log(self, patience: float = 0.0) -> EventLog:
         """The durable event log. Raises ConfigError when another process holds it after `patience` seconds."""
         settings = self.project.serving
-        window = Window(timedelta(days=settings.event_days), live=not settings.simulation)
+        window = MomentContract(timedelta(days=settings.event_days), live=not settings.simulation)
         return EventLog(
             Path(logs_root(self.project.home)) / "wal",
             self.logs,

@@ -13,7 +13,7 @@ from ray.serve.handle import DeploymentHandle
 
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.logs.events import Receipt
-from serving.request.ask import Recents, WalkAsk
+from serving.request.ask import UserState, WalkAsk
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
@@ -40,7 +40,7 @@ class RemoteStages(Stages):
     async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
         """Probabilities and utility from the full deployment."""
         kept = ranked.survivors  # the rest would only cost its transport
-        asked = replace(ask, exclude=())
+        asked = replace(ask, exclude=(), hidden=())
         return await _answer(self._full.score.remote(asked, walked.only(kept), ranked.only(kept), seconds))
 
     async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
@@ -58,9 +58,9 @@ class RemoteEvents:
         """Store events; returns when they are on disk."""
         return await self._events.append.remote(events)
 
-    async def recent(self, user_id: int | str | None) -> Recents:
+    async def state(self, user_id: int | str | None) -> UserState:
         """What a user did lately."""
-        return await self._events.recent.remote(user_id)
+        return await self._events.state.remote(user_id)
 
     async def flush(self) -> int:
         """Write stored events to Parquet."""

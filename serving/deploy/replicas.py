@@ -21,7 +21,7 @@ from serving.deploy.remote import RemoteEvents, RemoteStages
 from serving.deploy.replica import Replica
 from serving.http.ingress import Ingress, create_app
 from serving.logs.events import Receipt
-from serving.request.ask import Recents, WalkAsk
+from serving.request.ask import UserState, WalkAsk
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
@@ -127,9 +127,9 @@ class EventsReplica(Replica):
         """Store events; returns when they are on disk."""
         return self._events.append(events)
 
-    def recent(self, user_id: int | str | None) -> Recents:
+    def state(self, user_id: int | str | None) -> UserState:
         """The user's last events."""
-        return self._events.recent(user_id)
+        return self._events.state(user_id)
 
     def flush(self) -> int:
         """Turn stored events into Parquet now."""

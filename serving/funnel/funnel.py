@@ -142,7 +142,7 @@ class Funnel:
         since = ask.at - int(policy.seen_hours * 3.6e9)
         seen = self._seen.often(ask.client, ask.user_id, since, policy.seen_times)
         acted = ask.recents.pin_ids[ask.recents.occurred_at < ask.at]
-        hidden = np.array([*ask.exclude, *acted.tolist()], dtype=object)
+        hidden = np.array([*ask.exclude, *ask.hidden, *acted.tolist()], dtype=object)
         slate = slate_of(walked, answer.ranked, answer.scored, by_visits)
         ranking = not by_visits and answer.ranked is not None
         request = PolicyRequest(size, rows_of(walked, hidden), rows_of(walked, seen), walked, answer.ranked)

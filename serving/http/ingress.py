@@ -23,7 +23,7 @@ from serving.http.responses import to_response
 from serving.logs.events import Receipt
 from serving.logs.impressions import ServingLog, log_row
 from serving.request.answer import Answer
-from serving.request.ask import Recents, WalkAsk
+from serving.request.ask import UserState, WalkAsk
 
 
 class Events(Protocol):
@@ -33,8 +33,8 @@ class Events(Protocol):
         """Make events durable, then say what was taken."""
         ...
 
-    async def recent(self, user_id: int | str | None) -> Recents:
-        """The user's last events, newest first."""
+    async def state(self, user_id: int | str | None) -> UserState:
+        """What the user did lately, and what the user hid."""
         ...
 
     async def flush(self) -> int:
@@ -107,7 +107,7 @@ class Ingress:
         if settings.query.source == "request" and not body.query_pins:
             raise HTTPException(422, f"client '{client}' walks from the request's query_pins: send at least one")
         request_id, seed = self._identity(client, body)
-        recents = await self._recents(body.user_id)
+        state = await self._state(body.user_id)
         ask = WalkAsk(
             client=client,
             user_id=body.user_id,
@@ -116,7 +116,8 @@ class Ingress:
             locale=body.locale,
             at=int(moment.timestamp() * 1e6),
             seed=seed,
-            recents=recents,
+            recents=state.recents,
+            hidden=state.hidden,
         )
         try:
             answer = await self._funnel.recommend(
@@ -220,14 +221,14 @@ class Ingress:
             raise HTTPException(422, "at: has no time zone; send UTC, like 2026-01-31T12:00:00Z")
         return at
 
-    async def _recents(self, user_id: int | str | None) -> Recents:
+    async def _state(self, user_id: int | str | None) -> UserState:
         """The user's last events, or none when the event log does not answer: a stale walk beats no answer."""
         if user_id is None:
-            return Recents.none()
+            return UserState()
         try:
-            return await asyncio.wait_for(self._events.recent(user_id), self._project.serving.deadline_ms / 4e3)
+            return await asyncio.wait_for(self._events.state(user_id), self._project.serving.deadline_ms / 4e3)
         except Exception:
-            return Recents.none()
+            return UserState()
 
 
 def _digest(client: str, told: str, size: int) -> str:

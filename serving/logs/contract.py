@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from cluster.contract.ids import IdContract, shown
-from cluster.contract.moments import Window
+from cluster.contract.moments import MomentContract
 from cluster.contract.text import field_fault
 
 TEXTS = ("event_id", "action", "client", "request_id")
@@ -18,10 +18,10 @@ class EventContract:
 
     ids: IdContract
     actions: tuple[str, ...]
-    window: Window
+    window: MomentContract
 
     @classmethod
-    def of(cls, ids: Literal["int64", "string"], actions: Sequence[str], window: Window) -> "EventContract":
+    def of(cls, ids: Literal["int64", "string"], actions: Sequence[str], window: MomentContract) -> "EventContract":
         """From the settings of a project."""
         return cls(IdContract(ids), tuple(actions), window)
 

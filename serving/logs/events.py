@@ -22,7 +22,7 @@ from serving.logs.contract import EventContract
 from serving.logs.event_rows import events_table
 from serving.logs.user_state import Id, UserStates
 from serving.logs.wal import SUFFIX, FolderLock, Row, WriteAheadFile, recover
-from serving.request.ask import Recents
+from serving.request.ask import UserState
 
 log = logging.getLogger(__name__)
 
@@ -187,15 +187,10 @@ class EventLog:
         if len(self._known) > REMEMBERED_IDS:
             self._known.popitem(last=False)
 
-    def recent(self, user_id: Id | None) -> Recents:
-        """The user's last events, newest first."""
+    def state(self, user_id: Id | None) -> UserState:
+        """What the log says of the user: the last events, and all that the user hid, also long before them."""
         with self._lock:
-            return self._states.recent(user_id)
-
-    def hidden(self, user_id: Id | None) -> tuple[Id, ...]:
-        """The pins that the user hid, newest first; also those that are long out of the recent events."""
-        with self._lock:
-            return self._states.hidden(user_id)
+            return UserState(self._states.recent(user_id), self._states.hidden(user_id))
 
     def flush(self, patient: bool = False) -> int:
         """Turn acknowledged events into Parquet; returns how many. Appends meanwhile go to a new file.

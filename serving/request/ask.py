@@ -22,6 +22,14 @@ class Recents:
 
 
 @dataclass(frozen=True)
+class UserState:
+    """What the event log says of a user."""
+
+    recents: Recents = field(default_factory=Recents.none)
+    hidden: tuple[int | str, ...] = ()  # pin ids, newest first, each once
+
+
+@dataclass(frozen=True)
 class WalkAsk:
     """One request, as the walker sees it."""
 
@@ -33,3 +41,4 @@ class WalkAsk:
     at: int  # microseconds since 1970 UTC
     seed: int
     recents: Recents = field(default_factory=Recents.none)
+    hidden: tuple[int | str, ...] = ()  # what the user hid since the graph was built, however many actions ago

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.contract.ids import ID_BYTES, IdContract, shown
-from cluster.contract.moments import Window
+from cluster.contract.moments import MomentContract
 from cluster.contract.text import TEXT_BYTES, field_fault
 
 ANYTHING = st.one_of(
@@ -59,7 +59,7 @@ def test_every_text_field_has_a_bound(name: str) -> None:
 
 def test_moments() -> None:
     now = datetime(2026, 1, 31, tzinfo=UTC)
-    live, simulated = Window(timedelta(days=90)), Window(timedelta(days=90), live=False)
+    live, simulated = MomentContract(timedelta(days=90)), MomentContract(timedelta(days=90), live=False)
     assert live.fault(now, now) == live.fault(now - timedelta(days=89), now) == ""
     assert "in the future" in live.fault(now + timedelta(hours=1), now)
     assert "90 days ago" in live.fault(now - timedelta(days=91), now)

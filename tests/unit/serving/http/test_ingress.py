@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from apps.project import Opened
 from apps.world.in_process import InProcess
 from serving.logs.events import Receipt
-from serving.request.ask import Recents
+from serving.request.ask import UserState
 from tests.worlds.funnel import opened_world, publish_full, publish_lightweight, some_user
 
 
@@ -176,9 +176,9 @@ def test_a_dead_event_log_refuses_events_but_not_answers(world: Opened) -> None:
         async def append(self, events: list[dict[str, Any]]) -> Receipt:
             raise OSError("disk full")
 
-        async def recent(self, user_id: int | str | None) -> Recents:
+        async def state(self, user_id: int | str | None) -> UserState:
             await asyncio.sleep(30)
-            return Recents.none()
+            return UserState()
 
         async def flush(self) -> int:
             return 0

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster.contract.moments import Window
+from cluster.contract.moments import MomentContract
 from cluster.errors import ConfigError
 from cluster.settings.project import DEFAULT_ACTIONS
 from cluster.store.logs import LogStore
@@ -41,7 +41,7 @@ def _no_file_stays_open() -> Iterator[None]:
 
 
 def open_log(folder: Path, live: bool = True, ids: Any = "int64", **states: Any) -> EventLog:
-    window = Window(timedelta(days=90), live)
+    window = MomentContract(timedelta(days=90), live)
     log = EventLog(
         folder / "wal",
         LogStore(folder / "logs"),
@@ -108,9 +108,9 @@ def test_recent_actions_come_newest_first_and_bounded(tmp_path: Path) -> None:
     log = open_log(tmp_path, remember=3)
     base = datetime.now(UTC) - timedelta(days=1)
     log.append([event(f"e{i}", pin_id=i, occurred_at=base + timedelta(minutes=i)) for i in range(5)])
-    assert log.recent(1).pin_ids.tolist() == [4, 3, 2]
-    assert len(log.recent(42).pin_ids) == 0
-    assert len(log.recent(None).pin_ids) == 0
+    assert log.state(1).recents.pin_ids.tolist() == [4, 3, 2]
+    assert len(log.state(42).recents.pin_ids) == 0
+    assert len(log.state(None).recents.pin_ids) == 0
 
 
 def test_kill_9_loses_no_acknowledged_event(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_kill_9_loses_no_acknowledged_event(tmp_path: Path) -> None:
     child.wait()
     log = open_log(tmp_path)
     assert set(acknowledged) <= set(stored(tmp_path))
-    assert log.recent(1).pin_ids[0] >= int(acknowledged[-1]) - 50
+    assert log.state(1).recents.pin_ids[0] >= int(acknowledged[-1]) - 50
 
 
 @pytest.mark.parametrize("cut", [1, 7, 9, 40])
@@ -180,7 +180,7 @@ def test_files_of_version_0_1_are_recovered(tmp_path: Path) -> None:
     (tmp_path / "wal" / "events-1.jsonl").write_text(json.dumps(row) + "\n" + '{"event_id": "torn')
     log = open_log(tmp_path)
     assert stored(tmp_path) == ["old"]
-    assert log.recent(1).pin_ids.tolist() == [2]
+    assert log.state(1).recents.pin_ids.tolist() == [2]
     assert write_ahead(tmp_path) == []
 
 
@@ -339,7 +339,7 @@ def test_a_disk_that_stays_full_over_a_restart_loses_nothing(tmp_path: Path, mon
     with monkeypatch.context() as full:
         full.setattr(LogStore, "write_events", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
         log = open_log(tmp_path)
-        assert log.recent(1).pin_ids.tolist() == [2]
+        assert log.state(1).recents.pin_ids.tolist() == [2]
         log.close()
     open_log(tmp_path)
     assert stored(tmp_path) == ["a"]
@@ -353,32 +353,32 @@ def test_what_a_user_did_and_hid_survives_restarts(tmp_path: Path) -> None:
     log.append([event("other", user_id=5, pin_id=1)])
     log.close()
     log = open_log(tmp_path, remember=3)
-    assert log.recent(1).pin_ids.tolist() == [199, 198, 197]
-    assert log.hidden(1) == (7,), "a hundred clicks later, and after a restart"
-    assert log.hidden(5) == log.hidden(None) == ()
+    assert log.state(1).recents.pin_ids.tolist() == [199, 198, 197]
+    assert log.state(1).hidden == (7,), "a hundred clicks later, and after a restart"
+    assert log.state(5).hidden == log.state(None).hidden == ()
     log.append([event("h2", pin_id=8, action="hide", occurred_at=base + timedelta(hours=5))])
-    assert log.hidden(1) == (8, 7)
-    assert log.recent(1).pin_ids.tolist() == [8, 199, 198]
+    assert log.state(1).hidden == (8, 7)
+    assert log.state(1).recents.pin_ids.tolist() == [8, 199, 198]
     assert log.append([event("h2", pin_id=9)]).accepted == 1
-    assert log.recent(1).pin_ids.tolist() == [8, 199, 198], "the id of a stored event is known after a restart"
+    assert log.state(1).recents.pin_ids.tolist() == [8, 199, 198], "the id of a stored event is known after a restart"
 
 
 def test_hidden_pins_are_bounded_by_the_setting(tmp_path: Path) -> None:
     log = open_log(tmp_path, hidden=2)
     for i in range(4):
         log.append([event(f"h{i}", pin_id=i, action="hide")])
-    assert log.hidden(1) == (3, 2)
+    assert log.state(1).hidden == (3, 2)
     log.close()
-    assert open_log(tmp_path, hidden=2).hidden(1) == (3, 2)
+    assert open_log(tmp_path, hidden=2).state(1).hidden == (3, 2)
 
 
 def test_events_of_one_moment_keep_the_order_they_came_in(tmp_path: Path) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     log = open_log(tmp_path, live=False)
     log.append([event(f"e{i}", pin_id=pin, occurred_at=at) for i, pin in enumerate((5, 9, 1, 7))])
-    assert log.recent(1).pin_ids.tolist() == [7, 1, 9, 5]
+    assert log.state(1).recents.pin_ids.tolist() == [7, 1, 9, 5]
     log.close()
-    assert open_log(tmp_path, live=False).recent(1).pin_ids.tolist() == [7, 1, 9, 5]
+    assert open_log(tmp_path, live=False).state(1).recents.pin_ids.tolist() == [7, 1, 9, 5]
 
 
 def test_a_damaged_part_is_skipped_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -393,4 +393,4 @@ def test_a_damaged_part_is_skipped_and_named(tmp_path: Path, caplog: pytest.LogC
     parts[0].write_bytes(bytes(data))
     assert stored(tmp_path) == ["b"]
     assert parts[0].name in caplog.text
-    assert open_log(tmp_path).recent(3).pin_ids.tolist() == [2]
+    assert open_log(tmp_path).state(3).recents.pin_ids.tolist() == [2]
