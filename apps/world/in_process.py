@@ -10,7 +10,8 @@ import httpx
 from fastapi import FastAPI
 
 from apps.project import Opened
-from serving.http.ingress import Events, Ingress, create_app
+from serving.http.app import create_app
+from serving.http.routes import Events, Ingress
 from serving.logs.events import EventLog, Receipt
 from serving.request.ask import UserState
 

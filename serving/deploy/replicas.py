@@ -19,7 +19,8 @@ from cluster.settings.project import Project
 from serving.deploy.metrics import Metrics
 from serving.deploy.remote import RemoteEvents, RemoteStages
 from serving.deploy.replica import Replica
-from serving.http.ingress import Ingress, create_app
+from serving.http.app import create_app
+from serving.http.routes import Ingress
 from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
 from serving.request.ranked import Ranked

@@ -20,6 +20,8 @@ from training.ranker.scorer import FullScorer, best_device, empty_requests, util
 
 KIND = "full"
 
+Request = tuple[WalkAsk, Walked, Ranked]
+
 
 class FullLogic:
     """Probabilities and utility of a request's survivors; without a model both are NaN and the order stays."""
@@ -58,9 +60,7 @@ class FullLogic:
         """Score one request's survivors, as many of them as `seconds` allow, best first."""
         return self.score_many([(ask, walked, ranked)], [self.pace.clock() + seconds])[0]
 
-    def score_many(
-        self, requests: list[tuple[WalkAsk, Walked, Ranked]], until: list[float] | None = None
-    ) -> list[Scored]:
+    def score_many(self, requests: list[Request], until: list[float] | None = None) -> list[Scored]:
         """Several requests in one forward pass, all of one version; clients that the gate held back are not scored.
 
         Survivors that cannot be scored before `until` (the clock of `pace`, one moment a request) keep a NaN utility.
@@ -70,32 +70,38 @@ class FullLogic:
         if loaded is None:
             return out
         version, scorer, held_back = loaded
-        mine = [
-            i for i, (ask, _, ranked) in enumerate(requests) if ask.client not in held_back and len(ranked.survivors)
-        ]
+        wanted = [i for i, request in enumerate(requests) if request[0].client not in held_back]
+        wanted = [i for i in wanted if len(requests[i][2].survivors)]
+        if not wanted:
+            return out
+        limits = [math.inf if until is None else until[i] for i in wanted]
+        results = self._passes(scorer, [requests[i] for i in wanted], limits)
+        for i, (probabilities, utilities) in zip(wanted, results, strict=True):
+            out[i] = Scored(version, utilities, probabilities)
+        return out
+
+    def _passes(
+        self, scorer: FullScorer, requests: list[Request], until: list[float]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each request float32[k, A] probabilities and float32[k] utilities, NaN where time was too short."""
         actions = scorer.schema.actions
-        for i in mine:
-            empty = np.full((len(requests[i][2].survivors), len(actions)), np.nan, np.float32)
-            out[i] = Scored(version, out[i].utility, empty)
+        sizes = [len(ranked.survivors) for _, _, ranked in requests]
+        probabilities = [np.full((size, len(actions)), np.nan, np.float32) for size in sizes]
+        utilities = [np.full(size, np.nan, np.float32) for size in sizes]
 
         def run(parts: list[Part]) -> None:
-            batches = [self._batch(scorer, *requests[mine[k]], start, end) for k, start, end in parts]
-            probabilities = scorer.score(RequestBatch.concat(batches))
+            batches = [self._batch(scorer, *requests[i], start, end) for i, start, end in parts]
+            scores = scorer.score(RequestBatch.concat(batches))
             at = 0
-            for k, start, end in parts:
-                rows = probabilities[at : at + end - start]
+            for i, start, end in parts:
+                rows = scores[at : at + end - start]
                 at += len(rows)
-                out[mine[k]].probabilities[start:end] = rows
-                weights = self._clients[requests[mine[k]][0].client].utility
-                out[mine[k]].utility[start:end] = utility(rows, weights, actions)
+                probabilities[i][start:end] = rows
+                weights = self._clients[requests[i][0].client].utility
+                utilities[i][start:end] = utility(rows, weights, actions)
 
-        if mine:
-            self.pace.score(
-                [len(requests[i][2].survivors) for i in mine],
-                [math.inf if until is None else until[i] for i in mine],
-                run,
-            )
-        return out
+        self.pace.score(sizes, until, run)
+        return list(zip(probabilities, utilities, strict=True))
 
     def _batch(
         self, scorer: FullScorer, ask: WalkAsk, walked: Walked, ranked: Ranked, start: int, end: int

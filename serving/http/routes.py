@@ -1,16 +1,11 @@
-"""The HTTP face: auth, validation, events, answers. FastAPI over the funnel; the ranking itself is elsewhere."""
+"""The endpoints: who may ask, what is asked, the answer, the events. The ranking itself is elsewhere."""
 
 import asyncio
-import hashlib
-import hmac
-import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, FastAPI, Header, HTTPException
+from fastapi import APIRouter, Header, HTTPException
 from fastapi.responses import RedirectResponse
 
 from cluster.errors import PinfunnelError
@@ -19,11 +14,14 @@ from cluster.settings.project import Project
 from serving.funnel.funnel import Funnel, NoCandidates
 from serving.funnel.stages import Overloaded
 from serving.http.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
+from serving.http.auth import Keys
+from serving.http.behind import Behind
+from serving.http.questions import Questions, question
 from serving.http.responses import to_response
 from serving.logs.events import Receipt
-from serving.logs.impressions import ServingLog, log_row
+from serving.logs.impressions import ServingLog
 from serving.request.answer import Answer
-from serving.request.ask import UserState, WalkAsk
+from serving.request.ask import UserState
 
 
 class Events(Protocol):
@@ -73,11 +71,11 @@ class Ingress:
         self._funnel = funnel
         self._events = events
         self._log = serving_log
-        self._schema_hash = schema_hash
         self._versions = versions
         self._observer = observer
-        self._teaching: set[asyncio.Task[None]] = set()
-        self._keys = {c.name: os.environ.get(c.api_key_env, "") if c.api_key_env else "" for c in clients.values()}
+        self._keys = Keys(clients)
+        self._questions = Questions(project.serving.simulation)
+        self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
 
     def routes(self) -> APIRouter:
         """The endpoints."""
@@ -103,22 +101,10 @@ class Ingress:
         """Walk, rank, answer; the log is written behind the answer."""
         began = time.perf_counter()
         settings = self._client(client, x_api_key)
-        moment = self._moment(body.at)
-        if settings.query.source == "request" and not body.query_pins:
-            raise HTTPException(422, f"client '{client}' walks from the request's query_pins: send at least one")
-        request_id, seed = self._identity(client, body)
+        moment = self._questions.moment(settings, body)
+        request_id, seed = self._questions.identity(client, body)
         state = await self._state(body.user_id)
-        ask = WalkAsk(
-            client=client,
-            user_id=body.user_id,
-            query_pins=tuple((q.pin_id, q.weight) for q in body.query_pins),
-            exclude=tuple(body.exclude),
-            locale=body.locale,
-            at=int(moment.timestamp() * 1e6),
-            seed=seed,
-            recents=state.recents,
-            hidden=state.hidden,
-        )
+        ask = question(client, body, moment, seed, state)
         try:
             answer = await self._funnel.recommend(
                 ask,
@@ -135,38 +121,15 @@ class Ingress:
             raise HTTPException(503, f"no candidates: {error}") from error
         except Exception as error:  # a funnel without a deadline lets faults through
             raise HTTPException(503, f"no candidates: {type(error).__name__}: {str(error)[:300]}") from error
-        self._keep(answer, request_id, body)
+        self._behind.keep(answer, request_id, body)
         milliseconds = (time.perf_counter() - began) * 1e3
         if self._observer is not None:
             self._observer.answered(answer, milliseconds)
         return to_response(answer, request_id, body.explain, self._project.actions, milliseconds)
 
-    def _keep(self, answer: Answer, request_id: str, body: RecommendationRequest) -> None:
-        """Log an answer behind the request; one that the teacher wants is logged once it is done with it."""
-
-        def write() -> None:
-            row = log_row(answer, request_id, self._schema_hash, body.experiment, body.locale)
-            if not self._log.offer(row) and self._observer is not None:
-                self._observer.log_dropped(answer.ask.client)
-
-        async def teach_first() -> None:
-            try:
-                await self._funnel.teach(answer)
-            finally:  # also when the server stops meanwhile
-                write()
-
-        if not self._funnel.teacher.wants(answer):
-            write()
-            return
-        task = asyncio.create_task(teach_first())
-        self._teaching.add(task)  # asyncio holds tasks weakly
-        task.add_done_callback(self._teaching.discard)
-
     async def events(self, body: EventBatch, x_api_key: Annotated[str, Header()] = "") -> EventReceipt:
         """Acknowledged events are on disk; refused ones are named with the reason, and may be sent again mended."""
-        keys = [key for key in self._keys.values() if key]
-        if keys and not any(hmac.compare_digest(key, x_api_key) for key in keys):
-            raise HTTPException(401, "x-api-key: send the key of any client")
+        self._keys.check_any(x_api_key)
         try:
             receipt = await self._events.append([event.model_dump() for event in body.events])
         except Exception as error:
@@ -188,38 +151,17 @@ class Ingress:
 
     async def flush(self) -> dict[str, int]:
         """For scripts that read the logs right after traffic."""
-        await asyncio.gather(*self._teaching, return_exceptions=True)
-        served = await asyncio.to_thread(self._log.flush)
-        return {"requests": served, "events": await self._events.flush()}
+        return {"requests": await self._behind.flush(), "events": await self._events.flush()}
+
+    def _dropped(self, client: str) -> None:
+        if self._observer is not None:
+            self._observer.log_dropped(client)
 
     def _client(self, name: str, key: str) -> Client:
         if name not in self._clients:
             raise HTTPException(404, f"unknown client '{name}'; clients: {sorted(self._clients)}")
-        wanted = self._keys[name]
-        if wanted and not hmac.compare_digest(wanted, key):
-            raise HTTPException(401, f"x-api-key: not the key of client '{name}'")
+        self._keys.check(name, key)
         return self._clients[name]
-
-    def _identity(self, client: str, body: RecommendationRequest) -> tuple[str, int]:
-        """The request's id and the seed of its walk: at random.
-
-        In a simulation both follow from the request, so that a run can be repeated; the seed only from what a walk
-        depends on, so that the arms of an experiment walk alike.
-        """
-        if body.at is None or not self._project.serving.simulation:
-            request_id = uuid.uuid4().hex
-            return request_id, int(request_id[:15], 16)
-        walk = body.model_dump_json(include={"user_id", "query_pins", "at"})
-        return _digest(client, body.model_dump_json(), 16), int(_digest(client, walk, 7), 16)
-
-    def _moment(self, at: datetime | None) -> datetime:
-        if at is None:
-            return datetime.now(UTC)
-        if not self._project.serving.simulation:
-            raise HTTPException(422, "at: only served with serving.simulation: true in pinfunnel.yaml")
-        if at.tzinfo is None:
-            raise HTTPException(422, "at: has no time zone; send UTC, like 2026-01-31T12:00:00Z")
-        return at
 
     async def _state(self, user_id: int | str | None) -> UserState:
         """The user's last events, or none when the event log does not answer: a stale walk beats no answer."""
@@ -229,12 +171,3 @@ class Ingress:
             return await asyncio.wait_for(self._events.state(user_id), self._project.serving.deadline_ms / 4e3)
         except Exception:
             return UserState()
-
-
-def _digest(client: str, told: str, size: int) -> str:
-    return hashlib.blake2b(f"{client} {told}".encode(), digest_size=size).hexdigest()
-
-
-def create_app(title: str = "pinfunnel") -> FastAPI:
-    """An empty FastAPI app; the replica adds the routes once it has its parts."""
-    return FastAPI(title=title, docs_url="/docs", description="Walk, rank and answer; log everything; learn from it.")

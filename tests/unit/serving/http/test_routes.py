@@ -1,6 +1,8 @@
 """The HTTP face over plain parts in one process: validation, auth, events, explanations, overload."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -8,37 +10,26 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from fastapi import FastAPI
 
 from apps.project import Opened
 from apps.world.in_process import InProcess
 from serving.logs.events import Receipt
 from serving.request.ask import UserState
+from tests.unit.serving.http.faces import Face
 from tests.worlds.funnel import opened_world, publish_full, publish_lightweight, some_user
 
-
-class Face:
-    """Calls the app in this process, each call in an event loop of its own."""
-
-    def __init__(self, app: FastAPI):
-        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def call() -> httpx.Response:
-            async with httpx.AsyncClient(transport=self._transport, base_url="http://funnel") as http:
-                return await http.request(method, path, **options)
-
-        return asyncio.run(call())
-
-    def get(self, path: str) -> httpx.Response:
-        return self._call("GET", path)
-
-    def post(self, path: str, json: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
-        return self._call("POST", path, json=json, headers=headers)
+Opener = Callable[..., Face]
 
 
-def face(opened: Opened, events: Any = None) -> Face:
-    return Face(InProcess(opened, events).app)
+@pytest.fixture
+def face() -> Iterator[Opener]:
+    """Opens projects' endpoints, and closes them after the test: their threads must not outlive it."""
+    with ExitStack() as closing:
+
+        def opened(project: Opened, events: Any = None) -> Face:
+            return Face(closing.enter_context(InProcess(project, events)).app)
+
+        yield opened
 
 
 @pytest.fixture
@@ -51,7 +42,7 @@ def event(pin: int, **changes: Any) -> dict[str, Any]:
     return {**fields, **changes}
 
 
-def test_an_answer_says_what_it_came_from(world: Opened) -> None:
+def test_an_answer_says_what_it_came_from(face: Opener, world: Opened) -> None:
     http, user = face(world), some_user(world)
     answer = http.post("/v1/homefeed/recommendations", json={"user_id": user}).json()
     assert len(answer["pins"]) == world.clients["homefeed"].sizes.answer
@@ -61,7 +52,7 @@ def test_an_answer_says_what_it_came_from(world: Opened) -> None:
     assert "explanation" not in answer["pins"][0]
 
 
-def test_explanations_name_query_pins_scores_and_features(world: Opened) -> None:
+def test_explanations_name_query_pins_scores_and_features(face: Opener, world: Opened) -> None:
     publish_lightweight(world.process.store, world.process.features, "homefeed", "graph_rank", sign=-1)
     http, user = face(world), some_user(world)
     answer = http.post("/v1/homefeed/recommendations", json={"user_id": user, "explain": True}).json()
@@ -87,9 +78,10 @@ def test_the_teacher_works_behind_the_answer_and_no_row_is_lost(tmp_path: Path, 
             if not stops:  # else the loop ends under the teacher's feet
                 assert (await http.post("/v1/logs/flush")).json()["requests"] == 1
 
-    asyncio.run(serve())
-    if stops:
-        asyncio.run(_flush(inside))
+    with inside:
+        asyncio.run(serve())
+        if stops:
+            asyncio.run(_flush(inside))
     logged = pq.read_table(world.process.logs.serving_files().paths[0], partitioning=None)
     scored = np.isfinite(np.array(logged["full_score"][0].as_py(), np.float32)).sum()
     rate = logged["teacher_rate"][0].as_py()
@@ -105,7 +97,7 @@ async def _flush(inside: InProcess) -> None:
         assert (await http.post("/v1/logs/flush")).json()["requests"] == 1
 
 
-def test_limit_exclude_and_order(world: Opened) -> None:
+def test_limit_exclude_and_order(face: Opener, world: Opened) -> None:
     http, user = face(world), some_user(world)
     body = {"user_id": user, "limit": 3, "order": "visit_count"}
     first = [p["pin_id"] for p in http.post("/v1/homefeed/recommendations", json=body).json()["pins"]]
@@ -124,31 +116,34 @@ def test_limit_exclude_and_order(world: Opened) -> None:
         ("search", {"user_id": 1}, 422, "query_pins: send at least one"),
     ],
 )
-def test_bad_requests_name_the_field(world: Opened, path: str, body: dict[str, Any], status: int, says: str) -> None:
+def test_bad_requests_name_the_field(
+    face: Opener, world: Opened, path: str, body: dict[str, Any], status: int, says: str
+) -> None:
     answer = face(world).post(f"/v1/{path}/recommendations", json=body)
     assert answer.status_code == status
     assert says in answer.text
 
 
-def test_time_is_pretended_only_in_simulation(tmp_path: Path) -> None:
+def test_time_is_pretended_only_in_simulation(face: Opener, tmp_path: Path) -> None:
     http = face(opened_world(tmp_path, simulation=False))
     answer = http.post("/v1/homefeed/recommendations", json={"at": "2026-01-01T00:00:00Z"})
     assert answer.status_code == 422
     assert "serving.simulation" in answer.text
 
 
-def test_a_client_with_a_key_wants_it(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_with_a_key_wants_it(face: Opener, world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEED_KEY", "secret")
     keyed = world.clients["homefeed"].model_copy(update={"api_key_env": "FEED_KEY"})
     http = face(Opened(world.project, {**world.clients, "homefeed": keyed}))
     assert http.post("/v1/homefeed/recommendations", json={}).status_code == 401
+    assert http.post("/v1/homefeed/recommendations", json={}, headers={"x-api-key": b"s\xe9cret"}).status_code == 401
     assert http.post("/v1/homefeed/recommendations", json={}, headers={"x-api-key": "secret"}).status_code == 200
     assert http.post("/v1/ads/recommendations", json={}).status_code == 200
     assert http.post("/v1/events", json={"events": [event(1)]}).status_code == 401
     assert http.post("/v1/events", json={"events": [event(1)]}, headers={"x-api-key": "secret"}).status_code == 200
 
 
-def test_events_steer_the_next_walk(world: Opened) -> None:
+def test_events_steer_the_next_walk(face: Opener, world: Opened) -> None:
     http = face(world)
     pin = int(world.process.catalogs.current.graph.pin_ids.ids_of([3])[0])
     new_user = {"user_id": 777_777_777, "explain": True}
@@ -160,7 +155,7 @@ def test_events_steer_the_next_walk(world: Opened) -> None:
     assert answer["pins"][0]["explanation"]["reached_from"][0]["pin_id"] == pin
 
 
-def test_requests_and_events_reach_the_logs(world: Opened) -> None:
+def test_requests_and_events_reach_the_logs(face: Opener, world: Opened) -> None:
     http, user = face(world), some_user(world)
     answer = http.post("/v1/homefeed/recommendations", json={"user_id": user, "experiment": "a"}).json()
     http.post("/v1/events", json={"events": [event(answer["pins"][0]["pin_id"], request_id=answer["request_id"])]})
@@ -171,7 +166,7 @@ def test_requests_and_events_reach_the_logs(world: Opened) -> None:
     assert stored["request_id"].to_pylist() == [answer["request_id"]]
 
 
-def test_a_dead_event_log_refuses_events_but_not_answers(world: Opened) -> None:
+def test_a_dead_event_log_refuses_events_but_not_answers(face: Opener, world: Opened) -> None:
     class Dead:
         async def append(self, events: list[dict[str, Any]]) -> Receipt:
             raise OSError("disk full")
@@ -190,7 +185,7 @@ def test_a_dead_event_log_refuses_events_but_not_answers(world: Opened) -> None:
     assert http.post("/v1/homefeed/recommendations", json={"user_id": some_user(world)}).status_code == 200
 
 
-def test_models_health_and_docs(world: Opened) -> None:
+def test_models_health_and_docs(face: Opener, world: Opened) -> None:
     http = face(world)
     assert http.get("/v1/models").json()["graph"] == world.process.store.current("graph")
     assert http.get("/healthz").json()["status"] == "ok"
@@ -199,7 +194,7 @@ def test_models_health_and_docs(world: Opened) -> None:
     assert http.get("/docs").status_code == 200
 
 
-def test_a_simulation_can_be_repeated_and_its_arms_walk_alike(world: Opened) -> None:
+def test_a_simulation_can_be_repeated_and_its_arms_walk_alike(face: Opener, world: Opened) -> None:
     http = face(world)
     body = {"user_id": some_user(world), "at": "2026-02-01T00:00:00Z", "experiment": "a"}
 
