@@ -1,7 +1,8 @@
-"""Train and serve the full ranker on a GPU in bfloat16, print throughput, MFU and latency; at toy size on a CPU.
+"""The full ranker on a GPU in bfloat16: throughput, latency, share of the peak.
 
-`python -m apps.bench.gpu [--toy] [--json OUT]`. Without CUDA it always runs at toy size: a check that the
-script works.
+Without CUDA it always runs quick: small sizes on the CPU, which show that it works and not how fast it is.
+
+    python -m apps.bench.gpu [--quick] [--json OUT]
 """
 
 import argparse
@@ -148,11 +149,11 @@ def _timings(
     }
 
 
-def run(toy: bool = False) -> dict[str, Any]:
+def run(quick: bool = False) -> dict[str, Any]:
     """`train`: large() in bfloat16; `serve`: base() and large(), by requests per pass of 500 candidates."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    toy = toy or device.type == "cpu"
-    if toy:
+    quick = quick or device.type == "cpu"
+    if quick:
         trained = train(ModelConfig.debug(), 4, 50, 2, device)
         served = {"debug": serve(ModelConfig.debug(), (1, 2), 50, 3, device)}
     else:
@@ -161,16 +162,16 @@ def run(toy: bool = False) -> dict[str, Any]:
             name: serve(config, (1, 8, 64, 256), 500, 50, device)
             for name, config in (("base", ModelConfig.base()), ("large", ModelConfig.large()))
         }
-    return {"machine": torch_machine(), "device": device.type, "toy": toy, "train": trained, "serve": served}
+    return {"machine": torch_machine(), "device": device.type, "quick": quick, "train": trained, "serve": served}
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--toy", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser = argparse.ArgumentParser(prog="python -m apps.bench.gpu", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args()
-    text = json.dumps(run(args.toy), indent=1)
+    text = json.dumps(run(args.quick), indent=1)
     if args.json:
         args.json.write_text(text)
     print(text)

@@ -1,4 +1,4 @@
-"""Bench of the forest kernel against XGBoost and, where installed, daal4py, CatBoost and onnxruntime.
+"""The forest kernel beside XGBoost, daal4py, CatBoost and onnxruntime.
 
 One process, one pinned core, engines alternating, median CPU time of a request of 2,000 candidates that share 16 of
 40 features. `ratio` takes ours with the candidates' features stored as bytes per pin: gather, specialise, scan.
@@ -21,6 +21,7 @@ import xgboost
 from apps.bench.forest.bound import BoundForest
 from apps.bench.forest.data import GOAL, STATIC, TOP, USERS, C, N, S, make_model, make_requests, where
 from apps.bench.forest.peers import PEERS
+from serving.forest.engine.frames import CHUNKS
 from serving.forest.forest import Forest
 
 Call = Callable[[int], Any]  # scores request i
@@ -48,61 +49,78 @@ def measure(engines: dict[str, Call], rounds: int, burst: bool) -> dict[str, flo
     return {name: round(float(np.median(t)), 2) for name, t in times.items()}
 
 
+class Requests:
+    """A model's requests: rows that share a user and rows that do not, and the parts that our paths take."""
+
+    def __init__(self, trees: int) -> None:
+        self.same, self.mixed = make_requests(trees + 1)
+        self.users = [rows[0, :S].copy() for rows in self.same]
+        self.candidates = [np.ascontiguousarray(rows[:, S:]) for rows in self.same]
+        self.table = np.concatenate(self.candidates)
+        self.pins = [np.arange(i * N, (i + 1) * N, dtype=np.int32) for i in range(USERS)]
+
+
+def our_engines(forest: Forest, requests: Requests, name: str) -> dict[str, Call]:
+    """Our paths from a float matrix and from a table of stored bytes."""
+    users, candidates, pins = requests.users, requests.candidates, requests.pins
+    none = np.empty((N, 0), np.float32)
+    stored = BoundForest(forest, requests.table, range(C))
+    return {
+        name: lambda i: forest.margins(users[i], candidates[i]),
+        f"{name}_stored": lambda i: stored.score(users[i], pins[i], none),
+    }
+
+
 def bench_model(trees: int, rounds: int, rows: int) -> dict[str, Any]:
+    """CPU µs of every engine for one model, in bursts, alternating and on mixed rows; and what else is told of it."""
     booster, x, y = make_model(trees, rows)
     booster.set_param({"nthread": 1})
-    same, mixed = make_requests(trees + 1)
-    users = [r[0, :S].copy() for r in same]
-    candidates = [np.ascontiguousarray(r[:, S:]) for r in same]
+    requests = Requests(trees)
+    same, mixed, users = requests.same, requests.mixed, requests.users
     forest = Forest.from_booster(booster, S)
     forest.warm()
     assert forest.trees is not None
-    splits = forest.trees.feature[forest.trees.feature >= 0]
-    want = [booster.predict(xgboost.DMatrix(r), output_margin=True) for r in same]
+
+    # Ours and XGBoost, which must agree to the bit.
     engines: dict[str, Call] = {
-        "ours": lambda i: forest.margins(users[i], candidates[i]),
+        **our_engines(forest, requests, "ours"),
         "xgboost": lambda i: booster.inplace_predict(same[i], predict_type="margin"),
     }
-    none = np.empty((N, 0), np.float32)
-    pins = [np.arange(i * N, (i + 1) * N, dtype=np.int32) for i in range(USERS)]
-    table = np.concatenate(candidates)
-    stored = BoundForest(forest, table, range(C))
-    engines["ours_stored"] = lambda i: stored.score(users[i], pins[i], none)
     if forest.level == "avx512":
-        narrow = Forest.from_booster(booster, S, "avx2")
-        narrow_stored = BoundForest(narrow, table, range(C))
-        engines["ours_avx2"] = lambda i: narrow.margins(users[i], candidates[i])
-        engines["ours_avx2_stored"] = lambda i: narrow_stored.score(users[i], pins[i], none)
-    engines["ours_specialise"] = lambda i: forest.specialise(users[i])
-    special = [forest.specialise(user) for user in users]
-    engines["ours_bin_and_scan"] = lambda i: special[i].margins(candidates[i])
+        engines |= our_engines(Forest.from_booster(booster, S, "avx2"), requests, "ours_avx2")
     for i in range(USERS):
-        for name in [engine for engine in engines if engine not in ("ours_specialise", "ours_bin_and_scan")]:
-            if name != "xgboost" and not np.array_equal(engines[name](i), want[i]):
+        want = booster.predict(xgboost.DMatrix(same[i]), output_margin=True)
+        for name, call in engines.items():
+            if name != "xgboost" and not np.array_equal(call(i), want):
                 raise AssertionError(f"{name} differs from XGBoost")
+
+    # The parts of ours, and the peers.
+    special = [forest.specialise(user) for user in users]
+    engines["ours_specialise"] = lambda i: forest.specialise(users[i])
+    engines["ours_bin_and_scan"] = lambda i: special[i].margins(requests.candidates[i])
     skipped: dict[str, str] = {}
     for name, build in PEERS.items():
         try:
             engines[name] = build(booster, x, y, trees, same)
         except Exception as error:  # a peer that does not import or convert is named and left out
             skipped[name] = f"{type(error).__name__}: {error}"[:200]
-    burst = measure(engines, rounds, burst=True)
+
     pair = {name: engines[name] for name in ("ours", "ours_stored", "xgboost")}
-    alternating = measure(pair, rounds, burst=False)
-    rowwise = measure(
-        {
-            "ours": lambda i: forest.margins_of_rows(mixed[i]),
-            "xgboost": lambda i: booster.inplace_predict(mixed[i], predict_type="margin"),
-        },
-        max(rounds // 2, 2),
-        burst=True,
-    )
+    by_row: dict[str, Call] = {
+        "ours": lambda i: forest.margins_of_rows(mixed[i]),
+        "xgboost": lambda i: booster.inplace_predict(mixed[i], predict_type="margin"),
+    }
+    splits = forest.trees.feature[forest.trees.feature >= 0]
     return {
-        "us": {"burst": burst, "alternating": alternating, "mixed": rowwise},
+        "us": {
+            "burst": measure(engines, rounds, burst=True),
+            "alternating": measure(pair, rounds, burst=False),
+            "mixed": measure(by_row, max(rounds // 2, 2), burst=True),
+        },
         "user_split_share": round(float(np.mean(splits < S)), 3),
         "live_splits": int(np.mean([s.programs[0].n_splits for s in special])),
         "skipped": skipped,
-        "floor_us": arithmetic_floor(forest, special[0], candidates[0], rounds),
+        "floor_us": arithmetic_floor(forest, special[0], requests.candidates[0], rounds),
         "end_to_end": end_to_end(forest, booster, users, rounds),
     }
 
@@ -112,14 +130,14 @@ def arithmetic_floor(forest: Forest, special: Any, candidates: np.ndarray, round
 
     Look-ups are measured (a scan without splits); a comparison is taken as half of a measured split.
     """
-    from serving.forest.engine.frames import CHUNKS
-
     kernel, made = forest.kernel("request"), special.programs[0]
     assert kernel is not None
     special.margins(candidates)
     distinct = len(np.unique(made.splits[: made.n_splits, :2], axis=0))
     lookups = kernel.collapsers[0].new_program()
-    lookups.frame[CHUNKS], lookups.sizes[:], lookups.tables[:] = made.chunks, 0, made.tables
+    lookups.frame[CHUNKS] = made.chunks
+    lookups.sizes[:] = 0
+    lookups.tables[:] = made.tables
     us = measure(
         {"all": lambda i: kernel.scan_again([made], N), "lookups": lambda i: kernel.scan_again([lookups], N)},
         rounds,
@@ -139,7 +157,9 @@ def end_to_end(forest: Forest, booster: xgboost.Booster, users: list[np.ndarray]
 
     def plain(i: int) -> np.ndarray:
         rows = np.empty((N, S + C), np.float32)
-        rows[:, :S], rows[:, S : S + STATIC], rows[:, S + STATIC :] = users[i], static[pins[i]], dynamic[i]
+        rows[:, :S] = users[i]
+        rows[:, S : S + STATIC] = static[pins[i]]
+        rows[:, S + STATIC :] = dynamic[i]
         margins = booster.inplace_predict(rows, predict_type="margin")
         best = np.argpartition(-margins, TOP)[:TOP]
         return np.asarray(best[np.argsort(-margins[best], kind="stable")])

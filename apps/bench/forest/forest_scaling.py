@@ -1,4 +1,4 @@
-"""The forest kernel on several cores at once: pins a second of threads and of processes, and cores for 75 million.
+"""The forest kernel on all cores at once: pins a second of threads and of processes.
 
 Wall clock, so it wants a machine with nothing else on it; `alone` is one worker on one pinned core. Threads share an
 interpreter, as the requests of one replica do; processes are replicas. Features are stored as bytes per pin, as in

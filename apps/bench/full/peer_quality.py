@@ -1,8 +1,10 @@
-"""The full ranker beside what people would pick, on the same requests and features: quality only, all figures from
-one run.
+"""Quality of the full ranker beside its peers on MovieLens.
 
-Peers: popularity, XGBoost per task, a shared-bottom MLP, DCNv2 and DeepFM of torch-rechub (when installed), SASRec.
-`python -m apps.bench.full.peer_quality FOLDER [--ablation] [--json OUT]`, FOLDER as MovieLens has.
+All see the same requests and features, and all figures come from one run. Peers: popularity, XGBoost per task, a
+shared-bottom MLP, DCNv2 and DeepFM of torch-rechub (when installed), SASRec. FOLDER holds `ratings.parquet`,
+`items.parquet` and `users.parquet` of MovieLens.
+
+    python -m apps.bench.full.peer_quality FOLDER [--ablation] [--every N] [--json OUT]
 """
 
 import argparse
@@ -58,7 +60,8 @@ def ours(data: Replay, config: ModelConfig, fit_config: FitConfig = FIT) -> Peer
 def judge(p: Floats, test: RequestBatch) -> dict[str, float]:
     """AUC and log loss per action, NDCG@20 of the order by expected gain."""
     assert test.labels is not None
-    weight, out = np.ones(len(p)), {}
+    weight = np.ones(len(p))
+    out = {}
     for a, action in enumerate(ACTIONS):
         out[f"auc_{action}"] = auc(p[:, a], test.labels[:, a], weight)
         out[f"logloss_{action}"] = log_loss(p[:, a], test.labels[:, a], weight)
@@ -69,67 +72,77 @@ def judge(p: Floats, test: RequestBatch) -> dict[str, float]:
 
 
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "all": {}, "no crossing": {"crossing": "none"}, "MaskNet for DCNv2": {"crossing": "mask"},
-    "shared bottom for MMoE": {"experts": "shared"}, "PLE for MMoE": {"experts": "ple", "task_experts": 1},
-    "no sequence": {"sequence_layers": -1}, "no transformer": {"sequence_layers": 0}, "no pin ids": {"pin_buckets": 0},
-    "no quantile bins": {"bins": 0}, "no client gates": {"client_gates": False},
-}  # fmt: skip
+    "all": {},
+    "no crossing": {"crossing": "none"},
+    "MaskNet for DCNv2": {"crossing": "mask"},
+    "shared bottom for MMoE": {"experts": "shared"},
+    "PLE for MMoE": {"experts": "ple", "task_experts": 1},
+    "no sequence": {"sequence_layers": -1},
+    "no transformer": {"sequence_layers": 0},
+    "no pin ids": {"pin_buckets": 0},
+    "no quantile bins": {"bins": 0},
+    "no client gates": {"client_gates": False},
+}
 
 
-def run(folder: Path, ablation: bool = False, every: int = 1) -> dict[str, Any]:
+def peers_of(data: Replay) -> dict[str, Peer]:
+    """The full ranker and what it is compared with."""
+    return {
+        "popularity": popularity,
+        "xgboost per task": xgboost_per_task,
+        "shared-bottom MLP": shared_bottom,
+        "SASRec": sasrec,
+        "DCNv2 (torch-rechub)": rechub(dcnv2),
+        "DeepFM (torch-rechub)": rechub(deepfm),
+        "full ranker": ours(data, OURS),
+        "full ranker without the listwise loss": ours(data, OURS, FIT.but(listwise=0.0)),
+    }
+
+
+def compare(folder: Path, ablation: bool = False, every: int = 1) -> dict[str, Any]:
     """Metrics on the test fifth per ranker (or per part switched off), with seconds of training and scoring.
 
     `every` > 1 trains on every so many requests only, for a quick look.
     """
     data = replay(folder)
-    train, validation, test = (
-        RequestBatch.from_table(t, data.schema) for t in (data.train, data.validation, data.test)
-    )
+    tables = (data.train, data.validation, data.test)
+    train, validation, test = (RequestBatch.from_table(table, data.schema) for table in tables)
     train = train.take(np.arange(0, train.n_requests, every))
-    peers: dict[str, Peer] = {
-        "popularity": popularity, "xgboost per task": xgboost_per_task, "shared-bottom MLP": shared_bottom,
-        "SASRec": sasrec, "DCNv2 (torch-rechub)": rechub(dcnv2), "DeepFM (torch-rechub)": rechub(deepfm),
-        "full ranker": ours(data, OURS),
-        "full ranker without the listwise loss": ours(data, OURS, FIT.but(listwise=0.0)),
-    }  # fmt: skip
+    peers = peers_of(data)
     if ablation:
         peers = {name: ours(data, OURS.but(**change)) for name, change in ABLATIONS.items()}
     torch.set_num_threads(1)
-    out: dict[str, Any] = {
-        "machine": torch_machine(),
-        "every": every,
-        "requests": [b.n_requests for b in (train, validation, test)],
-        "rankers": {},
-    }
+    rankers: dict[str, dict[str, Any]] = {}
     for name, peer in peers.items():
         start = time.process_time()
         try:
             p = peer(train, validation, test)
         except ImportError as error:
-            out["rankers"][name] = {"unavailable": str(error)}
+            rankers[name] = {"unavailable": str(error)}
             continue
-        out["rankers"][name] = judge(p, test) | {"cpu_seconds": time.process_time() - start}
+        rankers[name] = judge(p, test) | {"cpu_seconds": time.process_time() - start}
         print(
             name,
-            {
-                k: round(v, 4)
-                for k, v in out["rankers"][name].items()
-                if k in ("auc", "logloss", "ndcg@20", "cpu_seconds")
-            },
+            {key: round(rankers[name][key], 4) for key in ("auc", "logloss", "ndcg@20", "cpu_seconds")},
             flush=True,
         )
-    return out
+    return {
+        "machine": torch_machine(),
+        "every": every,
+        "requests": [batch.n_requests for batch in (train, validation, test)],
+        "rankers": rankers,
+    }
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--ablation", action="store_true")
-    parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--json", type=Path)
+    parser = argparse.ArgumentParser(prog="python -m apps.bench.full.peer_quality", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where MovieLens lies")
+    parser.add_argument("--ablation", action="store_true", help="our parts, one switched off at a time, not the peers")
+    parser.add_argument("--every", type=int, default=1, help="train on every so many requests only, for a quick look")
+    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
-    figures = run(args.folder, args.ablation, args.every)
+    figures = compare(args.folder, args.ablation, args.every)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1))
 

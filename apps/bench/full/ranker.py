@@ -1,7 +1,9 @@
-"""Bench of the full ranker: `run(quick=False)`. Training against a plain loop over the same tensors, serving on
-one core.
+"""The full ranker: training beside a plain loop, serving on one core.
 
-`python -m apps.bench.full.ranker [--quick] [--json OUT] [--plot OUT.png]`
+The plain loop takes the same tensors, which stand ready in memory; ours reads Parquet. Serving is measured by number of
+candidates, length of the sequence and requests at once.
+
+    python -m apps.bench.full.ranker [--quick] [--json OUT] [--plot OUT.svg]
 """
 
 import argparse
@@ -180,10 +182,10 @@ def plot(figures: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path)
+    parser = argparse.ArgumentParser(prog="python -m apps.bench.full.ranker", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--plot", type=Path, help="draw the cost curves here")
     args = parser.parse_args()
     figures = run(args.quick)
     if args.json:

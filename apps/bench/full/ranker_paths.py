@@ -1,8 +1,10 @@
-"""Which CPU path serves the full ranker fastest? Eager, folded (what is served), bfloat16 autocast, dynamic int8,
-torch.compile, ONNX Runtime; one core, in turns, so that a neighbour's load falls on all of them.
+"""The full ranker on one CPU core: seven ways to run the network, in turns.
 
-`python -m apps.bench.full.ranker_paths [--only eager,folded,…] [--json OUT]`. ONNX Runtime is measured when onnx,
-onnxscript and onnxruntime are installed (they are no dependency of the project); torch.compile needs a C++ compiler.
+Eager, folded (what is served), bfloat16 autocast, dynamic int8, torch.compile, ONNX Runtime; one core, in turns, so
+that a neighbour's load falls on all of them. ONNX Runtime is measured when onnx, onnxscript and onnxruntime are
+installed (they are no dependency of the project); torch.compile needs a C++ compiler.
+
+    python -m apps.bench.full.ranker_paths [--quick] [--only eager,folded,…] [--json OUT]
 """
 
 import argparse
@@ -26,6 +28,8 @@ from training.ranker.config import ModelConfig
 from training.ranker.folded import Folded
 from training.ranker.inputs import Inputs, to_inputs
 
+Call = Callable[[], Any]  # scores the request
+
 
 class _Flat(nn.Module):
     """The network with its tensors as plain arguments, which is what an exporter can name."""
@@ -40,7 +44,7 @@ class _Flat(nn.Module):
         return out
 
 
-def _onnx(flat: nn.Module, tensors: tuple[Tensor, ...]) -> Callable[[], Any]:
+def _onnx(flat: nn.Module, tensors: tuple[Tensor, ...]) -> Call:
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
@@ -57,93 +61,124 @@ def _onnx(flat: nn.Module, tensors: tuple[Tensor, ...]) -> Callable[[], Any]:
     return lambda: session.run(None, feeds)
 
 
-def run(candidates: int = 500, repeat: int = 20, rounds: int = 3, only: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Milliseconds per request for each path (the best of `rounds` medians is the one least disturbed), set-up seconds,
-    and the largest change of a probability against eager.
-    """
-    config = ModelConfig.base()
-    schema = toy_schema(16, 48, 16, 50)
-    batch = RequestBatch.from_table(toy_table(schema, 1, candidates), schema)
-    model = scorer_of(schema, config, batch).model
-    inputs = to_inputs(batch)._replace(position=None)
-    flat = _Flat(model, inputs.width)
-    tensors = tuple(t for t in inputs if isinstance(t, Tensor))
-    torch.backends.mha.set_fastpath_enabled(False)  # type: ignore[no-untyped-call]
+class Paths:
+    """The ways to run one network on one request; each method sets a way up and returns its call."""
 
-    def half() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return flat(*tensors)  # type: ignore[no-any-return]
+    def __init__(self, config: ModelConfig, candidates: int) -> None:
+        schema = toy_schema(16, 48, 16, 50)
+        self._batch = RequestBatch.from_table(toy_table(schema, 1, candidates), schema)
+        self._model = scorer_of(schema, config, self._batch).model
+        inputs = to_inputs(self._batch)._replace(position=None)
+        self._flat = _Flat(self._model, inputs.width)
+        self._tensors = tuple(t for t in inputs if isinstance(t, Tensor))
 
-    ready_made = Folded(model)
+    def eager(self) -> Call:
+        """The network as it was trained."""
+        return lambda: self._flat(*self._tensors)
 
-    def folded() -> Any:
-        return ready_made.logits(batch)
+    def folded(self) -> Call:
+        """What serves on a CPU."""
+        ready = Folded(self._model)
+        return lambda: ready.logits(self._batch)
 
-    def int8() -> Callable[[], Any]:
+    def bfloat16(self) -> Call:
+        """Eager in half precision."""
+        return _in_half(self.eager())
+
+    def int8_dynamic(self) -> Call:
+        """Linear layers with int8 weights."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            small = torch.ao.quantization.quantize_dynamic(copy.deepcopy(flat), {nn.Linear}, dtype=torch.qint8)
-        return lambda: small(*tensors)
+            small = torch.ao.quantization.quantize_dynamic(copy.deepcopy(self._flat), {nn.Linear}, dtype=torch.qint8)
+        return lambda: small(*self._tensors)
 
-    def compiled() -> Callable[[], Any]:
-        ready = torch.compile(copy.deepcopy(flat))
-        return lambda: ready(*tensors)
+    def compile(self) -> Call:
+        """torch.compile."""
+        ready = torch.compile(copy.deepcopy(self._flat))
+        return lambda: ready(*self._tensors)
 
-    def compiled_half() -> Callable[[], Any]:
-        ready = torch.compile(copy.deepcopy(flat))
+    def compile_bfloat16(self) -> Call:
+        """torch.compile in half precision."""
+        return _in_half(self.compile())
 
-        def call() -> Any:
-            with torch.autocast("cpu", torch.bfloat16):
-                return ready(*tensors)
+    def onnxruntime(self) -> Call:
+        """Exported and run by ONNX Runtime."""
+        return _onnx(self._flat, self._tensors)
 
-        return call
+    def all(self) -> dict[str, Callable[[], Call]]:
+        """Every way by name."""
+        return {
+            "eager": self.eager,
+            "folded": self.folded,
+            "bfloat16": self.bfloat16,
+            "int8_dynamic": self.int8_dynamic,
+            "compile": self.compile,
+            "compile_bfloat16": self.compile_bfloat16,
+            "onnxruntime": self.onnxruntime,
+        }
 
-    paths: dict[str, Callable[[], Callable[[], Any]]] = {
-        "eager": lambda: lambda: flat(*tensors),
-        "folded": lambda: folded,
-        "bfloat16": lambda: half,
-        "int8_dynamic": int8,
-        "compile": compiled,
-        "compile_bfloat16": compiled_half,
-        "onnxruntime": lambda: _onnx(flat, tensors),
-    }
-    out: dict[str, Any] = {"machine": torch_machine(), "candidates": candidates, "paths": {}}
+
+def _in_half(call: Call) -> Call:
+    def half() -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            return call()
+
+    return half
+
+
+def set_up(build: Callable[[], Call], exact: Tensor) -> tuple[Call | None, dict[str, Any]]:
+    """A way's call, None if it cannot run here; seconds to set it up, and the largest change of a probability."""
+    start = time.perf_counter()
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            call = build()
+        result = call()
+    except Exception as error:  # a way that cannot run here is a finding, not a failure of the bench
+        return None, {"unavailable": f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"}
+    seconds = time.perf_counter() - start
+    logits = torch.as_tensor(result[0] if isinstance(result, list) else result)
+    change = (torch.sigmoid(logits.float()) - exact).abs().max()
+    return call, {"setup_seconds": seconds, "largest_change": float(change)}
+
+
+def run(
+    quick: bool = False, candidates: int = 500, repeat: int = 20, rounds: int = 3, only: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Milliseconds per request for each way (the best of `rounds` medians is the one least disturbed), set-up seconds,
+    and the largest change of a probability against eager.
+
+    `only` names the ways to take. `quick` takes a small network and nothing that compiles for minutes.
+    """
+    if quick:
+        candidates, repeat, rounds = 50, 3, 1
+        only = only or ("eager", "folded", "bfloat16", "int8_dynamic")
+    paths = Paths(ModelConfig.debug() if quick else ModelConfig.base(), candidates)
+    torch.backends.mha.set_fastpath_enabled(False)  # type: ignore[no-untyped-call]
+    found: dict[str, dict[str, Any]] = {}
+    calls: dict[str, Call] = {}
     with one_core(), torch.inference_mode():
-        exact = torch.sigmoid(flat(*tensors))
-        calls: dict[str, Callable[[], Any]] = {}
-        for name, build in paths.items():
+        exact = torch.sigmoid(paths.eager()())
+        for name, build in paths.all().items():
             if only and name not in only:
                 continue
-            start = time.perf_counter()
-            try:
-                with torch.inference_mode(False), torch.no_grad():
-                    call = build()
-                result = call()
-            except Exception as error:  # a path that cannot run here is a finding, not a failure of the bench
-                out["paths"][name] = {"unavailable": f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"}
-                continue
-            ready = time.perf_counter() - start
-            got = torch.as_tensor(result[0] if isinstance(result, list) else result)
-            calls[name] = call
-            out["paths"][name] = {
-                "setup_seconds": ready,
-                "largest_change": float((torch.sigmoid(got.float()) - exact).abs().max()),
-            }
+            call, found[name] = set_up(build, exact)
+            if call is not None:
+                calls[name] = call
         turns = [{name: timed(call, repeat) for name, call in calls.items()} for _ in range(rounds)]
-        for name in calls:
-            out["paths"][name] |= min((turn[name] for turn in turns), key=lambda t: t["p50_ms"])
-            out["paths"][name]["p50_of_rounds"] = [turn[name]["p50_ms"] for turn in turns]
-            print(name, out["paths"][name], flush=True)
-    return out
+    for name in calls:
+        found[name] |= min((turn[name] for turn in turns), key=lambda t: t["p50_ms"])
+        found[name]["p50_of_rounds"] = [turn[name]["p50_ms"] for turn in turns]
+    return {"machine": torch_machine(), "candidates": candidates, "paths": found}
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
+    parser = argparse.ArgumentParser(prog="python -m apps.bench.full.ranker_paths", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small network: shows that it runs")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--only", default="", help="paths to measure, separated by commas; compiling takes minutes")
     args = parser.parse_args()
-    text = json.dumps(run(only=tuple(filter(None, args.only.split(",")))), indent=1)
+    text = json.dumps(run(args.quick, only=tuple(filter(None, args.only.split(",")))), indent=1)
     if args.json:
         args.json.write_text(text)
     print(text)

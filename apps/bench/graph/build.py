@@ -1,4 +1,4 @@
-"""Edges in Parquet to the files of a graph: the Ray build beside one process that keeps everything in memory.
+"""Building a graph with Ray Data beside one process that has it in memory.
 
 Each engine runs in a process of its own, in turns; seconds leave out starting Python, Ray and its workers (reported as
 `ray_cold_start_seconds`: a first build of 1,000 edges). Memory is the highest sum of anonymous memory over the engine's

@@ -1,6 +1,7 @@
-"""A day's edges added to a graph, beside building the graph anew in memory from indices; one core, CPU seconds.
+"""A day's edges added to a graph, beside building the graph anew.
 
-The rebuild is the cheapest there is: `Graph.from_edges` from arrays that are ready, with nothing read or ranked.
+CPU seconds of one core, in memory. The rebuild is the cheapest there is: `Graph.from_edges` from arrays that are
+ready, with nothing read or ranked.
 
     python -m apps.bench.graph.incremental [--quick]
 """

@@ -1,10 +1,9 @@
-"""What `groupby(part).map_groups` costs Ray Data beyond the work itself: sorting 3M edges within 16 ranges of boards.
+"""What `groupby().map_groups` costs in Ray Data beyond the work itself.
 
-The same rows and the same NumPy sort in four ways: in this process; as one Ray task a range, each given the rows of its
-range; through `map_groups` in a fresh Ray, again in the same one, and told that there are 16 parts. `operators` is Ray
-Data's own account of the second run. It is why the graph build cuts its ranges itself (cluster/graph/build.py).
-
-    python -m apps.bench.graph.map_groups [--quick]
+The work is to sort 3M edges within 16 ranges of boards. The same rows and the same NumPy sort in four ways: in this
+process; as one Ray task a range, each given the rows of its range; through `map_groups` in a fresh Ray, again in the
+same one, and told that there are 16 parts. `operators` is Ray Data's own account of the second run. It is why the graph
+build cuts its ranges itself (cluster/graph/build.py).
 """
 
 import json

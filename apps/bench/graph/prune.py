@@ -1,4 +1,4 @@
-"""What pruning costs and gives: bytes of the graph, recall and NDCG of walks on held-out edges, ms a request.
+"""What pruning the graph saves, and what it does to recall and NDCG.
 
 A tenth of the edges is held out, and each board's other pins are its query pins. By default on a generated graph whose
 topics are known; the topic vectors are the true ones with noise, so quality is that of good vectors. With `--project`

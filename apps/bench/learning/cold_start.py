@@ -1,4 +1,6 @@
-"""What makes a first lightweight ranker good? Settings of trees and labels from the same cold logs, judged online.
+"""First lightweight rankers by settings of trees and labels, judged online.
+
+What makes a first lightweight ranker good, if all are trained on the same few logs?
 
 For each seed: a small world, 700 answers in visit-count order (some 100 to 200 a client), a set of rankers by the
 defaults and one by each other setting, all trained on engagement. Then users held out come to each, and to visit count,
@@ -68,10 +70,12 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, Compared], 
     compared = {
         name: compare_strategies(
             project.model_copy(update={"gbdt": project.gbdt.model_copy(update=dict(GBDT.get(name, {})))}),
-            opened.clients, process.logs, {name: {"strategy": "engagement", **LABELS.get(name, {})}},
+            opened.clients,
+            process.logs,
+            {name: {"strategy": "engagement", **LABELS.get(name, {})}},
         )
         for name in SETTINGS
-    }  # fmt: skip
+    }
     traffic = []
     for name in ("visit_count", *SETTINGS):
         arm = arm_project(opened, folder / name, name, compared.get(name))

@@ -1,4 +1,6 @@
-"""Is the gate right about a first full ranker? Its held-out figures beside what the world then says, by client.
+"""The gate's word on a first full ranker beside what users then do.
+
+Is the gate right? Its held-out figures stand beside what the world then says, by client.
 
 For each seed: a world, 1,800 answers in visit-count order, lightweight rankers from them, 600 answers in their order,
 a first full ranker. Then users held out come to visit count, to the lightweight rankers and to the full ranker behind

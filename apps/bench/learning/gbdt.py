@@ -1,4 +1,4 @@
-"""Fitting the lightweight rankers through Ray Train beside plain `xgboost.train` on the same rows, in one run.
+"""Fitting lightweight rankers through Ray Train beside plain `xgboost.train`.
 
 Small: CLIENTS clients of a young log, fitted in one call, in this process (as the product does up to LOCAL_ROWS
 examples) and on a Ray Train worker; figures are seconds of overhead a client. Large: one client of more than five
@@ -142,12 +142,15 @@ def compare(clients: Clients, settings: GbdtSettings, ways: dict[str, int], repe
         raise AssertionError(f"losses differ by {worst}: the comparison would mean nothing")
     median = {name: round(statistics.median(took), 2) for name, took in seconds.items()}
     return {
-        "clients": len(clients.arrays), "rows_fitted": sum(len(fit[1]) for fit, _ in clients.arrays), "seconds": median,
+        "clients": len(clients.arrays),
+        "rows_fitted": sum(len(fit[1]) for fit, _ in clients.arrays),
+        "seconds": median,
         "seconds_in_fit": {way: round(statistics.median(took), 2) for way, took in inside.items()},
         "overhead_seconds": {w: round((median[w] - median["plain"]) / len(clients.arrays), 2) for w in ways},
         "ratio": {w: round(median[w] / median["plain"], 3) for w in ways},
-        "largest_loss_difference": round(worst, 6), "repeats": repeats,
-    }  # fmt: skip
+        "largest_loss_difference": round(worst, 6),
+        "repeats": repeats,
+    }
 
 
 def run(quick: bool = False, rounds: int | None = None, only: str | None = None) -> dict[str, Any]:
@@ -170,10 +173,11 @@ def run(quick: bool = False, rounds: int | None = None, only: str | None = None)
             big = compare(Clients(1, 60_000 if quick else LARGE_ROWS), large, {"worker": 0}, 1)
             found["large"] = {**big, "rounds": large.rounds}
     return {
-        **found, "peak_mb": peak.mb,
+        **found,
+        "peak_mb": peak.mb,
         "machine": machine(),
         "versions": versions("ray", "xgboost", "numpy", "pyarrow"),
-    }  # fmt: skip
+    }
 
 
 class _Peak:

@@ -1,9 +1,9 @@
-"""Which strategy trains the best lightweight ranker? Every one offline and in an A/B over the API, in the closed loop.
+"""Every label strategy offline, and online in an A/B over the API.
 
-For each seed: a world, its graph, traffic in visit-count order, a full ranker, traffic that the full ranker orders.
-Then each arm gets a copy of that state with its own lightweight rankers in front of the same full ranker, and the same
-users, held out, come on the same later days. The gate has no say here. The action model was fixed before the first
-run (docs/world.md). `--quick` shows that it runs; its figures mean nothing.
+Which one trains the best lightweight ranker? For each seed: a world, its graph, traffic in visit-count order, a full
+ranker, traffic that the full ranker orders. Then each arm gets a copy of that state with its own lightweight rankers in
+front of the same full ranker, and the same users, held out, come on the same later days. The gate has no say here. The
+action model was fixed before the first run (docs/world.md). `--quick` shows that it runs; its figures mean nothing.
 
 A first full ranker knows only what visit count showed. `python -m apps.bench.learning.strategies --generations 3`
 trains it anew on the answers that its predecessors ordered, as a loop that has run for days would have, before the

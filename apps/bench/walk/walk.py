@@ -1,7 +1,7 @@
-"""`pinfunnel bench walk`: requests of 200k steps, us against other engines and against memory itself, in alternation.
+"""Walks of 200k steps beside other engines and beside memory itself.
 
-One process pinned to one core; a figure is the median CPU time of a request (all threads of the process counted).
-Knows nothing of serving. The keys are explained in docs/walker.md.
+One process pinned to one core, engines in alternation; a figure is the median CPU time of a request (all threads of the
+process counted). Knows nothing of serving. The keys are explained in docs/walker.md.
 """
 
 from __future__ import annotations

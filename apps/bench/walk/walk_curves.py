@@ -1,4 +1,4 @@
-"""What a walk costs: milliseconds against steps, query pins and edges; requests alone and joined.
+"""What a walk costs by steps, query pins, edges and requests joined.
 
 CPU time of one pinned core, medians over requests. `python -m apps.bench.walk.walk_curves --svg OUT` draws the curves.
 """

@@ -1,4 +1,6 @@
-"""Layouts of the graph for walking: CSR, ordered by degree, bit-packed ids, edges that hold offsets; ns a step, bytes.
+"""Four layouts of the graph for walking: time of a step, bytes of an edge.
+
+CSR, CSR ordered by degree, bit-packed ids, edges that hold offsets.
 
 Single steps only (pin -> board -> pin), in alternation on one pinned core, by the same lockstep loop. The walker uses
 the first layout; the others are here to know what they would give. Knows nothing of requests.

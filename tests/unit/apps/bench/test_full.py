@@ -18,8 +18,8 @@ TINY = ModelConfig.debug().but(pin_buckets=64)
 
 
 def test_gpu_script_runs_at_toy_size_and_gives_plain_json() -> None:
-    figures = json.loads(json.dumps(gpu.run(toy=True)))
-    assert figures["toy"]
+    figures = json.loads(json.dumps(gpu.run(quick=True)))
+    assert figures["quick"]
     assert figures["train"]["flops_per_step"] > 0
     one = figures["serve"]["debug"]["1"]
     assert one["flops"] > 0
