@@ -140,7 +140,9 @@ def test_the_model_is_trained_published_and_guarded(world: LogsWorld, store: Bun
     )
     model, perfect = bundle.path, {"homefeed": by_what_was_done, "notifications": upside_down}
     rows = pa.concat_tables([make(store, **perfect)(joined_table(world, name)) for name in world.clients])
-    report, decision, incumbent = _judge(scorer.schema, world.clients, BundleStore(tmp_path), model, rows, None)
+    report, decision, incumbent = _judge(
+        scorer.schema, world.features, world.clients, BundleStore(tmp_path), model, rows, None
+    )
     assert incumbent is None
     assert report.ndcg["without_full"]["homefeed"].mean > report.ndcg["full"]["homefeed"].mean
     assert decision.publish
