@@ -14,10 +14,12 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as LiveBars
 from rich.text import Text
 
 from cluster.errors import PinfunnelError
+from cluster.progress import Progress
 
 console = Console(markup=False)
 errors = Console(stderr=True, markup=False)
@@ -29,19 +31,19 @@ PLAIN_SECONDS = 30.0
 class Bars:
     """Progress bars by step. `at(name)` gives the callback that rooms below report to."""
 
-    def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic):
-        self._progress = progress
+    def __init__(self, live: LiveBars, clock: Callable[[], float] = time.monotonic):
+        self._live = live
         self._clock = clock
         self._tasks: dict[str, Any] = {}
         self._finished: set[str] = set()
         self._said = clock()
 
-    def at(self, name: str) -> Callable[[str, float], None]:
+    def at(self, name: str) -> Progress:
         """A callback (step, share done) that draws `name: step`."""
 
         def report(step: str, share: float) -> None:
             title = f"{name}: {step}" if name else step
-            if self._progress.console.is_terminal:
+            if self._live.console.is_terminal:
                 self._draw(title, share)
             else:
                 self._say(title, share)
@@ -50,8 +52,8 @@ class Bars:
 
     def _draw(self, title: str, share: float) -> None:
         if title not in self._tasks:
-            self._tasks[title] = self._progress.add_task(title, total=1.0)
-        self._progress.update(self._tasks[title], completed=min(max(share, 0.0), 1.0))
+            self._tasks[title] = self._live.add_task(title, total=1.0)
+        self._live.update(self._tasks[title], completed=min(max(share, 0.0), 1.0))
 
     def _say(self, title: str, share: float) -> None:
         if share >= 1.0 and title not in self._finished:
@@ -62,15 +64,15 @@ class Bars:
         else:
             return
         self._said = self._clock()
-        self._progress.console.print(line, highlight=False, soft_wrap=True)
+        self._live.console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def progress_bar() -> Iterator[Bars]:
     """Live bars on a terminal; elsewhere a line per finished step, and one now and then while a long step goes on."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield Bars(progress)
+    with LiveBars(*columns, console=console, disable=not console.is_terminal) as live:
+        yield Bars(live)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from apps.backfill.replay import Progress, Replay, Replayed, ReplayPlan
+from apps.backfill.replay import Replay, Replayed, ReplayPlan
 from cluster.data.schema import IMPRESSED, RANKED, event_schema
+from cluster.progress import Progress, silent
 from serving.logs.impressions import log_row, rows_to_table
 
 ROWS_A_FILE = 512
@@ -32,7 +33,7 @@ class Backfilled:
         return self.actions_reached / max(self.actions, 1)
 
 
-def backfill(replay: Replay, client: str, plan: ReplayPlan, progress: Progress | None = None) -> Backfilled:
+def backfill(replay: Replay, client: str, plan: ReplayPlan, progress: Progress = silent) -> Backfilled:
     """Replay history for one client into the project's logs. Running it again adds the same request ids, read once."""
     process, ids = replay.process, replay.opened.project.ids
     done, rows, events = Backfilled(), [], []

@@ -5,7 +5,7 @@ from the edges and events up to then; within it a user's newer actions are known
 serving.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from apps.project import Opened
-from cluster.catalog.catalog import KIND, build_catalog_in_memory, known_topics
+from cluster.catalog.catalog import build_catalog_in_memory, known_topics
 from cluster.data.cleaning import Tally, clean_events, now_us
 from cluster.data.inputs import open_inputs
 from cluster.errors import DataError
+from cluster.kinds import GRAPH
+from cluster.progress import Progress, silent
 from cluster.store.bundles import note_meta
 from serving.deploy.process import Process
 from serving.request.answer import Answer
 from serving.request.ask import Recents, WalkAsk
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Replay:
         at = self.moments[min(int(share * len(self.moments)), len(self.moments) - 1)]
         return datetime.fromtimestamp(int(at) / 1e6, UTC)
 
-    def run(self, client: str, plan: ReplayPlan, progress: Progress | None = None) -> Iterator[Replayed]:
+    def run(self, client: str, plan: ReplayPlan, progress: Progress = silent) -> Iterator[Replayed]:
         """Every replayed moment, oldest slice first. Each slice's graph is stored, never published."""
         begin = int((plan.since or self.moment(0.2)).timestamp() * 1e6)
         end = int(plan.until.timestamp() * 1e6) if plan.until else int(self.moments[-1]) + 1
@@ -92,18 +92,17 @@ class Replay:
         if not len(inside):
             raise DataError("backfill: no event lies in the span asked for")
         cuts = np.unique([begin, *(inside[len(inside) * i // plan.graphs] for i in range(1, plan.graphs)), end])
-        say = progress or (lambda stage, share: None)
         for at in range(len(cuts) - 1):
-            say("replay history", at / (len(cuts) - 1))
+            progress("replay history", at / (len(cuts) - 1))
             self._build(int(cuts[at]))
             yield from self._slice(client, plan, int(cuts[at]), int(cuts[at + 1]))
-        say("replay history", 1.0)
+        progress("replay history", 1.0)
 
     def _build(self, before: int) -> None:
         """Make the graph of what was known at `before` the one that the process walks."""
         project, moment = self.opened.project, datetime.fromtimestamp(before / 1e6, UTC)
         meta = {"schema_hash": self.process.features.schema_hash, "edges_before": moment.isoformat()}
-        with self.process.store.write(KIND, meta, publish=False) as (folder, version):
+        with self.process.store.write(GRAPH, meta, publish=False) as (folder, version):
             edges = self._tables["edges"]
             assert edges is not None
             catalog = build_catalog_in_memory(

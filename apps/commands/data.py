@@ -37,7 +37,7 @@ def build_graph(
 
     Runs on Ray Data, one partition of edges at a time. A running server swaps to it by itself.
     """
-    from cluster import session
+    from cluster import kinds, session
     from cluster.data.inputs import open_inputs
 
     with guarded():
@@ -48,7 +48,7 @@ def build_graph(
         with session.session(dashboard=False), progress_bar() as bars:
             began = time.perf_counter()
             version = build_catalog(opened.project, opened.process.store, publish, progress=bars.at("build graph"))
-        meta = opened.process.store.open("graph", version, verify=False).meta
+        meta = opened.process.store.open(kinds.GRAPH, version, verify=False).meta
         console.print(f"graph {version}: " + ", ".join(f"{n:,} {what}" for what, n in meta["counts"].items()))
         _print_drops(meta["drops"])
         write_json(out, {"version": version, **meta, "seconds": time.perf_counter() - began})

@@ -61,8 +61,7 @@ def simulate(
         world = World.make(seed, pins, boards, users)
         plan = Plan(np.arange(users), requests, start_day, days, arms[order], seed=seed)
         with progress_bar() as bars:
-            tick = bars.at("simulate")
-            traffic = Simulator(world, url).run(plan, lambda done, total: tick("requests", done / max(total, 1)))
+            traffic = Simulator(world, url).run(plan, bars.at("simulate"))
         shown = Table(title=f"{int(traffic.requests.sum()):,} requests, {int(traffic.did.sum()):,} actions")
         if order == "both":
             console.print(table(compare(traffic)))

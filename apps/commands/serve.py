@@ -29,7 +29,7 @@ def serve(
     """
     import numpy as np
 
-    from cluster import session
+    from cluster import kinds, session
 
     if not project.exists() and project == DEFAULT_PROJECT and (Path("pinfunnel-demo") / project).exists():
         project = Path("pinfunnel-demo") / project
@@ -39,7 +39,7 @@ def serve(
         from apps.serve import start
 
         process = opened.process
-        if process.store.current("graph") is None:
+        if process.store.current(kinds.GRAPH) is None:
             from cluster.catalog.catalog import build_catalog
             from cluster.data.inputs import open_inputs
 

@@ -26,7 +26,7 @@ from apps.serve import start
 from apps.world.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
 from apps.world.traffic import Traffic
 from apps.world.world import World
-from cluster import session
+from cluster import kinds, session
 from cluster.catalog.catalog import build_catalog
 from cluster.errors import ConfigError, DataError, ModelError
 from cluster.validate.validation import validate
@@ -122,14 +122,14 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
             cold = _traffic(users, Plan(train, size.cold, 0.0, 2.0, (COLD,), seed=seed), server.url, step)
         with steps.step("Train a lightweight ranker per client") as step:
             light = train_all_lightweight(project, clients, process.store, process.logs, progress=step.tick)
-            published = {f"lightweight/{name}": one.version for name, one in light.items() if one.published}
+            published = {kinds.lightweight(name): one.version for name, one in light.items() if one.published}
             _await_swap(server.url, published, step)
             step.note(f"{len(published)} of {len(light)} published and swapped in")
         with steps.step("A day of traffic, lightweight") as step:
             warm = _traffic(users, Plan(train, size.warm, 2.0, 1.0, (WARM,), seed=seed + 1), server.url, step)
         with steps.step("Train the full ranker") as step:
             full = train_full_ranker(project, clients, process.store, process.logs, progress=step.tick)
-            _await_swap(server.url, {"full": full.version} if full.published else {}, step)
+            _await_swap(server.url, {kinds.FULL: full.version} if full.published else {}, step)
             step.note("published and swapped in" if full.published else full.reason)
         with steps.step("Compare on held-out users, later") as step:
             plan = Plan(held_out, size.measured, 3.0, 2.0, (VISIT_COUNT, RANKED), seed=seed + 2)
@@ -138,7 +138,7 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
     finally:
         server.stop()
     comparison = compare(measured, utilities={name: client.utility for name, client in clients.items()})
-    reasons = {f"lightweight/{name}": one.reason for name, one in light.items()} | {"full": full.reason}
+    reasons = {kinds.lightweight(name): one.reason for name, one in light.items()} | {kinds.FULL: full.reason}
     for name, part in (("cold", cold), ("warm", warm), ("measured", measured)):
         part.save(path.parent / f"traffic-{name}.json")
     total = sum(int(part.requests.sum()) for part in (cold, warm, measured))
@@ -149,7 +149,7 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
 
 def _traffic(users: Simulator, plan: Plan, url: str, step: Step) -> Traffic:
     """Run a plan, then have the server write its logs out."""
-    seen = users.run(plan, step.count)
+    seen = users.run(plan, step.tick)
     httpx.post(f"{url}/v1/logs/flush", timeout=60).raise_for_status()
     degraded = sum(seen.degraded.values())
     step.note(

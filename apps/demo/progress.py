@@ -1,15 +1,15 @@
 """Numbered steps on the console: a live bar while a step runs, one line with its seconds when it is done."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as LiveBar
 from rich.text import Text
 
-Tick = Callable[[str, float], None]
-"""(what is being done, share done)"""
+from cluster.progress import Progress
 
 
 class Steps:
@@ -32,7 +32,7 @@ class Steps:
             TextColumn("{task.fields[doing]}", markup=False),
             TimeElapsedColumn(),
         )
-        live = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
+        live = LiveBar(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         began = time.perf_counter()
         with live:
             task = live.add_task(title, total=None, doing="")
@@ -51,17 +51,13 @@ class Steps:
 class Step:
     """Handed to the body of a step."""
 
-    def __init__(self, tick: Tick):
+    def __init__(self, tick: Progress):
         self._tick = tick
         self.said = ""
 
     def tick(self, doing: str, share: float) -> None:
         """Move the bar: what is being done now, and the share of it that is."""
         self._tick(doing, min(max(share, 0.0), 1.0))
-
-    def count(self, done: int, total: int) -> None:
-        """Move the bar by a count."""
-        self._tick(f"{done:,} of {total:,}", done / max(total, 1))
 
     def note(self, text: str) -> None:
         """What the finished line says."""

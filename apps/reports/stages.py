@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from apps.backfill.replay import Progress, Replay, Replayed, ReplayPlan
+from apps.backfill.replay import Replay, Replayed, ReplayPlan
+from cluster.progress import Progress, silent
 from training.metrics.cases import Answered
 from training.metrics.intervals import Interval, bootstrap
 from training.metrics.metric import Cuts, figures
@@ -62,7 +63,7 @@ def judged(order: np.ndarray, relevant: np.ndarray, cuts: Cuts = CUTS) -> dict[s
 
 
 def evaluate_stages(
-    replay: Replay, client: str, plan: ReplayPlan, cuts: Cuts = CUTS, progress: Progress | None = None
+    replay: Replay, client: str, plan: ReplayPlan, cuts: Cuts = CUTS, progress: Progress = silent
 ) -> StageQuality:
     """Replay held-out time with the published models. Relevant: pins that the user next acted on positively."""
     weights: Mapping[str, float] = replay.opened.clients[client].labels.action_weights

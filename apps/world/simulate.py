@@ -7,7 +7,7 @@ simulated time; different users overlap. Draws depend on the plan's seed alone, 
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -20,9 +20,9 @@ from apps.world.front_end import FrontEnd, FrontEndError
 from apps.world.traffic import Traffic
 from apps.world.world import World
 from cluster.errors import ConfigError
+from cluster.progress import Progress, silent
 from serving.http.api import Event, QueryPin, RecommendationRequest, RecommendationResponse
 
-Progress = Callable[[int, int], None]
 MIX: Mapping[str, float] = {"homefeed": 0.15, "related_pins": 0.15, "notifications": 0.2, "search": 0.2, "ads": 0.3}
 """Share of requests by client: more where an answer is short, so that every client gathers actions."""
 BESIDE_A_PIN = ("related_pins", "ads")
@@ -91,7 +91,7 @@ class Simulator:
         kept = ~np.isin(past.action, negative)
         self._last = dict(zip(past.user[kept].tolist(), past.pin[kept].tolist(), strict=True))  # the newest stays
 
-    def run(self, plan: Plan, progress: Progress | None = None) -> Traffic:
+    def run(self, plan: Plan, progress: Progress = silent) -> Traffic:
         """Drive the plan to its end; returns what was shown and done.
 
         Raises FrontEndError when the server refuses or stays away, ConfigError for an impossible plan.
@@ -104,7 +104,7 @@ class Simulator:
                 first = first.exceptions[0]
             raise first from None
 
-    async def _drive(self, plan: Plan, progress: Progress | None) -> Traffic:
+    async def _drive(self, plan: Plan, progress: Progress) -> Traffic:
         visits, mix = schedule(self.world, plan), plan.mix or MIX
         arms = tuple(arm.name for arm in plan.arms)
         traffic = Traffic.empty(tuple(mix), arms, self.model.actions, plan.users)
@@ -123,8 +123,7 @@ class Simulator:
                     await front.deliver()
                 await self._visit(front, plan, step, traffic, row[step.user], untold)
                 done += 1
-                if progress is not None:
-                    progress(done, len(visits))
+                progress("requests", done / len(visits))
             finally:
                 slots.release()
 

@@ -5,7 +5,7 @@ catalog.json.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,13 +29,13 @@ from cluster.graph.csr import Graph
 from cluster.graph.edges import Span, index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import write_links
+from cluster.kinds import GRAPH
+from cluster.progress import Progress, silent
 from cluster.settings.project import FeatureSettings, Project
 from cluster.store.bundles import BundleStore, note_meta
 
-KIND = "graph"
 FORMAT = 1
 INPUTS = ("edges", "pins", "users", "events")
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def finish_catalog(
 
 def build_catalog(
     project: Project, store: BundleStore, publish: bool = True, edges_before: datetime | None = None,
-    progress: Progress | None = None, in_memory: bool = False,
+    progress: Progress = silent, in_memory: bool = False,
 ) -> str:  # fmt: skip
     """Builds a graph bundle from the project's inputs and returns its version. Ray must be up unless `in_memory`.
 
@@ -157,7 +157,7 @@ def build_catalog(
     def read(name: str) -> pa.Table | None:
         return inputs[name].read() if name in inputs else None
 
-    with store.write(KIND, {"schema_hash": schema_hash}, publish) as (folder, version):
+    with store.write(GRAPH, {"schema_hash": schema_hash}, publish) as (folder, version):
         if in_memory:
             catalog = build_catalog_in_memory(
                 inputs["edges"].read(),
@@ -174,8 +174,7 @@ def build_catalog(
             return version
         from cluster.graph.build import build_graph  # Ray is loaded only by those who build with it
 
-        if progress:
-            progress("read pins and users", 0.0)
+        progress("read pins and users", 0.0)
         nodes = Nodes.of(project, read("pins"), read("users"), now, drops, topics)
         built = build_graph(
             inputs["edges"], folder / "graph", project.graph, now=now, before=cut, nodes=nodes,
@@ -184,29 +183,25 @@ def build_catalog(
         drops["edges"], graph = built.tally, built.graph
         saves = SaveCounts(graph.pin_degree, built.dated, built.recent, built.span)
         if project.graph.prunes:
-            if progress:
-                progress("prune", 0.0)
+            progress("prune", 0.0)
             graph = prune_graph(graph, nodes.pins, nodes.vocabulary, project.graph, drops["edges"])
             graph = replace_graph(folder / "graph", graph)
-            if progress:
-                progress("prune", 1.0)
+            progress("prune", 1.0)
         write_links(folder / "graph", graph.halves, project.graph.links)
-        if progress:
-            progress("write pins and users", 0.0)
+        progress("write pins and users", 0.0)
         events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
         catalog = finish_catalog(folder, graph, nodes, project, saves, events, drops, now, cut, version)
         note_meta(folder, counts=catalog.counts, drops=catalog.drops)
-        if progress:
-            progress("write pins and users", 1.0)
+        progress("write pins and users", 1.0)
     return version
 
 
 def known_topics(store: BundleStore) -> tuple[str, ...]:
     """Topics of the published graph in the order of their columns; a new build keeps them, so that models still fit."""
-    if store.current(KIND) is None:
+    if store.current(GRAPH) is None:
         return ()
     try:
-        return Vocabulary.open(store.open(KIND, verify=False).path / "pins").topics
+        return Vocabulary.open(store.open(GRAPH, verify=False).path / "pins").topics
     except BundleError:  # damaged: nothing to agree with
         return ()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster.catalog.catalog import KIND, Catalog, Progress, finish_catalog
+from cluster.catalog.catalog import Catalog, finish_catalog
 from cluster.catalog.nodes import Nodes
 from cluster.catalog.pins import SaveCounts
 from cluster.catalog.pruning import PRUNED
@@ -23,6 +23,8 @@ from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
 from cluster.graph.edges import IndexedEdges, Span, index_edges
 from cluster.graph.incremental import ALREADY_THERE, held, merge, moved_pins
+from cluster.kinds import GRAPH
+from cluster.progress import Progress, silent
 from cluster.settings.project import GraphSettings, Project, Source
 from cluster.store.bundles import BundleStore, note_meta
 
@@ -39,7 +41,7 @@ class Merged:
 
 
 def merge_edges(
-    project: Project, store: BundleStore, path: str, publish: bool = True, progress: Progress | None = None
+    project: Project, store: BundleStore, path: str, publish: bool = True, progress: Progress = silent
 ) -> Merged:
     """Adds the edges of a Parquet file or folder, in the columns of the project's `edges`, to the published graph.
 
@@ -54,8 +56,7 @@ def merge_edges(
     base, now, tally, drops = _published(project, store), now_us(), Tally(), dict[str, Tally]()
     saves = SaveCounts.open(base.path / "pins", base.graph)
     inputs, vocabulary = open_inputs(project), base.pins.vocabulary
-    say = progress or (lambda step, share: None)
-    say("read", 0.0)
+    progress("read", 0.0)
     tables = {name: inputs[name].read() if name in inputs else None for name in ("pins", "users")}
     # codes of locales are ranges of the graph, so they stay; topics may grow at the end
     nodes = Nodes.of(
@@ -66,23 +67,23 @@ def merge_edges(
     if not len(new.pins):
         why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items())
         raise DataError(f"edges: {path}: no edge is left to add ({why})")
-    say("read", 1.0)
-    with store.write(KIND, {"schema_hash": FeatureSet.of(project.features).schema_hash}, publish) as (folder, version):
-        say("merge", 0.0)
+    progress("read", 1.0)
+    with store.write(GRAPH, {"schema_hash": FeatureSet.of(project.features).schema_hash}, publish) as (folder, version):
+        progress("merge", 0.0)
         fresh = ~held(base.graph, new)
         tally.dropped[ALREADY_THERE] += int((~fresh).sum())
         graph = merge(base.graph, new, folder / "graph", locale_of=nodes.locale_names)
         saves = carried_saves(saves, base.graph, graph, new, fresh, saves.span.union(Span.of(clean["saved_at"])))
-        say("merge", 1.0)
-        say("write pins and users", 0.0)
+        progress("merge", 1.0)
+        progress("write pins and users", 0.0)
         drops["edges"] = Tally.of(base.drops["edges"])
         drops["edges"].add(tally)
         events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
         catalog = finish_catalog(folder, graph, nodes, project, saves, events, drops, now, None, version)
         added = {name: catalog.counts[name] - base.counts[name] for name in ("edges", "pins", "boards")}
         note_meta(folder, counts=catalog.counts, drops=catalog.drops, added=added, base=base.version)
-        say("write pins and users", 1.0)
-        if publish and store.current(KIND) != base.version:  # what that one has would be lost
+        progress("write pins and users", 1.0)
+        if publish and store.current(GRAPH) != base.version:  # what that one has would be lost
             raise BundleError("another graph was published while these edges were merged; add them again")
     return Merged(version, base.version, added, catalog.counts, {"edges": tally.as_dict()})
 
@@ -133,10 +134,10 @@ def _still_recent(old: Span, new: Span) -> float:
 
 
 def _published(project: Project, store: BundleStore) -> Catalog:
-    version = store.current(KIND)
+    version = store.current(GRAPH)
     if version is None:
         raise BundleError(f"no graph is published under {store.root}: run `pinfunnel build-graph` first")
-    base = Catalog.open(store.open(KIND, version).path, version)
+    base = Catalog.open(store.open(GRAPH, version).path, version)
     if base.ids != project.ids:
         raise ConfigError(f"ids: the graph has {base.ids} ids and pinfunnel.yaml says {project.ids}: build it again")
     refuse_pruning(bool(base.drops["edges"]["dropped"].get(PRUNED)))

@@ -33,16 +33,16 @@ from cluster.data.reading import BadInput, Input
 from cluster.errors import DataError
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
+from cluster.progress import Progress, silent
 from cluster.settings.project import Project
 from cluster.validate.report import Finding, Report, TableReport
 
-Progress = Callable[[str, float], None]
 OLDEST_PLAUSIBLE_US = 631_152_000 * 10**6  # 1990-01-01
 UNKNOWN_USER = "user_id is not among the users (it gets a row of its own)"
 UNKNOWN_REQUEST = "request_id is not in the serving log (the event counts as history and labels nothing)"
 
 
-def validate(project: Project, progress: Progress | None = None) -> Report:
+def validate(project: Project, progress: Progress = silent) -> Report:
     """Reads all inputs and reports rows, errors and counted drops per table. Never raises for what the data holds.
 
     Edges are held in memory (two ids and a time each) to count duplicates; the other inputs too.
@@ -97,7 +97,7 @@ def logged_requests(folder: Path) -> pa.Array:
 
 
 def _check_edges(
-    edges: Input, project: Project, pin_map: IdMap | None, now: int, report: Report, progress: Progress | None
+    edges: Input, project: Project, pin_map: IdMap | None, now: int, report: Report, progress: Progress
 ) -> IdMap | None:
     """The ids of the pins that the graph would have; None when the edges could not all be read."""
     pin_ids: list[IdMap] = []
@@ -120,13 +120,12 @@ def _check_edges(
 
 
 def _checked(
-    source: Input, report: Report, progress: Progress | None, rules: Callable[[pa.Table, Tally], pa.Table]
+    source: Input, report: Report, progress: Progress, rules: Callable[[pa.Table, Tally], pa.Table]
 ) -> pa.Table:
     """Reads one input file by file, applies `rules` to what can be read, and fills in its part of the report."""
     mine, tables = report.tables[source.name], [_placed(source.schema().empty_table(), 0, 0)]
     for at, file in enumerate(source.files):
-        if progress:
-            progress(source.name, at / len(source.files))
+        progress(source.name, at / len(source.files))
         for part in _readable(replace(source, files=(file,)), mine):
             tables.append(_placed(part[0], at, part[1]))
     mine.files, mine.rows = len(source.files), sum(map(len, tables))
@@ -149,8 +148,7 @@ def _checked(
             number, row = tally.first.get(what, (-1, None))
             place = source.files[number] if number >= 0 else None
             mine.findings.append(Finding(kind, source.name, what, _fix(what), place, _column(source, what), row, count))
-    if progress:
-        progress(source.name, 1.0)
+    progress(source.name, 1.0)
     return clean
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
+from cluster import kinds
 from cluster.contract.moments import MomentContract
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
@@ -138,16 +139,16 @@ class Process:
         """
         loaders = {}
         if "popular" in stages:
-            loaders["graph"] = self.popular.load
+            loaders[kinds.GRAPH] = self.popular.load
         if not stages or "walker" in stages:
-            loaders["graph"] = self.walker.load
+            loaders[kinds.GRAPH] = self.walker.load
         if not stages or "lightweight" in stages:
-            loaders |= {f"lightweight/{name}": partial(self.lightweight.load, name) for name in self.clients}
+            loaders |= {kinds.lightweight(name): partial(self.lightweight.load, name) for name in self.clients}
         if not stages or "full" in stages:
-            loaders["full"] = self.full.load
+            loaders[kinds.FULL] = self.full.load
         return Watcher(self.store, loaders, self.project.serving.poll_seconds)
 
     def versions(self) -> Mapping[str, str | None]:
         """The versions that this process serves with right now, by kind."""
-        lightweight = {f"lightweight/{name}": version for name, version in self.lightweight.versions().items()}
-        return {"graph": self.walker.version, **lightweight, "full": self.full.version}
+        lightweight = {kinds.lightweight(name): version for name, version in self.lightweight.versions().items()}
+        return {kinds.GRAPH: self.walker.version, **lightweight, kinds.FULL: self.full.version}

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from cluster import kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.deploy.metrics import Metrics
@@ -57,7 +58,7 @@ class WalkerReplica(Replica):
 
     def versions(self) -> dict[str, str | None]:
         """What this replica serves with."""
-        return {"graph": self._logic.version}
+        return {kinds.GRAPH: self._logic.version}
 
 
 class LightweightReplica(Replica):
@@ -78,7 +79,7 @@ class LightweightReplica(Replica):
 
     def versions(self) -> dict[str, str | None]:
         """What this replica serves with."""
-        return {f"lightweight/{client}": version for client, version in self._logic.versions().items()}
+        return {kinds.lightweight(client): version for client, version in self._logic.versions().items()}
 
 
 class FullReplica(Replica):
@@ -87,7 +88,7 @@ class FullReplica(Replica):
     def __init__(self, project: Project, clients: dict[str, Client]):
         super().__init__(project, clients)
         self._logic = self._process.full
-        self.watch("full")
+        self.watch(kinds.FULL)
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
     async def _score(self, requests: list[tuple[WalkAsk, Walked, Ranked, float]]) -> list[Scored]:
@@ -100,7 +101,7 @@ class FullReplica(Replica):
 
     def versions(self) -> dict[str, str | None]:
         """What this replica serves with."""
-        return {"full": self._logic.version}
+        return {kinds.FULL: self._logic.version}
 
 
 class EventsReplica(Replica):

@@ -6,6 +6,7 @@ import numpy as np
 
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
+from cluster.kinds import FULL
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
 from serving.full.pacing import Pace, Part
@@ -17,8 +18,6 @@ from serving.request.walked import Walked
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of
 from training.ranker.scorer import FullScorer, best_device, empty_requests, utility
-
-KIND = "full"
 
 Request = tuple[WalkAsk, Walked, Ranked]
 
@@ -44,7 +43,7 @@ class FullLogic:
 
     def load(self, version: str) -> None:
         """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
-        bundle = self._store.open(KIND, version).require_schema(self._features)
+        bundle = self._store.open(FULL, version).require_schema(self._features)
         scorer = FullScorer.open(bundle.path, best_device())
         scorer.warm()
         began = self.pace.clock()

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import xgboost as xgb
 
+from cluster import kinds
 from cluster.features.assemble import FeatureBlock, FeatureSet
 from cluster.features.boosts import boosted_visits
 from cluster.features.likeness import warm
@@ -69,7 +70,7 @@ class LightweightLogic:
 
     def load(self, client: str, version: str) -> None:
         """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""
-        bundle = self._store.open(f"lightweight/{client}", version).require_schema(self._features)
+        bundle = self._store.open(kinds.lightweight(client), version).require_schema(self._features)
         model = LightweightModel(str(bundle.path / "model.ubj"), self._features, bundle.version)
         self._models = {**self._models, client: model}
 

@@ -5,9 +5,8 @@ from collections import OrderedDict
 
 from cluster.catalog.catalog import Catalog
 from cluster.features.assemble import FeatureSet
+from cluster.kinds import GRAPH
 from cluster.store.bundles import BundleStore
-
-KIND = "graph"
 
 
 class Catalogs:
@@ -30,7 +29,7 @@ class Catalogs:
             if version in self._open:
                 self._open.move_to_end(version)
                 return self._open[version]
-        bundle = self._store.open(KIND, version, verify).require_schema(self._features)
+        bundle = self._store.open(GRAPH, version, verify).require_schema(self._features)
         catalog = Catalog.open(bundle.path, bundle.version)
         with self._lock:
             self._open[version] = catalog
@@ -46,6 +45,6 @@ class Catalogs:
     def current(self) -> Catalog:
         """The catalog that new requests use; opened on first use."""
         if self._current is None:
-            self.load(self._store.open(KIND, verify=False).version)
+            self.load(self._store.open(GRAPH, verify=False).version)
         assert self._current is not None
         return self._current

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.catalog.catalog import KIND as GRAPH
 from cluster.catalog.catalog import build_catalog_in_memory
 from cluster.data.schema import IMPRESSED
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
+from cluster.kinds import GRAPH
 from cluster.settings.project import FeatureSettings
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore

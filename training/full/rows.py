@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from cluster.catalog.catalog import KIND as GRAPH
 from cluster.catalog.catalog import Catalog
 from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
+from cluster.kinds import GRAPH
 from cluster.store.bundles import BundleStore
 from training.judge.orders import Scorer
 from training.lightweight.strategies.strategy import sample

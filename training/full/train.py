@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.catalog.catalog import KIND as GRAPH
 from cluster.errors import BundleError, ModelError
 from cluster.features.assemble import FeatureSet
+from cluster.kinds import FULL, GRAPH
 from cluster.settings.clients import Client
 from cluster.settings.project import Project, RankerSettings
 from cluster.store.bundles import BundleStore
@@ -31,7 +31,6 @@ from training.log.windows import windows_of
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
 
-KIND = "full"
 MAX_HELD_OUT = 2000
 """Held-out requests of all clients together that the gate looks at."""
 
@@ -115,7 +114,7 @@ def train_full_ranker(
             "gate": asdict(decision),
             "held_back": list(decision.held_back),
         }
-        with store.write(KIND, meta, publish=decision.publish) as (folder, version):
+        with store.write(FULL, meta, publish=decision.publish) as (folder, version):
             shutil.copytree(scratch / "model", folder, dirs_exist_ok=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -199,10 +198,10 @@ def _judge(
     from training.ranker.scorer import FullScorer
 
     models = {"full": FullScorer.open(model)}
-    version = store.current(KIND)
+    version = store.current(FULL)
     if version is not None:
         try:
-            incumbent = FullScorer.open(store.open(KIND, version).require_schema(features).path)
+            incumbent = FullScorer.open(store.open(FULL, version).require_schema(features).path)
             if incumbent.schema == schema:  # of other clients, actions or topics: serving loads it, rows do not fit it
                 models["incumbent"] = incumbent
         except BundleError:

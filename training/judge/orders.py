@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from cluster import kinds
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.features.boosts import boosted_visits
@@ -54,7 +55,7 @@ def booster_scorer(model: bytes, features: Sequence[str], chunk: int = 64) -> Sc
 
 def published_scorer(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Scorer] | None:
     """Version and scorer of a client's published model; None without one. Raises BundleError when it cannot be used."""
-    kind = f"lightweight/{client}"
+    kind = kinds.lightweight(client)
     version = store.current(kind)
     if version is None:
         return None

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster import kinds
 from cluster.errors import PinfunnelError
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
@@ -135,7 +136,7 @@ def _judge(
 ) -> Outcome:
     project = joined.project
     features = FeatureSet.of(project.features)
-    kind = f"lightweight/{client.name}"
+    kind = kinds.lightweight(client.name)
     report, decision, incumbent = judge(project, client, store, model.model, held, gate)
     fit = {k: v for k, v in asdict(model).items() if k != "model"}
     meta = {

@@ -5,14 +5,13 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from cluster.catalog.catalog import KIND as GRAPH
 from cluster.features.assemble import FeatureSet
+from cluster.kinds import FULL, GRAPH
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from training.full.rows import LOG_COLUMNS, Contents, MakeRows
-from training.full.train import KIND as FULL
 from training.judge.full import FullReport, evaluate_full
 from training.judge.lightweight import LightweightReport, evaluate_lightweight
 from training.judge.orders import baselines, published_scorer, without_full

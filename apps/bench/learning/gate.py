@@ -25,8 +25,7 @@ from apps.reports.arms import lifts, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess
 from apps.world.simulate import Arm, Plan, Simulator, split_users
 from apps.world.traffic import Traffic
-from cluster import session
-from training.full.train import KIND as FULL
+from cluster import kinds, session
 from training.full.train import train_full_ranker
 from training.judge.gate import Gate, decide, worse_clients
 from training.lightweight.train import train_all_lightweight
@@ -69,7 +68,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, A
         trained = train_all_lightweight(opened.project, opened.clients, process.store, process.logs)
         for client, outcome in trained.items():
             if outcome.version:
-                process.store.publish(f"lightweight/{client}", outcome.version)
+                process.store.publish(kinds.lightweight(client), outcome.version)
         app.swap()
         users.run(Plan(train, size.warm, 2.0, 1.0, (DRAWN,), seed=seed + 1))
     full = train_full_ranker(opened.project, opened.clients, process.store, process.logs, gate=NO_SAY)
@@ -77,7 +76,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, A
     for name in ARMS:
         arm = arm_project(opened, folder / name, name, None)
         if name == "full":
-            arm.process.store.publish(FULL, full.version)
+            arm.process.store.publish(kinds.FULL, full.version)
         order = Arm(name, "visit_count" if name == "visit_count" else "ranked")
         come = Plan(held_out, size.measured, 3.0, 2.0, (order,), dict.fromkeys(arm.clients, 0.2), seed + 2)
         traffic.append(visits(world, arm, come))

@@ -29,8 +29,8 @@ from apps.world.in_process import URL, InProcess
 from apps.world.simulate import Arm, Plan, Simulator, split_users
 from apps.world.traffic import Traffic
 from apps.world.world import World
+from cluster import kinds
 from cluster.catalog.catalog import build_catalog
-from training.full.train import KIND as FULL
 from training.full.train import train_full_ranker
 from training.judge.gate import Gate
 from training.judge.orders import LOCALE_BOOST
@@ -117,7 +117,7 @@ def one_seed(
         app.flush()
         for day in range(2, 2 + 2 * generations, 2):
             full = train_full_ranker(project, opened.clients, process.store, process.logs, gate=NO_SAY)
-            process.store.publish(FULL, full.version)
+            process.store.publish(kinds.FULL, full.version)
             app.swap()
             users.run(Plan(train, size.warm, float(day), 2.0, (DRAWN,), seed=seed + day - 1))
             app.flush()
@@ -147,7 +147,7 @@ def arm_project(opened: Opened, folder: Path, name: str, compared: Compared | No
     process = arm.process
     for client, fitted in ({} if compared is None else compared.models.get(name, {})).items():
         meta = {"schema_hash": process.features.schema_hash, "strategy": name}
-        with process.store.write(f"lightweight/{client}", meta) as (where, _):
+        with process.store.write(kinds.lightweight(client), meta) as (where, _):
             fitted.save(where / "model.ubj")
     return arm
 

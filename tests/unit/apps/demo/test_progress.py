@@ -13,7 +13,7 @@ def test_each_step_leaves_one_line_with_its_note() -> None:
     steps = Steps(Console(file=out, width=100), total=2)
     with steps.step("Build") as step:
         step.tick("read", 0.5)
-        step.count(3, 4)
+        step.tick("read", 1.5)
         step.note("7 pins")
     with steps.step("Serve"):
         pass

@@ -41,13 +41,13 @@ def plan(requests: int = 150, **changes: Any) -> Plan:
 
 def test_counts_events_and_probabilities_agree_with_what_was_sent() -> None:
     api = FakeApi(some_pins)
-    ticks: list[tuple[int, int]] = []
+    ticks: list[tuple[str, float]] = []
     seen = Simulator(toy_world(), "http://fake", transport=api.transport).run(plan(), lambda a, b: ticks.append((a, b)))
     assert seen.requests.sum() == len(api.asks) == 150
     assert seen.shown.sum() == 1500
     assert len(api.events) == seen.did.sum() > 50
     assert 0.5 < seen.did.sum() / seen.expected.sum() < 2.0
-    assert ticks == [(n + 1, 150) for n in range(150)]
+    assert ticks == [("requests", (n + 1) / 150) for n in range(150)]
     assert len({event["event_id"] for event in api.events}) == len(api.events)
     answered = dict(api.asks)
     assert all(answered[event["request_id"]]["user_id"] == event["user_id"] for event in api.events)
