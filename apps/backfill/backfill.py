@@ -36,7 +36,9 @@ class Backfilled:
 def backfill(replay: Replay, client: str, plan: ReplayPlan, progress: Progress = silent) -> Backfilled:
     """Replay history for one client into the project's logs. Running it again adds the same request ids, read once."""
     process, ids = replay.process, replay.opened.project.ids
-    done, rows, events = Backfilled(), [], []
+    done = Backfilled()
+    rows: list[dict] = []
+    events: list[tuple] = []
     for moment in replay.run(client, plan, progress):
         row, acted = _as_served(moment, process.features.schema_hash)
         rows.append(row)

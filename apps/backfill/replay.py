@@ -123,8 +123,8 @@ class Replay:
         horizon = int(plan.horizon_hours * 3.6e9)
         for user, past in self._users.items():
             first, last = np.searchsorted(past.at, [begin, end])
-            for place in range(first, last, plan.every):
-                at = int(past.at[place])
+            for row in range(first, last, plan.every):
+                at = int(past.at[row])
                 known = int(np.searchsorted(past.at, at))  # strictly before: simultaneous events are the future
                 after = slice(known, int(np.searchsorted(past.at, at + horizon)))
                 fresh = ~np.isin(past.pins[after], past.pins[:known])
@@ -139,7 +139,7 @@ class Replay:
                     exclude=tuple(past.pins[:known].tolist()),
                     locale=None,
                     at=at,
-                    seed=(plan.seed * 1_000_003 + at + place) & 0x7FFFFFFF,
+                    seed=(plan.seed * 1_000_003 + at + row) & 0x7FFFFFFF,
                     recents=Recents(
                         past.pins[live][newest].astype(object),
                         past.actions[live][newest],

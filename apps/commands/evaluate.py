@@ -37,7 +37,6 @@ def evaluate_retrieval(
 
     with guarded():
         with progress_bar() as bars:
-            report = bars.at("retrieval")
             figures = evaluate(
                 pq.read_table(train),
                 pq.read_table(test),
@@ -45,7 +44,7 @@ def evaluate_retrieval(
                 pin,
                 k,
                 seed=seed,
-                progress=lambda done, total, what: report(what, done / max(total, 1)),
+                progress=bars.at("retrieval"),
             )
         table = Table(title=f"Walks alone, {figures['boards']:,} boards, {figures['seconds']:.1f} s")
         names = [metric.figure(k) for metric in ANSWERS]

@@ -105,12 +105,20 @@ def compare(
             low, high = lift_interval(counts, shown, did, confidence)
             rows.append(
                 Row(
-                    client, action, judged.get(client) == action, int((shown.sum(axis=0) > 0).sum()),
-                    _pair(traffic.requests[at][sides].sum(axis=1)), _pair(shown.sum(axis=1)),
-                    float(rate[0]), float(rate[1]), lift_of(rate), low, high,
+                    client,
+                    action,
+                    judged.get(client) == action,
+                    int((shown.sum(axis=0) > 0).sum()),
+                    _pair(traffic.requests[at][sides].sum(axis=1)),
+                    _pair(shown.sum(axis=1)),
+                    float(rate[0]),
+                    float(rate[1]),
+                    lift_of(rate),
+                    low,
+                    high,
                     lift_of(expected.sum(axis=1) / shown.sum(axis=1)),
                 )
-            )  # fmt: skip
+            )
     return Comparison(baseline, treatment, confidence, resamples, tuple(rows))
 
 
@@ -162,7 +170,10 @@ def table(comparison: Comparison, all_actions: bool = False) -> Table:
         )
         text = percent(row.lift, True) + bounds.replace("[", r"\[")
         out.add_row(
-            row.client, row.action, f"{row.requests[0]} + {row.requests[1]}", *rates,
+            row.client,
+            row.action,
+            f"{row.requests[0]} + {row.requests[1]}",
+            *rates,
             f"[{colour}]{text}[/{colour}]" if colour else text,
-        )  # fmt: skip
+        )
     return out

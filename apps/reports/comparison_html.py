@@ -24,7 +24,10 @@ svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; 
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; } dd { margin: 0;
   overflow-wrap: anywhere; }
 """
-WIDTH, LEFT, RIGHT, STEP = 760, 190, 130, 34
+WIDTH = 760
+LEFT = 190
+RIGHT = 130
+STEP = 34
 
 
 def write_html(comparison: Comparison, path: str | Path, title: str, facts: Mapping[str, object] | None = None) -> Path:
@@ -91,8 +94,17 @@ def _tone(row: Row) -> str:
 
 
 def _table(comparison: Comparison) -> str:
-    heads = ("client", "action", "answers", "pins shown", comparison.baseline, comparison.treatment, "lift", "interval",
-             "expected lift")  # fmt: skip
+    heads = (
+        "client",
+        "action",
+        "answers",
+        "pins shown",
+        comparison.baseline,
+        comparison.treatment,
+        "lift",
+        "interval",
+        "expected lift",
+    )
     lines = ["<div class='wide'><table><tr>", *(f"<th>{escape(head)}</th>" for head in heads), "</tr>"]
     for row in comparison.rows:
         rates = (

@@ -9,7 +9,11 @@ from training.judge.lightweight import LightweightReport
 from training.metrics.intervals import Interval
 from training.metrics.registry import ECE, ORDERS
 
-WIDTH, LABEL, PANEL, GAP, ROW = 960, 150, 190, 14, 22
+WIDTH = 960
+LABEL = 150
+PANEL = 190
+GAP = 14
+ROW = 22
 
 
 def write_evaluation(

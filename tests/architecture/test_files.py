@@ -16,7 +16,7 @@ WIDEST_ASSIGNMENT = 2
 LONGER = {"serving/logs/events.py"}
 """Files of the product that are over the cap today. No file may join them."""
 
-PACKED = {"cluster": 81, "training": 25, "serving": 23, "apps": 58}
+PACKED = {"cluster": 81, "training": 5, "serving": 23, "apps": 58}
 """Lines by floor that were packed when the rule came. A number may only fall."""
 
 SAME_NAME = {
@@ -25,8 +25,6 @@ SAME_NAME = {
     "Merged": "cluster/store/log_parts.py and cluster/catalog/merge.py",
     "Plan": "apps/world/simulate.py and cluster/graph/shards.py",
     "Replay": "apps/backfill/replay.py and apps/bench/full/movielens.py",
-    "Scored": "training/ranker/evaluate.py and serving/request/scored.py",
-    "Window": "cluster/contract/moments.py and training/log/tasks.py",
 }
 """Class names that still mean two things."""
 

@@ -21,7 +21,7 @@ from tests.worlds.training import joined_table, requests
 from training.full.rows import Contents, MakeRows, ranker_schema
 from training.full.train import _judge, train_full_ranker
 from training.judge.gate import Gate
-from training.judge.orders import Scorer, visit_count
+from training.judge.orders import Order, visit_count
 from training.log.arrays import Request, read_requests
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
@@ -45,7 +45,7 @@ def store(world: LogsWorld, tmp_path_factory: pytest.TempPathFactory) -> BundleS
     return store
 
 
-def make(store: BundleStore, unimpressed: int = 0, **orders: Scorer) -> MakeRows:
+def make(store: BundleStore, unimpressed: int = 0, **orders: Order) -> MakeRows:
     contents = Contents(store.root, str(store.current(GRAPH)))
     return MakeRows(contents, FeatureSet.of(FeatureSettings()), 3, unimpressed, orders)
 

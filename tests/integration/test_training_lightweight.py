@@ -19,7 +19,7 @@ from training.lightweight.jobs import Fitted
 from training.lightweight.train import train_all_lightweight, train_lightweight
 from training.log.arrays import COLUMNS
 from training.log.requests import join_logs
-from training.log.tasks import Window
+from training.log.tasks import LogWindow
 from training.log.windows import windows_of
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -68,7 +68,7 @@ def test_a_refused_model_is_stored_but_not_served(world: LogsWorld, tmp_path: Pa
 def test_the_shuffle_join_gives_what_the_broadcast_gives(world: LogsWorld) -> None:
     def rows(limit: int) -> dict[str, list[float]]:
         joined = join_logs(world.project, world.logs, ["homefeed"], broadcast_bytes=limit)
-        taken = joined.requests(COLUMNS, {"homefeed": Window()}).to_pandas()
+        taken = joined.requests(COLUMNS, {"homefeed": LogWindow()}).to_pandas()
         return {r.request_id: list(r.actions) for r in taken.itertuples()}
 
     broadcast = rows(1 << 30)

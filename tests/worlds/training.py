@@ -11,35 +11,35 @@ from training.lightweight.strategies.registry import resolve
 from training.log.arrays import Request, read_requests
 from training.log.attribution import group_events, split_time
 from training.log.requests import read_index
-from training.log.tasks import Attach, Cut, Window
+from training.log.tasks import Attach, Cut, LogWindow
 
 
-def joined_table(world: LogsWorld, client: str, window: Window | None = None) -> pa.Table:
+def joined_table(world: LogsWorld, client: str, window: LogWindow | None = None) -> pa.Table:
     """All columns of one client's requests, with their action matrix."""
     events, _ = world.logs.read_events()
     grouped = group_events(events, world.project.actions)
     attach = Attach(world.project.actions, timedelta(hours=world.project.attribution_hours))
-    cut = Cut({client: window or Window()}, {})
+    cut = Cut({client: window or LogWindow()}, {})
     parts = []
     for path in world.logs.serving_files(client).paths:
         parts.append(attach.attach(cut(pq.ParquetFile(path).read(), path), grouped))
     return pa.concat_tables(parts)
 
 
-def requests(world: LogsWorld, client: str, window: Window | None = None) -> list[Request]:
+def requests(world: LogsWorld, client: str, window: LogWindow | None = None) -> list[Request]:
     """The same, as arrays."""
     return list(read_requests(joined_table(world, client, window)))
 
 
-def split(world: LogsWorld, client: str, held_out: float = 0.25) -> tuple[Window, Window]:
+def split(world: LogsWorld, client: str, held_out: float = 0.25) -> tuple[LogWindow, LogWindow]:
     """(training, held-out) windows of one client."""
-    cut = split_time(read_index(world.logs.serving_files(client), Window()).times(client), held_out)
-    return Window(until=cut), Window(since=cut)
+    cut = split_time(read_index(world.logs.serving_files(client), LogWindow()).times(client), held_out)
+    return LogWindow(until=cut), LogWindow(since=cut)
 
 
-def examples(world: LogsWorld, client: str, window: Window, valid_share: float = 0.2) -> pa.Table:
+def examples(world: LogsWorld, client: str, window: LogWindow, valid_share: float = 0.2) -> pa.Table:
     """Labelled examples of one client."""
-    index = read_index(world.logs.serving_files(client), Window())
+    index = read_index(world.logs.serving_files(client), LogWindow())
     times = index.times(client)
     times = times if window.until is None else times[times < window.until]
     rule = resolve(world.clients[client].labels, world.project.actions, world.project.negative_actions)

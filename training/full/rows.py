@@ -20,7 +20,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.kinds import GRAPH
 from cluster.store.bundles import BundleStore
-from training.judge.orders import Scorer
+from training.judge.orders import Order
 from training.lightweight.strategies.strategy import sample
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64
@@ -80,10 +80,15 @@ def ranker_schema(
     """The tensor contract of a project's full ranker: every logged feature, categorical ones as embeddings."""
     shared, candidate = columns_of(features)
     return RankerSchema(
-        shared=shared.dense_names, candidate=candidate.dense_names, actions=tuple(actions), clients=tuple(clients),
-        n_topics=n_topics, sequence_length=sequence_length, schema_hash=features.schema_hash,
+        shared=shared.dense_names,
+        candidate=candidate.dense_names,
+        actions=tuple(actions),
+        clients=tuple(clients),
+        n_topics=n_topics,
+        sequence_length=sequence_length,
+        schema_hash=features.schema_hash,
         categorical=tuple((n, s) for s, c in (("shared", shared), ("candidate", candidate)) for n in c.category_names),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class MakeRows:
     features: FeatureSet
     sequence_length: int
     unimpressed: int = 0  # survivors not shown, sampled from each request
-    orders: Mapping[str, Scorer] = field(default_factory=dict)  # client → its order without a full ranker, to judge by
+    orders: Mapping[str, Order] = field(default_factory=dict)  # client → its order without a full ranker, to judge by
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """In the layout of `RequestBatch.from_table`, and `requested_at` and `request_id` beside it."""

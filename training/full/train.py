@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from cluster.errors import BundleError, ModelError
 from cluster.features.assemble import FeatureSet
 from cluster.kinds import FULL, GRAPH
+from cluster.progress import Progress, silent
 from cluster.settings.clients import Client
 from cluster.settings.project import Project, RankerSettings
 from cluster.store.bundles import BundleStore
@@ -22,11 +23,10 @@ from cluster.store.logs import LogStore
 from training.full.rows import LOG_COLUMNS, Contents, MakeRows, ranker_schema
 from training.judge.full import FullReport, evaluate_full
 from training.judge.gate import Decision, Gate, decide, worse_clients
-from training.judge.orders import Scorer, without_full
-from training.lightweight.fit import Progress
+from training.judge.orders import Order, without_full
 from training.log.attribution import split_time
 from training.log.requests import Joined, join_logs, logged_clients
-from training.log.tasks import Window
+from training.log.tasks import LogWindow
 from training.log.windows import windows_of
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
@@ -65,7 +65,7 @@ def train_full_ranker(
     unimpressed: int | None = None,
     num_workers: int | None = None,
     gate: Gate | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> FullOutcome:
     """Train one model for all clients that have logged requests. Ray must be running.
 
@@ -73,7 +73,6 @@ def train_full_ranker(
     without actions, weighted by the inverse of their rate. `num_workers` overrides the settings; 0 trains in this
     process. Raises DataError, ModelError, BundleError (no graph bundle to take content vectors from).
     """
-    say = progress or (lambda stage, share: None)
     able = logged_clients(clients, logs, since, until)
     graph = store.current(GRAPH)
     if graph is None:
@@ -81,26 +80,26 @@ def train_full_ranker(
             "no graph is published, and the full ranker reads content vectors from it: build the graph first"
         )
     features = FeatureSet.of(project.features)
-    say("join", 0.0)
+    progress("join", 0.0)
     joined = join_logs(project, logs, list(able), since, until)
-    say("join", 1.0)
+    progress("join", 1.0)
     contents = Contents(store.root, graph)
     schema = ranker_schema(
         features, tuple(clients), project.actions, contents.width(), project.features.sequence_length
     )
     scratch = Path(project.home) / "train" / f"full-{time.time_ns()}"
     try:
-        say("rows", 0.0)
+        progress("rows", 0.0)
         sampled = project.ranker.unimpressed if unimpressed is None else unimpressed
         make = MakeRows(contents, features, project.features.sequence_length, sampled)
         orders = {name: without_full(store, client, features) for name, client in able.items()}
         parts = _write_rows(joined, list(able), held_out_share, make, orders, scratch)
-        say("rows", 1.0)
+        progress("rows", 1.0)
         if not parts["train"]:
             raise ModelError("no shown candidate before the held-out time: let the log grow first")
-        say("fit", 0.0)
+        progress("fit", 0.0)
         fit = _fit(project.ranker, schema, parts, scratch, num_workers)
-        say("fit", 1.0)
+        progress("fit", 1.0)
         held = _read(parts["held"], MAX_HELD_OUT)
         report, decision, incumbent = _judge(schema, features, able, store, scratch / "model", held, gate)
         requests = {name: sum(pq.read_metadata(p).num_rows for p in paths) for name, paths in parts.items()}
@@ -118,7 +117,7 @@ def train_full_ranker(
             shutil.copytree(scratch / "model", folder, dirs_exist_ok=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    say("evaluate", 1.0)
+    progress("evaluate", 1.0)
     return FullOutcome(
         decision.publish, decision.reason, version, incumbent, requests, fit, report.to_dict(), joined.notes
     )
@@ -129,7 +128,7 @@ def _write_rows(
     clients: list[str],
     held_out_share: float,
     make: MakeRows,
-    orders: Mapping[str, Scorer],
+    orders: Mapping[str, Order],
     scratch: Path,
 ) -> dict[str, list[str]]:
     """Parquet rows of the fit, of the later requests that stop and calibrate it, and of the held-out ones."""
@@ -138,9 +137,9 @@ def _write_rows(
     for name in clients:
         times = joined.index.times(name)
         cuts[name] = split_time(times[times < before[name].until], 0.15)
-    windows: dict[str, dict[str, Window]] = {
-        "train": {n: Window(until=cuts[n]) for n in clients},
-        "valid": {n: Window(since=cuts[n], until=before[n].until) for n in clients},
+    windows: dict[str, dict[str, LogWindow]] = {
+        "train": {n: LogWindow(until=cuts[n]) for n in clients},
+        "valid": {n: LogWindow(since=cuts[n], until=before[n].until) for n in clients},
         "held": held,
     }
     out = {}

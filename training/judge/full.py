@@ -57,9 +57,9 @@ def evaluate_full(
     `rows` is a table of training.full.rows.MakeRows; where it has `order_score`, the order that serving gives without
     a full ranker is judged too, as `without_full`. A model of another schema than `schema` cannot be among them.
 
-    An action counts by the inverse of what its place did for it, as the candidate has learnt that: people act more on
-    what stands first, so the order that made the log would seem better than it is. NDCG divides by what a request had
-    to gain, so a request then counts by how much its best order gains from these weights.
+    An action counts by the inverse of what its position did for it, as the candidate has learnt that: people act more
+    on what stands first, so the order that made the log would seem better than it is. NDCG divides by what a request
+    had to gain, so a request then counts by how much its best order gains from these weights.
     """
     batch = RequestBatch.from_table(rows, schema)
     if batch.labels is None or batch.position is None:
@@ -73,8 +73,8 @@ def evaluate_full(
     if "order_score" in rows.column_names and not rows.column("order_score").null_count:
         orders["without_full"] = ListRows(rows).flat("order_score", np.float32)[0]
     odds = models[first].position_odds(batch)
-    place_lift = odds / (1.0 + scored[first] * (odds - 1.0))  # of the chance of an action, not of its odds
-    values, weights = _ndcg(orders, batch, names, clients, schema, shown, place_lift)
+    position_lift = odds / (1.0 + scored[first] * (odds - 1.0))  # of the chance of an action, not of its odds
+    values, weights = _ndcg(orders, batch, names, clients, schema, shown, position_lift)
     groups = {"all": np.ones(rows.num_rows, bool), **{c: names == c for c in sorted(set(names))}}
     return FullReport(
         requests=rows.num_rows,
@@ -108,11 +108,11 @@ def _ndcg(
     clients: Mapping[str, Client],
     schema: RankerSchema,
     shown: np.ndarray,
-    place_lift: np.ndarray,
+    position_lift: np.ndarray,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """NDCG of each order by request, float[B], NaN without an action, and what a request counts in their means.
 
-    That is its ideal DCG with actions weighted by 1 / `place_lift` (float[N, A]), over the one without weights.
+    That is its ideal DCG with actions weighted by 1 / `position_lift` (float[N, A]), over the one without weights.
     """
     worth = {n: np.array([clients[n].utility.get(a, 0.0) for a in schema.actions], np.float32) for n in set(names)}
     labels = np.nan_to_num(batch.labels)  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ def _ndcg(
     values, weights = {name: np.full(len(names), np.nan) for name in orders}, np.zeros(len(names))
     for i, client in enumerate(names):
         part = np.arange(starts[i], starts[i + 1])[shown[starts[i] : starts[i + 1]]]
-        gain = (labels[part] / place_lift[part]) @ worth[client]
+        gain = (labels[part] / position_lift[part]) @ worth[client]
         plain = ideal_dcg(labels[part] @ worth[client], NDCG_AT)
         weights[i] = ideal_dcg(gain, NDCG_AT) / plain if plain > 0 else 0.0
         for name, score in orders.items():

@@ -14,7 +14,7 @@ import numpy as np
 from cluster.data.schema import IMPRESSED
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
-from training.judge.orders import Scorer
+from training.judge.orders import Order
 from training.log.arrays import Request
 from training.metrics.cases import OrderedRequest, Predictions
 from training.metrics.intervals import Interval, bootstrap_columns
@@ -67,8 +67,8 @@ def evaluate_lightweight(
     client: Client,
     actions: Sequence[str],
     features: FeatureSet,
-    orders: Mapping[str, Scorer],
-    teacher: Scorer | None = None,
+    orders: Mapping[str, Order],
+    teacher: Order | None = None,
     cuts: Sequence[int] | None = None,
 ) -> LightweightReport:
     """All metrics of all orderings over the same requests; differences are of the first ordering to each other one.

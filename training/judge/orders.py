@@ -12,7 +12,7 @@ from cluster.settings.clients import BoostRule, Client
 from cluster.store.bundles import BundleStore
 from training.log.arrays import Request
 
-Scorer = Callable[[Sequence[Request]], list[np.ndarray]]
+Order = Callable[[Sequence[Request]], list[np.ndarray]]
 """Requests → a score for every candidate of each, float32[n]; the best is the largest."""
 
 
@@ -25,18 +25,18 @@ LOCALE_BOOST = (BoostRule(feature="cross_locale_match", factor=2.0),)
 """The baseline of a client without `boosts` of its own: local pins count twice, the usual rule for localness."""
 
 
-def boost(features: FeatureSet, rules: Sequence[BoostRule] = ()) -> Scorer:
+def boost(features: FeatureSet, rules: Sequence[BoostRule] = ()) -> Order:
     """Visit count with the legacy rules; `LOCALE_BOOST` without any."""
     rules = rules or LOCALE_BOOST
     return lambda requests: [boosted_visits(r.visit_score, r.candidates, features.candidate, rules) for r in requests]
 
 
-def baselines(client: Client, features: FeatureSet) -> dict[str, Scorer]:
+def baselines(client: Client, features: FeatureSet) -> dict[str, Order]:
     """What every model of a client is shown beside, by name."""
     return {"visit_count": visit_count, "boost": boost(features, client.boosts)}
 
 
-def booster_scorer(model: bytes, features: Sequence[str], chunk: int = 64) -> Scorer:
+def booster_order(model: bytes, features: Sequence[str], chunk: int = 64) -> Order:
     """Predictions (not margins: they are probabilities for a logistic objective) of a UBJ model."""
     import xgboost as xgb
 
@@ -53,30 +53,30 @@ def booster_scorer(model: bytes, features: Sequence[str], chunk: int = 64) -> Sc
     return score
 
 
-def published_scorer(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Scorer] | None:
+def published_order(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Order] | None:
     """Version and scorer of a client's published model; None without one. Raises BundleError when it cannot be used."""
     kind = kinds.lightweight(client)
     version = store.current(kind)
     if version is None:
         return None
     bundle = store.open(kind, version).require_schema(features)
-    return version, booster_scorer((bundle.path / "model.ubj").read_bytes(), features.names)
+    return version, booster_order((bundle.path / "model.ubj").read_bytes(), features.names)
 
 
-def usable_scorer(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Scorer] | None:
-    """`published_scorer`, or None where it is damaged or of other features: serving cannot use it either."""
+def usable_order(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Order] | None:
+    """`published_order`, or None where it is damaged or of other features: serving cannot use it either."""
     try:
-        return published_scorer(store, client, features)
+        return published_order(store, client, features)
     except BundleError:
         return None
 
 
-def without_model(client: Client, features: FeatureSet) -> tuple[str, Scorer]:
+def without_model(client: Client, features: FeatureSet) -> tuple[str, Order]:
     """Name and scorer of the order that serving gives a client as long as it has no model of its own."""
     name = "boost" if client.boosts else "visit_count"
     return name, baselines(client, features)[name]
 
 
-def without_full(store: BundleStore, client: Client, features: FeatureSet) -> Scorer:
+def without_full(store: BundleStore, client: Client, features: FeatureSet) -> Order:
     """The order that serving gives a client without a full ranker: its lightweight model's, when one can be used."""
-    return (usable_scorer(store, client.name, features) or without_model(client, features))[1]
+    return (usable_order(store, client.name, features) or without_model(client, features))[1]

@@ -19,7 +19,7 @@ from training.lightweight.strategies.strategy import CLASSES, LabelRule, LoggedC
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64, split_time
 from training.log.requests import Joined
-from training.log.tasks import Window
+from training.log.tasks import LogWindow
 
 TRAIN, VALID = 0, 1
 """Which examples fit the trees, and which (later ones) stop the boosting."""
@@ -127,7 +127,7 @@ class ClientExamples:
 
 
 def build_examples(
-    joined: Joined, clients: Mapping[str, Client], windows: Mapping[str, Window], valid_share: float = 0.15
+    joined: Joined, clients: Mapping[str, Client], windows: Mapping[str, LogWindow], valid_share: float = 0.15
 ) -> dict[str, ClientExamples]:
     """Examples of all `clients` from the requests in `windows`; the last `valid_share` of each stops the boosting."""
     import ray

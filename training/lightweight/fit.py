@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import ModelError
+from cluster.progress import Progress, silent
 from cluster.settings.project import GbdtSettings
 from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays
 from training.lightweight.jobs import FitJob, Fitted, finish, parameters, plan_lanes
@@ -30,14 +31,13 @@ starting a worker."""
 BATCH_ROWS = 400_000
 """Rows that XGBoost bins at once: with a quarter of them, building a matrix took a seventh longer."""
 
-Progress = Callable[[str, float], None]
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def fit_clients(
     examples: Mapping[str, ClientExamples],
     settings: GbdtSettings,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     storage: str | None = None,
     local_rows: int = LOCAL_ROWS,
 ) -> dict[str, Fitted]:
@@ -51,14 +51,12 @@ def fit_clients(
     jobs = [
         FitJob(e.client, e.code, e.features, e.rule.strategy.objective, e.rows, e.blocks) for e in examples.values()
     ]
-    if progress:
-        progress("fit", 0.0)
+    progress("fit", 0.0)
     if settings.backend == "xgboost-ray":
         fitted = fit_jobs(jobs, settings)
     else:
         fitted = _fit_lanes(jobs, settings, storage, local_rows)
-    if progress:
-        progress("fit", 1.0)
+    progress("fit", 1.0)
     return {f.client: f for f in fitted}
 
 
@@ -105,9 +103,14 @@ def fit_one(
     watched = [(matrix(VALID, train), "valid")] if has_valid else []
     log: dict[str, Any] = {}
     booster = xgb.train(
-        parameters(settings, job.objective, threads), train, settings.rounds, evals=watched, evals_result=log,
-        early_stopping_rounds=settings.early_stopping_rounds if watched else None, verbose_eval=False,
-    )  # fmt: skip
+        parameters(settings, job.objective, threads),
+        train,
+        settings.rounds,
+        evals=watched,
+        evals_result=log,
+        early_stopping_rounds=settings.early_stopping_rounds if watched else None,
+        verbose_eval=False,
+    )
     return finish(job, booster, log, int(train.num_row()), time.perf_counter() - started, "ray-train")
 
 

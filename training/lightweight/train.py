@@ -14,20 +14,21 @@ import numpy as np
 from cluster import kinds
 from cluster.errors import PinfunnelError
 from cluster.features.assemble import FeatureSet
+from cluster.progress import Progress, silent
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from training.judge.gate import Decision, Gate, decide
 from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
-from training.judge.orders import Scorer, baselines, booster_scorer, usable_scorer, without_model
+from training.judge.orders import Order, baselines, booster_order, usable_order, without_model
 from training.lightweight.examples import ClientExamples, build_examples
-from training.lightweight.fit import Progress, fit_clients
+from training.lightweight.fit import fit_clients
 from training.lightweight.jobs import Fitted
 from training.lightweight.xgboost_ray import require_backend
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.requests import Joined, join_logs, logged_clients
-from training.log.tasks import Window
+from training.log.tasks import LogWindow
 from training.log.windows import windows_of
 
 MAX_HELD_OUT = 1000
@@ -69,7 +70,7 @@ def train_all_lightweight(
     until: datetime | None = None,
     held_out_share: float = 0.2,
     gate: Gate | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     strict: bool = False,
 ) -> dict[str, Outcome]:
     """Train, judge and publish every client's lightweight ranker from requests in [since, until). Ray must run.
@@ -79,20 +80,19 @@ def train_all_lightweight(
     ModelError.
     """
     require_backend(project.gbdt.backend)
-    say = progress or (lambda stage, share: None)
     outcomes: dict[str, Outcome] = {}
     able = dict(clients)
     if not strict:
         able = logged_clients(clients, logs, since, until)
         for name in sorted(set(clients) - set(able)):
             outcomes[name] = Outcome(name, False, "not trained: no logged requests")
-    say("join", 0.0)
+    progress("join", 0.0)
     joined = join_logs(project, logs, list(able), since, until)
-    say("join", 1.0)
+    progress("join", 1.0)
     train_windows, held_windows = windows_of(joined, list(able), held_out_share)
-    say("examples", 0.0)
+    progress("examples", 0.0)
     examples = build_examples(joined, able, train_windows)
-    say("examples", 1.0)
+    progress("examples", 1.0)
     for name in list(examples):
         try:
             examples[name].require_learnable()
@@ -101,23 +101,23 @@ def train_all_lightweight(
                 raise
             outcomes[name] = Outcome(name, False, f"not trained: {error}", counts=examples.pop(name).counts)
     fitted = fit_clients(examples, project.gbdt, progress, f"{project.home}/train") if examples else {}
-    say("evaluate", 0.0)
+    progress("evaluate", 0.0)
     held = held_out_requests(joined, {n: held_windows[n] for n in fitted}) if fitted else {}
     for at, (name, model) in enumerate(fitted.items()):
         outcomes[name] = _judge(joined, able[name], store, examples[name], model, held.get(name, []), gate)
-        say("evaluate", (at + 1) / len(fitted))
+        progress("evaluate", (at + 1) / len(fitted))
     return {name: outcomes[name] for name in clients}
 
 
 def held_out_requests(
-    joined: Joined, windows: Mapping[str, Window], most: int = MAX_HELD_OUT
+    joined: Joined, windows: Mapping[str, LogWindow], most: int = MAX_HELD_OUT
 ) -> dict[str, list[Request]]:
     """The requests of each client's window, at most about `most` of each, in this process."""
     limited = {}
     for name, window in windows.items():
         times = joined.index.times(name)
         inside = int(((times >= window.since) if window.since is not None else np.ones(len(times), bool)).sum())
-        limited[name] = Window(window.since, window.until, min(1.0, most / max(inside, 1)))
+        limited[name] = LogWindow(window.since, window.until, min(1.0, most / max(inside, 1)))
     out: dict[str, list[Request]] = {name: [] for name in windows}
     for table in joined.requests(COLUMNS, limited).iter_batches(batch_size=None, batch_format="pyarrow"):
         for request in read_requests(table):
@@ -156,9 +156,17 @@ def _judge(
         listed = {"shared": features.shared, "candidate": features.candidate, "schema_hash": features.schema_hash}
         (folder / "features.json").write_text(json.dumps(listed, indent=1))
     return Outcome(
-        client.name, decision.publish, decision.reason, version, incumbent, client.labels.strategy, examples.counts,
-        fit, report.to_dict(), joined.notes,
-    )  # fmt: skip
+        client.name,
+        decision.publish,
+        decision.reason,
+        version,
+        incumbent,
+        client.labels.strategy,
+        examples.counts,
+        fit,
+        report.to_dict(),
+        joined.notes,
+    )
 
 
 def judge(
@@ -166,10 +174,10 @@ def judge(
 ) -> tuple[LightweightReport, Decision, str | None]:
     """Metrics of a model beside visit count, `boost` and the published incumbent, and the gate's decision."""
     features = FeatureSet.of(project.features)
-    scores = booster_scorer(model, features.names)(held)
-    orders: dict[str, Scorer] = {"lightweight": lambda _: scores, **baselines(client, features)}
+    scores = booster_order(model, features.names)(held)
+    orders: dict[str, Order] = {"lightweight": lambda _: scores, **baselines(client, features)}
     against, incumbent = without_model(client, features)[0], None
-    if published := usable_scorer(store, client.name, features):
+    if published := usable_order(store, client.name, features):
         against = "incumbent"
         incumbent, orders["incumbent"] = published
     report = evaluate_lightweight(held, client, project.actions, features, orders)

@@ -70,10 +70,18 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
         n = len(part["stage"])
         if n and len(part["candidate_features"]):
             yield Request(
-                request_id, client, part["stage"], part["explored"].astype(bool), part["visit_score"],
-                part["full_score"], part["shared_features"], part["candidate_features"].reshape(n, -1),
-                part["actions"].reshape(n, -1), i, float("nan") if rates is None else rates[i],
-            )  # fmt: skip
+                request_id,
+                client,
+                part["stage"],
+                part["explored"].astype(bool),
+                part["visit_score"],
+                part["full_score"],
+                part["shared_features"],
+                part["candidate_features"].reshape(n, -1),
+                part["actions"].reshape(n, -1),
+                i,
+                float("nan") if rates is None else rates[i],
+            )
 
 
 class ListColumn:

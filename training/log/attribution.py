@@ -102,9 +102,14 @@ def in_window(happened: np.ndarray, asked: Any, window: timedelta) -> tuple[np.n
 
 
 def action_matrix(
-    pins: pa.Array, event_pin: pa.Array, event_action: Sequence[str], event_at: np.ndarray, asked: Any,
-    window: timedelta, actions: Sequence[str],
-) -> np.ndarray:  # fmt: skip
+    pins: pa.Array,
+    event_pin: pa.Array,
+    event_action: Sequence[str],
+    event_at: np.ndarray,
+    asked: Any,
+    window: timedelta,
+    actions: Sequence[str],
+) -> np.ndarray:
     """float32[n, A]: 1 where a user did action a with candidate i of one request within the window."""
     out = np.zeros((len(pins), len(actions)), np.float32)
     if len(event_pin):

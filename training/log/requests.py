@@ -20,8 +20,8 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.logs import LogFiles, LogStore
 from training.log.attribution import EventCounts, as_datetime64, count_events, group_events
-from training.log.tasks import Attach, Cut, Read, edges, overlaps
-from training.log.tasks import Window as Window
+from training.log.tasks import Attach, Cut, Read, bounds, overlaps
+from training.log.tasks import LogWindow as LogWindow
 
 BROADCAST_BYTES = 256 << 20
 """Event files beyond this are joined by a shuffle: each reader would hold a copy otherwise."""
@@ -53,12 +53,12 @@ class Joined:
 
     project: Project
     index: RequestIndex
-    span: Window  # that the logs were read for; every window is cut to it
+    span: LogWindow  # that the logs were read for; every window is cut to it
     counts: EventCounts | None  # None when the events went through a shuffle
     notes: tuple[str, ...]
     _events: Any = field(repr=False)  # ObjectRef of grouped events, or their files
 
-    def requests(self, columns: Sequence[str], windows: dict[str, Window]) -> Any:
+    def requests(self, columns: Sequence[str], windows: dict[str, LogWindow]) -> Any:
         """Ray Dataset of requests of the clients in `windows`, with `columns` of the serving log and `actions`.
 
         `actions` is list<float32>, n*A row after row, A in the order of `project.actions`.
@@ -120,7 +120,7 @@ def join_logs(
     if missing:
         why = " made with the present features (pinfunnel.yaml changed since?)" if stale else ""
         raise DataError(f"client {missing[0]}: no logged requests{why}: serve, simulate or backfill first")
-    span = Window(_moment(since), _moment(until))
+    span = LogWindow(_moment(since), _moment(until))
     index = read_index(files, span)
     notes = [files.report()]
     if stale:
@@ -141,23 +141,23 @@ def join_logs(
     return Joined(project, index, span, counts, tuple(n for n in notes if n), grouped)
 
 
-def read_index(files: LogFiles, span: Window) -> RequestIndex:
+def read_index(files: LogFiles, span: LogWindow) -> RequestIndex:
     """Ids, clients and times of all requests of `files` within `span`."""
     parts: list[pa.Table] = []
-    places: list[tuple[str, int]] = []
+    homes: list[tuple[str, int]] = []
     for file in files.files:
         part = pq.read_table(file.path, columns=["request_id", "client", "requested_at"], partitioning=None)
         parts.append(part)
-        places += [(file.path, row) for row in range(part.num_rows)]
+        homes += [(file.path, row) for row in range(part.num_rows)]
     table = pa.concat_tables(parts)
     at = as_datetime64(table.column("requested_at"))
-    low, high = edges(span)
+    low, high = bounds(span)
     ids = pd.Series(table.column("request_id").to_pylist(), dtype=object)
     again = ids.duplicated().to_numpy()
     home: dict[str, tuple[str, int]] = {}
     if again.any():
         for i in np.flatnonzero(ids.duplicated(keep=False).to_numpy()):
-            home.setdefault(ids[i], places[i])
+            home.setdefault(ids[i], homes[i])
     keep = ~again & (at >= low) & (at < high)
     if not keep.any():
         raise DataError("the serving log has no requests in the time asked for")

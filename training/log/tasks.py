@@ -22,17 +22,17 @@ LATER = {"teacher_rate": pa.float32()}
 
 
 @dataclass(frozen=True)
-class Window:
+class LogWindow:
     """Requests in [since, until) of datetime64[us]; None is open. `share` keeps so much of them, by hash of the id."""
 
     since: np.datetime64 | None = None
     until: np.datetime64 | None = None
     share: float = 1.0
 
-    def within(self, other: "Window") -> "Window":
+    def within(self, other: "LogWindow") -> "LogWindow":
         """The part of it that `other` holds too."""
-        (low, high), (least, most) = edges(self), edges(other)
-        return Window(max(low, least), min(high, most), self.share)
+        (low, high), (least, most) = bounds(self), bounds(other)
+        return LogWindow(max(low, least), min(high, most), self.share)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Read:
 class Cut:
     """Keeps the rows of the windows, each request once."""
 
-    windows: dict[str, Window]
+    windows: dict[str, LogWindow]
     home: dict[str, tuple[str, int]]
 
     def __call__(self, table: pa.Table, path: str = "", first_row: int = 0) -> pa.Table:
@@ -67,7 +67,7 @@ class Cut:
         client = table.column("client").to_pylist()
         keep = np.zeros(table.num_rows, bool)
         for name, window in self.windows.items():
-            low, high = edges(window)
+            low, high = bounds(window)
             mine = np.array([c == name for c in client], bool) & (at >= low) & (at < high)
             keep |= mine if window.share >= 1 else mine & (_draw(table.column("request_id")) < window.share)
         if self.home:
@@ -119,22 +119,27 @@ class Attach:
         flat = np.zeros(int(offsets[-1]), np.float32)
         for i in np.flatnonzero(found):
             matrix = action_matrix(
-                pins[i].values, event_pin[i].values, action[i].values.to_pylist(),
-                as_datetime64(at[i].values), asked[i], self.window, self.actions,
-            )  # fmt: skip
+                pins[i].values,
+                event_pin[i].values,
+                action[i].values.to_pylist(),
+                as_datetime64(at[i].values),
+                asked[i],
+                self.window,
+                self.actions,
+            )
             flat[offsets[i] : offsets[i + 1]] = matrix.ravel()
         table = table.drop_columns(["event_pin", "event_action", "event_at"])
         return table.append_column("actions", pa.LargeListArray.from_arrays(offsets, flat))
 
 
-def edges(window: Window) -> tuple[np.datetime64, np.datetime64]:
+def bounds(window: LogWindow) -> tuple[np.datetime64, np.datetime64]:
     """[first, last) moment of a window, with open ends far away."""
     low = window.since if window.since is not None else np.datetime64("1678-01-01", "us")
     high = window.until if window.until is not None else np.datetime64("2262-01-01", "us")
     return low, high
 
 
-def overlaps(day: str, window: Window) -> bool:
+def overlaps(day: str, window: LogWindow) -> bool:
     """Whether a date of the log (YYYY-MM-DD) may hold requests of the window."""
-    low, high = edges(window)
+    low, high = bounds(window)
     return bool(np.datetime64(day, "D") >= low.astype("datetime64[D]") and np.datetime64(day, "D") <= high)

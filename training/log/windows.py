@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from training.log.attribution import split_time
 from training.log.requests import Joined
-from training.log.tasks import Window
+from training.log.tasks import LogWindow
 
 
 def windows_of(
     joined: Joined, clients: Sequence[str], held_out_share: float
-) -> tuple[dict[str, Window], dict[str, Window]]:
+) -> tuple[dict[str, LogWindow], dict[str, LogWindow]]:
     """(training, held-out) windows of each client: strictly before and at or after its own split time."""
     cuts = {c: split_time(joined.index.times(c), held_out_share) for c in clients}
-    return {c: Window(until=cut) for c, cut in cuts.items()}, {c: Window(since=cut) for c, cut in cuts.items()}
+    return {c: LogWindow(until=cut) for c, cut in cuts.items()}, {c: LogWindow(since=cut) for c, cut in cuts.items()}

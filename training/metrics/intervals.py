@@ -1,4 +1,4 @@
-"""How sure is a figure? Bootstrap intervals over requests or users: the only place that resamples. NumPy only.
+"""How sure is a figure? Bootstrap intervals over requests or users: nothing else resamples. NumPy only.
 
 What is resampled is the caller's choice: each row by itself (a request), or all rows of a unit together (a user, whose
 answers are not independent of each other).

@@ -11,8 +11,9 @@ def auc(score: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) 
     if not len(score):
         return float("nan")
     order = np.argsort(score, kind="stable")
-    s, y, w = score[order], label[order].astype(np.float64), _weights(label, weight)[order]
-    group = np.concatenate([[0], np.cumsum(np.diff(s) != 0)])
+    y = label[order].astype(np.float64)
+    w = _weights(label, weight)[order]
+    group = np.concatenate([[0], np.cumsum(np.diff(score[order]) != 0)])
     positive = np.bincount(group, w * y)
     negative = np.bincount(group, w * (1 - y))
     if positive.sum() == 0 or negative.sum() == 0:

@@ -1,4 +1,4 @@
-"""How good is an order of candidates? NDCG and recall from plain arrays: the only place where they are defined.
+"""How good is an order of candidates? NDCG and recall from plain arrays: nothing else defines them.
 
 Gains are linear and negative ones count as 0; equal scores keep the order they came in (the walk's). NumPy only.
 """

@@ -38,7 +38,7 @@ class RankerSchema:
     categorical: tuple[tuple[str, str], ...] = ()  # (name, "shared" | "candidate"), carried as hash_ids()
 
     def client_index(self, client: str) -> int:
-        """1 + place in `clients`; 0 for a client the model was not trained on (it then acts client-neutral)."""
+        """1 + index in `clients`; 0 for a client the model was not trained on (it then acts client-neutral)."""
         return self.clients.index(client) + 1 if client in self.clients else 0
 
     @property
@@ -89,7 +89,7 @@ class RequestBatch:
     candidate_vector: Floats  # [N, T]
     shared_category: Ints | None = None  # [B, K] hashed
     candidate_category: Ints | None = None  # [N, K] hashed
-    position: Ints | None = None  # [N] place shown, -1 = not shown; training only
+    position: Ints | None = None  # [N] in the answer, -1 = not shown; training only
     labels: Floats | None = None  # [N, A], NaN = unknown, not trained on
     weights: Floats | None = None  # [N] importance weight, 1 / sampling rate
     label_mask: Floats | None = None  # [N, A] 0 = do not train on this label

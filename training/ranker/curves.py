@@ -7,7 +7,11 @@ from typing import Any
 
 PANELS = (("train_loss", "training loss"), ("validation_loss", "validation loss"), ("validation_auc", "validation AUC"))
 COLOURS = ("#2563a8", "#b3541e", "#157f4b", "#7b3fa0", "#a8325a", "#5a6472", "#0f7c8a", "#8a7a10")
-WIDTH, HEIGHT, LEFT, TOP, GAP = 250, 170, 52, 34, 40
+WIDTH = 250
+HEIGHT = 170
+LEFT = 52
+TOP = 34
+GAP = 40
 
 
 def history_svg(history: Sequence[Mapping[str, Any]], actions: Sequence[str]) -> str:

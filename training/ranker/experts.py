@@ -45,7 +45,9 @@ class Experts(nn.Module):
         client_gates: bool,
     ) -> None:
         super().__init__()
-        self.tasks, self.count, self.hidden = tasks, shared + own * tasks, hidden
+        self.tasks = tasks
+        self.count = shared + own * tasks
+        self.hidden = hidden
         self.first = nn.Linear(width, self.count * hidden)
         self.second = Grouped(self.count, hidden, out)
         self.drop = nn.Dropout(dropout)

@@ -127,8 +127,12 @@ class ParquetFeed:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.schema, self.batch, self.window, self.seed = schema, batch_requests, window, seed
-        self.rank, self.world = rank, world
+        self.schema = schema
+        self.batch = batch_requests
+        self.window = window
+        self.seed = seed
+        self.rank = rank
+        self.world = world
         self.groups: list[tuple[str, int]] = []
         self.requests = 0
         for path in paths:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from cluster.errors import ModelError
 from training.ranker.batch import RequestBatch
 from training.ranker.config import FitConfig
-from training.ranker.evaluate import Scored, evaluate, figures
+from training.ranker.evaluate import HeldOutScores, evaluate, figures
 from training.ranker.inputs import Inputs, Targets, to_inputs, to_targets
 from training.ranker.loss import MultiTaskLoss
 from training.ranker.model import FullRanker
@@ -54,7 +54,7 @@ class FitResult:
     steps: int = 0
     examples: int = 0  # candidates seen by this worker
     seconds: float = 0.0  # training steps only, without validation
-    held_out: Scored | None = None
+    held_out: HeldOutScores | None = None
 
 
 class _Objective(nn.Module):

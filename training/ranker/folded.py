@@ -123,7 +123,9 @@ class Folded:
         item = [of(batch.sequence_vector)]
         if self._model.pins is not None:
             item.insert(0, _embedded(self._model.pins, batch.sequence_pin[request][slot]))
-        action, client, age = of(batch.sequence_action), of(batch.sequence_client), of(batch.sequence_age)
+        action = of(batch.sequence_action)
+        client = of(batch.sequence_client)
+        age = of(batch.sequence_age)
         return self._sequence.encode(torch.cat(item, 1), action, client, age, torch.from_numpy(slot))
 
     def _users(self, batch: RequestBatch, encoded: list[Tensor]) -> Tensor:
@@ -132,7 +134,7 @@ class Folded:
         if encoded:
             length, none = batch.sequence_pin.shape[1], torch.zeros(1, m.config.sequence_width)
             parts.append(torch.stack([e.mean(0) if len(e) else none[0] for e in encoded]))
-            # where a request has fewer actions than places, the padded ones count as zeros
+            # where a request has fewer actions than slots, the padded ones count as zeros
             parts.append(torch.stack([(e if len(e) == length else torch.cat([e, none])).amax(0) for e in encoded]))
         out = m.user_layer.bias + F.embedding(torch.from_numpy(batch.client), m.client_embedding.weight)
         if parts:

@@ -18,7 +18,9 @@ class FoldedNumeric:
     def __init__(self, numeric: Numeric, weight: Floats) -> None:
         d, b = numeric.width, numeric.bins
         width = weight.shape[0]
-        value, missing, of_bin = weight[:, :d].T, weight[:, d : 2 * d].T, weight[:, 2 * d :].T.reshape(d, b, width)
+        value = weight[:, :d].T
+        missing = weight[:, d : 2 * d].T
+        of_bin = weight[:, 2 * d :].T.reshape(d, b, width)
         edge, step = numeric.edge.numpy(), numeric.step.numpy()
         self._extra = -d % 4  # the kernel takes columns in fours; those added are constant and add nothing
         padded = d + self._extra
@@ -56,6 +58,14 @@ class FoldedNumeric:
         """Add the layer's outputs for x float32[R, D] to out float32[R, W], which is contiguous."""
         x = np.ascontiguousarray(np.pad(x, ((0, 0), (0, self._extra))) if self._extra else x, np.float32)
         piecewise(
-            x, self._mean, self._scale, self._tail, self._count, self._node, self._length, self._start, self._slope,
+            x,
+            self._mean,
+            self._scale,
+            self._tail,
+            self._count,
+            self._node,
+            self._length,
+            self._start,
+            self._slope,
             out,
-        )  # fmt: skip
+        )

@@ -25,7 +25,7 @@ class FoldedSequence:
         self._nothing = torch.cat([attention.nothing[0, 0], attention.nothing[1, 0]], 1)  # [1, 2·width]
 
     def encode(self, item: Tensor, action: Tensor, client: Tensor, age: Tensor, slot: Tensor) -> Tensor:
-        """float[n, width] of n real actions in the places `slot`; `item` float[n, inputs], `age` in hours."""
+        """float[n, width] of n real actions in the slots `slot`; `item` float[n, inputs], `age` in hours."""
         e = self._encoder
         age = age.clamp(min=0.0).unsqueeze(1)
         x = e.project(torch.cat([item, 0.2 * torch.log1p(age), (-age / 24.0).exp()], 1))

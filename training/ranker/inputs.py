@@ -13,7 +13,7 @@ from training.ranker.batch import RequestBatch
 
 
 class Inputs(NamedTuple):
-    """Shapes as in RequestBatch; `slot[n]` is candidate n's place within its request, `width` the most candidates
+    """Shapes as in RequestBatch; `slot[n]` is candidate n's index within its request, `width` the most candidates
     of one request (what attention pads to).
     """
 

@@ -18,7 +18,7 @@ from training.metrics.by_action import figures_by_action
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration, fit_calibration
 from training.ranker.config import FitConfig, ModelConfig
-from training.ranker.evaluate import Scored
+from training.ranker.evaluate import HeldOutScores
 from training.ranker.fit import FitResult, learn_inputs
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer
@@ -63,7 +63,7 @@ def finish(job: Job, model: FullRanker, result: FitResult) -> FullScorer:
     if held is not None:
         clients = len(schema.clients)
 
-        def fitted(part: Scored, rows: Any) -> Calibration:
+        def fitted(part: HeldOutScores, rows: Any) -> Calibration:
             return fit_calibration(part.logits[rows], part.labels[rows], part.weights[rows], part.client[rows], clients)
 
         half = held.request % 2 == 0

@@ -23,7 +23,7 @@ def piecewise(x, mean, scale, tail, count, node, length, start, slope, out):  # 
     rows, columns = x.shape
     width = out.shape[1]
     last = node.shape[1]
-    place = np.empty((_TILE, columns), np.int64)
+    corner = np.empty((_TILE, columns), np.int64)
     far = np.empty((_TILE, columns), np.float32)
     for first in range(0, rows, _TILE):
         tile = min(_TILE, rows - first)
@@ -31,7 +31,7 @@ def piecewise(x, mean, scale, tail, count, node, length, start, slope, out):  # 
             for column in range(columns):
                 value = x[first + row, column]
                 if math.isnan(value):
-                    place[row, column], far[row, column] = last, np.float32(0.0)
+                    corner[row, column], far[row, column] = last, np.float32(0.0)
                     continue
                 value = min(max(value, np.float32(-_HUGE)), np.float32(_HUGE))
                 if tail[column] > 0:
@@ -40,11 +40,11 @@ def piecewise(x, mean, scale, tail, count, node, length, start, slope, out):  # 
                 j = 0
                 for k in range(1, count[column]):
                     j += z >= node[column, k]
-                place[row, column], far[row, column] = j, min(z - node[column, j], length[column, j])
+                corner[row, column], far[row, column] = j, min(z - node[column, j], length[column, j])
         for c in range(0, columns, 4):
             for row in range(tile):
                 target = out[first + row]
-                j0, j1, j2, j3 = place[row, c], place[row, c + 1], place[row, c + 2], place[row, c + 3]
+                j0, j1, j2, j3 = corner[row, c], corner[row, c + 1], corner[row, c + 2], corner[row, c + 3]
                 s0, s1, s2, s3 = start[c, j0], start[c + 1, j1], start[c + 2, j2], start[c + 3, j3]
                 r0, r1, r2, r3 = slope[c, j0], slope[c + 1, j1], slope[c + 2, j2], slope[c + 3, j3]
                 f0, f1, f2, f3 = far[row, c], far[row, c + 1], far[row, c + 2], far[row, c + 3]

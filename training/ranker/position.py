@@ -1,26 +1,26 @@
 """Position bias as a shallow tower (Zhao et al. 2019): people act more on what stands first, whatever it is.
 
-In training each logit gets a bias by client and place, so the rest of the network need not explain it. The
-biases are centred on the training data's own mix of places, so leaving them out when serving means "at an
-average place". Candidates that were not shown have no place and get no bias: otherwise the bias would soak up
+In training each logit gets a bias by client and position, so the rest of the network need not explain it. The
+biases are centred on the training data's own mix of positions, so leaving them out when serving means "at an
+average position". Candidates that were not shown have no position and get no bias: otherwise the bias would soak up
 all that separates seen from unseen.
 """
 
 import torch
 from torch import Tensor, nn
 
-_EXACT = 8  # places with a bucket of their own; beyond, each bucket doubles
+_EXACT = 8  # positions with a bucket of their own; beyond, each bucket doubles
 
 
 def bucket_of(position: Tensor, buckets: int) -> Tensor:
-    """int64[N] places → buckets 0..buckets-1: exact up to 8, then by powers of two."""
-    place = position.clamp(min=0)
-    doubling = _EXACT + torch.log2((place.clamp(min=_EXACT)).float() / _EXACT).floor().long()
-    return torch.where(place < _EXACT, place, doubling).clamp(max=buckets - 1)
+    """int64[N] positions → buckets 0..buckets-1: exact up to 8, then by powers of two."""
+    rank = position.clamp(min=0)
+    doubling = _EXACT + torch.log2((rank.clamp(min=_EXACT)).float() / _EXACT).floor().long()
+    return torch.where(rank < _EXACT, rank, doubling).clamp(max=buckets - 1)
 
 
 class PositionBias(nn.Module):
-    """Bias float[N, A] by client and place; zero on average over the places seen in training."""
+    """Bias float[N, A] by client and position; zero on average over the positions seen in training."""
 
     share: Tensor
 
@@ -33,7 +33,7 @@ class PositionBias(nn.Module):
 
     @torch.no_grad()
     def learn(self, client: Tensor, position: Tensor) -> None:
-        """Count how often each client showed each place (int64[N] both; -1 = not shown)."""
+        """Count how often each client showed each position (int64[N] both; -1 = not shown)."""
         shown = position >= 0
         counts = torch.zeros_like(self.share)
         where = (client[shown], bucket_of(position[shown], self.buckets))

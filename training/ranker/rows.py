@@ -11,7 +11,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def index_of_names(values: pa.Array, known: tuple[str, ...]) -> Ints:
-    """1 + place of each name in `known`, 0 when it is not there."""
+    """1 + index of each name in `known`, 0 when it is not there."""
     found = pc.index_in(values.cast(pa.string()), value_set=pa.array(known, pa.string()))
     return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64) + 1
 

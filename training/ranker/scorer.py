@@ -106,16 +106,16 @@ class FullScorer:
         return self.calibration.apply(self.logits(batch), batch.client[batch.request])
 
     def position_odds(self, batch: RequestBatch) -> Floats:
-        """By how much a candidate's place alone multiplied the odds of each action: float32[N, A].
+        """By how much a candidate's position alone multiplied the odds of each action: float32[N, A].
 
         As learnt in training (training/ranker/position.py), about 1 on average; 1 where nothing was shown, and for a
         model without positions. For inverse propensity weights (Joachims, Swaminathan and Schnabel, WSDM 2017).
         """
         if self.model.position is None or batch.position is None:
             return np.ones((batch.n_candidates, len(self.schema.actions)), np.float32)
-        client, place = batch.client[batch.request], batch.position.astype(np.int64)
+        client, position = batch.client[batch.request], batch.position.astype(np.int64)
         with torch.inference_mode():
-            bias = self.model.position(*(torch.from_numpy(a).to(self.device) for a in (client, place)))
+            bias = self.model.position(*(torch.from_numpy(a).to(self.device) for a in (client, position)))
         odds: Floats = bias.exp().cpu().numpy()
         return odds
 
@@ -141,7 +141,9 @@ def best_device() -> str:
 
 def empty_requests(schema: RankerSchema, requests: int, candidates: int) -> RequestBatch:
     """A batch of `requests` requests with `candidates` candidates each, all values zero: a base to fill in."""
-    w, b, n = schema.widths, requests, requests * candidates
+    w = schema.widths
+    b = requests
+    n = requests * candidates
 
     def floats(*shape: int) -> Floats:
         return np.zeros(shape, np.float32)

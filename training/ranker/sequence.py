@@ -21,7 +21,7 @@ class SequenceEncoder(nn.Module):
         self.project = nn.Linear(inputs + 2, width)
         self.action = nn.Embedding(actions + 1, width)
         self.client = nn.Embedding(clients + 1, width)
-        self.place = nn.Embedding(max(length, 1), width)
+        self.place = nn.Embedding(max(length, 1), width)  # of each slot; stored weights carry the name
         for table in (self.action, self.client, self.place):
             nn.init.normal_(table.weight, std=0.05)
         layer = nn.TransformerEncoderLayer(

@@ -14,9 +14,9 @@ from cluster.store.logs import LogStore
 from training.full.rows import LOG_COLUMNS, Contents, MakeRows
 from training.judge.full import FullReport, evaluate_full
 from training.judge.lightweight import LightweightReport, evaluate_lightweight
-from training.judge.orders import baselines, published_scorer, without_full
+from training.judge.orders import baselines, published_order, without_full
 from training.lightweight.train import held_out_requests
-from training.log.requests import Window, join_logs, logged_clients
+from training.log.requests import LogWindow, join_logs, logged_clients
 
 
 def published_lightweight(
@@ -31,11 +31,11 @@ def published_lightweight(
     features = FeatureSet.of(project.features)
     able = logged_clients(clients, logs, since, until)
     joined = join_logs(project, logs, list(able), since, until)
-    requests = held_out_requests(joined, {name: Window() for name in able})
+    requests = held_out_requests(joined, {name: LogWindow() for name in able})
     reports = {}
     for name, client in able.items():
         orders = baselines(client, features)
-        if published := published_scorer(store, name, features):
+        if published := published_order(store, name, features):
             orders = {"lightweight": published[1], **orders}
         reports[name] = evaluate_lightweight(requests[name], client, project.actions, features, orders)
     return reports
@@ -57,11 +57,13 @@ def published_full(
     able = logged_clients(clients, logs, since, until)
     joined = join_logs(project, logs, list(able), since, until)
     make = MakeRows(
-        Contents(store.root, store.open(GRAPH, verify=False).version), features,
-        project.features.sequence_length, project.ranker.unimpressed,
+        Contents(store.root, store.open(GRAPH, verify=False).version),
+        features,
+        project.features.sequence_length,
+        project.ranker.unimpressed,
         {name: without_full(store, client, features) for name, client in able.items()},
-    )  # fmt: skip
-    rows = joined.requests(LOG_COLUMNS, {name: Window() for name in able})
+    )
+    rows = joined.requests(LOG_COLUMNS, {name: LogWindow() for name in able})
     batches = rows.map_batches(make, batch_format="pyarrow", batch_size=None).iter_batches(
         batch_size=None, batch_format="pyarrow"
     )

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cluster.features.assemble import FeatureSet
+from cluster.progress import Progress, silent
 from cluster.settings.clients import Client, LabelSettings
 from cluster.settings.project import Project
 from cluster.store.logs import LogStore
 from training.judge.lightweight import LightweightReport, evaluate_lightweight
-from training.judge.orders import baselines, booster_scorer
+from training.judge.orders import baselines, booster_order
 from training.lightweight.examples import build_examples
-from training.lightweight.fit import Progress, fit_clients
+from training.lightweight.fit import fit_clients
 from training.lightweight.jobs import Fitted
 from training.lightweight.strategies.registry import check_strategies, known_strategies
 from training.lightweight.train import held_out_requests
@@ -48,7 +49,7 @@ def compare_strategies(
     since: datetime | None = None,
     until: datetime | None = None,
     held_out_share: float = 0.2,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Compared:
     """Train each strategy for each client with logged requests in [since, until), and judge all on the last share.
 
@@ -56,7 +57,6 @@ def compare_strategies(
     that a strategy cannot learn from is named in `refused`, and its report goes without. Raises ConfigError for an
     unknown name, DataError when nothing is logged.
     """
-    say = progress or (lambda stage, share: None)
     if strategies is None or not isinstance(strategies, Mapping):
         strategies = {name: {"strategy": name} for name in strategies or known_strategies()}
     changes = strategies
@@ -69,13 +69,13 @@ def compare_strategies(
     counts: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
     refused: dict[str, dict[str, str]] = {}
     for at, (name, change) in enumerate(changes.items()):
-        say(name, at / len(changes))
+        progress(name, at / len(changes))
         examples = build_examples(joined, {c: labelled(client, change) for c, client in able.items()}, train)
         counts[name] = {c: made.counts for c, made in examples.items()}
         refused[name] = {c: why for c, made in examples.items() if (why := made.unlearnable())}
         fit = {c: made for c, made in examples.items() if c not in refused[name]}
-        models[name] = fit_clients(fit, project.gbdt, None, f"{project.home}/train") if fit else {}
-    say("evaluate", 1.0)
+        models[name] = fit_clients(fit, project.gbdt, storage=f"{project.home}/train") if fit else {}
+    progress("evaluate", 1.0)
     held = held_out_requests(joined, later)
     features = FeatureSet.of(project.features)
     reports = {}
@@ -83,6 +83,6 @@ def compare_strategies(
         orders = baselines(client, features)
         for name in changes:
             if c in models[name]:
-                orders[name] = booster_scorer(models[name][c].model, features.names)
+                orders[name] = booster_order(models[name][c].model, features.names)
         reports[c] = evaluate_lightweight(held[c], client, project.actions, features, orders)
     return Compared(reports, models, counts, refused)

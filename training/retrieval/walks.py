@@ -8,7 +8,7 @@ edges (`choose_params`); the test edges are only ever counted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from cluster.errors import DataError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
+from cluster.progress import Progress, silent
 from cluster.walk.walker import Walker, WalkParams
 from training.metrics.cases import Answered
 from training.metrics.metric import Cuts, figures
@@ -33,18 +34,23 @@ BETAS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
 THREADS = 2
 TUNING_BOARDS = 1000
 TUNING_STEPS = 50_000
-Progress = Callable[[int, int, str], None]
 
 
 def evaluate_retrieval(
-    train: pa.Table, test: pa.Table, board_column: str, pin_column: str, k: int = 20,
-    params: WalkParams | None = None, seed: int = 0, progress: Progress | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    train: pa.Table,
+    test: pa.Table,
+    board_column: str,
+    pin_column: str,
+    k: int = 20,
+    params: WalkParams | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> dict[str, Any]:
     """{"recall@k", "ndcg@k", "boards", "seconds", "params"}: means over the boards that have test pins.
 
     Gain is binary; the ideal of NDCG is cut at min(k, test pins of the board). Pins that train does not know stay in
     the denominators. Boards that train does not know are answered with the pins of most boards. `params` None: chosen
-    on a split of train. progress(done, total, what). Raises DataError for missing columns and nulls.
+    on a split of train. Raises DataError for missing columns and nulls.
     """
     began = time.perf_counter()
     train_boards, train_pins = _columns(train, board_column, pin_column, "train")
@@ -96,7 +102,7 @@ def choose_params(
     n_pins: int,
     k: int,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> WalkParams:
     """The best of a small grid by NDCG@k, on a fifth of the edges held out; edges as int32[E] indices.
 
@@ -132,9 +138,15 @@ def choose_params(
 
 
 def _answer(
-    graph: Graph, boards: np.ndarray, grid: list[WalkParams], betas: Sequence[float], k: int, seed: int,
-    progress: Progress | None, what: str,
-) -> list[list[np.ndarray]]:  # fmt: skip
+    graph: Graph,
+    boards: np.ndarray,
+    grid: list[WalkParams],
+    betas: Sequence[float],
+    k: int,
+    seed: int,
+    progress: Progress,
+    what: str,
+) -> list[list[np.ndarray]]:
     """For each (params, beta), for each board: int32[<= k] pins. With several betas each re-orders the same walk."""
     walker, degrees = Walker(graph), np.maximum(graph.pin_degree, 1).astype(np.float64)
     popular = np.argsort(-graph.pin_degree, kind="stable")[:k].astype(np.int32)
@@ -160,8 +172,8 @@ def _answer(
                 for column, pins in zip(columns, row, strict=True):
                     column.append(pins)
                 done += 1
-                if progress is not None and (done % 256 == 0 or done == total):
-                    progress(done, total, what)
+                if done % 256 == 0 or done == total:
+                    progress(what, done / total)
             answers.extend(columns)
     return answers
 

@@ -23,7 +23,7 @@ from tests.worlds.funnel import ask, opened_world, publish_full, some_user
 from training.lightweight.strategies.registry import resolve
 from training.lightweight.strategies.strategy import LoggedCandidates, label_request
 from training.log.arrays import read_requests
-from training.log.tasks import Cut, Read, Window
+from training.log.tasks import Cut, LogWindow, Read
 
 RULE = resolve(LabelSettings(strategy="distillation", action_weights={"save": 1.0}), ("save", "hide"), ("hide",))
 
@@ -134,7 +134,7 @@ def test_logs_without_the_column_read_and_compact_beside_those_with_it(tmp_path:
     store = LogStore(tmp_path / "logs")
     paths = [*store.write_serving(old), *store.write_serving(table)]
     for path in paths:
-        read = list(Read(("request_id", "client", "requested_at", "teacher_rate"), Cut({"homefeed": Window()}, {}))(
+        read = list(Read(("request_id", "client", "requested_at", "teacher_rate"), Cut({"homefeed": LogWindow()}, {}))(
             pa.table({"path": [str(path)]})
         ))  # fmt: skip
         assert read[0]["teacher_rate"].to_pylist() == [None]

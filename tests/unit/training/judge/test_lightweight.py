@@ -11,7 +11,7 @@ from cluster.store.bundles import BundleStore
 from tests.worlds.logs import LogsWorld, make_world
 from tests.worlds.training import examples, requests, split
 from training.judge.lightweight import evaluate_lightweight
-from training.judge.orders import boost, booster_scorer, visit_count
+from training.judge.orders import boost, booster_order, visit_count
 from training.lightweight.fit import fit_one
 from training.lightweight.jobs import FitJob
 from training.lightweight.train import judge
@@ -115,7 +115,7 @@ def test_a_first_model_is_held_against_the_order_it_replaces(
 
 
 def test_a_model_scores_requests_apart_as_together(held: list[Request], model: bytes, world: LogsWorld) -> None:
-    score = booster_scorer(model, world.features.names, chunk=7)
+    score = booster_order(model, world.features.names, chunk=7)
     together = score(held)
     assert [len(s) for s in together] == [r.n for r in held]
     np.testing.assert_array_equal(together[9], score(held[9:10])[0])

@@ -15,7 +15,7 @@ from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_ar
 from training.lightweight.strategies.registry import known_strategies, resolve
 from training.lightweight.strategies.strategy import CLASSES, LabelRule, LoggedCandidates, label_request
 from training.log.requests import read_index
-from training.log.tasks import Cut, Read, Window
+from training.log.tasks import Cut, LogWindow, Read
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_every_event_of_the_log_is_found_on_its_candidate(world: LogsWorld) -> N
 
 def test_rows_are_the_logged_features_with_the_labels_of_the_request(world: LogsWorld) -> None:
     client = world.clients["homefeed"]
-    table = examples(world, "homefeed", Window())
+    table = examples(world, "homefeed", LogWindow())
     rule = resolve(client.labels, world.project.actions, world.project.negative_actions)
     local = world.features.candidate.index("cross_locale_match")
     x, label, weight = [], [], []
@@ -63,13 +63,13 @@ def test_examples_lie_before_the_held_out_requests_and_validate_on_the_latest(wo
 
 def test_a_window_is_cut_to_the_span_of_the_query() -> None:
     day = [np.datetime64(f"2026-01-0{i}", "us") for i in range(1, 6)]
-    assert Window(day[1], None, 0.5).within(Window(day[0], day[3])) == Window(day[1], day[3], 0.5)
-    assert Window(day[1], day[2]).within(Window(day[2], day[4])) == Window(day[2], day[2])
+    assert LogWindow(day[1], None, 0.5).within(LogWindow(day[0], day[3])) == LogWindow(day[1], day[3], 0.5)
+    assert LogWindow(day[1], day[2]).within(LogWindow(day[2], day[4])) == LogWindow(day[2], day[2])
 
 
 def test_a_share_of_a_window_is_the_same_in_every_process(world: LogsWorld) -> None:
-    some = [r.request_id for r in requests(world, "homefeed", Window(share=0.5))]
-    assert some == [r.request_id for r in requests(world, "homefeed", Window(share=0.5))]
+    some = [r.request_id for r in requests(world, "homefeed", LogWindow(share=0.5))]
+    assert some == [r.request_id for r in requests(world, "homefeed", LogWindow(share=0.5))]
     assert 20 < len(some) < 60
 
 
@@ -77,9 +77,9 @@ def test_a_request_logged_twice_counts_once(tmp_path: Path) -> None:
     world = make_world(tmp_path, ("homefeed",), requests=6, n=20, days=1)
     again = pq.ParquetFile(world.logs.serving_files().paths[0]).read().slice(2, 2)
     world.logs.write_serving(again, world.features)
-    index = read_index(world.logs.serving_files(), Window())
+    index = read_index(world.logs.serving_files(), LogWindow())
     assert index.repeated == 2
-    cut, rows = Cut({"homefeed": Window()}, index.home), []
+    cut, rows = Cut({"homefeed": LogWindow()}, index.home), []
     for path in world.logs.serving_files().paths:
         rows.append(cut(pq.ParquetFile(path).read(), path).num_rows)
     assert rows == [6, 0]
@@ -87,16 +87,16 @@ def test_a_request_logged_twice_counts_once(tmp_path: Path) -> None:
 
 def test_reading_gives_every_row_in_pieces(world: LogsWorld) -> None:
     paths = world.logs.serving_files("homefeed").paths
-    read = Read(("request_id", "client", "requested_at"), Cut({"homefeed": Window()}, {}))
+    read = Read(("request_id", "client", "requested_at"), Cut({"homefeed": LogWindow()}, {}))
     pieces = list(read(pa.table({"path": paths})))
     assert sum(p.num_rows for p in pieces) == 80
-    late = Read(read.columns, Cut({"homefeed": Window(since=np.datetime64("2030-01-01"))}, {}))
+    late = Read(read.columns, Cut({"homefeed": LogWindow(since=np.datetime64("2030-01-01"))}, {}))
     assert [p.num_columns for p in late(pa.table({"path": paths}))] == [3] * len(pieces)
 
 
 def test_an_empty_time_is_an_error_that_says_so(world: LogsWorld) -> None:
     with pytest.raises(DataError, match="no requests in the time"):
-        read_index(world.logs.serving_files(), Window(since=np.datetime64("2030-01-01")))
+        read_index(world.logs.serving_files(), LogWindow(since=np.datetime64("2030-01-01")))
 
 
 @pytest.mark.parametrize(
