@@ -3,7 +3,7 @@
 On disk: static.npy float32[n, P] · topics.npy float32[n, T] · vectors.npy float16[n, V] · locale.npy int16[n] ·
 popular.npy int32[n] (all pins, most saved first) · popular_by_locale.npy int32[n] and popular_bounds.npy int64[L+1]
 (the same within each locale) · dated.npy int32[n], recent.npy float32[n] and span.json (`SaveCounts`, for merging) ·
-vocabulary.json.
+vocabulary.json · label_codes.npy and label_values.json (`PinLabels`).
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cluster.catalog.labels import PinLabels
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.casting import list_matrix
 from cluster.errors import BundleError
@@ -64,6 +65,7 @@ class PinTable:
     vectors: np.ndarray  # float16[n, V], unit rows or zero; V is 0 without pretrained vectors
     locale: np.ndarray  # int16[n], -1 unknown
     vocabulary: Vocabulary
+    labels: PinLabels | None  # None in a bundle of version 0.1
     _popular: np.ndarray
     _popular_by_locale: np.ndarray
     _popular_bounds: np.ndarray
@@ -136,6 +138,7 @@ class PinTable:
         np.save(folder / "popular_by_locale.npy", order[np.argsort(locale[order], kind="stable")])
         sizes = np.bincount(locale.astype(np.int64) + 1, minlength=len(vocabulary.locales) + 1)
         np.save(folder / "popular_bounds.npy", np.cumsum(sizes).astype(np.int64))
+        PinLabels.build(folder, settings.pin_categorical, pins, rows)
         saves.save(folder)
         vocabulary.save(folder)
         static.flush()
@@ -155,7 +158,7 @@ class PinTable:
             raise BundleError(f"cannot open the pins in {folder}: {error}; build the graph again") from None
         if not len(static) == len(topics) == len(vectors) == len(locale) == len(popular[0]):
             raise BundleError(f"the pins in {folder} differ in length; build the graph again")
-        return cls(static, topics, vectors, locale, Vocabulary.open(folder), *popular)
+        return cls(static, topics, vectors, locale, Vocabulary.open(folder), PinLabels.open(folder), *popular)
 
 
 def pin_rows(ids: IdMap, pins: pa.Table | None) -> np.ndarray:

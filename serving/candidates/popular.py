@@ -6,13 +6,17 @@
 import numpy as np
 
 from cluster.catalog.catalog import Catalog
+from cluster.contract.ids import shown
 from cluster.settings.clients import Client
 from cluster.walk.walker import WalkResult
 from serving.candidates.query import Query, read_query
-from serving.policy.labels import LabelRules
+from serving.policy.labels import Forbidden, LabelRules
 from serving.request.ask import WalkAsk
 from serving.request.catalogs import Catalogs
 from serving.request.walked import Walked
+
+TOLD_PINS = 3
+"""Unknown query pins that an answer names."""
 
 
 class PopularLogic:
@@ -22,7 +26,7 @@ class PopularLogic:
         self._catalogs = catalogs
         self._clients = clients
         self._length = sequence_length
-        self._labels = {name: LabelRules.of(client.policy) for name, client in clients.items()}
+        self._forbidden = {name: Forbidden(client) for name, client in clients.items()}
 
     def load(self, version: str) -> None:
         """Map a graph; checksums are left to the process that walks it."""
@@ -31,8 +35,9 @@ class PopularLogic:
     def popular(self, ask: WalkAsk) -> Walked:
         """The client's `sizes.lightweight` most popular pins, or fewer. Raises BundleError without a graph."""
         catalog, client = self._catalogs.current, self._clients[ask.client]
-        query = read_query(catalog, client, ask, self._length)
-        return topped_up(catalog, client, query, None, self._labels[ask.client])
+        forbidden = self._forbidden[ask.client]
+        query = read_query(catalog, client, ask, self._length, forbidden.of(catalog))
+        return topped_up(catalog, client, query, None, forbidden.rules)
 
 
 def topped_up(catalog: Catalog, client: Client, query: Query, found: WalkResult | None, labels: LabelRules) -> Walked:
@@ -56,23 +61,29 @@ def topped_up(catalog: Catalog, client: Client, query: Query, found: WalkResult 
         query_weight=query.weight,
         query_age=query.age,
         sequence=query.sequence,
-        labels=labels.bits(catalog.pins.static, catalog.feature_set.pin, pins),
+        labels=labels.bits(catalog, pins),
+        notes=tuple(f"query pin {shown(pin)} is not in the graph" for pin in query.unknown[:TOLD_PINS]),
     )
 
 
 def _popular_behind(catalog: Catalog, client: Client, query: Query, pins: np.ndarray) -> np.ndarray:
-    """The popular pins that `pins` lack to an answer; without any, enough for the ranking to choose from."""
-    wanted = client.sizes.answer if len(pins) else client.sizes.lightweight
+    """The popular pins that `pins` lack to an answer; without any, enough for the ranking to choose from.
+
+    Those of the user's locale first, then all others: as long as there are pins that may be shown, there are enough.
+    """
+    wanted = query.wanted if len(pins) else max(query.wanted, client.sizes.lightweight)
     if len(pins) >= wanted:
         return np.empty(0, np.int32)
-    exclude = np.concatenate([query.exclude, query.pins])
-    deep = wanted + len(pins) + len(exclude)
-    popular = catalog.pins.popular(query.locale, deep)
-    if len(popular) < wanted:
-        everywhere = catalog.pins.popular(-1, deep)
-        popular = np.concatenate([popular, everywhere[~np.isin(everywhere, popular)]])
-    fresh = popular[~np.isin(popular, pins) & ~np.isin(popular, exclude)]
-    return fresh[: wanted - len(pins)]
+    free = np.ones(catalog.graph.n_pins, bool)
+    for taken in (query.exclude, query.pins, pins):
+        free[taken] = False
+    local = catalog.pins.popular(query.locale, catalog.graph.n_pins)
+    local = local[free[local]][: wanted - len(pins)]
+    if query.locale < 0 or len(pins) + len(local) >= wanted:
+        return local
+    free[local] = False
+    everywhere = catalog.pins.popular(-1, catalog.graph.n_pins)
+    return np.concatenate([local, everywhere[free[everywhere]][: wanted - len(pins) - len(local)]])
 
 
 def _padded(values: np.ndarray | None, shape: tuple[int, ...], kind: type) -> np.ndarray:

@@ -25,11 +25,16 @@ class Query:
     pins: np.ndarray  # int32[Q], query pins that the catalog knows, heaviest first
     weight: np.ndarray  # float32[Q]
     age: np.ndarray  # float32[Q], hours
-    exclude: np.ndarray  # int32[e], sorted: what the request names, and what the user hid or acted on
+    exclude: np.ndarray  # int32[e], sorted: what may not be shown to this user, and what the policy shows to nobody
+    wanted: int  # pins that the answer is to have
+    unknown: tuple[int | str, ...]  # query pins that the request names and the catalog does not have
 
 
-def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int) -> Query:
-    """The query of a request, with at most `length` actions of the user."""
+def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forbidden: np.ndarray) -> Query:
+    """The query of a request, with at most `length` actions of the user.
+
+    `forbidden` (int32, sorted) joins what this request may not be answered with: it is all left out before any cut.
+    """
     user = catalog.users.row(ask.user_id)
     history = Recents(user.pin_ids, user.actions, user.clients, user.occurred_at)
     sequence = merge_sequence(history, ask.recents, ask.at, length)
@@ -37,15 +42,27 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int) -> Q
     ids, weight, age = query_pins(client, sequence, ask.query_pins, ask.at, hidden)
     index = index_of(catalog, ids)
     known = index >= 0
-    exclude = index_of(catalog, [*ask.exclude, *hidden, *sequence.pin_ids.tolist()])
+    exclude = index_of(catalog, [*ask.exclude, *ask.seen, *hidden, *sequence.pin_ids.tolist()])
+    named = [pin for pin, _ in ask.query_pins]
     return Query(
         locale=user.locale if user.locale >= 0 else catalog.pins.locale_code(ask.locale),
         sequence=sequence,
         pins=index[known],
         weight=weight[known],
         age=age[known],
-        exclude=np.unique(exclude[exclude >= 0]).astype(np.int32),
+        exclude=_merged(forbidden, np.unique(exclude[exclude >= 0]).astype(np.int32)),
+        wanted=ask.limit or client.sizes.answer,
+        unknown=tuple(np.array(named, object)[index_of(catalog, named) < 0].tolist()),
     )
+
+
+def _merged(many: np.ndarray, few: np.ndarray) -> np.ndarray:
+    """Two sorted arrays as one, without sorting the large one again."""
+    if not len(many):
+        return few
+    at = np.searchsorted(many, few)
+    new = many[np.minimum(at, len(many) - 1)] != few
+    return np.insert(many, at[new], few[new])
 
 
 def merge_sequence(history: Recents, live: Recents, at: int, length: int) -> Recents:

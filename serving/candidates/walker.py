@@ -7,7 +7,7 @@ from cluster.settings.clients import Client
 from cluster.walk.walker import Walker, WalkParams
 from serving.candidates.popular import topped_up
 from serving.candidates.query import read_query
-from serving.policy.labels import LabelRules
+from serving.policy.labels import Forbidden
 from serving.request.ask import WalkAsk
 from serving.request.catalogs import Catalogs
 from serving.request.walked import Walked
@@ -21,7 +21,7 @@ class WalkerLogic:
         self._clients = clients
         self._length = sequence_length
         self._walkers: dict[str, Walker] = {}
-        self._labels = {name: LabelRules.of(client.policy) for name, client in clients.items()}
+        self._forbidden = {name: Forbidden(client) for name, client in clients.items()}
 
     def load(self, version: str) -> None:
         """Map a graph, run one walk so that everything is compiled, then make it current."""
@@ -41,16 +41,17 @@ class WalkerLogic:
     def walk(self, ask: WalkAsk) -> Walked:
         """Candidates of one request in visit-count order, at most the client's `sizes.walk`."""
         catalog, client = self._catalogs.current, self._clients[ask.client]
-        query = read_query(catalog, client, ask, self._length)
+        forbidden = self._forbidden[ask.client]
+        query = read_query(catalog, client, ask, self._length, forbidden.of(catalog))
         found = self._walker(catalog).walk_indices(
             query.pins,
             query.weight,
-            params=self._params(client),
+            params=self._params(client, query.wanted),
             seed=ask.seed,
             exclude=query.exclude,
             bias=self._locale_range(catalog, client, query.locale),
         )
-        return topped_up(catalog, client, query, found, self._labels[ask.client])
+        return topped_up(catalog, client, query, found, forbidden.rules)
 
     def _walker(self, catalog: Catalog) -> Walker:
         walker = self._walkers.get(catalog.version)
@@ -59,8 +60,8 @@ class WalkerLogic:
         return walker
 
     @staticmethod
-    def _params(client: Client) -> WalkParams:
-        return WalkParams(top_k=client.sizes.walk, **client.walk.model_dump())
+    def _params(client: Client, wanted: int) -> WalkParams:
+        return WalkParams(top_k=max(client.sizes.walk, wanted), **client.walk.model_dump())
 
     @staticmethod
     def _locale_range(catalog: Catalog, client: Client, locale: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ class RemoteStages(Stages):
     async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
         """Probabilities and utility from the full deployment."""
         kept = ranked.survivors  # the rest would only cost its transport
-        asked = replace(ask, exclude=(), hidden=())
+        asked = replace(ask, exclude=(), hidden=(), seen=())
         return await _answer(self._full.score.remote(asked, walked.only(kept), ranked.only(kept), seconds))
 
     async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:

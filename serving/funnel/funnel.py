@@ -4,6 +4,7 @@ A stage that fails or misses the deadline costs the answer that stage only; the 
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,8 @@ class Funnel:
         """
         client = self._clients[ask.client]
         size = limit or client.sizes.answer
+        seen = self._seen_too_often(ask, client)
+        ask = replace(ask, limit=size, seen=tuple(seen.tolist()))
         run = Runner(ask.client, Deadline.after(self._seconds - spent), self._observer, strict=self._endless)
 
         walked = await self._walk(run, ask)
@@ -94,6 +97,7 @@ class Funnel:
         scored = None if by_visits else await self._score(run, ask, walked, ranked)
         answer = Answer(ask, walked, ranked, scored)
         self._choose(answer, client, size, by_visits)
+        self._tell(run, answer, size)
         if explain:
             answer.contributions = await self._explain(run, answer)
 
@@ -113,6 +117,8 @@ class Funnel:
         if walked is None and self._popular is not None and not isinstance(error, Overloaded):
             walked = run.run_late("popular", self._popular.popular, ask)
         if walked is not None:
+            for note in walked.notes:
+                run.note(f"walker: {note}")
             return walked
         if isinstance(error, (Overloaded, PinfunnelError)):
             raise error
@@ -139,8 +145,7 @@ class Funnel:
         ask = answer.ask
         walked = answer.walked
         policy = client.policy
-        since = ask.at - int(policy.seen_hours * 3.6e9)
-        seen = self._seen.often(ask.client, ask.user_id, since, policy.seen_times)
+        seen = np.array(ask.seen, dtype=object)
         acted = ask.recents.pin_ids[ask.recents.occurred_at < ask.at]
         hidden = np.array([*ask.exclude, *ask.hidden, *acted.tolist()], dtype=object)
         slate = slate_of(walked, answer.ranked, answer.scored, by_visits)
@@ -151,6 +156,15 @@ class Funnel:
         answer.shown, answer.explored = explore(slate.pin, size, client.sizes.explore if ranking else 0, ask.seed)
         if policy.seen_times:
             self._seen.note(ask.client, ask.user_id, ask.at, walked.pin_ids[answer.shown].tolist())
+
+    def _seen_too_often(self, ask: WalkAsk, client: Client) -> np.ndarray:
+        since = ask.at - int(client.policy.seen_hours * 3.6e9)
+        return self._seen.often(ask.client, ask.user_id, since, client.policy.seen_times)
+
+    @staticmethod
+    def _tell(run: Runner, answer: Answer, size: int) -> None:
+        if len(answer.shown) < size:
+            run.note(f"answer: {len(answer.shown)} of {size} pins, as there are no more that may be shown")
 
 
 def _timings(run: Runner, answer: Answer, size: int) -> list[StageTiming]:

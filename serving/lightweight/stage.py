@@ -90,7 +90,7 @@ class LightweightLogic:
         scores = np.full(n, np.nan, np.float32)
         if model is not None and n:
             scores = model.margins(block.shared, block.candidates)
-        size = client.sizes.lightweight
+        size = max(client.sizes.lightweight, ask.limit)
         if by_visits or (model is None and not client.boosts):
             survivors = np.arange(min(n, size), dtype=np.int32)
         elif model is None:

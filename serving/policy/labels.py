@@ -4,14 +4,19 @@ A label is a value of one of the project's categorical pin columns (`features.pi
 the user's own data: a `rating` column with `adult` in it, a `licence` column with `withdrawn`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from cluster.catalog.catalog import Catalog
 from cluster.errors import ConfigError
 from cluster.features.columns import category_code
 from cluster.settings.clients import Client, PolicySettings
+
+log = logging.getLogger(__name__)
 
 MOST = 62
 """Labels of one client: bits of a signed 64-bit integer."""
@@ -19,10 +24,10 @@ MOST = 62
 
 @dataclass(frozen=True)
 class LabelRules:
-    """Bit i of a pin's label set says whether its column `columns[i]` holds `codes[i]`."""
+    """Bit i of a pin's label set says whether its column `columns[i]` holds the value `values[i]`."""
 
-    columns: tuple[str, ...]  # of FeatureSet.pin
-    codes: tuple[float, ...]
+    columns: tuple[str, ...]  # of features.pin_categorical
+    values: tuple[str, ...]
     forbidden: int  # bit set
     demoted: tuple[tuple[int, float], ...]  # (bit set, factor)
 
@@ -34,22 +39,65 @@ class LabelRules:
         named += [(column, value, f) for column, values in policy.demote.items() for value, f in values.items()]
         if len(named) > MOST:
             raise ConfigError(f"policy: {len(named)} labels in forbid and demote: at most {MOST} fit")
-        codes = category_code(np.array([value for _, value, _ in named], dtype=object))
         return cls(
-            tuple(f"pin_{column}" for column, _, _ in named),
-            tuple(codes.tolist()),
+            tuple(column for column, _, _ in named),
+            tuple(value for _, value, _ in named),
             sum(1 << i for i, (_, _, factor) in enumerate(named) if factor is None),
             tuple((1 << i, factor) for i, (_, _, factor) in enumerate(named) if factor is not None),
         )
 
-    def bits(self, static: np.ndarray, names: Sequence[str], pins: np.ndarray) -> np.ndarray | None:
-        """Label sets of `pins`, int64[n], from the static features of all pins, columns `names`; None without rules."""
+    def bits(self, catalog: Catalog, pins: np.ndarray) -> np.ndarray | None:
+        """Label sets of `pins` (indices), int64[n]; None without rules."""
         if not self.columns:
             return None
         out = np.zeros(len(pins), np.int64)
-        for i, (column, code) in enumerate(zip(self.columns, self.codes, strict=True)):
-            out |= (static[pins, names.index(column)] == np.float32(code)).astype(np.int64) << i
+        for i, (column, value) in enumerate(zip(self.columns, self.values, strict=True)):
+            out |= _holds(catalog, column, value, pins).astype(np.int64) << i
         return out
+
+    def forbidden_pins(self, catalog: Catalog) -> np.ndarray:
+        """All pins of a catalog that may not be shown, int32, sorted."""
+        bits = self.bits(catalog, np.arange(catalog.graph.n_pins)) if self.forbidden else None
+        return np.empty(0, np.int32) if bits is None else np.flatnonzero(bits & self.forbidden).astype(np.int32)
+
+    def unknown(self, catalog: Catalog) -> list[str]:
+        """What to say of rules on values that no pin has: they hold for nothing."""
+        labels = catalog.pins.labels
+        if labels is None:
+            return []
+        told = (labels.unknown(column, value) for column, value in zip(self.columns, self.values, strict=True))
+        return [text for text in told if text]
+
+
+class Forbidden:
+    """The pins that a client's policy forbids, worked out once for each of the last catalogs. Thread-safe."""
+
+    def __init__(self, client: Client, keep: int = 3):
+        self.rules = LabelRules.of(client.policy)
+        self._name = client.name
+        self._keep = keep
+        self._by_version: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def of(self, catalog: Catalog) -> np.ndarray:
+        """int32, sorted."""
+        found = self._by_version.get(catalog.version)
+        if found is None:
+            for text in self.rules.unknown(catalog):
+                log.warning("client %s: policy: %s", self._name, text)
+            found = self._by_version[catalog.version] = self.rules.forbidden_pins(catalog)
+            while len(self._by_version) > self._keep:
+                self._by_version.popitem(last=False)
+        return found
+
+
+def _holds(catalog: Catalog, column: str, value: str, pins: np.ndarray) -> np.ndarray:
+    labels = catalog.pins.labels
+    if labels is not None:
+        return labels.holds(column, value, pins)
+    # A bundle of version 0.1 knows the column's hash only: the next build keeps the values.
+    code = category_code(np.array([value], dtype=object))[0]
+    feature = catalog.feature_set.pin.index(f"pin_{column}")
+    return np.asarray(catalog.pins.static[pins, feature] == code)
 
 
 def check_labels(clients: Mapping[str, Client], pin_categorical: Iterable[str]) -> None:

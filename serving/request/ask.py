@@ -41,4 +41,6 @@ class WalkAsk:
     at: int  # microseconds since 1970 UTC
     seed: int
     recents: Recents = field(default_factory=Recents.none)
+    limit: int = 0  # pins that the answer is to have; 0: the client's answer size
+    seen: tuple[int | str, ...] = ()  # what the user was shown too often to see it again
     hidden: tuple[int | str, ...] = ()  # what the user hid since the graph was built, however many actions ago

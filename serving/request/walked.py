@@ -29,6 +29,7 @@ class Walked:
     query_weight: np.ndarray  # float32[Q]
     query_age: np.ndarray  # float32[Q], hours
     sequence: Recents  # the user's last actions before the request, newest first
+    notes: tuple[str, ...] = ()  # what the answer should say of the request, as of a query pin that nobody has
     labels: np.ndarray | None = None  # int64[n], policy labels (serving.policy.labels); None: the client has no rule
 
     def only(self, rows: np.ndarray) -> "Walked":
