@@ -31,10 +31,10 @@ class Opened:
 
 def open_project(path: str | Path) -> Opened:
     """Load and check a project. Raises ConfigError with file, key and fix."""
-    from training.lightweight.strategies.registry import check_strategies
-
     project = Project.load(path)
     clients = load_clients(project.clients or SHIPPED_CLIENTS, project.actions)
+    from training.lightweight.strategies.registry import check_strategies  # NumPy loads only for a file that parses
+
     check_strategies(clients)
     return Opened(project, clients)
 

@@ -16,10 +16,10 @@ def validate(project: ProjectFile = DEFAULT_PROJECT, out: JsonFile = None) -> No
 
     Names file, column, row and the fix for each fault, and counts what a build would drop. Exit code 1 on a fault.
     """
-    from cluster.validate.validation import validate as check
-
     with guarded():
         opened = open_project(project)
+        from cluster.validate.validation import validate as check
+
         with progress_bar() as bars:
             report = check(opened.project, bars.at("validate"))
         console.print(report.text(), highlight=False, soft_wrap=True)
@@ -38,10 +38,11 @@ def build_graph(
     Runs on Ray Data, one partition of edges at a time. A running server swaps to it by itself.
     """
     from cluster import kinds, session
-    from cluster.data.inputs import open_inputs
 
     with guarded():
         opened = open_project(project)
+        from cluster.data.inputs import open_inputs
+
         open_inputs(opened.project)
         from cluster.catalog.catalog import build_catalog
 
@@ -67,10 +68,10 @@ def add_edges(
 
     pinfunnel add-edges --edges lake/edges/day=2026-01-31
     """
-    from cluster.catalog.merge import merge_edges
-
     with guarded():
         opened, began = open_project(project), time.perf_counter()
+        from cluster.catalog.merge import merge_edges
+
         with progress_bar() as bars:
             merged = merge_edges(opened.project, opened.process.store, edges, publish, bars.at("add edges"))
         console.print(f"graph {merged.version}: " + ", ".join(f"{n:,} {what}" for what, n in merged.counts.items()))

@@ -12,6 +12,7 @@ from rich.table import Table
 from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project, pick_clients
+from cluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from training.judge.lightweight import LightweightReport
@@ -112,12 +113,15 @@ def evaluate_strategies(
     `serving.teacher_share` has it score dropped candidates too, for an unbiased look at funnel efficiency.
     """
     from cluster import session
-    from training.report.strategies import compare_strategies
 
     with guarded():
         begin, end = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
-        clients, logs = pick_clients(opened, client), opened.process.logs
+        clients = pick_clients(opened, client)
+        check_names(strategy or [])
+        from training.report.strategies import compare_strategies
+
+        logs = opened.process.logs
         with session.session(dashboard=False), progress_bar() as bars:
             compared = compare_strategies(
                 opened.project,
@@ -130,6 +134,15 @@ def evaluate_strategies(
             )
         notes = [f"{s}, {c}: {why}" for s, found in compared.refused.items() for c, why in found.items()]
         _say(compared.reports, out, html, "Strategies on logged requests", notes)
+
+
+def check_names(strategies: Sequence[str]) -> None:
+    """Raises ConfigError for a strategy that is not there."""
+    from training.lightweight.strategies.registry import known_strategies
+
+    for name in strategies:
+        if name not in known_strategies():
+            raise ConfigError(f"--strategy: no strategy is called '{name}': use {', '.join(known_strategies())}")
 
 
 def _say(

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from cluster.data.schema import IMPRESSED
-from cluster.hashing import hash_ids
 from cluster.settings.clients import StrategyTable
 
 CLASSES = ("action", "negative_action", "impressed", "unimpressed")
@@ -107,6 +106,8 @@ def sample(rows: np.ndarray, most: int, request_id: str) -> tuple[np.ndarray, fl
     """
     if len(rows) <= most:
         return rows, 1.0
+    from cluster.hashing import hash_ids  # numba loads here, not with the names of strategies that every command checks
+
     seed = int(hash_ids([request_id])[0])
     picked = np.random.default_rng(seed).choice(len(rows), most, replace=False, shuffle=False)
     return rows[np.sort(picked)], most / len(rows)

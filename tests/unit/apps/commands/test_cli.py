@@ -180,7 +180,7 @@ sys.argv = ["pinfunnel", *sys.argv[1:]]
 try:
     main()
 finally:
-    print([name for name in ("ray", "torch", "xgboost") if name in sys.modules])
+    print([name for name in ("numba", "ray", "torch", "xgboost") if name in sys.modules])
 """
 SINCE = ["--since", "yesterday"]
 
@@ -196,6 +196,7 @@ SINCE = ["--since", "yesterday"]
         (["train", "full", "-p", "{project}", *SINCE], "--since"),
         (["evaluate", "lightweight", "-p", "{project}", "--client", "homefed"], "unknown client 'homefed'"),
         (["evaluate", "strategies", "-p", "{project}", "--client", "homefed"], "unknown client 'homefed'"),
+        (["evaluate", "strategies", "-p", "{project}", "--strategy", "funel"], "no strategy is called 'funel'"),
         (["evaluate", "full", "-p", "{project}", *SINCE], "--since"),
         (["backfill", "-p", "{project}", "--client", "homefed"], "unknown client 'homefed'"),
         (["walk", "-p", "{project}", "--pin", "a", "--weight", "-1"], "--weight"),
