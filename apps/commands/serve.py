@@ -47,6 +47,7 @@ def serve(
             console.print("no graph is published yet: building it first")
             with session.session(dashboard=True, address=address), progress_bar() as bars:
                 build_catalog(opened.project, process.store, progress=bars.at("build graph"))
+        _ = process.catalogs.current  # a graph that does not fit the project is refused before Ray starts
         with session.session(dashboard=True, address=address):
             quiet()
             server = start(str(project), host=host, port=port)

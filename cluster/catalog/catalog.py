@@ -72,6 +72,15 @@ class Catalog:
         features, actions = FeatureSet.of(settings), tuple(facts["actions"])
         return cls(path, version, graph, pins, users, features, facts["ids"], actions, facts["counts"], facts["drops"])
 
+    def require_ids(self, ids: str | None) -> "Catalog":
+        """Itself, or a BundleError when the project's ids are of the other type (None: any)."""
+        if ids is not None and ids != self.ids:
+            raise BundleError(
+                f"graph {self.version} has {self.ids} ids and pinfunnel.yaml says `ids: {ids}`: "
+                f"run `pinfunnel build-graph` again, or set `ids: {self.ids}`"
+            )
+        return self
+
 
 def build_catalog_in_memory(
     edges: pa.Table, pins: pa.Table | None, users: pa.Table | None, events: pa.Table | None,

@@ -137,8 +137,6 @@ def _published(project: Project, store: BundleStore) -> Catalog:
     version = store.current(GRAPH)
     if version is None:
         raise BundleError(f"no graph is published under {store.root}: run `pinfunnel build-graph` first")
-    base = Catalog.open(store.open(GRAPH, version).path, version)
-    if base.ids != project.ids:
-        raise ConfigError(f"ids: the graph has {base.ids} ids and pinfunnel.yaml says {project.ids}: build it again")
+    base = Catalog.open(store.open(GRAPH, version).path, version).require_ids(project.ids)
     refuse_pruning(bool(base.drops["edges"]["dropped"].get(PRUNED)))
     return base

@@ -47,6 +47,16 @@ class Bundle:
             )
         return self
 
+    def require_ids(self, ids: str | None) -> "Bundle":
+        """Itself, or a BundleError when it was made for ids of another type; None and bundles without a note fit."""
+        found = self.meta.get("ids")
+        if ids is not None and found is not None and found != ids:
+            raise BundleError(
+                f"{self.kind} {self.version} was made for {found} ids and pinfunnel.yaml says `ids: {ids}`: "
+                f"make it again, or set `ids: {found}`"
+            )
+        return self
+
 
 class BundleStore:
     """All bundles below one root: a local path or a URI that pyarrow.fs knows (`s3://bucket/prefix`)."""

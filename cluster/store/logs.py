@@ -70,8 +70,10 @@ def feature_metadata(features: FeatureSet) -> dict[bytes, bytes]:
 class LogStore:
     """Both logs below one local folder. Safe for one writer per file name and any number of readers."""
 
-    def __init__(self, root: str | Path):
+    def __init__(self, root: str | Path, ids: str | None = None):
+        """`ids` is the project's type of ids: files of the other one raise DataError; None takes any."""
         self.root = Path(root)
+        self._ids = ids
 
     def write_serving(self, table: pa.Table, features: FeatureSet | None = None) -> list[Path]:
         """Append served requests (`cluster.data.schema.serving_schema`), one new file for each date and client in them.
@@ -132,6 +134,7 @@ class LogStore:
                 except (OSError, pa.ArrowInvalid):
                     broken.append(str(path))
                     continue
+                self._require_ids(path, footer)
                 notes = footer.metadata or {}
                 replaced |= {str(path.parent / name) for name in json.loads(notes.get(REPLACES_KEY, b"[]"))}
                 client = path.parent.name.removeprefix("client=") if path.parent != folder else ""
@@ -139,6 +142,17 @@ class LogStore:
                 here.append(LogFile(str(path), footer.num_rows, path.stat().st_size, day, client, schema_hash))
             found += [f for f in here if f.path not in replaced]
         return LogFiles(tuple(found), tuple(broken))
+
+    def _require_ids(self, path: Path, footer: pq.FileMetaData) -> None:
+        column = footer.schema.names.index("user_id") if "user_id" in footer.schema.names else None
+        if self._ids is None or column is None:
+            return
+        found = "int64" if footer.schema.column(column).physical_type == "INT64" else "string"
+        if found != self._ids:
+            raise DataError(
+                f"{path} holds {found} ids and pinfunnel.yaml says `ids: {self._ids}`: move {self.root} away to begin "
+                f"new logs, or set `ids: {found}`"
+            )
 
     def each_events(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[pa.Table]:
         """Events of a date range, file by file, oldest first. A damaged file is named in a warning, and left out."""

@@ -64,7 +64,7 @@ class Process:
     @cached_property
     def catalogs(self) -> Catalogs:
         """The graph versions that this process has mapped."""
-        return Catalogs(self.store, self.features)
+        return Catalogs(self.store, self.features, ids=self.project.ids)
 
     @cached_property
     def walker(self) -> WalkerLogic:
@@ -85,7 +85,7 @@ class Process:
     @cached_property
     def full(self) -> FullLogic:
         """The full stage."""
-        return FullLogic(self.store, self.catalogs, self.clients, self.features)
+        return FullLogic(self.store, self.catalogs, self.clients, self.features, ids=self.project.ids)
 
     @cached_property
     def funnel(self) -> Funnel:
@@ -107,7 +107,7 @@ class Process:
     @cached_property
     def logs(self) -> LogStore:
         """The project's logs."""
-        return LogStore(logs_root(self.project.home))
+        return LogStore(logs_root(self.project.home), self.project.ids)
 
     def serving_log(self) -> ServingLog:
         """A new serving log that writes to the project's logs."""

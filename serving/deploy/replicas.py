@@ -155,6 +155,7 @@ class IngressReplica(Replica):
         self._stages = stages or {}
         if stages is None:
             self.watch()
+            _ = self._process.walker.version  # refuse to start without a graph that fits
             funnel = self._process.served_funnel(observer=metrics)
         else:
             self.watch("popular")

@@ -1,5 +1,6 @@
 """The full stage: the multi-task network scores the survivors. `FullLogic` knows nothing of Ray and HTTP."""
 
+import logging
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.kinds import FULL
 from cluster.settings.clients import Client
+from cluster.settings.own_actions import with_weights_of
 from cluster.store.bundles import BundleStore
 from serving.full.pacing import Pace, Part
 from serving.request.ask import WalkAsk
@@ -18,6 +20,8 @@ from serving.request.walked import Walked
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of
 from training.ranker.scorer import FullScorer, best_device, empty_requests, utility
+
+log = logging.getLogger(__name__)
 
 Request = tuple[WalkAsk, Walked, Ranked]
 
@@ -32,23 +36,35 @@ class FullLogic:
         clients: dict[str, Client],
         features: FeatureSet,
         pace: Pace | None = None,
+        ids: str | None = None,
     ):
+        """`ids` is the project's type of ids; a model that was trained on the other one is refused."""
         self._store = store
         self._catalogs = catalogs
         self._clients = clients
         self._features = features
         self._shared, self._candidate = columns_of(features)
+        self._ids = ids
         self.pace = pace or Pace()
         self._loaded: tuple[str, FullScorer, frozenset[str]] | None = None
 
     def load(self, version: str) -> None:
         """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
-        bundle = self._store.open(FULL, version).require_schema(self._features)
+        bundle = self._store.open(FULL, version).require_schema(self._features).require_ids(self._ids)
         scorer = FullScorer.open(bundle.path, best_device())
+        self._warn_of_actions(scorer.schema.actions)
         scorer.warm()
         began = self.pace.clock()
         self.pace.learn(scorer.warm(), self.pace.clock() - began)
         self._loaded = (bundle.version, scorer, frozenset(bundle.meta.get("held_back", ())))
+
+    def _warn_of_actions(self, predicted: tuple[str, ...]) -> None:
+        wanted = {action for client in self._clients.values() for action in client.utility}
+        if unknown := sorted(wanted - set(predicted)):
+            log.warning(
+                "the full ranker does not predict %s, so their utility weights count nothing until it is trained again",
+                ", ".join(unknown),
+            )
 
     @property
     def version(self) -> str | None:
@@ -76,7 +92,7 @@ class FullLogic:
         limits = [math.inf if until is None else until[i] for i in wanted]
         results = self._passes(scorer, [requests[i] for i in wanted], limits)
         for i, (probabilities, utilities) in zip(wanted, results, strict=True):
-            out[i] = Scored(version, utilities, probabilities)
+            out[i] = Scored(version, utilities, probabilities, scorer.schema.actions)
         return out
 
     def _passes(
@@ -96,8 +112,8 @@ class FullLogic:
                 rows = scores[at : at + end - start]
                 at += len(rows)
                 probabilities[i][start:end] = rows
-                weights = self._clients[requests[i][0].client].utility
-                utilities[i][start:end] = utility(rows, weights, actions)
+                client = with_weights_of(self._clients[requests[i][0].client], actions)
+                utilities[i][start:end] = utility(rows, client.utility, actions)
 
         self.pace.score(sizes, until, run)
         return list(zip(probabilities, utilities, strict=True))

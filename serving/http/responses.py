@@ -6,9 +6,7 @@ from serving.http.api import Explanation, QueryVisits, RankedPin, Recommendation
 from serving.request.answer import Answer
 
 
-def to_response(
-    answer: Answer, request_id: str, explain: bool, actions: tuple[str, ...], milliseconds: float
-) -> RecommendationResponse:
+def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: float) -> RecommendationResponse:
     """The response of one answer. A pin's `score` is the last one that ordered it: utility, margin or visit count."""
     walked = answer.walked
     ranked = answer.ranked
@@ -22,7 +20,7 @@ def to_response(
     for position, row in enumerate(answer.shown.tolist()):
         pin = RankedPin(pin_id=_plain(walked.pin_ids[row]), score=float(scores[row]))
         if explain:
-            pin.explanation = _explain(answer, position, row, actions)
+            pin.explanation = _explain(answer, position, row)
         pins.append(pin)
     return RecommendationResponse(
         request_id=request_id,
@@ -40,7 +38,7 @@ def to_response(
     )
 
 
-def _explain(answer: Answer, position: int, row: int, actions: tuple[str, ...]) -> Explanation:
+def _explain(answer: Answer, position: int, row: int) -> Explanation:
     walked = answer.walked
     ranked = answer.ranked
     scored = answer.scored
@@ -65,7 +63,7 @@ def _explain(answer: Answer, position: int, row: int, actions: tuple[str, ...]) 
     survivor = np.flatnonzero(ranked.survivors == row)
     if len(survivor) and scored is not None and np.isfinite(scored.utility[survivor[0]]):
         out.full_score = float(scored.utility[survivor[0]])
-        out.probabilities = dict(zip(actions, map(float, scored.probabilities[survivor[0]]), strict=True))
+        out.probabilities = dict(zip(scored.actions, map(float, scored.probabilities[survivor[0]]), strict=True))
     return out
 
 

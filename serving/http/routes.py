@@ -125,7 +125,7 @@ class Ingress:
         milliseconds = (time.perf_counter() - began) * 1e3
         if self._observer is not None:
             self._observer.answered(answer, milliseconds)
-        return to_response(answer, request_id, body.explain, self._project.actions, milliseconds)
+        return to_response(answer, request_id, body.explain, milliseconds)
 
     async def events(self, body: EventBatch, x_api_key: Annotated[str, Header()] = "") -> EventReceipt:
         """Acknowledged events are on disk; refused ones are named with the reason, and may be sent again mended."""

@@ -12,16 +12,18 @@ from cluster.store.bundles import BundleStore
 class Catalogs:
     """Opens graph versions on demand and keeps the last few mapped. Thread-safe."""
 
-    def __init__(self, store: BundleStore, features: FeatureSet, keep: int = 3):
+    def __init__(self, store: BundleStore, features: FeatureSet, keep: int = 3, ids: str | None = None):
+        """`ids` is the project's type of ids; a graph of the other one is refused."""
         self._store = store
         self._features = features
         self._keep = keep
+        self._ids = ids
         self._open: OrderedDict[str, Catalog] = OrderedDict()
         self._lock = threading.Lock()
         self._current: Catalog | None = None
 
     def get(self, version: str, verify: bool = False) -> Catalog:
-        """The catalog of one version. Raises BundleError when it is gone, damaged or of other features.
+        """The catalog of one version. Raises BundleError when it is gone, damaged, of other features or of other ids.
 
         Checksums are compared only with `verify`: the process that makes a version current does so, once.
         """
@@ -30,7 +32,7 @@ class Catalogs:
                 self._open.move_to_end(version)
                 return self._open[version]
         bundle = self._store.open(GRAPH, version, verify).require_schema(self._features)
-        catalog = Catalog.open(bundle.path, bundle.version)
+        catalog = Catalog.open(bundle.path, bundle.version).require_ids(self._ids)
         with self._lock:
             self._open[version] = catalog
             while len(self._open) > self._keep:

@@ -12,3 +12,4 @@ class Scored:
     version: str | None
     utility: np.ndarray  # float32[k]; NaN without a model, and for survivors that were not scored in time
     probabilities: np.ndarray  # float32[k, A]
+    actions: tuple[str, ...] = ()  # what the model predicts, A names in the order of the columns

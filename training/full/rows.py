@@ -46,6 +46,10 @@ class Contents:
     root: str
     current: str  # version that stands in for one that is no longer stored; its width is the model's
 
+    def require_ids(self, ids: str) -> None:
+        """Raises BundleError when the graph has ids of another type: no pin would have a vector."""
+        _catalog(self.root, self.current).require_ids(ids)
+
     def width(self) -> int:
         """V + T."""
         return _catalog(self.root, self.current).pins.content_width

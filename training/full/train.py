@@ -84,6 +84,7 @@ def train_full_ranker(
     joined = join_logs(project, logs, list(able), since, until)
     progress("join", 1.0)
     contents = Contents(store.root, graph)
+    contents.require_ids(project.ids)
     schema = ranker_schema(
         features, tuple(clients), project.actions, contents.width(), project.features.sequence_length
     )
@@ -105,6 +106,8 @@ def train_full_ranker(
         requests = {name: sum(pq.read_metadata(p).num_rows for p in paths) for name, paths in parts.items()}
         meta = {
             "schema_hash": features.schema_hash,
+            "ids": project.ids,
+            "actions": list(schema.actions),
             "clients": list(schema.clients),
             "graph_version": graph,
             "requests": requests,

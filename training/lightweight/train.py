@@ -141,6 +141,7 @@ def _judge(
     fit = {k: v for k, v in asdict(model).items() if k != "model"}
     meta = {
         "schema_hash": features.schema_hash,
+        "actions": list(project.actions),
         "client": client.name,
         "strategy": client.labels.strategy,
         "table": examples.rule.table.model_dump(),

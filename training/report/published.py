@@ -8,6 +8,7 @@ import pyarrow as pa
 from cluster.features.assemble import FeatureSet
 from cluster.kinds import FULL, GRAPH
 from cluster.settings.clients import Client
+from cluster.settings.own_actions import with_weights_of
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
@@ -53,9 +54,11 @@ def published_full(
     from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
 
     features = FeatureSet.of(project.features)
-    scorer = FullScorer.open(store.open(FULL).require_schema(features).path)
-    able = logged_clients(clients, logs, since, until)
-    joined = join_logs(project, logs, list(able), since, until)
+    scorer = FullScorer.open(store.open(FULL).require_schema(features).require_ids(project.ids).path)
+    actions = scorer.schema.actions  # those of its training: its columns and the labels must name the same
+    logged = logged_clients(clients, logs, since, until)
+    able = {name: with_weights_of(client, actions) for name, client in logged.items()}
+    joined = join_logs(project.model_copy(update={"actions": actions}), logs, list(able), since, until)
     make = MakeRows(
         Contents(store.root, store.open(GRAPH, verify=False).version),
         features,
@@ -68,4 +71,4 @@ def published_full(
         batch_size=None, batch_format="pyarrow"
     )
     table = pa.concat_tables([batch for batch in batches if batch.num_rows])
-    return evaluate_full(table, scorer.schema, clients, {"full": scorer})
+    return evaluate_full(table, scorer.schema, able, {"full": scorer})

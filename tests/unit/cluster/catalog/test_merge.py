@@ -216,7 +216,7 @@ def test_a_merge_needs_an_unpruned_graph_with_the_same_ids(tmp_path: Path) -> No
         with pytest.raises(ConfigError, match="cannot be added to a graph that is pruned by topics"):
             merge_edges(asked, store, file)
     build_catalog(project, store, in_memory=True)
-    with pytest.raises(ConfigError, match=r"the graph has int64 ids and pinfunnel.yaml says string"):
+    with pytest.raises(BundleError, match=r"has int64 ids and pinfunnel.yaml says `ids: string`"):
         merge_edges(project.model_copy(update={"ids": "string"}), store, file)
     (store.open("graph").path / "pins" / "span.json").write_text("{}x")
     with pytest.raises(BundleError, match=r"build the graph again|publish another version"):

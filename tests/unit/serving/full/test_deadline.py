@@ -124,7 +124,7 @@ def test_what_is_not_scored_in_time_keeps_the_lightweight_order(world: Opened) -
     assert order.tolist() == survivors[[*expected, *range(int(scored.sum()), n)]].tolist()
     whole = logic.score(answer.ask, answer.walked, answer.ranked)
     np.testing.assert_allclose(answer.scored.utility[scored], whole.utility[scored], rtol=1e-4, atol=1e-5)
-    response = to_response(answer, "r", True, world.project.actions, 1.0)
+    response = to_response(answer, "r", True, 1.0)
     assert response.degraded == answer.degraded
     assert "NaN" not in response.model_dump_json()
 
