@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from apps.project import Opened
-from cluster.catalog.catalog import build_catalog_in_memory, known_topics
+from cluster.catalog.build import Tables, build_catalog_in_memory, known_topics
 from cluster.data.cleaning import Tally, clean_events, now_us
 from cluster.data.inputs import open_inputs
 from cluster.errors import DataError
@@ -70,10 +70,9 @@ class Replay:
             raise DataError("backfill needs to know when edges were made: map data.edges.columns.saved_at")
         self.opened = opened
         self.process: Process = opened.process
-        self._tables = {name: inputs[name].read() if name in inputs else None for name in ("edges", "pins", "users")}
-        self._events = inputs["events"].read()
+        self._tables = Tables(**{name: one.read() for name, one in inputs.items()})
         tally = Tally()
-        clean = clean_events(self._events, opened.project.actions, now_us(), tally).sort_by("occurred_at")
+        clean = clean_events(self._tables.events, opened.project.actions, now_us(), tally).sort_by("occurred_at")
         if not len(clean):
             raise DataError(f"events: none is usable: {dict(tally.dropped)}")
         self.moments = clean["occurred_at"].cast(pa.int64()).to_numpy()
@@ -103,19 +102,8 @@ class Replay:
         project, moment = self.opened.project, datetime.fromtimestamp(before / 1e6, UTC)
         meta = {"schema_hash": self.process.features.schema_hash, "edges_before": moment.isoformat()}
         with self.process.store.write(GRAPH, meta, publish=False) as (folder, version):
-            edges = self._tables["edges"]
-            assert edges is not None
-            catalog = build_catalog_in_memory(
-                edges,
-                self._tables["pins"],
-                self._tables["users"],
-                self._events,
-                project,
-                folder,
-                moment,
-                version,
-                known_topics(self.process.store),
-            )
+            topics = known_topics(self.process.store)
+            catalog = build_catalog_in_memory(self._tables, project, folder, moment, version, topics)
             note_meta(folder, counts=catalog.counts)
         self.process.walker.load(version)
 

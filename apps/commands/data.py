@@ -44,7 +44,7 @@ def build_graph(
         from cluster.data.inputs import open_inputs
 
         open_inputs(opened.project)
-        from cluster.catalog.catalog import build_catalog
+        from cluster.catalog.build import build_catalog
 
         with session.session(dashboard=False), progress_bar() as bars:
             began = time.perf_counter()

@@ -40,7 +40,7 @@ def serve(
 
         process = opened.process
         if process.store.current(kinds.GRAPH) is None:
-            from cluster.catalog.catalog import build_catalog
+            from cluster.catalog.build import build_catalog
             from cluster.data.inputs import open_inputs
 
             open_inputs(opened.project)

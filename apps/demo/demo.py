@@ -27,7 +27,7 @@ from apps.world.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split
 from apps.world.traffic import Traffic
 from apps.world.world import World
 from cluster import kinds, session
-from cluster.catalog.catalog import build_catalog
+from cluster.catalog.build import build_catalog
 from cluster.errors import ConfigError, DataError, ModelError
 from cluster.validate.validation import validate
 from training.full.train import train_full_ranker

@@ -28,7 +28,7 @@ class History:
     client_names: tuple[str, ...]
 
 
-class Recent:
+class NewestActions:
     """Keeps the newest `most` events of every user; feed it batches, then `finish`."""
 
     def __init__(self, most: int, pin_ids: IdMap, tally: Tally, actions: tuple[str, ...] | None = None):

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from cluster.catalog.catalog import Catalog, finish_catalog
+from cluster.catalog.build import Build, finish_catalog
+from cluster.catalog.catalog import Catalog
 from cluster.catalog.nodes import Nodes
 from cluster.catalog.pins import SaveCounts
 from cluster.catalog.pruning import PRUNED
-from cluster.data.cleaning import Tally, clean_edges, now_us
+from cluster.data.cleaning import Tally, clean_edges
 from cluster.data.inputs import open_input, open_inputs
 from cluster.data.reading import BadInput
 from cluster.data.schema import edges_columns
@@ -30,7 +31,7 @@ from cluster.store.bundles import BundleStore, note_meta
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """A merge that is done. `drops` counts the rows of the new file alone; the bundle's manifest, those of all."""
 
     version: str
@@ -42,7 +43,7 @@ class Merged:
 
 def merge_edges(
     project: Project, store: BundleStore, path: str, publish: bool = True, progress: Progress = silent
-) -> Merged:
+) -> MergeResult:
     """Adds the edges of a Parquet file or folder, in the columns of the project's `edges`, to the published graph.
 
     Raises DataError with file, column, row and fix; ConfigError when the project prunes; BundleError when there is no
@@ -53,39 +54,43 @@ def merge_edges(
     edges = open_input("edges", source, edges_columns(project.ids), given_by="--edges")
     if not edges.pieces:
         raise BadInput("edges", path, "the files hold no rows", "write rows")
-    base, now, tally, drops = _published(project, store), now_us(), Tally(), dict[str, Tally]()
+    base = _published(project, store)
     saves = SaveCounts.open(base.path / "pins", base.graph)
-    inputs, vocabulary = open_inputs(project), base.pins.vocabulary
-    progress("read", 0.0)
-    tables = {name: inputs[name].read() if name in inputs else None for name in ("pins", "users")}
-    # codes of locales are ranges of the graph, so they stay; topics may grow at the end
-    nodes = Nodes.of(
-        project, tables["pins"], tables["users"], now, drops, vocabulary.topics, locales=vocabulary.locales
-    )
-    clean = clean_edges(edges.read(), now, tally)
-    new = index_edges(clean, GraphSettings(), tally, nodes.pin_map)
-    if not len(new.pins):
-        why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items())
-        raise DataError(f"edges: {path}: no edge is left to add ({why})")
-    progress("read", 1.0)
-    with store.write(GRAPH, {"schema_hash": FeatureSet.of(project.features).schema_hash}, publish) as (folder, version):
+    meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
+    with store.write(GRAPH, meta, publish) as (folder, version):
+        build = Build(project, folder, version)
+        inputs = open_inputs(project)
+        progress("read", 0.0)
+        pins, users = (inputs[name].read() if name in inputs else None for name in ("pins", "users"))
+        # codes of locales are ranges of the graph, so they stay; topics may grow at the end
+        known = base.pins.vocabulary
+        nodes = Nodes.of(project, pins, users, build.now, build.drops, known.topics, locales=known.locales)
+        tally = Tally()
+        clean = clean_edges(edges.read(), build.now, tally)
+        new = index_edges(clean, GraphSettings(), tally, nodes.pin_map)
+        if not len(new.pins):
+            why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items())
+            raise DataError(f"edges: {path}: no edge is left to add ({why})")
+        progress("read", 1.0)
+
         progress("merge", 0.0)
         fresh = ~held(base.graph, new)
         tally.dropped[ALREADY_THERE] += int((~fresh).sum())
         graph = merge(base.graph, new, folder / "graph", locale_of=nodes.locale_names)
         saves = carried_saves(saves, base.graph, graph, new, fresh, saves.span.union(Span.of(clean["saved_at"])))
         progress("merge", 1.0)
+
         progress("write pins and users", 0.0)
-        drops["edges"] = Tally.of(base.drops["edges"])
-        drops["edges"].add(tally)
+        build.drops["edges"] = Tally.of(base.drops["edges"])
+        build.drops["edges"].add(tally)
         events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
-        catalog = finish_catalog(folder, graph, nodes, project, saves, events, drops, now, None, version)
+        catalog = finish_catalog(build, graph, nodes, saves, events)
         added = {name: catalog.counts[name] - base.counts[name] for name in ("edges", "pins", "boards")}
         note_meta(folder, counts=catalog.counts, drops=catalog.drops, added=added, base=base.version)
         progress("write pins and users", 1.0)
         if publish and store.current(GRAPH) != base.version:  # what that one has would be lost
             raise BundleError("another graph was published while these edges were merged; add them again")
-    return Merged(version, base.version, added, catalog.counts, {"edges": tally.as_dict()})
+    return MergeResult(version, base.version, added, catalog.counts, {"edges": tally.as_dict()})
 
 
 def refuse_pruning(pruned: bool) -> None:

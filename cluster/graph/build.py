@@ -41,7 +41,7 @@ STALE_SECONDS = 86_400.0
 
 
 class KnownPins(Protocol):
-    """What the build needs of the pins input (`cluster.catalog.catalog.Nodes`)."""
+    """What the build needs of the pins input (`cluster.catalog.nodes.Nodes`)."""
 
     @property
     def pin_map(self) -> IdMap | None:

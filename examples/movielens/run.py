@@ -23,7 +23,7 @@ from apps.console import console, guarded, progress_bar
 from apps.project import open_project
 from apps.reports.stages import ORDERS, evaluate_stages
 from cluster import session
-from cluster.catalog.catalog import build_catalog
+from cluster.catalog.build import build_catalog
 from training.full.train import train_full_ranker
 from training.lightweight.train import train_lightweight
 

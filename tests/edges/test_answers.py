@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.project import Opened, open_project
-from cluster.catalog.catalog import build_catalog
+from cluster.catalog.build import build_catalog
 from cluster.settings.clients import Client
 from serving.deploy.process import Process
 from serving.request.answer import Answer

@@ -13,7 +13,7 @@ import pytest
 
 from apps.project import Opened, open_project
 from apps.world.in_process import URL, InProcess
-from cluster.catalog.catalog import build_catalog
+from cluster.catalog.build import build_catalog
 from serving.request.answer import Answer
 from tests.worlds.funnel import NOW, ask, opened_world, some_user
 from tests.worlds.toy import toy_project

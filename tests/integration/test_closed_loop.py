@@ -13,7 +13,7 @@ from apps.project import Opened, open_project
 from apps.serve import Server, start
 from apps.world.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
 from apps.world.world import World
-from cluster.catalog.catalog import build_catalog
+from cluster.catalog.build import build_catalog
 from training.lightweight.train import train_lightweight
 
 CLIENT = "homefeed"

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from cluster.catalog import catalog as catalogs
-from cluster.catalog.catalog import Catalog, build_catalog
+from cluster.catalog.build import build_catalog
+from cluster.catalog.catalog import Catalog
 from cluster.catalog.pruning import PRUNED
 from cluster.data.inputs import open_inputs
 from cluster.errors import DataError

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.catalog.catalog import build_catalog_in_memory
+from cluster.catalog.build import Tables, build_catalog_in_memory
 from cluster.data.schema import IMPRESSED
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet
@@ -41,7 +41,7 @@ def store(world: LogsWorld, tmp_path_factory: pytest.TempPathFactory) -> BundleS
     edges = pa.table({"board_id": rng.integers(0, 300, 4900), "pin_id": known})
     pins = pa.table({"pin_id": known, "topics": pa.array([[f"t{i % 7}"] for i in known])})
     with store.write(GRAPH, {"schema_hash": world.features.schema_hash}) as (folder, version):
-        build_catalog_in_memory(edges, pins, None, None, world.project, folder, version=version)
+        build_catalog_in_memory(Tables(edges, pins), world.project, folder, version=version)
     return store
 
 

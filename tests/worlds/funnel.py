@@ -8,7 +8,7 @@ import numpy as np
 import xgboost as xgb
 
 from apps.project import Opened, open_project
-from cluster.catalog.catalog import build_catalog
+from cluster.catalog.build import build_catalog
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore

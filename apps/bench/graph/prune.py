@@ -22,7 +22,7 @@ import numpy as np
 from apps.bench.graph.synthetic import SHAPES, edges
 from apps.bench.machine import machine
 from apps.project import open_project
-from cluster.catalog.catalog import build_catalog_in_memory
+from cluster.catalog.build import Tables, build_catalog_in_memory
 from cluster.data.inputs import open_inputs
 from cluster.errors import DataError, PinfunnelError
 from cluster.graph.csr import Graph
@@ -73,7 +73,7 @@ def of_project(project: Project, boards: int) -> Task:
     held = rng.random(table.num_rows) < HELD_OUT
     with tempfile.TemporaryDirectory() as folder:
         pins = inputs["pins"].read() if "pins" in inputs else None
-        catalog = build_catalog_in_memory(table.filter(~held), pins, None, None, project, Path(folder))
+        catalog = build_catalog_in_memory(Tables(table.filter(~held), pins), project, Path(folder))
         graph, topics = catalog.graph, np.array(catalog.pins.topics, np.float32)
         if not topics.any():
             raise DataError("pruning reads the topics of the pins: give data.pins with a column `topics`")

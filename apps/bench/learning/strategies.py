@@ -30,7 +30,7 @@ from apps.world.simulate import Arm, Plan, Simulator, split_users
 from apps.world.traffic import Traffic
 from apps.world.world import World
 from cluster import kinds
-from cluster.catalog.catalog import build_catalog
+from cluster.catalog.build import build_catalog
 from training.full.train import train_full_ranker
 from training.judge.gate import Gate
 from training.judge.orders import LOCALE_BOOST

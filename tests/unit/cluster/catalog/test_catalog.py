@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.catalog.catalog import Catalog, build_catalog, build_catalog_in_memory
+from cluster.catalog.build import Tables, build_catalog, build_catalog_in_memory
+from cluster.catalog.catalog import Catalog
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet
@@ -24,8 +25,7 @@ def project_of(kind: str) -> Project:
 
 
 def build(folder: Path, kind: str, tables: dict[str, pa.Table], **options: object) -> Catalog:
-    given = [tables.get(name) for name in ("edges", "pins", "users", "events")]
-    return build_catalog_in_memory(*given, project_of(kind), folder, **options)
+    return build_catalog_in_memory(Tables(**tables), project_of(kind), folder, **options)
 
 
 @KINDS
@@ -134,7 +134,7 @@ def test_edges_alone_are_enough(tmp_path: Path, kind: str) -> None:
     tables = random_tables(kind)
     project = Project(ids=kind, data=DataSettings(edges=Source(path="unused")))
     edges = tables["edges"].select(["board_id", "pin_id"])
-    catalog = build_catalog_in_memory(edges, None, None, None, project, tmp_path)
+    catalog = build_catalog_in_memory(Tables(edges), project, tmp_path)
     assert catalog.graph.n_pins == len(set(tables["edges"]["pin_id"].to_pylist()))
     assert catalog.pins.topics.shape == (catalog.graph.n_pins, 1)
     assert not catalog.pins.topics.any()

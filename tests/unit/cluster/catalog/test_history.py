@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cluster.catalog import history
-from cluster.catalog.history import NOT_IN_GRAPH, REPEATED_EVENT, Recent
+from cluster.catalog.history import NOT_IN_GRAPH, REPEATED_EVENT, NewestActions
 from cluster.data.cleaning import Tally
 from cluster.graph.ids import IdMap
 from tests.worlds.inputs import times_of
@@ -28,12 +28,12 @@ def events(n: int, seed: int = 0) -> pa.Table:
 def test_compaction_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     table, pins = events(3000), IdMap.from_ids(np.arange(45))
     distinct = table.set_column(4, "event_id", pa.array([f"e{i}" for i in range(3000)]))
-    at_once = Recent(5, pins, Tally())
+    at_once = NewestActions(5, pins, Tally())
     at_once.feed(distinct)
     expected = at_once.finish()
     monkeypatch.setattr(history, "COMPACT_ROWS", 200)
     tally = Tally()
-    by_batch = Recent(5, pins, tally)
+    by_batch = NewestActions(5, pins, tally)
     for start in range(0, 3000, 130):
         by_batch.feed(distinct.slice(start, 130))
         assert sum(map(len, by_batch._tables)) <= 200 + 30 * 5 + 130
@@ -47,7 +47,7 @@ def test_compaction_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_event_counts_once() -> None:
-    tally, recent = Tally(), Recent(100, IdMap.from_ids(np.arange(50)), Tally())
+    tally, recent = Tally(), NewestActions(100, IdMap.from_ids(np.arange(50)), Tally())
     recent._tally = tally
     table = events(400)
     recent.feed(table)
@@ -59,7 +59,7 @@ def test_an_event_counts_once() -> None:
 
 
 def test_no_events_is_no_history() -> None:
-    recent = Recent(4, IdMap.from_ids(np.arange(3)), Tally())
+    recent = NewestActions(4, IdMap.from_ids(np.arange(3)), Tally())
     assert recent.finish() is None
     recent.feed(events(0))
     assert recent.finish() is None

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.catalog.catalog import Catalog, build_catalog, build_catalog_in_memory
+from cluster.catalog.build import Tables, build_catalog, build_catalog_in_memory
+from cluster.catalog.catalog import Catalog
 from cluster.catalog.merge import merge_edges
 from cluster.data.inputs import open_inputs
 from cluster.errors import BundleError, ConfigError, DataError
@@ -47,8 +48,7 @@ def current(store: BundleStore) -> Catalog:
 
 
 def whole_build(folder: Path, tables: dict[str, pa.Table], project: Project) -> Catalog:
-    given = [tables.get(name) for name in ("edges", "pins", "users", "events")]
-    return build_catalog_in_memory(*given, project, folder)
+    return build_catalog_in_memory(Tables(**tables), project, folder)
 
 
 def day_file(folder: Path, edges: pa.Table) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.catalog.catalog import build_catalog_in_memory
+from cluster.catalog.build import Tables, build_catalog_in_memory
 from cluster.catalog.pruning import PRUNED
 from cluster.errors import ConfigError
 from cluster.graph.prune import prune
@@ -22,10 +22,10 @@ def project_of(kind: str, graph: GraphSettings | None = None) -> Project:
 @pytest.mark.parametrize("kind", ["int64", "string"])
 def test_pruning_drops_what_prune_says_and_nothing_else(tmp_path: Path, kind: str) -> None:
     tables = random_tables(kind)
-    given = [tables[name] for name in ("edges", "pins", "users", "events")]
-    whole = build_catalog_in_memory(*given, project_of(kind), tmp_path / "whole")
+    given = Tables(**tables)
+    whole = build_catalog_in_memory(given, project_of(kind), tmp_path / "whole")
     pruning = GraphSettings(prune_boards=0.2, prune_delta=0.7)
-    slim = build_catalog_in_memory(*given, project_of(kind, pruning), tmp_path / "slim")
+    slim = build_catalog_in_memory(given, project_of(kind, pruning), tmp_path / "slim")
     expected = prune(whole.graph, np.asarray(whole.pins.topics), 0.2, 0.7)
     assert 0 < slim.graph.n_edges == slim.counts["edges"] < whole.graph.n_edges
     for name in ("pin_index", "pin_boards", "board_index", "board_pins", "locale_bounds"):
@@ -44,7 +44,7 @@ def test_pruning_drops_what_prune_says_and_nothing_else(tmp_path: Path, kind: st
 def test_a_pin_that_lost_its_last_edge_can_still_be_asked_for(tmp_path: Path) -> None:
     project = project_of("int64", GraphSettings(prune_boards=0.5))
     tables = random_tables()
-    catalog = build_catalog_in_memory(tables["edges"], tables["pins"], None, None, project, tmp_path)
+    catalog = build_catalog_in_memory(Tables(tables["edges"], tables["pins"]), project, tmp_path)
     alone = catalog.graph.pin_ids.ids_of(np.flatnonzero(catalog.graph.pin_degree == 0)[:1])
     other = catalog.graph.pin_ids.ids_of([int(np.argmax(catalog.graph.pin_degree))])
     walker, params = Walker(catalog.graph), WalkParams(steps=1000, top_k=5)
@@ -58,4 +58,4 @@ def test_pruning_without_topics_is_one_line(tmp_path: Path, pins: bool, says: st
     tables = random_tables()
     listed = tables["pins"].drop_columns(["topics"]) if pins else None
     with pytest.raises(ConfigError, match=f"prune by the pins' topics, but {says}: give `data.pins` a column `topics`"):
-        build_catalog_in_memory(tables["edges"], listed, None, None, project, tmp_path)
+        build_catalog_in_memory(Tables(tables["edges"], listed), project, tmp_path)

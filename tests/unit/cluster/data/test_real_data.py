@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from cluster.catalog.catalog import Catalog, build_catalog
+from cluster.catalog.build import build_catalog
+from cluster.catalog.catalog import Catalog
 from cluster.settings.project import DataSettings, FeatureSettings, Project, Source
 from cluster.store.bundles import BundleStore
 from cluster.validate.validation import validate

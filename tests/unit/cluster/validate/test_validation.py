@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.catalog.catalog import Catalog, build_catalog
+from cluster.catalog.build import build_catalog
+from cluster.catalog.catalog import Catalog
 from cluster.data.cleaning import now_us
 from cluster.settings.project import Project, Source
 from cluster.store.bundles import BundleStore
