@@ -1,4 +1,4 @@
-"""Visit probabilities after infinitely many steps, by power iteration. For tests and for measuring the walks."""
+"""Visit probabilities after infinitely many steps, by power iteration. For tests and benches only."""
 
 from __future__ import annotations
 

@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from cluster.walk.count import Candidates, Counters
-from cluster.walk.kernel import K, Lanes, Living, Trail
-
-
-class Arrays(NamedTuple):
-    """What the compiled request needs; see the kernels for shapes."""
-
-    lanes: Any
-    living: Any
-    trail: Any
-    ends: Any
-    groups: Any
-    counters: Any
-    candidates: Any
-    bins: Any
-    keys: Any
-    chosen: Any
-    slots: Any
+from cluster.walk.arrays import (
+    BLOCK,
+    Candidates,
+    Choosing,
+    Counters,
+    Groups,
+    Lanes,
+    RequestMemory,
+    Singles,
+    Trail,
+    Walking,
+)
 
 
 class Need(NamedTuple):
-    """Sizes that a request asks for: walks on level 1, groups of walks, visits at most, counting groups, answers."""
+    """Sizes that a request asks for."""
 
-    walks: int
-    starts: int
-    visits: int
-    groups: int
+    walks: int  # on level 1
+    groups: int  # of walks, on any level
+    visits: int  # at most
+    ends: int  # counting buckets x queries
     top_k: int
 
 
@@ -42,33 +36,41 @@ class Memory:
 
     def __init__(self, need: Need, bucket: int) -> None:
         self.need = need
-        counters = Counters(
-            np.zeros(bucket, np.int32), np.zeros(bucket, np.int32), np.zeros(bucket, np.float32),
-            np.zeros(bucket + 1, np.uint16), np.zeros(bucket + 1, np.uint16),
-        )  # fmt: skip
-        candidates = Candidates(*(np.zeros(need.visits, kind) for kind in (np.uint32, np.float32, np.int32)))
-        pairs = need.visits // 2 + 1
-        self.arrays = Arrays(
-            Lanes(*(np.zeros(K, np.uint64) for _ in Lanes._fields)),
-            Living(
-                np.zeros(need.walks + 1, np.uint64), np.zeros(need.walks + 1, np.uint64),
-                np.zeros((2, need.starts), np.uint64), np.zeros((2, need.starts), np.uint64),
-                np.zeros((2, need.starts), np.int64),
+        self.arrays = RequestMemory(
+            walking=_walking(need),
+            entries=np.zeros(need.visits, np.uint32),
+            ends=np.zeros(need.ends, np.uint32),
+            counters=Counters(
+                per_query=np.zeros(bucket, np.int32),
+                total=np.zeros(bucket, np.int32),
+                boost=np.zeros(bucket, np.float32),
+                unique=np.zeros(bucket + 1, np.uint16),
+                touched=np.zeros(bucket + 1, np.uint16),
             ),
-            Trail(
-                np.zeros(need.visits, np.uint64), np.zeros(pairs, np.uint64), np.zeros(pairs, np.int64),
-                np.zeros(need.groups, np.int32),
+            candidates=Candidates(
+                pin=np.zeros(need.visits, np.uint32),
+                score=np.zeros(need.visits, np.float32),
+                visits=np.zeros(need.visits, np.int32),
             ),
-            np.zeros(need.groups, np.uint32), np.zeros(need.visits, np.uint32), counters, candidates,
-            np.zeros(2048, np.int64), np.zeros(need.top_k, np.uint64), np.zeros(need.top_k, np.uint64),
-            np.zeros(bucket, np.int32),
-        )  # fmt: skip
+            choosing=Choosing(
+                bins=np.zeros(2048, np.int64),
+                keys=np.zeros(need.top_k, np.uint64),
+                chosen=np.zeros(need.top_k, np.uint64),
+                slots=np.zeros(bucket, np.int32),
+            ),
+        )
 
     @staticmethod
-    def needed(walks: int, queries: int, restart: float, groups: int, top_k: int) -> Need:
+    def needed(walks: int, queries: int, restart: float, ends: int, top_k: int) -> Need:
         """Room for the random number of visits: mean + 12 standard deviations of that many geometric lengths."""
         spread = 12.0 * math.sqrt(walks * (1.0 - restart)) / restart
-        return Need(walks, max(queries, walks // 2 + 1), int(walks / restart + spread) + 256, groups, top_k)
+        return Need(
+            walks=walks,
+            groups=max(queries, walks // 2 + 1),
+            visits=int(walks / restart + spread) + 256,
+            ends=ends,
+            top_k=top_k,
+        )
 
     def fits(self, need: Need) -> bool:
         """Whether the arrays are large enough for `need`."""
@@ -77,3 +79,23 @@ class Memory:
     def grown(self, need: Need) -> Need:
         """The smallest sizes that hold this and `need`."""
         return Need(*(max(have, want) for have, want in zip(self.need, need, strict=True)))
+
+
+def _walking(need: Need) -> Walking:
+    pairs = need.visits // 2 + 1
+    return Walking(
+        lanes=Lanes(*(np.zeros(BLOCK, np.uint64) for _ in Lanes._fields)),
+        singles=Singles(walker=np.zeros(need.walks + 1, np.uint64), query=np.zeros(need.walks + 1, np.uint64)),
+        here=_groups(need.groups),
+        there=_groups(need.groups),
+        trail=Trail(
+            one=np.zeros(need.visits, np.uint64),
+            many=np.zeros(pairs, np.uint64),
+            times=np.zeros(pairs, np.int64),
+            hist=np.zeros(need.ends, np.int32),
+        ),
+    )
+
+
+def _groups(n: int) -> Groups:
+    return Groups(walker=np.zeros(n, np.uint64), query=np.zeros(n, np.uint64), walks=np.zeros(n, np.int64))

@@ -1,4 +1,4 @@
-"""Pixie as the paper describes it: one walker, hash counters. Kept to check and to measure `walk`.
+"""Pixie as the paper describes it: one walker, hash counters. For tests and benches only; the product never calls it.
 
 `pixie_python` is the obvious version for tests; `plain_pixie` is the same algorithm compiled, the yardstick of the
 bench. Neither knows of ids or of threads.
@@ -12,7 +12,7 @@ import numba as nb
 import numpy as np
 
 from cluster.graph.csr import Graph
-from cluster.walk.kernel import draw, multiply_wide
+from cluster.walk.intrinsics import draw, multiply_wide
 from cluster.walk.select import select
 from cluster.walk.weights import allocate
 
@@ -43,24 +43,35 @@ def _slot(keys, key, mask):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _plain(pin_offsets, pin_boards, board_offsets, board_pins, pins, budget, restart, seed, n_p, n_v, k):  # type: ignore[no-untyped-def]
+def _table_size(entries):  # type: ignore[no-untyped-def]
+    """A power of two that is at most half full with so many entries."""
+    size = 16
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@nb.njit(cache=True, nogil=True)
+def _plain(halves, pins, budget, restart, seed, stopping, k):  # type: ignore[no-untyped-def]
+    pin_offsets, pin_boards, board_offsets, board_pins = halves
+    n_p, n_v = stopping
     total = 0
     for q in range(pins.size):
         total += budget[q]
-    size = 16
-    while size < 2 * total:
-        size *= 2
-    keys, boost = np.full(size, -1, np.int32), np.zeros(size, np.float32)
+    size = _table_size(total)
+    keys = np.full(size, -1, np.int32)
+    boost = np.zeros(size, np.float32)
     state = _U(seed)
     for q in range(pins.size):
         if budget[q] == 0:
             continue
-        q_size = 16
-        while q_size < 2 * budget[q]:
-            q_size *= 2
-        q_keys, q_counts = np.full(q_size, -1, np.int32), np.zeros(q_size, np.int32)
-        at, high = pins[q], 0
-        for _ in range(budget[q]):
+
+        q_size = _table_size(budget[q])
+        q_keys = np.full(q_size, -1, np.int32)
+        q_counts = np.zeros(q_size, np.int32)
+        at = pins[q]
+        high = 0
+        for _ in range(budget[q]):  # the walk
             state, word = draw(state)
             degree = _U(pin_offsets[at + 1] - pin_offsets[at])
             board = pin_boards[pin_offsets[at] + np.int64(multiply_wide(word, degree)[0])]
@@ -77,20 +88,25 @@ def _plain(pin_offsets, pin_boards, board_offsets, board_pins, pins, budget, res
             state, word = draw(state)
             if np.float64(word) < restart * 18446744073709551616.0:
                 at = pins[q]
-        for s in range(q_size):
+
+        for s in range(q_size):  # the boost of its visits
             if q_keys[s] >= 0:
                 slot = _slot(keys, q_keys[s], size - 1)
                 keys[slot] = q_keys[s]
                 boost[slot] += np.sqrt(np.float32(q_counts[s]))
+
     n = 0
-    scores, found = np.empty(total, np.float32), np.empty(total, np.int32)
+    scores = np.empty(total, np.float32)
+    found = np.empty(total, np.int32)
     for s in range(size):
         if keys[s] >= 0:
-            scores[n], found[n] = boost[s] * boost[s], keys[s]
+            scores[n] = boost[s] * boost[s]
+            found[n] = keys[s]
             n += 1
     chosen = np.empty(k, _U)
-    no_index, nothing = np.zeros(0, _U), np.zeros(0, np.uint32)
-    m = select(scores, found, no_index, n, k, np.zeros(2048, np.int64), chosen, nothing)
+    no_index = np.zeros(0, _U)
+    no_scratch = np.zeros(0, np.uint32)
+    m = select(scores, found, no_index, n, k, np.zeros(2048, np.int64), chosen, no_scratch)
     best = (chosen[:m] & _U(0xFFFFFFFF)).astype(np.int64)
     return found[best], scores[best]
 
@@ -108,5 +124,5 @@ def plain_pixie(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(pins int32[m], boosted visit counts float32[m]), best first; the query pins are not dropped."""
     budget = allocate(graph.pin_degree[pins], weights, graph.max_pin_degree, steps, "log")
-    offsets = (graph.pin_offsets, graph.pin_boards, graph.board_offsets, graph.board_pins)
-    return _plain(*offsets, pins.astype(np.int64), np.rint(budget).astype(np.int64), restart, seed, n_p, n_v, k)
+    halves = (graph.pin_offsets, graph.pin_boards, graph.board_offsets, graph.board_pins)
+    return _plain(halves, pins.astype(np.int64), np.rint(budget).astype(np.int64), restart, seed, (n_p, n_v), k)

@@ -5,73 +5,99 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from cluster.walk.arrays import Dealt, WalkCounts
 from cluster.walk.count import collect, collect_one, count_high, deal
-from cluster.walk.groups import walk_levels
-from cluster.walk.kernel import Trail
+from cluster.walk.levels import walk_levels
 from cluster.walk.select import select
 from cluster.walk.trace import trace
 
+_U = np.uint64
+_LOW32 = _U(0xFFFFFFFF)
+_SHIFT32 = _U(32)
+_ROUNDS = (8, 8, 4, 1)
+"""Early stopping counts after 1/8, 1/8 and 1/4 of the walks: recounting costs less than one more full count."""
+
 
 @nb.njit(cache=True, nogil=True)
-def run_request(  # type: ignore[no-untyped-def]
-    graph, memory, starts, from_board, walks, live_below, bias_below, bias_start, bias_end, seed, shift, n_p, n_v,
-    excluded, min_visits, exponent, powers, discount, top_k, by_query, pins, scores, visits, hits,
-):  # fmt: skip
-    """One request from walks to sorted outputs; returns (candidates kept, steps walked)."""
-    queries = starts.size
-    buckets = ((graph.pin_index.size - 1) >> shift) + 1
-    trail = Trail(memory.trail.one, memory.trail.many, memory.trail.times, memory.trail.hist[: buckets * queries])
-    ends, counters, groups = memory.ends[: buckets * queries], memory.counters, memory.groups
-    trail.hist[:] = 0
-    wide_shift, wide_queries = np.uint64(shift), np.uint64(queries)
-    bias = (bias_below, bias_start, bias_end)
-    zero = np.uint64(0)
-    state, n, n_many, steps = seed, zero, zero, zero
-    left, part = walks.copy(), np.zeros_like(walks)
+def run_request(graph, memory, starts, rules, stopping, scoring, seed, answer):  # type: ignore[no-untyped-def]
+    """One request from walks to a sorted answer: (candidates kept, steps walked).
+
+    stopping: (n_p, n_v) of `WalkParams`; seed: uint64 state of the random stream. The arguments are described in
+    `cluster.walk.arrays`; `memory` must fit the request (`cluster.walk.memory`).
+    """
+    n_pins = _U(graph.pin_index.size - 1)
+    buckets = (n_pins >> rules.shift) + _U(1)
+    ends = memory.ends[: np.int64(buckets * rules.queries)]
+    dealt = Dealt(memory.entries, ends, rules.shift, rules.queries)
+    memory.walking.trail.hist[: ends.size] = 0
+    steps = _walk_in_rounds(graph, memory, starts, rules, stopping, seed, dealt)
+    kept = _choose(graph, memory, scoring, dealt, answer)
+    _tell_hits(memory, dealt, kept, answer)
+    return kept, steps
+
+
+@nb.njit(inline="always")
+def _walk_in_rounds(graph, memory, starts, rules, stopping, seed, dealt):  # type: ignore[no-untyped-def]
+    """Walks and deals all visits, or until every query has `n_p` pins with `n_v` visits; returns the steps."""
+    n_p, n_v = stopping
+    queries = starts.nodes.size
+    left = starts.walks.copy()
+    part = np.zeros_like(left)
     high = np.zeros(queries, np.int64)
-    rounds = 4 if n_p > 0 and n_v > 0 else 1
-    for turn in range(rounds):  # shares 1/8, 1/8, 1/4, 1/2: recounting costs less than one more full count
-        share = 1 if turn == rounds - 1 else (4 if turn == 2 else 8)
+    state = seed
+    walked = WalkCounts(_U(0), _U(0), _U(0))
+    turn = 0 if n_p > 0 and n_v > 0 else len(_ROUNDS) - 1
+    while turn < len(_ROUNDS):
+        share = _ROUNDS[turn]
         for q in range(queries):
-            part[q] = left[q] if share == 1 else min(left[q], (walks[q] + share - 1) // share)
+            part[q] = left[q] if share == 1 else min(left[q], (starts.walks[q] + share - 1) // share)
             left[q] -= part[q]
-        n, n_many, more, state = walk_levels(
-            graph, memory.lanes, memory.living, starts, from_board, part, live_below, bias, state, trail, n, n_many,
-            wide_shift,
-        )  # fmt: skip
-        steps += more
-        deal(trail, n, n_many, wide_shift, wide_queries, ends, groups)
-        if turn < rounds - 1:
-            count_high(groups, ends, queries, counters, n_v, high)
+        walked, state = walk_levels(graph, memory.walking, starts, part, rules, walked, state)
+        deal(memory.walking.trail, walked, dealt)
+        turn += 1
+        if turn < len(_ROUNDS):
+            count_high(dealt, memory.counters, n_v, high)
             for q in range(queries):
                 if high[q] >= n_p:
                     left[q] = 0
+    return walked.steps
+
+
+@nb.njit(inline="always")
+def _choose(graph, memory, scoring, dealt, answer):  # type: ignore[no-untyped-def]
+    """Writes the best pins and their scores (of one query their visits, too); returns how many."""
     found = memory.candidates
-    if queries == 1:
-        n_found = collect_one(
-            groups, ends, shift, counters, excluded, min_visits, graph.pin_index, discount, top_k, memory.bins, found
-        )
+    bins, keys, chosen, _ = memory.choosing
+    alone = dealt.queries == _U(1)
+    if alone:
+        n = collect_one(dealt, memory.counters, scoring, graph.pin_index, bins, found)
     else:
-        n_found = collect(
-            groups, ends, queries, shift, counters, excluded, min_visits, exponent, powers, graph.pin_index, discount,
-            top_k, memory.bins, found,
-        )  # fmt: skip
-    priority = trail.one.view(np.uint32)  # the walk is dealt: its visits are free to be written over
-    m = select(found.score, found.pin, graph.pin_index, n_found, top_k, memory.bins, memory.keys, priority)
-    chosen = memory.chosen[:m]
-    for i in range(m):
-        at = memory.keys[i] & np.uint64(0xFFFFFFFF)
-        pins[i], scores[i] = found.pin[at], found.score[at]
-        chosen[i] = np.uint64(pins[i]) << np.uint64(32) | np.uint64(i + 1)
-        if queries == 1:
-            visits[i], hits[i], by_query[i + 1, 0] = found.visits[at], 1, found.visits[at]
-    if queries > 1:
+        n = collect(dealt, memory.counters, scoring, graph.pin_index, bins, found)
+    priority = memory.walking.trail.one.view(np.uint32)  # the walk is dealt: its visits are free to be written over
+    kept = select(found.score, found.pin, graph.pin_index, n, scoring.top_k, bins, keys, priority)
+    for i in range(kept):
+        at = keys[i] & _LOW32
+        answer.pins[i] = found.pin[at]
+        answer.scores[i] = found.score[at]
+        chosen[i] = _U(found.pin[at]) << _SHIFT32 | _U(i + 1)
+        if alone:
+            answer.by_query[i + 1, 0] = found.visits[at]
+    return kept
+
+
+@nb.njit(inline="always")
+def _tell_hits(memory, dealt, kept, answer):  # type: ignore[no-untyped-def]
+    """Writes the visits of the chosen pins, by query and in all, and how many queries reached them."""
+    by_query = answer.by_query
+    if dealt.queries > _U(1):
+        chosen = memory.choosing.chosen[:kept]
         chosen.sort()
-        trace(groups, ends, queries, wide_shift, chosen, memory.slots, trail.one, by_query)
-        for i in range(m):
-            total, reached = 0, 0
-            for q in range(queries):
-                total += by_query[i + 1, q]
-                reached += int(by_query[i + 1, q] > 0)
-            visits[i], hits[i] = total, reached
-    return m, steps
+        trace(dealt, chosen, memory.choosing.slots, memory.walking.trail.one, by_query)
+    for i in range(kept):
+        total = 0
+        reached = 0
+        for q in range(dealt.queries):
+            total += by_query[i + 1, q]
+            reached += int(by_query[i + 1, q] > 0)
+        answer.visits[i] = total
+        answer.hits[i] = reached

@@ -22,7 +22,10 @@ def lower_bound(scores, n, k, bins):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _cut(bits, n, k, bins, levels):  # type: ignore[no-untyped-def]
     """Radix select: (prefix, its mask, how many of those with it are wanted, how many have it)."""
-    prefix, prefix_mask, wanted, ties = np.uint32(0), np.uint32(0), min(k, n), n
+    prefix = np.uint32(0)
+    prefix_mask = np.uint32(0)
+    wanted = min(k, n)
+    ties = n
     if n > k:
         for level in range(levels):
             shift = np.uint32(21) if level == 0 else (np.uint32(10) if level == 1 else np.uint32(0))
@@ -45,23 +48,25 @@ def _cut(bits, n, k, bins, levels):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def select(scores, pins, pin_index, n, k, bins, keys, priority):  # type: ignore[no-untyped-def]
-    """keys uint64[:m]: `~score bits << 32 | position` of the m = min(n, k) best of n, best first.
+    """keys uint64[:m]: `~score bits << 32 | index` of the m = min(n, k) best of n, best first.
 
     A radix select on the float bits (scores are positive, so bits order like values). Of equal scores at the cut, pins
     of higher degree are kept: walks of any length visit a pin in proportion to it, so more of its visits are to come.
     What is equal then, too, or without a `pin_index`, is thinned evenly instead of keeping the lowest indices.
 
-    pins: uint32 or int32[n]. priority: uint32 scratch of n.
+    scores: float32, n or more. pins: uint32 or int32[n]. bins: int64[2048] scratch. priority: uint32 scratch of n.
     """
     bits = scores.view(np.uint32)
     prefix, prefix_mask, wanted, ties = _cut(bits, n, k, bins, 3)
-    least, least_mask = np.uint32(0), np.uint32(0)
+    least = np.uint32(0)
+    least_mask = np.uint32(0)
     if ties > wanted and pin_index.size:
         for i in range(n):
             tied = bits[i] & prefix_mask == prefix
             priority[i] = np.uint32(pin_index[pins[i]] & _U(DEGREE_MAX)) + np.uint32(1) if tied else np.uint32(0)
         least, least_mask, wanted, ties = _cut(priority, n, wanted, bins, 3)
-    m, carry = 0, 0
+    m = 0
+    carry = 0
     for i in range(n):
         head = bits[i] & prefix_mask
         keep = head > prefix

@@ -1,14 +1,13 @@
 """Pixie random walks over one graph: query pins in, candidates out. Knows nothing of Ray, features or serving.
 
 Source: Eksombatchai et al., "Pixie: A System for Recommending 3+ Billion Items to 200+ Million Users in Real-Time",
-WWW 2018. The loops are in `walk_request` and below; here are parameters, step allocation and ids.
+WWW 2018. The loops are in `cluster.walk.request` and below; here are parameters, ids and threads.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +16,34 @@ import numpy as np
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
-from cluster.walk.kernel import GraphArrays
+from cluster.walk.arrays import RequestMemory, Scoring, Starts, StepRules, WalkOutput
 from cluster.walk.memory import Memory
+from cluster.walk.prepare import (
+    bucket_bits,
+    degrees_at,
+    discounts,
+    graph_arrays,
+    powers,
+    scaled,
+    seed_state,
+    start_weights,
+    walks_of,
+)
 from cluster.walk.request import run_request
 from cluster.walk.weights import allocate
 
-_DISCOUNT_TABLE = 1 << 16
-_POWER_TABLE = 1 << 12
+_RANGES: dict[str, tuple[float, float]] = {
+    "steps": (1, 2**30),
+    "top_k": (1, 2**23),
+    "min_visits": (1, 2**30),
+    "n_p": (0, 2**31),
+    "n_v": (0, 2**31),
+    "restart": (0.01, 1.0),
+    "bias_share": (0.0, 1.0),
+    "popularity_discount": (0.0, 4.0),
+    "hub_power": (0.0, 1.0),
+    "boost": (0.1, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -54,12 +74,10 @@ class WalkParams:
     drop_query: bool = True
 
     def __post_init__(self) -> None:
-        for name, low, high in (("steps", 1, 2**30), ("top_k", 1, 2**23), ("min_visits", 1, 2**30), ("n_p", 0, 2**31),
-                                ("n_v", 0, 2**31), ("restart", 0.01, 1.0), ("bias_share", 0.0, 1.0),
-                                ("popularity_discount", 0.0, 4.0), ("hub_power", 0.0, 1.0),
-                                ("boost", 0.1, 1.0)):  # fmt: skip
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"walk parameter {name} must be in {low}..{high}, got {getattr(self, name)!r}")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"walk parameter {name} must be in {low}..{high}, got {value!r}")
         if self.hub not in ("log", "linear", "uniform"):
             raise ConfigError(f'walk parameter hub must be "log", "linear" or "uniform", got {self.hub!r}')
 
@@ -87,28 +105,14 @@ class WalkResult:
         return self.id_map.ids_of(self.pins)
 
 
-@lru_cache(maxsize=32)
-def _discounts(beta: float) -> np.ndarray:
-    """float32[2^16]: degree^-beta; larger degrees share the last entry. Empty for beta 0."""
-    if beta == 0.0:
-        return np.zeros(0, np.float32)
-    return np.asarray(np.maximum(np.arange(_DISCOUNT_TABLE, dtype=np.float64), 1.0) ** -beta, np.float32)
-
-
-@lru_cache(maxsize=32)
-def _powers(boost: float) -> np.ndarray:
-    """float32[4096]: visits^boost."""
-    return np.asarray(np.arange(_POWER_TABLE, dtype=np.float64) ** boost, np.float32)
-
-
 class Walker:
     """Walks one graph. Thread-safe: each thread keeps its own working memory, reused from request to request."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._arrays = _arrays(graph)
+        self._arrays = graph_arrays(graph)
         self._max_degree = graph.max_pin_degree
-        self._shift = _bucket_bits(graph.n_pins)
+        self._shift = bucket_bits(graph.n_pins)
         self._local = threading.local()
 
     @classmethod
@@ -117,10 +121,18 @@ class Walker:
         return cls(Graph.open(directory))
 
     def walk(
-        self, query_pins: Any, weights: Any = None, *, params: WalkParams | None = None, steps: int | None = None,
-        seed: int = 0, exclude: Any = None, bias_locale: int | str | None = None, query_boards: Any = None,
+        self,
+        query_pins: Any,
+        weights: Any = None,
+        *,
+        params: WalkParams | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+        exclude: Any = None,
+        bias_locale: int | str | None = None,
+        query_boards: Any = None,
         board_weights: Any = None,
-    ) -> WalkResult:  # fmt: skip
+    ) -> WalkResult:
         """Candidates for query pins (and boards) given by id.
 
         weights, board_weights: float[Q], default 1. exclude: ids that may not be answered. bias_locale: a locale of the
@@ -130,83 +142,87 @@ class Walker:
         chosen = params or WalkParams()
         if steps is not None:
             chosen = replace(chosen, steps=steps)
-        pins = self.graph.pin_ids.index_of(query_pins)
-        boards = np.zeros(0, np.int32) if query_boards is None else self.graph.board_ids.index_of(query_boards)
-        dropped = None if exclude is None else self.graph.pin_ids.index_of(exclude)
-        bias = (0, 0) if bias_locale is None else self.graph.locale_range(bias_locale)
         return self.walk_indices(
-            pins,
+            self.graph.pin_ids.index_of(query_pins),
             weights,
             params=chosen,
             seed=seed,
-            exclude=dropped,
-            bias=bias,
-            boards=boards,
+            exclude=None if exclude is None else self.graph.pin_ids.index_of(exclude),
+            bias=(0, 0) if bias_locale is None else self.graph.locale_range(bias_locale),
+            boards=None if query_boards is None else self.graph.board_ids.index_of(query_boards),
             board_weights=board_weights,
         )
 
     def walk_indices(
-        self, pins: Any, weights: Any = None, *, params: WalkParams | None = None, seed: int = 0, exclude: Any = None,
-        bias: tuple[int, int] = (0, 0), boards: Any = None, board_weights: Any = None,
-    ) -> WalkResult:  # fmt: skip
+        self,
+        pins: Any,
+        weights: Any = None,
+        *,
+        params: WalkParams | None = None,
+        seed: int = 0,
+        exclude: Any = None,
+        bias: tuple[int, int] = (0, 0),
+        boards: Any = None,
+        board_weights: Any = None,
+    ) -> WalkResult:
         """`walk` on indices: pins int32[Q] (-1: unknown), exclude int32[n], bias: pin range [start, end)."""
-        p, graph = params or WalkParams(), self.graph
-        starts, from_board, budget = self._allocate(p, pins, weights, boards, board_weights)
-        exact = budget * p.restart
-        walks = np.where(exact > 0, np.maximum(np.rint(exact), 1), 0).astype(np.int64)
-        queries, total = starts.size, int(walks.sum())
-        by_query = np.zeros((p.top_k + 1, queries), np.uint32)
-        out = (
-            np.empty(p.top_k, np.int32),
-            np.empty(p.top_k, np.float32),
-            np.empty(p.top_k, np.int32),
-            np.empty(p.top_k, np.int16),
+        p = params or WalkParams()
+        query_pins = np.asarray(pins, np.int64).reshape(-1)
+        query_boards = np.zeros(0, np.int64) if boards is None else np.asarray(boards, np.int64).reshape(-1)
+        starts = self._starts(p, query_pins, query_boards, weights, board_weights)
+        queries = starts.nodes.size
+        answer = WalkOutput(
+            pins=np.empty(p.top_k, np.int32),
+            scores=np.empty(p.top_k, np.float32),
+            visits=np.empty(p.top_k, np.int32),
+            hits=np.empty(p.top_k, np.int16),
+            by_query=np.zeros((p.top_k + 1, queries), np.uint32),
         )
-        m = n = 0
-        if total:
-            memory = self._memory(total, p, queries)
-            own = np.asarray(starts[~from_board], np.int32) if p.drop_query else np.zeros(0, np.int32)
-            barred = own if exclude is None else np.concatenate([own, np.asarray(exclude, np.int32)])
-            m, n = run_request(
-                self._arrays, memory, np.maximum(starts, 0), from_board, walks, _scaled(1.0 - p.restart),
-                _scaled(p.bias_share if bias[1] > bias[0] else 0.0), np.uint64(bias[0]), np.uint64(bias[1]),
-                _seed_state(seed), self._shift,
-                p.n_p, p.n_v, np.unique(barred[barred >= 0]), p.min_visits, np.float32(p.boost), _powers(p.boost),
-                _discounts(p.popularity_discount), p.top_k,
-                by_query, *out,
-            )  # fmt: skip
-        found, scores, visits, hits = (a[:m] for a in out)
-        return WalkResult(found, scores, visits, hits, by_query[1 : m + 1], n, graph.pin_ids)
+        kept = steps = 0
+        walks = int(starts.walks.sum())
+        if walks:
+            rules = StepRules(
+                live_below=scaled(1.0 - p.restart),
+                bias_below=scaled(p.bias_share if bias[1] > bias[0] else 0.0),
+                bias_start=np.uint64(bias[0]),
+                bias_end=np.uint64(bias[1]),
+                shift=np.uint64(self._shift),
+                queries=np.uint64(queries),
+            )
+            scoring = Scoring(
+                excluded=_barred(p, query_pins, exclude),
+                min_visits=p.min_visits,
+                exponent=np.float32(p.boost),
+                powers=powers(p.boost),
+                discount=discounts(p.popularity_discount),
+                top_k=p.top_k,
+            )
+            memory = self._memory(walks, p, queries)
+            stopping = (p.n_p, p.n_v)
+            kept, steps = run_request(self._arrays, memory, starts, rules, stopping, scoring, seed_state(seed), answer)
+        return WalkResult(
+            pins=answer.pins[:kept],
+            scores=answer.scores[:kept],
+            visits=answer.visits[:kept],
+            hits=answer.hits[:kept],
+            by_query=answer.by_query[1 : kept + 1],
+            steps=steps,
+            id_map=self.graph.pin_ids,
+        )
 
-    def _allocate(
-        self, p: WalkParams, pins: Any, weights: Any, boards: Any, board_weights: Any
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Start nodes int64[Q], whether each is a board bool[Q], and its steps float64[Q]."""
-        pin_nodes = np.asarray(pins, np.int64).reshape(-1)
-        board_nodes = np.zeros(0, np.int64) if boards is None else np.asarray(boards, np.int64).reshape(-1)
-        starts = np.concatenate([pin_nodes, board_nodes])
-        from_board = np.arange(starts.size) >= pin_nodes.size
-        weight = np.ones(starts.size)
-        for given, part, what in ((weights, ~from_board, "query pins"), (board_weights, from_board, "query boards")):
-            if given is not None:
-                values = np.asarray(given, np.float64).reshape(-1)
-                if values.size != int(part.sum()) or not bool(np.all(np.isfinite(values))):
-                    raise ConfigError(f"weights of {what} must be {int(part.sum())} finite numbers, got {values.size}")
-                weight[part] = values
-        degrees = np.zeros(starts.size, np.int64)
-        for part, index, n in (
-            (~from_board, self.graph.pin_index, self.graph.n_pins),
-            (from_board, self.graph.board_index, self.graph.n_boards),
-        ):
-            nodes = starts[part]
-            if nodes.size and (int(nodes.min()) < -1 or int(nodes.max()) >= n):
-                raise ConfigError(f"a query index lies outside 0..{n - 1}")
-            safe = np.maximum(nodes, 0)
-            offsets = index[safe + (nodes >= 0)] >> np.uint64(24)
-            degrees[part] = (offsets - (index[safe] >> np.uint64(24))).astype(np.int64) if n else 0
-        return starts, from_board, allocate(degrees, weight, self._max_degree, p.steps, p.hub, p.hub_power)
+    def _starts(self, p: WalkParams, pins: np.ndarray, boards: np.ndarray, weights: Any, board_weights: Any) -> Starts:
+        """Where the walks start, and how many there: the steps that each query gets."""
+        weight = start_weights(pins.size, boards.size, weights, board_weights)
+        degrees = np.concatenate([degrees_at(self.graph.pin_index, pins), degrees_at(self.graph.board_index, boards)])
+        steps = allocate(degrees, weight, self._max_degree, p.steps, p.hub, p.hub_power)
+        nodes = np.concatenate([pins, boards])
+        return Starts(
+            nodes=np.maximum(nodes, 0),
+            from_board=np.arange(nodes.size) >= pins.size,
+            walks=walks_of(steps, p.restart),
+        )
 
-    def _memory(self, walks: int, p: WalkParams, queries: int) -> Any:
+    def _memory(self, walks: int, p: WalkParams, queries: int) -> RequestMemory:
         """This thread's working memory, grown when a request needs more than any before it."""
         memory: Memory | None = getattr(self._local, "memory", None)
         buckets = (self.graph.n_pins >> self._shift) + 1
@@ -217,28 +233,9 @@ class Walker:
         return memory.arrays
 
 
-def _arrays(graph: Graph) -> GraphArrays:
-    """What the kernel walks: the links where the graph has them."""
-    links = graph.links
-    if links is None:
-        return GraphArrays(*graph.halves, np.uint64(0), np.uint64(0))
-    id_shift, degree_bits = np.uint64(links.id_shift), np.uint64(links.degree_bits)
-    return GraphArrays(graph.pin_index, links.pin_boards, graph.board_index, links.board_pins, id_shift, degree_bits)
-
-
-def _bucket_bits(n_pins: int) -> int:
-    """log2 of the pins in a counting bucket: counters within the fast caches, some buckets even on small graphs."""
-    return min(max(n_pins.bit_length() - 3, 8), 14) if n_pins <= 1 << 22 else 16
-
-
-def _scaled(probability: float) -> np.uint64:
-    """A probability as the uint64 below which a random word must fall."""
-    return np.uint64(min(int(probability * 2.0**64), 2**64 - 1))
-
-
-def _seed_state(seed: int) -> np.uint64:
-    """Start of a request's own random stream: splitmix64 of the seed, so that neighbouring seeds share nothing."""
-    z = (seed + 0x9E3779B97F4A7C15) % 2**64
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
-    return np.uint64(z ^ (z >> 31))
+def _barred(p: WalkParams, query_pins: np.ndarray, exclude: Any) -> np.ndarray:
+    """int32, ascending: the pins that may not be answered."""
+    barred = query_pins if p.drop_query else query_pins[:0]
+    if exclude is not None:
+        barred = np.concatenate([barred, np.asarray(exclude, np.int64)])
+    return np.sort(barred[barred >= 0]).astype(np.int32)

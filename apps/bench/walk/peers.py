@@ -16,7 +16,7 @@ import numba as nb
 import numpy as np
 
 from cluster.graph.csr import Graph
-from cluster.walk.kernel import prefetch
+from cluster.walk.intrinsics import prefetch
 from cluster.walk.reference import plain_pixie
 
 Peer = Callable[[np.ndarray, int, int], Any]

@@ -23,7 +23,7 @@ from apps.bench.graph.synthetic import make, query_pins
 from apps.bench.machine import machine
 from cluster.graph.csr import Graph
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
-from cluster.walk.kernel import draw, multiply_wide, prefetch
+from cluster.walk.intrinsics import draw, multiply_wide, prefetch
 
 WALKS, LENGTH = 50_000, 4
 BLOCK = 256
