@@ -15,7 +15,7 @@ from cluster.errors import ModelError
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.scorer import FullScorer
-from training.ranker.trainer import train_full
+from training.ranker.trainer import RunPlan, train_full
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -40,7 +40,7 @@ def _scores(folder: Path, schema: RankerSchema, table: pa.Table) -> np.ndarray:
 
 def test_killed_worker_resumes_mid_epoch_and_ends_like_an_undisturbed_run(rows, tmp_path: Path) -> None:
     schema, paths, held_out = rows
-    plain = train_full(paths, schema, CONFIG, FIT, tmp_path / "plain", validation=held_out, num_workers=0)
+    plain = train_full(paths, schema, CONFIG, FIT, tmp_path / "plain", validation=held_out)
     marker, seen = tmp_path / "killed", tmp_path / "steps"
 
     def kill_once(step: int) -> None:
@@ -56,7 +56,13 @@ def test_killed_worker_resumes_mid_epoch_and_ends_like_an_undisturbed_run(rows, 
             os.kill(os.getpid(), signal.SIGKILL)
 
     killed = train_full(
-        paths, schema, CONFIG, FIT, tmp_path / "killed_model", validation=held_out, num_workers=1, on_step=kill_once
+        paths,
+        schema,
+        CONFIG,
+        FIT,
+        tmp_path / "killed_model",
+        validation=held_out,
+        plan=RunPlan(num_workers=1, on_step=kill_once),
     )
     steps = [int(s) for s in seen.read_text().split()]
     assert marker.exists()
@@ -78,7 +84,7 @@ def test_two_workers_on_a_ray_dataset_learn(rows, tmp_path: Path) -> None:
         FIT.but(epochs=3),
         tmp_path / "m",
         validation=held_out,
-        num_workers=2,
+        plan=RunPlan(num_workers=2),
     )
     assert metrics["steps"] == 3 * 128 // (2 * 8)
     history = FullScorer.open(tmp_path / "m").history
@@ -104,9 +110,17 @@ def test_a_run_that_died_with_one_worker_goes_on_with_two(rows, tmp_path: Path) 
             f.write(f"{step}\n")
 
     with pytest.raises(ModelError, match="failed on Ray"):
-        train_full(paths, schema, CONFIG, FIT, folder, validation=held_out, num_workers=1, max_failures=0, on_step=die)
+        train_full(
+            paths,
+            schema,
+            CONFIG,
+            FIT,
+            folder,
+            validation=held_out,
+            plan=RunPlan(num_workers=1, max_failures=0, on_step=die),
+        )
     metrics = train_full(
-        paths, schema, CONFIG, FIT, folder, validation=held_out, num_workers=2, resume=True, on_step=note
+        paths, schema, CONFIG, FIT, folder, validation=held_out, plan=RunPlan(num_workers=2, resume=True, on_step=note)
     )
     # 4 steps of 8 requests are done; of 128 requests an epoch 96 are left, then a whole epoch, in steps of 2 x 8
     assert metrics["steps"] == 4 + 6 + 8

@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -74,11 +75,7 @@ def train_full_ranker(
     process. Raises DataError, ModelError, BundleError (no graph bundle to take content vectors from).
     """
     able = logged_clients(clients, logs, since, until)
-    graph = store.current(GRAPH)
-    if graph is None:
-        raise BundleError(
-            "no graph is published, and the full ranker reads content vectors from it: build the graph first"
-        )
+    graph = _published_graph(store)
     features = FeatureSet.of(project.features)
     progress("join", 0.0)
     joined = join_logs(project, logs, list(able), since, until)
@@ -88,8 +85,7 @@ def train_full_ranker(
     schema = ranker_schema(
         features, tuple(clients), project.actions, contents.width(), project.features.sequence_length
     )
-    scratch = Path(project.home) / "train" / f"full-{time.time_ns()}"
-    try:
+    with _scratch(project) as scratch:
         progress("rows", 0.0)
         sampled = project.ranker.unimpressed if unimpressed is None else unimpressed
         make = MakeRows(contents, features, project.features.sequence_length, sampled)
@@ -118,12 +114,29 @@ def train_full_ranker(
         }
         with store.write(FULL, meta, publish=decision.publish) as (folder, version):
             shutil.copytree(scratch / "model", folder, dirs_exist_ok=True)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     progress("evaluate", 1.0)
     return FullOutcome(
         decision.publish, decision.reason, version, incumbent, requests, fit, report.to_dict(), joined.notes
     )
+
+
+def _published_graph(store: BundleStore) -> str:
+    graph = store.current(GRAPH)
+    if graph is None:
+        raise BundleError(
+            "no graph is published, and the full ranker reads content vectors from it: build the graph first"
+        )
+    return graph
+
+
+@contextmanager
+def _scratch(project: Project) -> Iterator[Path]:
+    """A folder for the rows, the checkpoints and the model of one run; gone afterwards."""
+    folder = Path(project.home) / "train" / f"full-{time.time_ns()}"
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_rows(
@@ -161,14 +174,14 @@ def _fit(
 ) -> dict[str, Any]:
     import ray
 
-    from training.ranker.trainer import train_full  # torch loads only where a model is fitted
+    from training.ranker.trainer import RunPlan, train_full  # torch loads only where a model is fitted
 
     model: ModelConfig = getattr(ModelConfig, settings.size)()
     gpus = float(ray.cluster_resources().get("GPU", 0))
     if settings.use_gpu == "yes" and gpus < 1:
         raise ModelError("ranker.use_gpu is yes and the cluster has no GPU: add one, or set it to auto")
-    plan = FitConfig.debug() if settings.size in ("small", "debug") else FitConfig()
-    plan = plan.but(
+    fit_config = FitConfig.debug() if settings.size in ("small", "debug") else FitConfig()
+    fit_config = fit_config.but(
         epochs=settings.epochs,
         batch_requests=settings.batch_requests,
         learning_rate=settings.learning_rate,
@@ -179,12 +192,14 @@ def _fit(
         parts["train"],
         schema,
         model,
-        plan,
+        fit_config,
         scratch / "model",
         validation=parts["valid"],
-        num_workers=settings.workers if num_workers is None else num_workers,
-        use_gpu=settings.use_gpu != "no" and gpus >= 1,
-        storage=scratch / "checkpoints",
+        plan=RunPlan(
+            num_workers=settings.workers if num_workers is None else num_workers,
+            use_gpu=settings.use_gpu != "no" and gpus >= 1,
+            storage=scratch / "checkpoints",
+        ),
     )
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from cluster.errors import DataError
 from training.ranker.config import Widths
-from training.ranker.rows import ListRows, index_of_names
+from training.ranker.rows import ListRows, Sequences, index_of_names
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -163,70 +163,45 @@ class RequestBatch:
         """
         w = schema.widths
         rows = ListRows(table)
+        each = np.ones(table.num_rows, np.int64)  # per request: one row of values
         pins, counts = rows.flat("pin_hash", np.int64)
-        n, b, length = len(pins), table.num_rows, w.sequence
+        sequence = Sequences(rows, w.sequence)
 
-        def per_candidate(name: str, dtype: type, width: int, optional: bool = True) -> npt.NDArray | None:
-            if width == 0:
-                return np.zeros((n, 0), dtype)
-            if optional and name not in table.column_names:
-                return None
-            return rows.sized(name, dtype, counts * width).reshape(n, width)
+        def optional(name: str, width: int) -> Floats | None:
+            return rows.matrix(name, np.float32, counts, width) if rows.has(name) or not width else None
 
-        def per_request(name: str, dtype: type, width: int) -> npt.NDArray:
-            if width == 0:
-                return np.zeros((b, 0), dtype)
-            return rows.sized(name, dtype, np.full(b, width)).reshape(b, width)
-
-        seq, seq_counts = (
-            rows.flat("sequence_pin_hash", np.int64) if length else (np.zeros(0, np.int64), np.zeros(b, np.int64))
-        )
-        row = np.repeat(np.arange(b), seq_counts)
-        slot = np.arange(len(seq)) - np.repeat(np.cumsum(seq_counts) - seq_counts, seq_counts)
-        keep = slot < length
-
-        def padded(values: npt.NDArray, dtype: type, *tail: int) -> npt.NDArray:
-            out = np.zeros((b, length, *tail), dtype)
-            out[row[keep], slot[keep]] = values[keep]
-            return out
-
-        def names(column: str, known: tuple[str, ...]) -> npt.NDArray:
-            if not length:
-                return np.zeros(0, np.int64)
-            return index_of_names(rows.sized_arrow(column, seq_counts), known)
-
-        ages = rows.sized("sequence_age", np.float32, seq_counts) if length else np.zeros(0, np.float32)
-        vectors = np.zeros((len(seq), 0), np.float32)
-        if w.vector and length and "sequence_vectors" in table.column_names:
-            vectors = rows.sized("sequence_vectors", np.float32, seq_counts * w.vector).reshape(-1, w.vector)
-        elif w.vector:
-            vectors = np.zeros((len(seq), w.vector), np.float32)
-        candidates = per_candidate("candidates", np.float32, w.candidate, optional=False)
-        candidate_vector = per_candidate("vectors", np.float32, w.vector)
-        position = rows.sized("position", np.int64, counts) if "position" in table.column_names else None
-        weights = rows.sized("weights", np.float32, counts) if "weights" in table.column_names else None
-        if weights is not None and not (np.isfinite(weights).all() and (weights >= 0).all()):
-            raise DataError(
-                "training rows: column weights holds a negative or non-finite number: drop or fix those rows"
-            )
-        assert candidates is not None
+        vector = optional("vectors", w.vector)
+        shared_category: Ints | None = None
+        candidate_category: Ints | None = None
+        if w.shared_category:
+            shared_category = rows.matrix("shared_category", np.int64, each, w.shared_category)
+        if w.candidate_category:
+            candidate_category = rows.matrix("candidate_category", np.int64, counts, w.candidate_category)
         return cls(
             client=index_of_names(table.column("client").combine_chunks(), schema.clients),
-            shared=per_request("shared", np.float32, w.shared),
-            candidates=candidates,
-            request=np.repeat(np.arange(b), counts),
-            sequence_pin=padded(seq, np.int64),
-            sequence_action=padded(names("sequence_action", schema.actions), np.int64),
-            sequence_client=padded(names("sequence_client", schema.clients), np.int64),
-            sequence_age=padded(np.nan_to_num(ages), np.float32),
-            sequence_vector=padded(vectors, np.float32, w.vector),
+            shared=rows.matrix("shared", np.float32, each, w.shared),
+            candidates=rows.matrix("candidates", np.float32, counts, w.candidate),
+            request=np.repeat(np.arange(table.num_rows), counts),
+            sequence_pin=sequence.pins(),
+            sequence_action=sequence.codes("sequence_action", schema.actions),
+            sequence_client=sequence.codes("sequence_client", schema.clients),
+            sequence_age=sequence.numbers("sequence_age"),
+            sequence_vector=sequence.vectors("sequence_vectors", w.vector),
             candidate_pin=pins,
-            candidate_vector=np.zeros((n, w.vector), np.float32) if candidate_vector is None else candidate_vector,
-            shared_category=per_request("shared_category", np.int64, w.shared_category) if w.shared_category else None,
-            candidate_category=per_candidate("candidate_category", np.int64, w.candidate_category, optional=False)
-            if w.candidate_category
-            else None,
-            position=position,
-            labels=per_candidate("labels", np.float32, w.actions),
-            weights=weights,
+            candidate_vector=np.zeros((len(pins), w.vector), np.float32) if vector is None else vector,
+            shared_category=shared_category,
+            candidate_category=candidate_category,
+            position=rows.sized("position", np.int64, counts) if rows.has("position") else None,
+            labels=optional("labels", w.actions),
+            weights=_weights(rows, counts),
         )
+
+
+def _weights(rows: ListRows, counts: Ints) -> Floats | None:
+    """Importance weights of the candidates. Raises DataError for one that is none."""
+    if not rows.has("weights"):
+        return None
+    weights = rows.sized("weights", np.float32, counts)
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise DataError("training rows: column weights holds a negative or non-finite number: drop or fix those rows")
+    return weights

@@ -48,8 +48,61 @@ class ListRows:
         """As `sized_arrow`, as numpy."""
         return self._numpy(self.sized_arrow(name, expected), dtype)
 
+    def has(self, name: str) -> bool:
+        """Whether the table has this column."""
+        return name in self.table.column_names
+
+    def matrix(self, name: str, dtype: type, counts: Ints, width: int) -> npt.NDArray:
+        """[sum of counts, width]: row i of the table holds counts[i] rows of `width` values. No column for width 0."""
+        if width == 0:
+            return np.zeros((int(counts.sum()), 0), dtype)
+        return self.sized(name, dtype, counts * width).reshape(-1, width)
+
     @staticmethod
     def _numpy(values: pa.Array, dtype: type) -> npt.NDArray:
         if values.null_count:
             values = values.fill_null(float("nan")) if pa.types.is_floating(values.type) else values.fill_null(0)
         return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
+
+
+class Sequences:
+    """The nested action sequences of a table of B requests, padded to L slots; what is longer is cut."""
+
+    def __init__(self, rows: ListRows, length: int) -> None:
+        self._rows = rows
+        self._shape = (rows.table.num_rows, length)
+        self._pins = np.zeros(0, np.int64)
+        self._counts = np.zeros(rows.table.num_rows, np.int64)
+        if length:
+            self._pins, self._counts = rows.flat("sequence_pin_hash", np.int64)
+        row = np.repeat(np.arange(len(self._counts)), self._counts)
+        slot = np.arange(len(self._pins)) - np.repeat(np.cumsum(self._counts) - self._counts, self._counts)
+        self._keep = slot < length
+        self._at = (row[self._keep], slot[self._keep])
+
+    def pins(self) -> Ints:
+        """int64[B, L], 0 = padding."""
+        return self._padded(self._pins, np.int64)
+
+    def codes(self, name: str, known: tuple[str, ...]) -> Ints:
+        """int64[B, L] of a column of names: 1 + index in `known`, 0 = other or padding."""
+        if not self._shape[1]:
+            return np.zeros(self._shape, np.int64)
+        return self._padded(index_of_names(self._rows.sized_arrow(name, self._counts), known), np.int64)
+
+    def numbers(self, name: str) -> npt.NDArray[np.float32]:
+        """float32[B, L] of a column of numbers, 0 where unknown or padding."""
+        if not self._shape[1]:
+            return np.zeros(self._shape, np.float32)
+        return self._padded(np.nan_to_num(self._rows.sized(name, np.float32, self._counts)), np.float32)
+
+    def vectors(self, name: str, width: int) -> npt.NDArray[np.float32]:
+        """float32[B, L, width] of a column of vectors, 0 where the table has none."""
+        if not (width and self._shape[1] and self._rows.has(name)):
+            return np.zeros((*self._shape, width), np.float32)
+        return self._padded(self._rows.matrix(name, np.float32, self._counts, width), np.float32, width)
+
+    def _padded(self, values: npt.NDArray, dtype: type, *tail: int) -> npt.NDArray:
+        out = np.zeros((*self._shape, *tail), dtype)
+        out[self._at] = values[self._keep]
+        return out
