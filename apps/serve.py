@@ -37,7 +37,8 @@ class FunnelArgs(BaseModel):
 def build(args: FunnelArgs) -> Application:
     """Compose ingress, walker, lightweight and full. Raises ConfigError when the project file is wrong."""
     opened = open_project(args.project)
-    project, clients = opened.project, opened.clients
+    project = opened.project
+    clients = opened.clients
     cpu = {"ray_actor_options": {"num_cpus": args.cpus}}
     events = EventsDeployment.options(**cpu).bind(project, clients)
     if (args.shape or project.serving.shape) == "colocated":

@@ -30,8 +30,10 @@ FLAGS: Mapping[str, str] = {
 _SERVE_FLAGS = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED")
 
 _MIB = 2**20
-_STORE_MIN, _STORE_MAX = 128 * _MIB, 4096 * _MIB
-_STORE_SHARE_OF_MEMORY, _STORE_SHARE_OF_SHM = 0.2, 0.9
+_STORE_MIN = 128 * _MIB
+_STORE_MAX = 4096 * _MIB
+_STORE_SHARE_OF_MEMORY = 0.2
+_STORE_SHARE_OF_SHM = 0.9
 
 # Ray's CPUs are slots, not cores: fewer than two, and a train worker would leave no slot to Ray Data, which then waits.
 MIN_LOCAL_CPUS = 2
@@ -215,7 +217,8 @@ def train_resources() -> tuple[int, dict[str, float]]:
     import ray
 
     nodes = [cpus for node in ray.nodes() if node["Alive"] and (cpus := node["Resources"].get("CPU", 0.0)) > 0]
-    free, until = 0.0, time.monotonic() + SETTLE_SECONDS
+    free = 0.0
+    until = time.monotonic() + SETTLE_SECONDS
     while free < sum(nodes) and time.monotonic() < until:
         # A task that has just ended still counts for a moment; replicas and other jobs do so throughout.
         free = max(free, ray.available_resources().get("CPU", 0.0))

@@ -35,7 +35,8 @@ class Backfilled:
 
 def backfill(replay: Replay, client: str, plan: ReplayPlan, progress: Progress = silent) -> Backfilled:
     """Replay history for one client into the project's logs. Running it again adds the same request ids, read once."""
-    process, ids = replay.process, replay.opened.project.ids
+    process = replay.process
+    ids = replay.opened.project.ids
     done = Backfilled()
     rows: list[dict] = []
     events: list[tuple] = []

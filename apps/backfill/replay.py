@@ -99,7 +99,8 @@ class Replay:
 
     def _build(self, before: int) -> None:
         """Make the graph of what was known at `before` the one that the process walks."""
-        project, moment = self.opened.project, datetime.fromtimestamp(before / 1e6, UTC)
+        project = self.opened.project
+        moment = datetime.fromtimestamp(before / 1e6, UTC)
         meta = {"schema_hash": self.process.features.schema_hash, "edges_before": moment.isoformat()}
         with self.process.store.write(GRAPH, meta, publish=False) as (folder, version):
             topics = known_topics(self.process.store)

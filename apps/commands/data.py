@@ -69,7 +69,8 @@ def add_edges(
     pinfunnel add-edges --edges lake/edges/day=2026-01-31
     """
     with guarded():
-        opened, began = open_project(project), time.perf_counter()
+        opened = open_project(project)
+        began = time.perf_counter()
         from cluster.catalog.merge import merge_edges
 
         with progress_bar() as bars:

@@ -53,13 +53,14 @@ def simulate(
     import numpy as np
 
     from apps.reports.comparison import compare, table
-    from apps.world.simulate import RANKED, VISIT_COUNT, Plan, Simulator
+    from apps.world.plan import RANKED, VISIT_COUNT, SimulationPlan
+    from apps.world.simulate import Simulator
     from apps.world.world import World
 
     arms = {"ranked": (RANKED,), "visit_count": (VISIT_COUNT,), "both": (VISIT_COUNT, RANKED)}
     with guarded():
         world = World.make(seed, pins, boards, users)
-        plan = Plan(np.arange(users), requests, start_day, days, arms[order], seed=seed)
+        plan = SimulationPlan(np.arange(users), requests, start_day, days, arms[order], seed=seed)
         with progress_bar() as bars:
             traffic = Simulator(world, url).run(plan, bars.at("simulate"))
         shown = Table(title=f"{int(traffic.requests.sum()):,} requests, {int(traffic.did.sum()):,} actions")

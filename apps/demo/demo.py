@@ -18,12 +18,13 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from apps.demo.progress import Step, Steps
+from apps.demo.progress import RunningStep, Steps
 from apps.project import Opened, open_project
 from apps.reports.comparison import Comparison, compare, table
 from apps.reports.comparison_html import write_html
 from apps.serve import start
-from apps.world.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
+from apps.world.plan import RANKED, VISIT_COUNT, Arm, SimulationPlan, split_users
+from apps.world.simulate import Simulator
 from apps.world.traffic import Traffic
 from apps.world.world import World
 from cluster import kinds, session
@@ -79,7 +80,9 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
 
     Raises PinfunnelError with what went wrong in one line.
     """
-    size, folder, console = size or DemoSize(), Path(folder), console or Console()
+    size = size or DemoSize()
+    folder = Path(folder)
+    console = console or Console()
     session.set_flags()
     claim(folder)
     steps = Steps(console, total=10)
@@ -108,7 +111,9 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
 
 
 def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize, seed: int) -> DemoResult:
-    project, clients, process = opened.project, opened.clients, opened.process
+    project = opened.project
+    clients = opened.clients
+    process = opened.process
     train, held_out = split_users(world)
     with steps.step("Build the graph") as step:
         version = build_catalog(project, process.store, progress=step.tick)
@@ -119,20 +124,20 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
     users = Simulator(world, server.url)
     try:
         with steps.step("Two days of traffic, cold") as step:
-            cold = _traffic(users, Plan(train, size.cold, 0.0, 2.0, (COLD,), seed=seed), server.url, step)
+            cold = _traffic(users, SimulationPlan(train, size.cold, 0.0, 2.0, (COLD,), seed=seed), server.url, step)
         with steps.step("Train a lightweight ranker per client") as step:
             light = train_all_lightweight(project, clients, process.store, process.logs, progress=step.tick)
             published = {kinds.lightweight(name): one.version for name, one in light.items() if one.published}
             _await_swap(server.url, published, step)
             step.note(f"{len(published)} of {len(light)} published and swapped in")
         with steps.step("A day of traffic, lightweight") as step:
-            warm = _traffic(users, Plan(train, size.warm, 2.0, 1.0, (WARM,), seed=seed + 1), server.url, step)
+            warm = _traffic(users, SimulationPlan(train, size.warm, 2.0, 1.0, (WARM,), seed=seed + 1), server.url, step)
         with steps.step("Train the full ranker") as step:
             full = train_full_ranker(project, clients, process.store, process.logs, progress=step.tick)
             _await_swap(server.url, {kinds.FULL: full.version} if full.published else {}, step)
             step.note("published and swapped in" if full.published else full.reason)
         with steps.step("Compare on held-out users, later") as step:
-            plan = Plan(held_out, size.measured, 3.0, 2.0, (VISIT_COUNT, RANKED), seed=seed + 2)
+            plan = SimulationPlan(held_out, size.measured, 3.0, 2.0, (VISIT_COUNT, RANKED), seed=seed + 2)
             measured = _traffic(users, plan, server.url, step)
         versions = httpx.get(f"{server.url}/v1/models", timeout=30).json()
     finally:
@@ -147,7 +152,7 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
     return result
 
 
-def _traffic(users: Simulator, plan: Plan, url: str, step: Step) -> Traffic:
+def _traffic(users: Simulator, plan: SimulationPlan, url: str, step: RunningStep) -> Traffic:
     """Run a plan, then have the server write its logs out."""
     seen = users.run(plan, step.tick)
     httpx.post(f"{url}/v1/logs/flush", timeout=60).raise_for_status()
@@ -160,7 +165,7 @@ def _traffic(users: Simulator, plan: Plan, url: str, step: Step) -> Traffic:
     return seen
 
 
-def _await_swap(url: str, wanted: Mapping[str, str | None], step: Step) -> None:
+def _await_swap(url: str, wanted: Mapping[str, str | None], step: RunningStep) -> None:
     """Wait until the server answers with the wanted versions. Raises ModelError when it does not."""
     step.tick("hot swap", 0.0)
     end = time.monotonic() + SWAP_SECONDS

@@ -16,11 +16,12 @@ class Steps:
     """Runs named steps one after the other and remembers how long each took."""
 
     def __init__(self, console: Console, total: int):
-        self._console, self._total = console, total
+        self._console = console
+        self._total = total
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def step(self, title: str) -> Iterator["Step"]:
+    def step(self, title: str) -> Iterator["RunningStep"]:
         """One step; `note` on what is yielded says what came of it. An exception leaves the line marked as failed."""
         number = f"{len(self.seconds) + 1}/{self._total}"
         columns = (
@@ -36,7 +37,7 @@ class Steps:
         began = time.perf_counter()
         with live:
             task = live.add_task(title, total=None, doing="")
-            step = Step(lambda doing, share: live.update(task, doing=doing, completed=100 * share, total=100))
+            step = RunningStep(lambda doing, share: live.update(task, doing=doing, completed=100 * share, total=100))
             try:
                 yield step
             except BaseException:
@@ -48,7 +49,7 @@ class Steps:
         self._console.print(Text.assemble(("✓", "green"), " ", (number, "bold"), f" {title}  ", (took, "dim"), said))
 
 
-class Step:
+class RunningStep:
     """Handed to the body of a step."""
 
     def __init__(self, tick: Progress):

@@ -98,8 +98,11 @@ class ActionModel:
 
     def given_looked(self, showing: Showing) -> dict[str, np.ndarray]:
         """Probability float64[n] of each action's own draw once the slot is looked at; long_click is given a click."""
-        own, pins, users = habit(showing.client), self._latent.pins, self._latent.users
-        shown, user = showing.pins, showing.user
+        own = habit(showing.client)
+        pins = self._latent.pins
+        users = self._latent.users
+        shown = showing.pins
+        user = showing.user
         topic = np.minimum(_dot(pins.topics[shown], users.interests[user]), 1.0)
         style = _dot(pins.style[shown], users.style[user])
         if own.context_share and len(showing.query_pins):

@@ -38,7 +38,9 @@ class FrontEnd:
         """`keys`: api key by client, sent as `x-api-key`. `transport` replaces the network in tests."""
         self._http = httpx.AsyncClient(base_url=url, timeout=timeout_seconds, transport=transport)
         self._keys = dict(keys or {})
-        self._batch_events, self._retries, self._first_pause = batch_events, retries, first_pause_seconds
+        self._batch_events = batch_events
+        self._retries = retries
+        self._first_pause = first_pause_seconds
         self._waiting: dict[str, list[Event]] = defaultdict(list)
         self._sending: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.delivered = 0

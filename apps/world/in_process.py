@@ -48,7 +48,8 @@ class InProcess:
         process = opened.process
         self._watcher = process.watcher()
         self._watcher.poll()
-        self._serving_log, self._event_log = process.serving_log(), None
+        self._serving_log = process.serving_log()
+        self._event_log = None
         if events is None:
             self._event_log = process.event_log()
             events = LocalEvents(self._event_log)
@@ -57,9 +58,14 @@ class InProcess:
             return dict(process.versions())
 
         ingress = Ingress(
-            opened.project, opened.clients, process.funnel, events, self._serving_log,
-            process.features.schema_hash, versions,
-        )  # fmt: skip
+            opened.project,
+            opened.clients,
+            process.funnel,
+            events,
+            self._serving_log,
+            process.features.schema_hash,
+            versions,
+        )
         self.app: FastAPI = create_app()
         self.app.include_router(ingress.routes())
 

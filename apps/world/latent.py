@@ -9,10 +9,31 @@ from dataclasses import dataclass
 import numpy as np
 
 TOPICS = (
-    "recipes", "baking", "gardens", "interiors", "diy", "fashion", "hair", "makeup", "weddings", "travel", "hiking",
-    "camping", "fitness", "running", "yoga", "cars", "bikes", "art", "tattoos", "photography", "books", "games",
-    "parenting", "pets",
-)  # fmt: skip
+    "recipes",
+    "baking",
+    "gardens",
+    "interiors",
+    "diy",
+    "fashion",
+    "hair",
+    "makeup",
+    "weddings",
+    "travel",
+    "hiking",
+    "camping",
+    "fitness",
+    "running",
+    "yoga",
+    "cars",
+    "bikes",
+    "art",
+    "tattoos",
+    "photography",
+    "books",
+    "games",
+    "parenting",
+    "pets",
+)
 LOCALES = ("en", "es", "de", "fr", "pt")
 LOCALE_SHARE = (0.45, 0.20, 0.15, 0.12, 0.08)
 FORMATS = ("photo", "video", "article")

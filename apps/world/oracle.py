@@ -15,7 +15,8 @@ import numpy as np
 
 from apps.project import SHIPPED_CLIENTS
 from apps.world.actions import ActionModel, Showing, habit
-from apps.world.simulate import MIX, RANKED, Plan, query_pins, schedule
+from apps.world.plan import MIX, RANKED, SimulationPlan, schedule
+from apps.world.simulate import query_pins
 from apps.world.world import World
 from cluster.graph.csr import Graph
 from cluster.settings.clients import Client, load_clients
@@ -44,14 +45,16 @@ def room(world: World, clients: Mapping[str, Client], requests: int = 500, seed:
     """The room of each client, over `requests` visits drawn as the simulator draws them."""
     model = ActionModel(world.latent)
     graph = Graph.from_edges(world.edges.board, world.edges.pin, len(world.board_ids), len(world.pin_ids))
-    walker, past = Walker(graph), world.history
+    walker = Walker(graph)
+    past = world.history
     last: dict[int, int] = {}
     for user, pin in zip(past.user.tolist(), past.pin.tolist(), strict=True):
         last[user] = pin
-    plan = Plan(np.arange(len(world.user_ids)), requests, 0.0, 1.0, (RANKED,), MIX, seed)
+    plan = SimulationPlan(np.arange(len(world.user_ids)), requests, 0.0, 1.0, (RANKED,), MIX, seed)
     found: dict[str, list[tuple[int, np.ndarray]]] = {}
     for visit in schedule(world, plan):
-        client, rng = clients[visit.client], np.random.default_rng([seed, visit.number])
+        client = clients[visit.client]
+        rng = np.random.default_rng([seed, visit.number])
         asked = query_pins(world, rng, visit.client, visit.user, last.get(visit.user))
         own = np.flatnonzero(past.user == visit.user)
         starts, weights = _starts(client, model, past.pin[own], past.action[own], -past.day[own], asked)
@@ -64,7 +67,8 @@ def room(world: World, clients: Mapping[str, Client], requests: int = 500, seed:
         )
         if len(result.pins) < client.sizes.answer:
             continue
-        pins, size = result.pins.astype(np.int64), client.sizes.answer
+        pins = result.pins.astype(np.int64)
+        size = client.sizes.answer
         zero = np.zeros(len(pins), np.int64)
         action = model.actions.index(habit(visit.client).primary)
         # ranked by the chance in the first slot: the order of slots is the same for every pin
@@ -88,16 +92,23 @@ def room(world: World, clients: Mapping[str, Client], requests: int = 500, seed:
 def _params(client: Client) -> WalkParams:
     walk = client.walk
     return WalkParams(
-        steps=walk.steps, restart=walk.restart, n_p=walk.n_p, n_v=walk.n_v, top_k=client.sizes.walk,
-        min_visits=walk.min_visits, popularity_discount=walk.popularity_discount, hub=walk.hub,
-    )  # fmt: skip
+        steps=walk.steps,
+        restart=walk.restart,
+        n_p=walk.n_p,
+        n_v=walk.n_v,
+        top_k=client.sizes.walk,
+        min_visits=walk.min_visits,
+        popularity_discount=walk.popularity_discount,
+        hub=walk.hub,
+    )
 
 
 def _starts(
     client: Client, model: ActionModel, pins: np.ndarray, actions: np.ndarray, ages: np.ndarray, asked: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Query pins and weights as the client's settings say: int32[Q], float32[Q]. `ages` in days."""
-    query, weight = client.query, dict[int, float]()
+    query = client.query
+    weight = dict[int, float]()
     if query.source in ("user", "both"):
         for pin, code, age in zip(pins.tolist(), actions.tolist(), ages.tolist(), strict=True):
             worth = query.actions.get(model.actions[code], 0.0) * 0.5 ** (24.0 * age / query.half_life_hours)

@@ -8,68 +8,22 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 import httpx
 import numpy as np
 
 from apps.world.actions import ActionModel, Showing
 from apps.world.front_end import FrontEnd, FrontEndError
+from apps.world.plan import MIX, SimulationPlan, Visit, schedule
 from apps.world.traffic import Traffic
 from apps.world.world import World
-from cluster.errors import ConfigError
 from cluster.progress import Progress, silent
 from serving.http.api import Event, QueryPin, RecommendationRequest, RecommendationResponse
 
-MIX: Mapping[str, float] = {"homefeed": 0.15, "related_pins": 0.15, "notifications": 0.2, "search": 0.2, "ads": 0.3}
-"""Share of requests by client: more where an answer is short, so that every client gathers actions."""
 BESIDE_A_PIN = ("related_pins", "ads")
 SEARCH_PINS = 5
 NEGATIVE = ("hide",)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One side of an experiment: its label in the logs and the order it asks for."""
-
-    name: str
-    order: Literal["ranked", "visit_count"]
-
-
-VISIT_COUNT = Arm("visit_count", "visit_count")
-RANKED = Arm("ranked", "ranked")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A stretch of traffic. Each user's requests of one client go through `arms` in turn."""
-
-    users: np.ndarray  # world indices
-    requests: int
-    start_day: float
-    days: float
-    arms: tuple[Arm, ...] = (RANKED,)
-    mix: Mapping[str, float] | None = None  # share of requests by client; default MIX
-    seed: int = 0
-    concurrency: int = 8
-
-
-@dataclass(frozen=True)
-class _Visit:
-    number: int
-    user: int
-    client: str
-    arm: Arm
-    day: float
-
-
-def split_users(world: World, held_out: float = 0.4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of (train users, held-out users), drawn at random and disjoint."""
-    order = np.random.default_rng([seed, 7]).permutation(len(world.user_ids))
-    cut = len(order) - round(held_out * len(order))
-    return np.sort(order[:cut]), np.sort(order[cut:])
 
 
 class Simulator:
@@ -83,15 +37,19 @@ class Simulator:
         transport: httpx.AsyncBaseTransport | None = None,
     ):
         """`url` of the server; `keys`: api key by client; `transport` replaces the network in tests."""
-        self.world, self.model = world, ActionModel(world.latent)
-        self._url, self._keys, self._transport = url, dict(keys or {}), transport
+        self.world = world
+        self.model = ActionModel(world.latent)
+        self._url = url
+        self._keys = dict(keys or {})
+        self._transport = transport
         self._index = {pin: at for at, pin in enumerate(world.pin_ids.tolist())}
         self._seen: dict[int, Counter[int]] = defaultdict(Counter)
-        past, negative = world.history, [self.model.actions.index(name) for name in NEGATIVE]
+        past = world.history
+        negative = [self.model.actions.index(name) for name in NEGATIVE]
         kept = ~np.isin(past.action, negative)
         self._last = dict(zip(past.user[kept].tolist(), past.pin[kept].tolist(), strict=True))  # the newest stays
 
-    def run(self, plan: Plan, progress: Progress = silent) -> Traffic:
+    def run(self, plan: SimulationPlan, progress: Progress = silent) -> Traffic:
         """Drive the plan to its end; returns what was shown and done.
 
         Raises FrontEndError when the server refuses or stays away, ConfigError for an impossible plan.
@@ -104,16 +62,19 @@ class Simulator:
                 first = first.exceptions[0]
             raise first from None
 
-    async def _drive(self, plan: Plan, progress: Progress) -> Traffic:
-        visits, mix = schedule(self.world, plan), plan.mix or MIX
+    async def _drive(self, plan: SimulationPlan, progress: Progress) -> Traffic:
+        visits = schedule(self.world, plan)
+        mix = plan.mix or MIX
         arms = tuple(arm.name for arm in plan.arms)
         traffic = Traffic.empty(tuple(mix), arms, self.model.actions, plan.users)
         row = {int(user): at for at, user in enumerate(plan.users)}
-        slots, earlier = asyncio.Semaphore(plan.concurrency), dict[int, asyncio.Task[None]]()
+        slots = asyncio.Semaphore(plan.concurrency)
+        earlier = dict[int, asyncio.Task[None]]()
         untold: set[int] = set()
-        done, began = 0, time.perf_counter()
+        done = 0
+        began = time.perf_counter()
 
-        async def visit(step: _Visit, before: asyncio.Task[None] | None) -> None:
+        async def visit(step: Visit, before: asyncio.Task[None] | None) -> None:
             nonlocal done
             try:
                 if before is not None:
@@ -127,16 +88,18 @@ class Simulator:
             finally:
                 slots.release()
 
-        keys, transport = self._keys, self._transport
+        keys = self._keys
+        transport = self._transport
         async with FrontEnd(self._url, keys, transport=transport) as front, asyncio.TaskGroup() as group:
             for step in visits:
                 await slots.acquire()  # an earlier visit of this user already has its slot: no deadlock
                 earlier[step.user] = group.create_task(visit(step, earlier.get(step.user)))
-        traffic.seconds, traffic.retried = time.perf_counter() - began, front.retried
+        traffic.seconds = time.perf_counter() - began
+        traffic.retried = front.retried
         return traffic
 
     async def _visit(
-        self, front: FrontEnd, plan: Plan, step: _Visit, traffic: Traffic, row: int, untold: set[int]
+        self, front: FrontEnd, plan: SimulationPlan, step: Visit, traffic: Traffic, row: int, untold: set[int]
     ) -> None:
         rng = np.random.default_rng([plan.seed, self.world.seed, step.number])
         query = query_pins(self.world, rng, step.client, step.user, self._last.get(step.user))
@@ -155,9 +118,13 @@ class Simulator:
         elapsed = 1000.0 * (time.perf_counter() - began)
         pins = self._known(answer)
         showing = Showing(
-            step.client, step.user, pins, step.day, query,
+            step.client,
+            step.user,
+            pins,
+            step.day,
+            query,
             np.array([self._seen[step.user][pin] for pin in pins.tolist()], np.int64),
-        )  # fmt: skip
+        )
         did = self.model.sample(rng, showing)
         at = traffic.clients.index(step.client), [arm.name for arm in plan.arms].index(step.arm.name), row
         traffic.requests[at] += 1
@@ -178,10 +145,9 @@ class Simulator:
                 f"request {answer.request_id}: the answer names pin {error}, not of this world"
             ) from None
 
-    def _events(
-        self, step: _Visit, answer: RecommendationResponse, pins: np.ndarray, did: np.ndarray
-    ) -> list[Event]:  # fmt: skip
-        shown_at, user = self.world.moment(step.day), self.world.user_ids[step.user : step.user + 1].tolist()[0]
+    def _events(self, step: Visit, answer: RecommendationResponse, pins: np.ndarray, did: np.ndarray) -> list[Event]:
+        shown_at = self.world.moment(step.day)
+        user = self.world.user_ids[step.user : step.user + 1].tolist()[0]
         events = []
         for slot, code in zip(*np.nonzero(did), strict=True):
             action = self.model.actions[code]
@@ -203,7 +169,8 @@ class Simulator:
 
 def query_pins(world: World, rng: np.random.Generator, client: str, user: int, last: int | None) -> np.ndarray:
     """Indices of the pins that the front end names in a request, int64[Q]; `last`: what the user last acted on."""
-    pins, users = world.latent.pins, world.latent.users
+    pins = world.latent.pins
+    users = world.latent.users
     if client in BESIDE_A_PIN:
         somebodys = int(world.edges.pin[rng.integers(len(world.edges.pin))])
         return np.array([somebodys if last is None else last], np.int64)
@@ -213,22 +180,3 @@ def query_pins(world: World, rng: np.random.Generator, client: str, user: int, l
         keys = pins.appeal[pool] + rng.gumbel(size=len(pool))
         return pool[np.argsort(-keys)[:SEARCH_PINS]]
     return np.empty(0, np.int64)
-
-
-def schedule(world: World, plan: Plan) -> list[_Visit]:
-    """Who comes when, to which client, in which arm, in order of time. Active users come more often."""
-    if not len(plan.users) or not plan.arms or plan.requests < 1 or plan.days <= 0:
-        raise ConfigError("a traffic plan needs users, arms, at least one request, and a length above 0 days")
-    mix, rng = plan.mix or MIX, np.random.default_rng([plan.seed, 11])
-    activity = world.latent.users.activity[plan.users]
-    user = rng.choice(plan.users, plan.requests, p=activity / activity.sum())
-    names, share = list(mix), np.array(list(mix.values()), np.float64)
-    client = rng.choice(len(names), plan.requests, p=share / share.sum())
-    day = np.sort(plan.start_day + plan.days * rng.random(plan.requests))
-    turn: dict[tuple[int, int], int] = {}
-    visits = []
-    for number, (who, where) in enumerate(zip(user.tolist(), client.tolist(), strict=True)):
-        at = turn.setdefault((who, where), int(rng.integers(len(plan.arms))))
-        turn[who, where] = at + 1
-        visits.append(_Visit(number, who, names[where], plan.arms[at % len(plan.arms)], float(day[number])))
-    return visits

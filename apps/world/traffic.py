@@ -37,9 +37,15 @@ class Traffic:
         size = (len(clients), len(arms), len(users))
         whole = (*size, len(actions))
         return cls(
-            clients, arms, actions, np.asarray(users, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64),
-            np.zeros(whole, np.int64), np.zeros(whole),
-        )  # fmt: skip
+            clients,
+            arms,
+            actions,
+            np.asarray(users, np.int64),
+            np.zeros(size, np.int64),
+            np.zeros(size, np.int64),
+            np.zeros(whole, np.int64),
+            np.zeros(whole),
+        )
 
     def note_answer(self, milliseconds: float, source: str, degraded: str, versions: dict[str, str | None]) -> None:
         """Count one answer's circumstances."""

@@ -14,32 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from apps.world.actions import ActionModel, Showing
-from apps.world.latent import DEVICES, FORMATS, LOCALES, NO_LOCALE, TOPICS, Latent, draw_latent, save_logits
+from apps.world.actions import ActionModel
+from apps.world.latent import DEVICES, FORMATS, LOCALES, NO_LOCALE, TOPICS, Latent, draw_latent
+from apps.world.past import Edges, PastActions, draw_past_actions, draw_saves
 from cluster.data.schema import TIMESTAMP
 
 DAY_ZERO = datetime(2025, 1, 6, tzinfo=UTC)
 """The funnel starts on this Monday; every input lies before it."""
-HISTORY_DAYS = 30.0
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Saves of pins to boards: indices and days (before 0)."""
-
-    board: np.ndarray  # int32[e]
-    pin: np.ndarray  # int32[e]
-    day: np.ndarray  # float64[e]
-
-
-@dataclass(frozen=True)
-class History:
-    """Actions from before the funnel, oldest first."""
-
-    user: np.ndarray  # int32[h]
-    pin: np.ndarray  # int32[h]
-    action: np.ndarray  # int8[h]: index into ActionModel.actions
-    day: np.ndarray  # float64[h]
 
 
 @dataclass(frozen=True)
@@ -49,7 +30,7 @@ class World:
     seed: int
     latent: Latent = field(repr=False)
     edges: Edges = field(repr=False)
-    history: History = field(repr=False)
+    history: PastActions = field(repr=False)
     pin_ids: np.ndarray = field(repr=False)
     board_ids: np.ndarray = field(repr=False)
     user_ids: np.ndarray = field(repr=False)
@@ -57,18 +38,28 @@ class World:
 
     @classmethod
     def make(
-        cls, seed: int = 0, pins: int = 20_000, boards: int = 5_000, users: int = 1_000,
+        cls,
+        seed: int = 0,
+        pins: int = 20_000,
+        boards: int = 5_000,
+        users: int = 1_000,
         ids: Literal["int64", "string"] = "int64",
-    ) -> "World":  # fmt: skip
+    ) -> "World":
         """The world of this seed and size; the same arguments give the same world."""
         rng = np.random.default_rng(seed)
         latent = draw_latent(rng, pins, boards, users)
-        edges = _save(rng, latent)
-        history = _browse(rng, latent)
+        edges = draw_saves(rng, latent)
+        history = draw_past_actions(rng, latent)
         return cls(
-            seed, latent, edges, history, _ids("pin", pins, 10_000_000, ids), _ids("board", boards, 500_000, ids),
-            _ids("user", users, 900_000, ids), ids,
-        )  # fmt: skip
+            seed,
+            latent,
+            edges,
+            history,
+            _ids("pin", pins, 10_000_000, ids),
+            _ids("board", boards, 500_000, ids),
+            _ids("user", users, 900_000, ids),
+            ids,
+        )
 
     def moment(self, day: float) -> datetime:
         """Day count to a UTC time."""
@@ -182,63 +173,3 @@ def _ids(kind: str, n: int, first: int, ids: str) -> np.ndarray:
 def _times(days: np.ndarray) -> pa.Array:
     start = int(DAY_ZERO.timestamp()) * 1_000_000
     return pa.array(start + (days * 86_400e6).astype(np.int64)).cast(TIMESTAMP)
-
-
-def _save(rng: np.random.Generator, latent: Latent) -> Edges:
-    """Each board collects from its topics without repeats (Gumbel top-k), with a few pins from anywhere."""
-    pins, boards = latent.pins, latent.boards
-    pools = [np.flatnonzero(pins.topics[:, topic] > 0) for topic in range(len(TOPICS))]
-    picked, owner = [], []
-    for board in range(len(boards.main)):
-        size, main, second = int(boards.size[board]), int(boards.main[board]), int(boards.second[board])
-        off = rng.integers(0, len(pins.main), rng.binomial(size, 0.08))
-        from_second = round(0.25 * size) if second >= 0 else 0
-        parts = [off]
-        for topic, wanted in ((main, size - len(off) - from_second), (second, from_second)):
-            pool = pools[topic]
-            if wanted > 0 and len(pool):
-                logits = save_logits(pins, pool, boards.style[board], int(boards.locale[board]))
-                keys = logits + rng.gumbel(size=len(pool))
-                wanted = min(wanted, len(pool))
-                parts.append(pool[np.argpartition(-keys, wanted - 1)[:wanted]])
-        chosen = np.unique(np.concatenate(parts))
-        picked.append(chosen)
-        owner.append(np.full(len(chosen), board))
-    pin, board_of = np.concatenate(picked).astype(np.int32), np.concatenate(owner).astype(np.int32)
-    first = np.maximum(pins.created[pin], boards.created[board_of])
-    return Edges(board_of, pin, first * rng.random(len(pin)))
-
-
-def _browse(rng: np.random.Generator, latent: Latent) -> History:
-    """What users did in the month before day 0, when they browsed by topic and popularity."""
-    model, pins, users = ActionModel(latent), latent.pins, latent.users
-    pools = [np.flatnonzero(pins.main == topic) for topic in range(len(TOPICS))]
-    no_style = np.zeros(pins.style.shape[1], np.float32)
-    ladder = {  # cumulative chance of each pin of a topic's pool to come before a reader of a locale
-        (topic, locale): np.cumsum(np.exp(save_logits(pins, pool, no_style, locale)))
-        for topic, pool in enumerate(pools)
-        for locale in range(len(LOCALES))
-    }
-    rows: list[tuple[int, int, int, float]] = []
-    for user in np.flatnonzero(~users.fresh).tolist():
-        looked_at = int(np.clip(rng.lognormal(4.2, 0.6), 10, 400))
-        mix = 0.85 * users.interests[user] / users.interests[user].sum() + 0.15 / len(TOPICS)
-        shown = []
-        for topic, wanted in enumerate(rng.multinomial(looked_at, mix / mix.sum()).tolist()):
-            pool = pools[topic]
-            if wanted and len(pool):
-                steps = ladder[topic, int(users.locale[user])]
-                shown.append(pool[np.searchsorted(steps, rng.random(wanted) * steps[-1], side="right")])
-        seen = np.concatenate(shown)
-        # a pin cannot be looked at before it exists
-        day = np.maximum(-HISTORY_DAYS * rng.random(len(seen)), pins.created[seen] * rng.random(len(seen)))
-        zero = np.zeros(len(seen), np.int64)
-        did = model.sample(rng, Showing("homefeed", user, seen, -HISTORY_DAYS / 2, zero[:0], zero, zero))
-        at, action = np.nonzero(did)
-        rows.extend(zip([user] * len(at), seen[at].tolist(), action.tolist(), day[at].tolist(), strict=True))
-    rows.sort(key=lambda row: row[3])
-    columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
-    return History(
-        np.array(columns[0], np.int32), np.array(columns[1], np.int32), np.array(columns[2], np.int8),
-        np.array(columns[3], np.float64),
-    )  # fmt: skip

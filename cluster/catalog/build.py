@@ -173,7 +173,8 @@ def finish_catalog(build: Build, graph: Graph, nodes: Nodes, saves: SaveCounts, 
 
     `events`: tables of the events input, not yet cleaned.
     """
-    project, folder = build.project, build.folder
+    project = build.project
+    folder = build.folder
     PinTable.build(folder / "pins", graph, nodes.vocabulary, project.features, nodes.pins, saves)
     tally = build.tally("events")
     newest = NewestActions(2 * project.features.sequence_length, graph.pin_ids, tally)

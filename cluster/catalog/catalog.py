@@ -50,7 +50,8 @@ class Catalog:
         if len(pins) != graph.n_pins:
             raise BundleError(f"{path}: {len(pins)} pin rows for {graph.n_pins} pins; build the graph again")
         users = UserTable.open(path / "users", graph.pin_ids)
-        features, actions = FeatureSet.of(settings), tuple(facts["actions"])
+        features = FeatureSet.of(settings)
+        actions = tuple(facts["actions"])
         return cls(path, version, graph, pins, users, features, facts["ids"], actions, facts["counts"], facts["drops"])
 
     def require_ids(self, ids: str | None) -> "Catalog":

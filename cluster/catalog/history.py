@@ -66,11 +66,18 @@ class NewestActions:
         if table is None or not len(table):
             return None
         users, offsets = _runs(table["user_id"].combine_chunks())
-        actions, clients = _coded(table["action"]), _coded(table["client"].fill_null(""))
+        actions, action_names = _coded(table["action"])
+        clients, client_names = _coded(table["client"].fill_null(""))
         return History(
-            users, offsets, table["pin"].to_numpy(), actions[0], clients[0],
-            table["occurred_at"].cast(pa.int64()).to_numpy(), actions[1], clients[1],
-        )  # fmt: skip
+            user_ids=users,
+            offsets=offsets,
+            pins=table["pin"].to_numpy(),
+            actions=actions,
+            clients=clients,
+            occurred_at=table["occurred_at"].cast(pa.int64()).to_numpy(),
+            action_names=action_names,
+            client_names=client_names,
+        )
 
     def _trimmed(self) -> pa.Table:
         """Sorted by user, newest first (of one moment: the later row), `most` rows a user, each event_id once."""
@@ -85,8 +92,8 @@ class NewestActions:
                 self._tally.dropped[REPEATED_EVENT] += int((~keep).sum())
                 table = table.filter(pa.array(keep))
         _, offsets = _runs(table["user_id"].combine_chunks())
-        place = np.arange(len(table)) - np.repeat(offsets[:-1], np.diff(offsets))
-        return table.filter(pa.array(place < self._most))
+        rank = np.arange(len(table)) - np.repeat(offsets[:-1], np.diff(offsets))  # within the user, 0 the newest
+        return table.filter(pa.array(rank < self._most))
 
 
 def _runs(ordered: pa.Array) -> tuple[pa.Array, np.ndarray]:

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from cluster.errors import BundleError
 
-CODES, VALUES = "label_codes.npy", "label_values.json"
+CODES = "label_codes.npy"
+VALUES = "label_values.json"
 COMPARED = 1000
 """Beyond so many values none is looked at letter by letter for a near one."""
 
@@ -54,7 +55,8 @@ class PinLabels:
         try:
             facts = json.loads((folder / VALUES).read_text(encoding="utf-8"))
             codes = np.asarray(np.load(folder / CODES, mmap_mode="r"))
-            columns, values = tuple(facts["columns"]), tuple(tuple(names) for names in facts["values"])
+            columns = tuple(facts["columns"])
+            values = tuple(tuple(names) for names in facts["values"])
             if codes.ndim != 2 or not codes.shape[1] == len(columns) == len(values):
                 raise ValueError("columns and values differ in number")
         except (OSError, ValueError, KeyError, TypeError) as error:

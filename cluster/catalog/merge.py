@@ -112,8 +112,10 @@ def carried_saves(
     if spread evenly. An edge that is saved again, later than all of `old`, becomes recent unless it was recent before;
     the chance of that is taken to be its pin's share of recent saves.
     """
-    moved, index = moved_pins(old, merged), merged.pin_ids.index_of(new.pin_ids)
-    dated, recent = np.zeros(merged.n_pins, np.int32), np.zeros(merged.n_pins, np.float32)
+    moved = moved_pins(old, merged)
+    index = merged.pin_ids.index_of(new.pin_ids)
+    dated = np.zeros(merged.n_pins, np.int32)
+    recent = np.zeros(merged.n_pins, np.float32)
     dated[moved] = saves.dated
     recent[moved] = saves.recent * _still_recent(saves.span, span)
     if new.saved is not None and saves.span.newest is not None:
@@ -132,7 +134,8 @@ def _some(edges: IndexedEdges, keep: np.ndarray) -> IndexedEdges:
 
 def _still_recent(old: Span, new: Span) -> float:
     """The share of the old span's newest tenth that lies in the new one's."""
-    begin, begin_new = old.recent_from, new.recent_from
+    begin = old.recent_from
+    begin_new = new.recent_from
     if begin is None or begin_new is None or old.newest is None or begin_new <= begin:
         return 1.0
     return max(old.newest - begin_new, 0) / max(old.newest - begin, 1)

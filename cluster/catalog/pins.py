@@ -41,7 +41,8 @@ class SaveCounts:
     def open(cls, folder: Path, graph: Graph) -> "SaveCounts":
         """What `PinTable.build` kept in `folder`, for a graph that was not pruned. Raises BundleError without it."""
         try:
-            dated, recent = np.load(folder / "dated.npy"), np.load(folder / "recent.npy")
+            dated = np.load(folder / "dated.npy")
+            recent = np.load(folder / "recent.npy")
             span = Span(**json.loads((folder / "span.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise BundleError(f"cannot read how often pins were saved ({error}); build the graph again") from None
@@ -85,7 +86,8 @@ class PinTable:
         the first ones, and columns that this graph does not have yet are zero.
         """
         pins = np.asarray(pins)
-        known, width = np.maximum(pins, 0), self.content_width if width is None else width
+        known = np.maximum(pins, 0)
+        width = self.content_width if width is None else width
         out = np.zeros((len(pins), width), np.float32)
         rows = np.concatenate([self.vectors[known], self.topics[known]], axis=1)[:, :width]
         out[:, : rows.shape[1]] = rows
@@ -107,9 +109,14 @@ class PinTable:
 
     @classmethod
     def build(
-        cls, folder: Path, graph: Graph, vocabulary: Vocabulary, settings: FeatureSettings,
-        pins: pa.Table | None, saves: SaveCounts,
-    ) -> "PinTable":  # fmt: skip
+        cls,
+        folder: Path,
+        graph: Graph,
+        vocabulary: Vocabulary,
+        settings: FeatureSettings,
+        pins: pa.Table | None,
+        saves: SaveCounts,
+    ) -> "PinTable":
         """Writes `folder` from the cleaned pins input and how often pins were saved.
 
         A pin's locale is the range of the graph that it lies in, so that walks, popular pins and features agree on it.

@@ -44,7 +44,7 @@ def prune_graph(graph: Graph, pins: pa.Table, vocabulary: Vocabulary, settings: 
 
 
 def replace_graph(folder: Path, graph: Graph) -> Graph:
-    """Puts `graph` in the place of the one saved in `folder`, whose arrays may still be mapped, and opens it."""
+    """Saves `graph` instead of the one in `folder`, whose arrays may still be mapped, and opens it."""
     aside = folder.with_name(f"{folder.name}.pruned")
     graph.save(aside)  # reads ids that are mapped from `folder`: only then may that go
     shutil.rmtree(folder)

@@ -43,15 +43,24 @@ class UserTable:
     """Read-only; safe to share between threads and processes."""
 
     def __init__(self, ids: IdMap, pin_ids: IdMap, arrays: dict[str, np.ndarray], names: dict[str, list[str]]) -> None:
-        self.ids, self._pin_ids, self._arrays = ids, pin_ids, arrays
+        self.ids = ids
+        self._pin_ids = pin_ids
+        self._arrays = arrays
         self._actions = np.array([*names["actions"], None], dtype=object)[:-1]
         self._clients = np.array([*names["clients"], None], dtype=object)[:-1]
-        none, no_text = np.empty(0, np.int64), np.empty(0, object)
-        no_pins = none if pin_ids.dtype == "int64" else no_text
+        no_pins = np.empty(0, np.int64 if pin_ids.dtype == "int64" else object)
+        no_text = np.empty(0, object)
         self._nobody = UserRow(
-            False, -1, np.zeros(arrays["interests"].shape[1], np.float32),
-            np.full(arrays["numeric"].shape[1], np.nan, np.float32), no_pins, no_text, no_text, none, no_pins,
-        )  # fmt: skip
+            known=False,
+            locale=-1,
+            interests=np.zeros(arrays["interests"].shape[1], np.float32),
+            numeric=np.full(arrays["numeric"].shape[1], np.nan, np.float32),
+            pin_ids=no_pins,
+            actions=no_text,
+            clients=no_text,
+            occurred_at=np.empty(0, np.int64),
+            hidden=no_pins,
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -83,9 +92,15 @@ class UserTable:
 
     @classmethod
     def build(
-        cls, folder: Path, pin_ids: IdMap, vocabulary: Vocabulary, settings: FeatureSettings,
-        users: pa.Table | None, history: History | None, hides: History | None = None,
-    ) -> "UserTable":  # fmt: skip
+        cls,
+        folder: Path,
+        pin_ids: IdMap,
+        vocabulary: Vocabulary,
+        settings: FeatureSettings,
+        users: pa.Table | None,
+        history: History | None,
+        hides: History | None = None,
+    ) -> "UserTable":
         """Writes `folder` from the cleaned users input and the history; users with history only get a row as well."""
         folder.mkdir(parents=True, exist_ok=True)
         kind = pa.int64() if pin_ids.dtype == "int64" else pa.string()

@@ -31,7 +31,7 @@ class Vocabulary:
     def of(
         cls, pins: pa.Table | None, users: pa.Table | None, max_topics: int, known: tuple[str, ...] = ()
     ) -> "Vocabulary":
-        """Counts names in cleaned tables; ties in alphabetical order. `known` topics keep their places."""
+        """Counts names in cleaned tables; ties in alphabetical order. `known` topics keep their columns."""
         topics = known
         if pins is not None:
             found = _frequent([pc.list_flatten(pins["topics"])], max_topics)

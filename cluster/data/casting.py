@@ -63,8 +63,10 @@ def cast_column(column: pa.Array, want: pa.DataType) -> pa.Array:
     if kind == "list":
         return _strings(column, want)
     if kind == "float":
-        numeric = any(is_kind(column.type) for is_kind in (pa.types.is_integer, pa.types.is_floating,
-                                                          pa.types.is_boolean, pa.types.is_decimal))  # fmt: skip
+        numeric = any(
+            is_kind(column.type)
+            for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
+        )
         if not numeric:
             raise _first_value(column, want)
         if pa.types.is_decimal(column.type):

@@ -38,7 +38,7 @@ class Tally:
     """Where each reason was met first, (FILE, ROW), for tables that carry these two columns."""
 
     def met(self, what: str, table: pa.Table, rows: Any) -> None:
-        """Notes the place of the first of `rows` (positions in `table`) as the first of `what`."""
+        """Notes where the first of `rows` (indices into `table`) came from as the first of `what`."""
         if FILE in table.column_names and what not in self.first and len(rows):
             at = int(rows[0])
             self.first[what] = (table[FILE][at].as_py(), table[ROW][at].as_py())

@@ -27,11 +27,16 @@ class BadInput(DataError):
     def __init__(
         self, table: str, file: str, what: str, fix: str, column: str | None = None, row: int | None = None
     ) -> None:
-        place = "".join(
-            [f": column {column!r}" if column else "", f", row {row}" if column and row is not None else ""]
-        )
-        super().__init__(f"{table}: {file}{place}: {what}: {fix}")
-        self.table, self.file, self.what, self.fix, self.column, self.row = table, file, what, fix, column, row
+        where = f": column {column!r}" if column else ""
+        if column and row is not None:
+            where += f", row {row}"
+        super().__init__(f"{table}: {file}{where}: {what}: {fix}")
+        self.table = table
+        self.file = file
+        self.what = what
+        self.fix = fix
+        self.column = column
+        self.row = row
 
     def __reduce__(self) -> Any:  # it crosses process borders
         return type(self), (self.table, self.file, self.what, self.fix, self.column, self.row)
@@ -72,7 +77,8 @@ class Input:
         """Every row group with rows. Raises DataError for a file that is not complete Parquet or lacks a column."""
         found: list[Piece] = []
         for file in self.files:
-            first, reader = 0, self._reader(file)
+            first = 0
+            reader = self._reader(file)
             for group in range(reader.metadata.num_row_groups):
                 rows = reader.metadata.row_group(group).num_rows
                 if rows:

@@ -12,7 +12,9 @@ from cluster.settings.project import FeatureSettings
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 # Stage that a candidate reached, as logged.
-WALKED, RANKED, IMPRESSED = 0, 1, 2
+WALKED = 0
+RANKED = 1
+IMPRESSED = 2
 """Only the walk and the lightweight ranker saw it · the full ranker scored it · it was in the answer."""
 
 

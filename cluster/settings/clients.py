@@ -66,9 +66,12 @@ class LabelSettings(Settings):
     action_weights: dict[str, float] = {"save": 1.0, "click": 1.0, "closeup": 0.5, "long_click": 1.0}
     local_label_weight: float = Field(0.0, ge=0)
     request_balance: float = Field(
-        0.5, ge=0, le=1, description="a request's examples weigh 1 / (number of its actions)^this: at 1 the actions of "
+        0.5,
+        ge=0,
+        le=1,
+        description="a request's examples weigh 1 / (number of its actions)^this: at 1 the actions of "
         "a request with fifty count together as much as a single one, at 0 fifty times as much",
-    )  # fmt: skip
+    )
 
 
 class BoostRule(Settings):
@@ -139,8 +142,11 @@ def load_clients(folder: str | Path, actions: tuple[str, ...] | None = None) -> 
         client = load_client(file)
         if client.name in clients:
             raise ConfigError(f"{file}: name: client '{client.name}' is defined twice")
-        for key, named in (("query.actions", client.query.actions), ("utility", client.utility),
-                           ("labels.action_weights", client.labels.action_weights)):  # fmt: skip
+        for key, named in (
+            ("query.actions", client.query.actions),
+            ("utility", client.utility),
+            ("labels.action_weights", client.labels.action_weights),
+        ):
             unknown = sorted(set(named) - set(actions)) if actions is not None else []
             if unknown:
                 raise ConfigError(f"{file}: {key}: unknown action {unknown[0]!r}; actions are {list(actions or ())}")

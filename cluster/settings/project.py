@@ -124,9 +124,12 @@ class ServingSettings(Settings):
     log_flush_seconds: float = Field(2.0, gt=0)
     log_queue_rows: int = Field(4096, ge=1)
     teacher_share: float = Field(
-        0.02, ge=0, le=1, description="requests of which the full ranker, after the answer, also scores a sample "
+        0.02,
+        ge=0,
+        le=1,
+        description="requests of which the full ranker, after the answer, also scores a sample "
         "of what the lightweight stage dropped: targets for distillation",
-    )  # fmt: skip
+    )
     teacher_candidates: int = Field(100, ge=1, description="how many dropped candidates of such a request")
     event_days: int = Field(90, ge=1, le=36_500, description="older events are refused: they belong into `data.events`")
     hidden_per_user: int = Field(

@@ -1,7 +1,7 @@
 """Bundles: versioned, immutable folders, published by one pointer swap. Local disk, or S3 through pyarrow.fs.
 
 Layout: `<kind>/<version>/…`, `<kind>/<version>/manifest.json`, `<kind>/CURRENT`. A bundle is written aside,
-checksummed, moved to its place, and only then does CURRENT name it: a crash at any moment leaves the old version.
+checksummed, moved to its final name, and only then does CURRENT name it: a crash at any moment leaves the old version.
 """
 
 import json
@@ -22,6 +22,7 @@ from pyarrow import fs as pafs
 
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
+from cluster.store.disk import fsync
 
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
@@ -68,7 +69,8 @@ class BundleStore:
             self._fs, self._base = pafs.FileSystem.from_uri(self.root)
             self._cache = Path(cache or Path(tempfile.gettempdir()) / "pinfunnel-bundles")
         else:
-            self._fs, self._base = pafs.LocalFileSystem(), str(Path(self.root).absolute())
+            self._fs = pafs.LocalFileSystem()
+            self._base = str(Path(self.root).absolute())
 
     @contextmanager
     def write(self, kind: str, meta: Mapping[str, Any], publish: bool = True) -> Iterator[tuple[Path, str]]:
@@ -109,11 +111,11 @@ class BundleStore:
             )
             return
         for path in [*files, aside / MANIFEST]:
-            _fsync(path)
+            fsync(path)
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         aside.chmod(0o755)
         os.rename(aside, target)
-        _fsync(Path(target).parent)
+        fsync(Path(target).parent)
 
     def publish(self, kind: str, version: str) -> None:
         """Make `version` current: one atomic rename (local) or one object put (S3)."""
@@ -126,9 +128,9 @@ class BundleStore:
             return
         draft = Path(f"{pointer}.{uuid.uuid4().hex}")
         draft.write_text(version)
-        _fsync(draft)
+        fsync(draft)
         os.replace(draft, pointer)
-        _fsync(draft.parent)
+        fsync(draft.parent)
 
     def current(self, kind: str) -> str | None:
         """The published version, or None."""
@@ -215,11 +217,3 @@ def _crc(path: Path) -> int:
         while block := stream.read(1 << 22):
             value = zlib.crc32(block, value)
     return value
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.store.disk import fsync
+
 REPLACES_KEY = b"pinfunnel.replaces"
 """Footer entry of a merged file: the names of the files that it stands for."""
 
@@ -37,7 +39,7 @@ def first_of_each(table: pa.Table, key: str) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergedFiles:
     """The rows of several files, streamed, each id once."""
 
     files: Sequence[LogFile]
@@ -70,24 +72,20 @@ class Merged:
                 yield part.select(schema.names).cast(schema)
 
 
-def write_part(rows: pa.Table | Merged, folder: Path, row_group: int, prefix: str = "part") -> Path:
+def write_part(rows: pa.Table | MergedFiles, folder: Path, row_group: int, prefix: str = "part") -> Path:
     """One new Parquet file in `folder`, visible only when it is whole and on disk."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{prefix}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
-    aside, target = folder / f".{name}.writing", folder / name
+    aside = folder / f".{name}.writing"
+    target = folder / name
     parts: Iterable[pa.Table] = [rows] if isinstance(rows, pa.Table) else rows.batches(row_group)
     try:
         with pq.ParquetWriter(aside, rows.schema, compression="zstd", compression_level=1) as writer:
             for part in parts:
                 writer.write_table(part, row_group_size=row_group)
-        for place in (aside, None):
-            if place is None:
-                os.rename(aside, target)
-            handle = os.open(place or folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        fsync(aside)
+        os.rename(aside, target)
+        fsync(folder)
     finally:
         aside.unlink(missing_ok=True)
     return target

@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
-from cluster.store.log_parts import REPLACES_KEY, LogFile, Merged, first_of_each, groups, replaced_by, write_part
+from cluster.store.log_parts import REPLACES_KEY, LogFile, MergedFiles, first_of_each, groups, replaced_by, write_part
 
 log = logging.getLogger(__name__)
 
-SHARED_KEY, CANDIDATE_KEY = b"pinfunnel.shared_features", b"pinfunnel.candidate_features"
+SHARED_KEY = b"pinfunnel.shared_features"
+CANDIDATE_KEY = b"pinfunnel.candidate_features"
 HASH_KEY = b"pinfunnel.schema_hash"
 ROW_GROUP_REQUESTS = 256
 """Requests a row group: a reader holds one group, about 10 MB of features with 500 candidates a request."""
@@ -191,7 +192,7 @@ class LogStore:
         for folder, files in partitions.items():
             gone = [folder / n for n, since in replaced_by(folder).items() if time.time() - since >= grace_seconds]
             for group in groups([f for f in files if f.bytes < small_bytes], target_bytes):
-                write_part(Merged(group), folder, ROW_GROUP_REQUESTS if group[0].client else 1 << 16, "compact")
+                write_part(MergedFiles(group), folder, ROW_GROUP_REQUESTS if group[0].client else 1 << 16, "compact")
                 done["merged"] += len(group)
                 done["written"] += 1
             for path in filter(Path.exists, gone):

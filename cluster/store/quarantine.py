@@ -26,7 +26,8 @@ class Quarantine:
     """Writes and counts bad rows of one log. Thread-safe as far as the counter need be: one writer a log."""
 
     def __init__(self, folder: str | Path, log: str):
-        self._folder, self._log = Path(folder), log
+        self._folder = Path(folder)
+        self._log = log
         self.rows = 0
         self.last = ""
 

@@ -20,10 +20,10 @@ class Finding:
     @property
     def text(self) -> str:
         """`kind count: what (where): fix`."""
-        place = [self.file or "", f"column {self.column!r}" if self.column else ""]
+        parts = [self.file or "", f"column {self.column!r}" if self.column else ""]
         if self.row is not None:
-            place.append(f"{'row' if self.kind == 'error' else 'first at row'} {self.row}")
-        where = ", ".join(part for part in place if part)
+            parts.append(f"{'row' if self.kind == 'error' else 'first at row'} {self.row}")
+        where = ", ".join(part for part in parts if part)
         head = "ERROR" if self.kind == "error" else f"{self.kind} {self.count:,}"
         return f"{head}: {self.what}{f' ({where})' if where else ''}: {self.fix}"
 

@@ -27,7 +27,7 @@ from cluster.data.cleaning import (
     drop_repeats,
     moment,
     now_us,
-)  # fmt: skip
+)
 from cluster.data.inputs import open_inputs_leniently
 from cluster.data.reading import BadInput, Input
 from cluster.errors import DataError
@@ -52,7 +52,8 @@ def validate(project: Project, progress: Progress = silent) -> Report:
     for name, error in refused.items():
         report.tables[name].findings.append(_error(name, error))
     now = now_us()
-    pin_map, users = None, None
+    pin_map = None
+    users = None
     if "pins" in inputs:
         pins = _checked(inputs["pins"], report, progress, lambda table, tally: clean_pins(table, now, tally))
         pin_map = None if report.tables["pins"].errors else IdMap.from_ids(pins["pin_id"])
@@ -123,12 +124,14 @@ def _checked(
     source: Input, report: Report, progress: Progress, rules: Callable[[pa.Table, Tally], pa.Table]
 ) -> pa.Table:
     """Reads one input file by file, applies `rules` to what can be read, and fills in its part of the report."""
-    mine, tables = report.tables[source.name], [_placed(source.schema().empty_table(), 0, 0)]
+    mine = report.tables[source.name]
+    tables = [_placed(source.schema().empty_table(), 0, 0)]
     for at, file in enumerate(source.files):
         progress(source.name, at / len(source.files))
         for part in _readable(replace(source, files=(file,)), mine):
             tables.append(_placed(part[0], at, part[1]))
-    mine.files, mine.rows = len(source.files), sum(map(len, tables))
+    mine.files = len(source.files)
+    mine.rows = sum(map(len, tables))
     if not mine.rows and not mine.errors:
         fix = (
             "write rows"

@@ -21,10 +21,6 @@ PACKED = {"cluster": 81, "training": 5, "serving": 23, "apps": 58}
 
 SAME_NAME = {
     "Column": "serving/forest/bins.py and cluster/data/schema.py",
-    "History": "cluster/catalog/history.py and apps/world/world.py",
-    "Merged": "cluster/store/log_parts.py and cluster/catalog/merge.py",
-    "Plan": "apps/world/simulate.py and cluster/graph/shards.py",
-    "Replay": "apps/backfill/replay.py and apps/bench/full/movielens.py",
 }
 """Class names that still mean two things."""
 

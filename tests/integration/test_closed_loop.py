@@ -11,7 +11,8 @@ import pytest
 from apps.demo.demo import free_port
 from apps.project import Opened, open_project
 from apps.serve import Server, start
-from apps.world.simulate import RANKED, VISIT_COUNT, Arm, Plan, Simulator, split_users
+from apps.world.plan import RANKED, VISIT_COUNT, Arm, SimulationPlan, split_users
+from apps.world.simulate import Simulator
 from apps.world.world import World
 from cluster.catalog.build import build_catalog
 from training.lightweight.train import train_lightweight
@@ -60,7 +61,7 @@ def test_the_loop_closes_and_helps_users_it_never_saw(loop: Loop) -> None:
     train, held_out = split_users(loop.world)
     users = Simulator(loop.world, loop.server.url)
     before = httpx.get(f"{loop.server.url}/v1/models", timeout=30).json()
-    cold = users.run(Plan(train, 700, 0.0, 2.0, (Arm("cold", "ranked"),), mix={CLIENT: 1.0}, seed=1))
+    cold = users.run(SimulationPlan(train, 700, 0.0, 2.0, (Arm("cold", "ranked"),), mix={CLIENT: 1.0}, seed=1))
     assert int(cold.did.sum()) > 100
     assert httpx.post(f"{loop.server.url}/v1/logs/flush", timeout=60).json()["requests"] >= 0
 
@@ -72,7 +73,7 @@ def test_the_loop_closes_and_helps_users_it_never_saw(loop: Loop) -> None:
     assert f"lightweight/{CLIENT}" not in before
     assert after["graph"] == before["graph"]
 
-    plan = Plan(held_out, 1200, 3.0, 2.0, (VISIT_COUNT, RANKED), mix={CLIENT: 1.0}, seed=3)
+    plan = SimulationPlan(held_out, 1200, 3.0, 2.0, (VISIT_COUNT, RANKED), mix={CLIENT: 1.0}, seed=3)
     measured = users.run(plan)
     saves = measured.actions.index("save")
     chance = measured.expected[0, :, :, saves].sum(axis=1) / measured.shown[0].sum(axis=1)  # of a save, per pin shown

@@ -37,7 +37,7 @@ TRAIN, VALIDATION = 0.7, 0.8  # shares of the ratings at which each part ends
 
 
 @dataclass(frozen=True)
-class Replay:
+class RatingReplay:
     """Three tables of one row per request (docs/ranker.md), in time order, and their schema."""
 
     schema: RankerSchema
@@ -46,7 +46,7 @@ class Replay:
     test: pa.Table
 
 
-def replay(folder: Path, negatives: int = 40, seed: int = 0) -> Replay:
+def replay(folder: Path, negatives: int = 40, seed: int = 0) -> RatingReplay:
     """Build the requests from `ratings.parquet`, `items.parquet`, `users.parquet` in `folder`."""
     rng = np.random.default_rng(seed)
     ratings, films, users = read_movielens(folder)
@@ -67,7 +67,7 @@ def replay(folder: Path, negatives: int = 40, seed: int = 0) -> Replay:
         past.add(i)
     cuts = [0, int(TRAIN * n), int(VALIDATION * n), n]
     parts = [[row for row in rows if low <= row["time"] < high] for low, high in pairwise(cuts)]
-    return Replay(_schema(films), *(_table(part, films) for part in parts))
+    return RatingReplay(_schema(films), *(_table(part, films) for part in parts))
 
 
 def _schema(films: Films) -> RankerSchema:

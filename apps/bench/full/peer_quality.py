@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from apps.bench.full.cost import torch_machine
-from apps.bench.full.movielens import ACTIONS, Replay, replay
+from apps.bench.full.movielens import ACTIONS, RatingReplay, replay
 from apps.bench.full.peer_rechub import dcnv2, deepfm, rechub
 from apps.bench.full.peer_sasrec import sasrec
 from apps.bench.full.peers import Peer, popularity, shared_bottom, xgboost_per_task
@@ -35,7 +35,7 @@ OURS = ModelConfig.debug().but(id_dropout=0.3, dropout=0.2, user_width=32, candi
 FIT = FitConfig(epochs=8, batch_requests=32, learning_rate=3e-3, threads=1, listwise=0.3, weight_decay=1e-3)
 
 
-def ours(data: Replay, config: ModelConfig, fit_config: FitConfig = FIT) -> Peer:
+def ours(data: RatingReplay, config: ModelConfig, fit_config: FitConfig = FIT) -> Peer:
     """The full ranker with the given parts; uncalibrated, as the peers are."""
 
     def peer(train: RequestBatch, validation: RequestBatch, test: RequestBatch) -> Floats:
@@ -85,7 +85,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def peers_of(data: Replay) -> dict[str, Peer]:
+def peers_of(data: RatingReplay) -> dict[str, Peer]:
     """The full ranker and what it is compared with."""
     return {
         "popularity": popularity,

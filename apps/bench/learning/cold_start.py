@@ -22,7 +22,8 @@ from apps.bench.learning.strategies import DRAWN, Size, arm_project, open_world,
 from apps.bench.machine import machine
 from apps.reports.arms import lifts, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess
-from apps.world.simulate import Arm, Plan, Simulator, split_users
+from apps.world.plan import Arm, SimulationPlan, split_users
+from apps.world.simulate import Simulator
 from apps.world.traffic import Traffic
 from cluster import session
 from training.report.strategies import Compared, compare_strategies
@@ -65,7 +66,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, Compared], 
     train, held_out = split_users(world)
     with InProcess(opened) as app:
         users = Simulator(world, URL, transport=app.transport)
-        users.run(Plan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
+        users.run(SimulationPlan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
         app.flush()
     compared = {
         name: compare_strategies(
@@ -79,7 +80,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, Compared], 
     traffic = []
     for name in ("visit_count", *SETTINGS):
         arm = arm_project(opened, folder / name, name, compared.get(name))
-        come = Plan(held_out, size.measured, 5.0, 2.0, (Arm(name, "ranked"),), {}, seed + 2)
+        come = SimulationPlan(held_out, size.measured, 5.0, 2.0, (Arm(name, "ranked"),), {}, seed + 2)
         traffic.append(visits(world, arm, come))
     return compared, merged(traffic, along="arms")
 

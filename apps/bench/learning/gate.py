@@ -23,7 +23,8 @@ from apps.bench.learning.strategies import DRAWN, NO_SAY, Size, arm_project, ope
 from apps.bench.machine import machine
 from apps.reports.arms import lifts, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess
-from apps.world.simulate import Arm, Plan, Simulator, split_users
+from apps.world.plan import Arm, SimulationPlan, split_users
+from apps.world.simulate import Simulator
 from apps.world.traffic import Traffic
 from cluster import kinds, session
 from training.full.train import train_full_ranker
@@ -63,14 +64,14 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, A
     train, held_out = split_users(world)
     with InProcess(opened) as app:
         users = Simulator(world, URL, transport=app.transport)
-        users.run(Plan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
+        users.run(SimulationPlan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
         app.flush()
         trained = train_all_lightweight(opened.project, opened.clients, process.store, process.logs)
         for client, outcome in trained.items():
             if outcome.version:
                 process.store.publish(kinds.lightweight(client), outcome.version)
         app.swap()
-        users.run(Plan(train, size.warm, 2.0, 1.0, (DRAWN,), seed=seed + 1))
+        users.run(SimulationPlan(train, size.warm, 2.0, 1.0, (DRAWN,), seed=seed + 1))
     full = train_full_ranker(opened.project, opened.clients, process.store, process.logs, gate=NO_SAY)
     traffic = []
     for name in ARMS:
@@ -78,7 +79,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, A
         if name == "full":
             arm.process.store.publish(kinds.FULL, full.version)
         order = Arm(name, "visit_count" if name == "visit_count" else "ranked")
-        come = Plan(held_out, size.measured, 3.0, 2.0, (order,), dict.fromkeys(arm.clients, 0.2), seed + 2)
+        come = SimulationPlan(held_out, size.measured, 3.0, 2.0, (order,), dict.fromkeys(arm.clients, 0.2), seed + 2)
         traffic.append(visits(world, arm, come))
     return full.metrics["differences"], merged(traffic, along="arms")
 

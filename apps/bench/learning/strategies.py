@@ -26,7 +26,8 @@ from apps.bench.machine import machine
 from apps.project import Opened, open_project
 from apps.reports.arms import lifts, local_and_funnel, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess
-from apps.world.simulate import Arm, Plan, Simulator, split_users
+from apps.world.plan import Arm, SimulationPlan, split_users
+from apps.world.simulate import Simulator
 from apps.world.traffic import Traffic
 from apps.world.world import World
 from cluster import kinds
@@ -113,19 +114,19 @@ def one_seed(
     train, held_out = split_users(world)
     with InProcess(opened) as app:
         users = Simulator(world, URL, transport=app.transport)
-        users.run(Plan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
+        users.run(SimulationPlan(train, size.cold, 0.0, 2.0, (DRAWN,), seed=seed))
         app.flush()
         for day in range(2, 2 + 2 * generations, 2):
             full = train_full_ranker(project, opened.clients, process.store, process.logs, gate=NO_SAY)
             process.store.publish(kinds.FULL, full.version)
             app.swap()
-            users.run(Plan(train, size.warm, float(day), 2.0, (DRAWN,), seed=seed + day - 1))
+            users.run(SimulationPlan(train, size.warm, float(day), 2.0, (DRAWN,), seed=seed + day - 1))
             app.flush()
     compared = compare_strategies(project, opened.clients, process.logs, STRATEGIES)
     traffic, seen, later = [], {}, 3.0 + 2 * generations
     for name in (*BASELINES, *STRATEGIES):
         arm = arm_project(opened, folder / name, name, compared)
-        come = Plan(
+        come = SimulationPlan(
             held_out, size.measured, later, 2.0, (Arm(name, "ranked"),), dict.fromkeys(arm.clients, 0.2), seed + 2
         )
         traffic.append(visits(world, arm, come))
@@ -152,7 +153,7 @@ def arm_project(opened: Opened, folder: Path, name: str, compared: Compared | No
     return arm
 
 
-def visits(world: World, arm: Opened, come: Plan) -> Traffic:
+def visits(world: World, arm: Opened, come: SimulationPlan) -> Traffic:
     """What the users of a plan do with one arm's answers, over the API in process."""
     with InProcess(arm) as app:
         return Simulator(world, URL, transport=app.transport).run(come)

@@ -10,7 +10,8 @@ import pytest
 
 from apps.world.actions import ActionModel, Showing
 from apps.world.front_end import FrontEndError
-from apps.world.simulate import MIX, RANKED, VISIT_COUNT, Plan, Simulator, schedule, split_users
+from apps.world.plan import MIX, RANKED, VISIT_COUNT, SimulationPlan, schedule, split_users
+from apps.world.simulate import Simulator
 from apps.world.traffic import Traffic
 from cluster.errors import ConfigError, DataError
 from tests.worlds.fake_api import FakeApi
@@ -35,8 +36,8 @@ def best_when_ranked(client: str, body: dict[str, Any]) -> list[Any]:
     return IDS[pins[:10]].tolist()
 
 
-def plan(requests: int = 150, **changes: Any) -> Plan:
-    return Plan(**({"users": np.arange(60), "requests": requests, "start_day": 0.0, "days": 2.0} | changes))
+def plan(requests: int = 150, **changes: Any) -> SimulationPlan:
+    return SimulationPlan(**({"users": np.arange(60), "requests": requests, "start_day": 0.0, "days": 2.0} | changes))
 
 
 def test_counts_events_and_probabilities_agree_with_what_was_sent() -> None:
