@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cluster.catalog import catalog as catalogs
 from cluster.catalog.build import build_catalog
 from cluster.catalog.catalog import Catalog
 from cluster.catalog.pruning import PRUNED
@@ -17,7 +16,7 @@ from cluster.errors import DataError
 from cluster.graph import build, shards
 from cluster.graph.build import build_graph
 from cluster.graph.csr import Graph
-from cluster.settings.project import GraphSettings
+from cluster.settings.project import GraphSettings, Project
 from cluster.store.bundles import BundleStore
 from tests.worlds.inputs import FEATURES, START_US, YEAR_US, random_tables, write_project
 
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 CUT = (START_US + YEAR_US // 2) / 1e6
 
 
-def bundles(tmp_path: Path, project: catalogs.Project, **options: object) -> tuple[Path, Path]:
+def bundles(tmp_path: Path, project: Project, **options: object) -> tuple[Path, Path]:
     """The folders of one bundle built with Ray and one built in memory."""
     store = BundleStore(project.home)
     return tuple(  # type: ignore[return-value]
