@@ -21,7 +21,8 @@ class FoldedNumeric:
         value = weight[:, :d].T
         missing = weight[:, d : 2 * d].T
         of_bin = weight[:, 2 * d :].T.reshape(d, b, width)
-        edge, step = numeric.edge.numpy(), numeric.step.numpy()
+        edge = numeric.edge.numpy()
+        step = numeric.step.numpy()
         self._extra = -d % 4  # the kernel takes columns in fours; those added are constant and add nothing
         padded = d + self._extra
         self._mean, self._scale, self._tail = (
@@ -50,7 +51,8 @@ class FoldedNumeric:
                 self._count[c] += 1
             if self._count[c] > 1:
                 at = self._count[c]
-                self._node[c, at], self._start[c, at] = end, full + end * value[c].astype(np.float64)
+                self._node[c, at] = end
+                self._start[c, at] = full + end * value[c].astype(np.float64)
                 self._slope[c, at] = value[c]
                 self._count[c] += 1
 

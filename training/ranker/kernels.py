@@ -23,15 +23,18 @@ def piecewise(x, mean, scale, tail, count, node, length, start, slope, out):  # 
     rows, columns = x.shape
     width = out.shape[1]
     last = node.shape[1]
-    corner = np.empty((_TILE, columns), np.int64)
+    corner = np.empty((_TILE, columns), np.int64)  # the last one before each value
     far = np.empty((_TILE, columns), np.float32)
     for first in range(0, rows, _TILE):
         tile = min(_TILE, rows - first)
+
+        # Which piece of its column's line each value falls on, and how far along.
         for row in range(tile):
             for column in range(columns):
                 value = x[first + row, column]
                 if math.isnan(value):
-                    corner[row, column], far[row, column] = last, np.float32(0.0)
+                    corner[row, column] = last
+                    far[row, column] = np.float32(0.0)
                     continue
                 value = min(max(value, np.float32(-_HUGE)), np.float32(_HUGE))
                 if tail[column] > 0:
@@ -40,14 +43,25 @@ def piecewise(x, mean, scale, tail, count, node, length, start, slope, out):  # 
                 j = 0
                 for k in range(1, count[column]):
                     j += z >= node[column, k]
-                corner[row, column], far[row, column] = j, min(z - node[column, j], length[column, j])
+                corner[row, column] = j
+                far[row, column] = min(z - node[column, j], length[column, j])
+
+        # The sum of the columns' lines there.
         for c in range(0, columns, 4):
             for row in range(tile):
                 target = out[first + row]
-                j0, j1, j2, j3 = corner[row, c], corner[row, c + 1], corner[row, c + 2], corner[row, c + 3]
-                s0, s1, s2, s3 = start[c, j0], start[c + 1, j1], start[c + 2, j2], start[c + 3, j3]
-                r0, r1, r2, r3 = slope[c, j0], slope[c + 1, j1], slope[c + 2, j2], slope[c + 3, j3]
-                f0, f1, f2, f3 = far[row, c], far[row, c + 1], far[row, c + 2], far[row, c + 3]
+                f0 = far[row, c]
+                f1 = far[row, c + 1]
+                f2 = far[row, c + 2]
+                f3 = far[row, c + 3]
+                s0 = start[c, corner[row, c]]
+                s1 = start[c + 1, corner[row, c + 1]]
+                s2 = start[c + 2, corner[row, c + 2]]
+                s3 = start[c + 3, corner[row, c + 3]]
+                r0 = slope[c, corner[row, c]]
+                r1 = slope[c + 1, corner[row, c + 1]]
+                r2 = slope[c + 2, corner[row, c + 2]]
+                r3 = slope[c + 3, corner[row, c + 3]]
                 for w in range(width):
                     target[w] += (
                         (s0[w] + r0[w] * f0) + (s1[w] + r1[w] * f1) + (s2[w] + r2[w] * f2) + (s3[w] + r3[w] * f3)
@@ -82,7 +96,8 @@ def mix(gate, bias, request, first, members, experts, out):  # type: ignore[no-u
             for m in range(most):
                 e = members[task, m]
                 if e >= 0:
-                    part, source = share[m] / total, experts[e, row]
+                    part = share[m] / total
+                    source = experts[e, row]
                     for o in range(target.shape[0]):
                         target[o] += part * source[o]
 

@@ -19,7 +19,7 @@ class SASRec(nn.Module):
         super().__init__()
         self.pins = nn.Embedding(buckets + 1, width, padding_idx=0)
         nn.init.normal_(self.pins.weight, std=0.05)
-        self.place = nn.Embedding(length, width)
+        self.slot = nn.Embedding(length, width)
         layer = nn.TransformerEncoderLayer(width, 2, 2 * width, 0.2, batch_first=True, norm_first=True)
         self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.bias = nn.Embedding(buckets + 1, 1)
@@ -27,8 +27,8 @@ class SASRec(nn.Module):
 
     def forward(self, sequence: Tensor, pins: Tensor) -> Tensor:
         """Sequence [B, L] newest first, candidates [B, C] → logits [B, C]."""
-        x = self.pins(sequence) + self.place.weight
-        causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril(-1)  # newest first: see older places only
+        x = self.pins(sequence) + self.slot.weight
+        causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril(-1)  # newest first: see older slots only
         state = self.layers(x, mask=causal, src_key_padding_mask=None)[:, 0]
         out: Tensor = (self.pins(pins) @ state.unsqueeze(-1)).squeeze(-1) + self.bias(pins).squeeze(-1)
         return out

@@ -34,7 +34,7 @@ def toy_table(
     schema: RankerSchema, requests: int, candidates: int, seed: int = 0, n_pins: int = 5000, position_bias: float = 0.0
 ) -> pa.Table:
     """One row per request. The chance of an action grows with the match of the pin's topics and those the user
-    acted on, with a pin column that counts double in `search`, and falls with the place shown by
+    acted on, with a pin column that counts double in `search`, and falls with the position shown by
     `position_bias` per doubling.
     """
     rng = np.random.default_rng(seed)
@@ -59,8 +59,8 @@ def toy_table(
     match = np.einsum("bt,bct->bc", taste, topics[pins])
     strength = np.array([2.0 if name == "search" else 1.0 for name in schema.clients])[client][:, None]
     latent = 5 * match + 0.7 * strength * dense[:, :, 0] + 0.5 * shared[:, :1] * dense[:, :, 3 % dense.shape[2]]
-    place = np.tile(np.arange(c), (b, 1))
-    latent -= position_bias * np.log2(place + 1)
+    position = np.tile(np.arange(c), (b, 1))
+    latent -= position_bias * np.log2(position + 1)
     base = np.array([-4.0, -3.0, -3.5, -4.5, -2.0], np.float32)[: len(schema.actions)]
     direction = np.array([1.0, 0.8, 0.6, 1.2, -0.8], np.float32)[: len(schema.actions)]
     chance = 1 / (1 + np.exp(-(base + direction * latent[:, :, None])))
@@ -76,7 +76,7 @@ def toy_table(
             "candidates": nested(dense.ravel(), np.full(b, c * dense.shape[2])),
             "pin_hash": nested(ids[pins].ravel(), np.full(b, c)),
             "vectors": nested(topics[pins][:, :, : schema.n_topics].ravel(), np.full(b, c * schema.n_topics)),
-            "position": nested(place.astype(np.int16).ravel(), np.full(b, c)),
+            "position": nested(position.astype(np.int16).ravel(), np.full(b, c)),
             "labels": nested(labels.ravel(), np.full(b, c * len(schema.actions))),
             "weights": nested(np.ones(b * c, np.float32), np.full(b, c)),
             "sequence_pin_hash": nested(ids[acted].ravel(), np.full(b, length)),

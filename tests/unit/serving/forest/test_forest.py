@@ -83,9 +83,15 @@ def check(booster: xgboost.Booster, rows: np.ndarray, n_shared: int, levels: lis
 )
 def test_random_models_are_bit_identical(seed, width, shared, depth, rounds, missing, grid, method, objective, wild, n):
     booster = train(
-        rows_of(seed, 400, width, missing, grid), rounds, seed,
-        max_depth=depth, tree_method=method, objective=objective, min_child_weight=0, eta=0.7,
-    )  # fmt: skip
+        rows_of(seed, 400, width, missing, grid),
+        rounds,
+        seed,
+        max_depth=depth,
+        tree_method=method,
+        objective=objective,
+        min_child_weight=0,
+        eta=0.7,
+    )
     rows = rows_of(seed + 1, n, width, 0.2, grid)
     if wild:
         at = np.random.default_rng(seed).random(rows.shape)
@@ -156,9 +162,13 @@ def test_every_tree_counts_after_early_stopping():
     held_out = xgboost.DMatrix(rows[300:], label[300:])
     params = {**PARAMS, "objective": "binary:logistic", "eta": 1.0}
     booster = xgboost.train(
-        params, xgboost.DMatrix(rows[:300], label[:300]), 40, evals=[(held_out, "held_out")],
-        early_stopping_rounds=3, verbose_eval=False,
-    )  # fmt: skip
+        params,
+        xgboost.DMatrix(rows[:300], label[:300]),
+        40,
+        evals=[(held_out, "held_out")],
+        early_stopping_rounds=3,
+        verbose_eval=False,
+    )
     forest = Forest.from_booster(booster, 2)
     assert forest.best_iteration == booster.best_iteration
     assert forest.trees.n_trees == booster.num_boosted_rounds() > booster.best_iteration + 1

@@ -90,9 +90,14 @@ def test_training_in_process_saves_what_it_trained_and_warm_starts(tmp_path) -> 
     scorer.save(tmp_path / "copy")
     np.testing.assert_array_equal(FullScorer.open(tmp_path / "copy").score(batch), scorer.score(batch))
     warm = train_full(
-        [tmp_path / "rows.parquet"], SCHEMA, TINY, fit_config.but(epochs=1, learning_rate=1e-4), tmp_path / "w",
-        validation=held_out, warm_start=tmp_path / "m",
-    )  # fmt: skip
+        [tmp_path / "rows.parquet"],
+        SCHEMA,
+        TINY,
+        fit_config.but(epochs=1, learning_rate=1e-4),
+        tmp_path / "w",
+        validation=held_out,
+        warm_start=tmp_path / "m",
+    )
     assert abs(warm["validation"]["save"]["log_loss"] - metrics["validation"]["save"]["log_loss"]) < 0.01
     with pytest.raises(ModelError, match="cannot warm-start"):
         train_full(

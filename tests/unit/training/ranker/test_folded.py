@@ -50,10 +50,18 @@ def _batch(schema: RankerSchema, requests: int = 3, candidates: int = 40) -> Req
 
 
 CHANGES: list[dict[str, Any]] = [
-    {}, {"crossing": "mask"}, {"crossing": "none"}, {"experts": "shared"}, {"experts": "ple", "task_experts": 2},
-    {"sequence_layers": -1}, {"sequence_layers": 0}, {"pin_buckets": 0}, {"bins": 0}, {"client_gates": False},
+    {},
+    {"crossing": "mask"},
+    {"crossing": "none"},
+    {"experts": "shared"},
+    {"experts": "ple", "task_experts": 2},
+    {"sequence_layers": -1},
+    {"sequence_layers": 0},
+    {"pin_buckets": 0},
+    {"bins": 0},
+    {"client_gates": False},
     {"position": False},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
@@ -92,20 +100,28 @@ def test_numeric_columns_fold_at_corners_tails_and_beyond() -> None:
     rng = np.random.default_rng(0)
     sample = np.column_stack(
         [
-            rng.normal(size=4000), np.exp(4 * rng.normal(size=4000)), np.full(4000, 3.0), rng.integers(0, 3, 4000),
-            np.where(rng.random(4000) < 0.99, 1.0, 1.0 + 1e-5 * rng.random(4000)), np.full(4000, np.nan),
+            rng.normal(size=4000),
+            np.exp(4 * rng.normal(size=4000)),
+            np.full(4000, 3.0),
+            rng.integers(0, 3, 4000),
+            np.where(rng.random(4000) < 0.99, 1.0, 1.0 + 1e-5 * rng.random(4000)),
+            np.full(4000, np.nan),
         ]
-    ).astype(np.float32)  # fmt: skip
+    ).astype(np.float32)
     for bins in (0, 4, 16):
         numeric = Numeric(6, bins)
         numeric.learn(sample)
         weight = rng.normal(size=(10, numeric.out)).astype(np.float32)
         probe = np.vstack(
             [
-                sample[:300], rng.normal(size=(50, 6)) * 100, np.full((1, 6), np.nan), np.full((1, 6), np.inf),
-                np.full((1, 6), -np.inf), np.zeros((1, 6)),
+                sample[:300],
+                rng.normal(size=(50, 6)) * 100,
+                np.full((1, 6), np.nan),
+                np.full((1, 6), np.inf),
+                np.full((1, 6), -np.inf),
+                np.zeros((1, 6)),
             ]
-        ).astype(np.float32)  # fmt: skip
+        ).astype(np.float32)
         expected = numeric(torch.from_numpy(probe)).numpy().astype(np.float64) @ weight.T
         got = np.zeros((len(probe), 10), np.float32)
         FoldedNumeric(numeric, weight).add_to(got, probe)
