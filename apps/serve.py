@@ -15,6 +15,7 @@ from serving.deploy.replicas import (
     LightweightDeployment,
     WalkerDeployment,
 )
+from serving.http.auth import Keys
 
 APP = "pinfunnel"
 
@@ -39,6 +40,7 @@ def build(args: FunnelArgs) -> Application:
     opened = open_project(args.project)
     project = opened.project
     clients = opened.clients
+    Keys(clients)  # refuse now, with one line, what every ingress replica would refuse
     cpu = {"ray_actor_options": {"num_cpus": args.cpus}}
     events = EventsDeployment.options(**cpu).bind(project, clients)
     if (args.shape or project.serving.shape) == "colocated":

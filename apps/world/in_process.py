@@ -65,8 +65,9 @@ class InProcess:
             self._serving_log,
             process.features.schema_hash,
             versions,
+            unknown_pins=process.catalogs.unknown_pins,
         )
-        self.app: FastAPI = create_app()
+        self.app: FastAPI = create_app(opened.project.serving.body_bytes)
         self.app.include_router(ingress.routes())
 
     @property

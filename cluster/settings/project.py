@@ -131,6 +131,7 @@ class ServingSettings(Settings):
         "of what the lightweight stage dropped: targets for distillation",
     )
     teacher_candidates: int = Field(100, ge=1, description="how many dropped candidates of such a request")
+    body_bytes: int = Field(4 << 20, ge=1024, description="a larger request body is cut off and answered 413")
     event_days: int = Field(90, ge=1, le=36_500, description="older events are refused: they belong into `data.events`")
     hidden_per_user: int = Field(
         1000, ge=0, le=100_000, description="pins with a negative action that are remembered of a user, newest first"

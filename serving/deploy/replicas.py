@@ -170,6 +170,7 @@ class IngressReplica(Replica):
             self._process.features.schema_hash,
             self.versions,
             metrics,
+            self._process.catalogs.unknown_pins,
         )
 
     async def versions(self) -> dict[str, str | None]:
@@ -180,7 +181,7 @@ class IngressReplica(Replica):
         return {kind: version for answer in answers for kind, version in answer.items()}
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        app = create_app()
+        app = create_app(self._process.project.serving.body_bytes)
         app.include_router(self._ingress.routes())
         return app
 

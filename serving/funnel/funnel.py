@@ -81,8 +81,9 @@ class Funnel:
         limit: int | None = None,
         explain: bool = False,
         spent: float = 0.0,
+        faults: tuple[str, ...] = (),
     ) -> Answer:
-        """Answer one request, of whose time `spent` seconds are gone.
+        """Answer one request, of whose time `spent` seconds are gone and of which `faults` are known already.
 
         Raises NoCandidates, Overloaded, and the walker's PinfunnelError when no graph can be opened.
         """
@@ -91,6 +92,8 @@ class Funnel:
         seen = self._seen_too_often(ask, client)
         ask = replace(ask, limit=size, seen=tuple(seen.tolist()))
         run = Runner(ask.client, Deadline.after(self._seconds - spent), self._observer, strict=self._endless)
+        for fault in faults:
+            run.note(fault)
 
         walked = await self._walk(run, ask)
         ranked = await run.run("lightweight", self._stages.rank, ask, walked, by_visits)

@@ -1,11 +1,12 @@
 """Request and response types of the HTTP API. Unknown fields are errors, so that a misspelt one is never ignored."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
-Id = int | str
+Id = Annotated[int, Strict()] | Annotated[str, Strict()]
+"""Which of the two, and how large, is the project's contract (serving/http/contract.py)."""
 
 
 class Body(BaseModel):
@@ -18,7 +19,7 @@ class QueryPin(Body):
     """A pin the walk starts from; `weight` defaults to the client's `request_weight`."""
 
     pin_id: Id
-    weight: float | None = Field(None, gt=0, le=1e6)
+    weight: float | None = Field(None, gt=0, le=1e6, allow_inf_nan=False)
 
 
 class RecommendationRequest(Body):
@@ -101,13 +102,26 @@ class Event(Body):
 
 
 class EventBatch(Body):
-    """Events to store; the answer comes only when they are on disk."""
+    """Events to store; the answer comes only when they are on disk. One that is no event is refused alone."""
 
-    events: list[Event] = Field(min_length=1, max_length=1000)
+    events: list[Annotated[Any, Field(json_schema_extra={"$ref": "#/components/schemas/Event"})]] = Field(
+        min_length=1, max_length=1000
+    )
+
+
+class Refusal(BaseModel):
+    """An event that was not stored."""
+
+    row: int = Field(description="in the batch, from 0")
+    event_id: str
+    reason: str = Field(description="`field: what is wrong`")
 
 
 class EventReceipt(BaseModel):
-    """How many events were stored durably, and which were refused and why."""
+    """How many events were stored durably, which were refused and why, and which name pins that nobody knows yet."""
 
     accepted: int
-    refused: list[dict[str, str]] = Field(default_factory=list)
+    refused: list[Refusal] = Field(default_factory=list)
+    not_in_graph: list[Id] = Field(
+        default_factory=list, description="pins of stored events that count once a build knows them; the first ten"
+    )

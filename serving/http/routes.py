@@ -2,26 +2,31 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Header, HTTPException
 from fastapi.responses import RedirectResponse
 
+from cluster.contract.ids import IdContract, shown
 from cluster.errors import PinfunnelError
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.funnel.funnel import Funnel, NoCandidates
 from serving.funnel.stages import Overloaded
-from serving.http.api import EventBatch, EventReceipt, RecommendationRequest, RecommendationResponse
+from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest, RecommendationResponse
 from serving.http.auth import Keys
 from serving.http.behind import Behind
+from serving.http.contract import check_request
+from serving.http.event_batches import read_events, refusals
 from serving.http.questions import Questions, question
 from serving.http.responses import to_response
 from serving.logs.events import Receipt
 from serving.logs.impressions import ServingLog
 from serving.request.answer import Answer
 from serving.request.ask import UserState
+
+TOLD_PINS = 10
 
 
 class Events(Protocol):
@@ -52,6 +57,9 @@ class Observer(Protocol):
         ...
 
 
+UnknownPins = Callable[[Sequence[Id]], list[Id]]
+
+
 class Ingress:
     """Turns HTTP requests into funnel calls. Knows nothing of Ray: tests build it from plain parts."""
 
@@ -65,7 +73,9 @@ class Ingress:
         schema_hash: str,
         versions: Callable[[], Awaitable[dict[str, str | None]]],
         observer: Observer | None = None,
+        unknown_pins: UnknownPins | None = None,
     ):
+        """`unknown_pins` tells which pins the present graph does not have."""
         self._project = project
         self._clients = clients
         self._funnel = funnel
@@ -74,6 +84,8 @@ class Ingress:
         self._versions = versions
         self._observer = observer
         self._keys = Keys(clients)
+        self._ids = IdContract(project.ids)
+        self._unknown_pins = unknown_pins or (lambda pins: [])
         self._questions = Questions(project.serving.simulation)
         self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
 
@@ -101,9 +113,10 @@ class Ingress:
         """Walk, rank, answer; the log is written behind the answer."""
         began = time.perf_counter()
         settings = self._client(client, x_api_key)
+        check_request(body, self._ids)
         moment = self._questions.moment(settings, body)
         request_id, seed = self._questions.identity(client, body)
-        state = await self._state(body.user_id)
+        state, faults = await self._state(body.user_id)
         ask = question(client, body, moment, seed, state)
         try:
             answer = await self._funnel.recommend(
@@ -112,6 +125,7 @@ class Ingress:
                 limit=body.limit,
                 explain=body.explain,
                 spent=time.perf_counter() - began,
+                faults=faults,
             )
         except Overloaded as error:
             raise HTTPException(429, str(error), {"Retry-After": "1"}) from error
@@ -130,11 +144,17 @@ class Ingress:
     async def events(self, body: EventBatch, x_api_key: Annotated[str, Header()] = "") -> EventReceipt:
         """Acknowledged events are on disk; refused ones are named with the reason, and may be sent again mended."""
         self._keys.check_any(x_api_key)
+        events, refused = read_events(body.events)
         try:
-            receipt = await self._events.append([event.model_dump() for event in body.events])
+            receipt = await self._events.append([event for _, event in events]) if events else Receipt(0, [])
         except Exception as error:
             raise HTTPException(503, f"events not stored, send them again: {type(error).__name__}") from error
-        return EventReceipt(accepted=receipt.accepted, refused=receipt.refused)
+        refused = sorted([*refused, *refusals(receipt, events)], key=lambda each: each.row)
+        kept = {row for row, _ in events} - {each.row for each in refused}
+        pins = dict.fromkeys(event["pin_id"] for row, event in events if row in kept)
+        return EventReceipt(
+            accepted=receipt.accepted, refused=refused, not_in_graph=self._unknown_pins(tuple(pins))[:TOLD_PINS]
+        )
 
     async def models(self) -> dict[str, str | None]:
         """Version of every bundle that a replica has loaded."""
@@ -159,15 +179,17 @@ class Ingress:
 
     def _client(self, name: str, key: str) -> Client:
         if name not in self._clients:
-            raise HTTPException(404, f"unknown client '{name}'; clients: {sorted(self._clients)}")
+            raise HTTPException(404, f"unknown client {shown(name)}; clients: {sorted(self._clients)}")
         self._keys.check(name, key)
         return self._clients[name]
 
-    async def _state(self, user_id: int | str | None) -> UserState:
-        """The user's last events, or none when the event log does not answer: a stale walk beats no answer."""
+    async def _state(self, user_id: int | str | None) -> tuple[UserState, tuple[str, ...]]:
+        """What the event log says of the user; nothing, and why, when it does not answer: better than no answer."""
         if user_id is None:
-            return UserState()
+            return UserState(), ()
         try:
-            return await asyncio.wait_for(self._events.state(user_id), self._project.serving.deadline_ms / 4e3)
-        except Exception:
-            return UserState()
+            state = await asyncio.wait_for(self._events.state(user_id), self._project.serving.deadline_ms / 4e3)
+        except Exception as error:
+            why = "not done within its time" if isinstance(error, TimeoutError) else type(error).__name__
+            return UserState(), (f"events: what the user did and hid since the last build is not known ({why})",)
+        return state, ()

@@ -34,11 +34,20 @@ LONGEST_WAIT = 60.0
 
 
 @dataclass(frozen=True)
+class Refused:
+    """An event that was not stored: its row in the batch, its id as it came, and `field: what is wrong`."""
+
+    row: int
+    event_id: Any
+    reason: str
+
+
+@dataclass(frozen=True)
 class Receipt:
     """How many events are on disk, and which were refused and why."""
 
     accepted: int
-    refused: list[dict[str, str]]
+    refused: list[Refused]
 
 
 @dataclass(eq=False)
@@ -143,9 +152,9 @@ class EventLog:
         now = datetime.now(UTC)
         refused, rows = [], []
         with self._lock:
-            for event in events:
+            for row, event in enumerate(events):
                 if reason := self._contract.fault(event, now):
-                    refused.append({"event_id": _name(event), "reason": reason})
+                    refused.append(Refused(row, event.get("event_id"), reason))
                     continue
                 if event["event_id"] in self._known:
                     continue  # a repeated delivery: already on disk
@@ -246,8 +255,3 @@ class EventLog:
         finally:
             self._file.close()
             self._folder_lock.release()
-
-
-def _name(event: dict[str, Any]) -> str:
-    """The event's id as an answer can carry it."""
-    return ascii(str(event.get("event_id", ""))[:128])[1:-1]

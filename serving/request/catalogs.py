@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from cluster.catalog.catalog import Catalog
+from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.kinds import GRAPH
 from cluster.store.bundles import BundleStore
@@ -50,3 +52,11 @@ class Catalogs:
             self.load(self._store.open(GRAPH, verify=False).version)
         assert self._current is not None
         return self._current
+
+    def unknown_pins(self, pins: Sequence[int | str]) -> list[int | str]:
+        """Those of `pins`, ids by the project's contract, that the current graph lacks; none without a graph."""
+        try:
+            index = self.current.graph.pin_ids.index_of(list(pins))
+        except BundleError:
+            return []
+        return [pin for pin, at in zip(pins, index.tolist(), strict=True) if at < 0]

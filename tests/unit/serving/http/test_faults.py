@@ -68,7 +68,7 @@ class Served:
             versions,
             self.observed,
         )
-        app = create_app()
+        app = create_app(1 << 20)
         app.include_router(ingress.routes())
         self._face = Face(app)
 

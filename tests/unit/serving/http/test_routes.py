@@ -149,7 +149,7 @@ def test_events_steer_the_next_walk(face: Opener, world: Opened) -> None:
     new_user = {"user_id": 777_777_777, "explain": True}
     assert http.post("/v1/homefeed/recommendations", json=new_user).json()["source"] == "popular"
     receipt = http.post("/v1/events", json={"events": [event(pin, user_id=777_777_777)]}).json()
-    assert receipt == {"accepted": 1, "refused": []}
+    assert receipt == {"accepted": 1, "refused": [], "not_in_graph": []}
     answer = http.post("/v1/homefeed/recommendations", json=new_user).json()
     assert answer["source"] == "walk"
     assert answer["pins"][0]["explanation"]["reached_from"][0]["pin_id"] == pin

@@ -1,0 +1,30 @@
+"""What a request for recommendations must be like beyond its JSON types: ids and texts by the project's contract."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from cluster.contract.ids import IdContract
+from cluster.contract.moments import MomentContract
+from cluster.contract.text import field_fault
+from serving.http.api import RecommendationRequest
+from serving.http.faults import field
+
+
+def check_request(body: RecommendationRequest, ids: IdContract) -> None:
+    """Raises the 422 of the first field that breaks the contract, named as `query_pins.3.pin_id`."""
+    for name, reason in _faults(body, ids):
+        if reason:
+            raise field(name, reason)
+
+
+def _faults(body: RecommendationRequest, ids: IdContract) -> Iterator[tuple[str, str]]:
+    if body.user_id is not None:
+        yield "user_id", ids.fault(body.user_id)
+    for row, query in enumerate(body.query_pins):
+        yield f"query_pins.{row}.pin_id", ids.fault(query.pin_id)
+    for row, pin in enumerate(body.exclude):
+        yield f"exclude.{row}", ids.fault(pin)
+    yield "locale", field_fault("locale", body.locale)
+    yield "experiment", field_fault("experiment", body.experiment)
+    if body.at is not None:
+        yield "at", MomentContract(live=False).fault(body.at, datetime.now(UTC))

@@ -1,0 +1,37 @@
+"""From the body of POST /v1/events to events, one by one: what is no event is refused alone, with its row and why."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from cluster.contract.ids import shown
+from serving.http.api import Event, Refusal
+from serving.logs.events import Receipt
+
+EVENT_ID = 128
+
+
+def read_events(rows: list[Any]) -> tuple[list[tuple[int, dict[str, Any]]], list[Refusal]]:
+    """The events with their rows in the batch, and the refusals of those that have not even an event's fields."""
+    events: list[tuple[int, dict[str, Any]]] = []
+    refused: list[Refusal] = []
+    for row, raw in enumerate(rows):
+        try:
+            events.append((row, Event.model_validate(raw).model_dump()))
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            field = ".".join(str(part) for part in fault["loc"][:1]) or "event"
+            given = raw.get("event_id") if isinstance(raw, dict) else None
+            refused.append(Refusal(row=row, event_id=_plain(given), reason=f"{field}: {fault['msg']}"[:300]))
+    return events, refused
+
+
+def refusals(receipt: Receipt, events: list[tuple[int, dict[str, Any]]]) -> list[Refusal]:
+    """What the event log refused, by the rows of the batch."""
+    return [
+        Refusal(row=events[each.row][0], event_id=_plain(each.event_id), reason=each.reason) for each in receipt.refused
+    ]
+
+
+def _plain(event_id: object) -> str:
+    return shown(event_id, EVENT_ID)[1:-1] if isinstance(event_id, str) else ""

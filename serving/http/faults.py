@@ -1,0 +1,55 @@
+"""Answers to bad input: short, always encodable, and never an echo of what was sent."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from cluster.contract.ids import shown
+
+MOST_FAULTS = 10
+TEXT = 300
+
+
+def plain_json(content: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON response in ASCII: what a client sent may not be valid Unicode, and messages quote from it."""
+    body = json.dumps(content, ensure_ascii=True, allow_nan=False, default=shown)
+    return Response(body, status, dict(headers or {}), media_type="application/json")
+
+
+def field(name: str, reason: str) -> RequestValidationError:
+    """A 422 about one field, in the form of all the others."""
+    loc = tuple(int(part) if part.isdigit() else part for part in name.split("."))
+    return RequestValidationError([{"loc": ("body", *loc), "msg": reason, "type": "contract"}])
+
+
+def short(faults: Sequence[Any]) -> list[dict[str, Any]]:
+    """The first faults, without the values that were sent: `loc` (path), `msg` and `type` of each."""
+    out = [
+        {
+            "loc": [part if isinstance(part, int) else shown(part, 80).strip("'") for part in fault["loc"]],
+            "msg": shown(str(fault["msg"]), TEXT)[1:-1],
+            "type": fault["type"],
+        }
+        for fault in faults[:MOST_FAULTS]
+    ]
+    if len(faults) > MOST_FAULTS:
+        out.append({"loc": ["body"], "msg": f"and {len(faults) - MOST_FAULTS} more", "type": "more"})
+    return out
+
+
+def install(app: FastAPI) -> None:
+    """Have the app answer bad input so."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return plain_json({"detail": short(error.errors())}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        detail = error.detail if not isinstance(error.detail, str) else shown(error.detail, 1000)[1:-1]
+        return plain_json({"detail": detail}, error.status_code, error.headers)
