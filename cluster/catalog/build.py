@@ -26,9 +26,10 @@ from cluster.data.schema import edges_columns, events_columns
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
-from cluster.graph.edges import Span, index_edges
+from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import write_links
+from cluster.graph.span import Span
 from cluster.kinds import GRAPH
 from cluster.progress import Progress, silent
 from cluster.settings.project import Project

@@ -22,8 +22,9 @@ from cluster.data.schema import edges_columns
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
-from cluster.graph.edges import IndexedEdges, Span, index_edges
+from cluster.graph.edges import IndexedEdges, index_edges
 from cluster.graph.incremental import ALREADY_THERE, held, merge, moved_pins
+from cluster.graph.span import Span
 from cluster.kinds import GRAPH
 from cluster.progress import Progress, silent
 from cluster.settings.project import GraphSettings, Project, Source
@@ -118,9 +119,9 @@ def carried_saves(
     recent = np.zeros(merged.n_pins, np.float32)
     dated[moved] = saves.dated
     recent[moved] = saves.recent * _still_recent(saves.span, span)
-    if new.saved is not None and saves.span.newest is not None:
+    if new.saved is not None and saves.span.greatest is not None:
         # not later than all of `old`: that may be a row which was counted already
-        _, again = _some(new, ~fresh & (new.saved > saves.span.newest)).pin_counts(span)
+        _, again = _some(new, ~fresh & (new.saved > saves.span.greatest)).pin_counts(span)
         recent[index] += again * (1 - recent[index] / np.maximum(dated[index], 1))
     for total, more in zip((dated, recent), _some(new, fresh).pin_counts(span), strict=True):
         total[index] += more

@@ -7,7 +7,7 @@ vocabulary.json · label_codes.npy and label_values.json (`PinLabels`).
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from cluster.features.assemble import FeatureSet, fill_pin_columns
 from cluster.features.inputs import PinInput
 from cluster.features.likeness import unit_rows
 from cluster.graph.csr import Graph
-from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
+from cluster.graph.span import Span
 from cluster.settings.project import FeatureSettings
 
 ARRAYS = ("static", "topics", "vectors", "locale", "popular", "popular_by_locale", "popular_bounds")
@@ -43,8 +43,8 @@ class SaveCounts:
         try:
             dated = np.load(folder / "dated.npy")
             recent = np.load(folder / "recent.npy")
-            span = Span(**json.loads((folder / "span.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            span = Span.from_dict(json.loads((folder / "span.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise BundleError(f"cannot read how often pins were saved ({error}); build the graph again") from None
         if not len(dated) == len(recent) == graph.n_pins:
             raise BundleError(f"the pins in {folder} differ in length; build the graph again")
@@ -54,7 +54,7 @@ class SaveCounts:
         """Writes what `open` reads."""
         np.save(folder / "dated.npy", self.dated.astype(np.int32))
         np.save(folder / "recent.npy", self.recent.astype(np.float32))
-        (folder / "span.json").write_text(json.dumps(asdict(self.span)), encoding="utf-8")
+        (folder / "span.json").write_text(json.dumps(self.span.to_dict()), encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from cluster.errors import DataError, PinfunnelError
 from cluster.graph import shards
 from cluster.graph.assemble import assemble
 from cluster.graph.csr import Graph
-from cluster.graph.edges import Span
 from cluster.graph.ids import IdMap
 from cluster.graph.shards import Plan
+from cluster.graph.span import Span
 from cluster.settings.project import GraphSettings
 
 Progress = Callable[[str, float], None]
@@ -82,7 +82,7 @@ def build_graph(
     tasks = [partial(shards.scatter, plan, at, edges, pieces) for at, pieces in enumerate(groups)]
     for facts in _run(plan, "scatter", tasks, progress):
         tally.add(Tally.of(facts["tally"]))
-        span = span.union(Span(**facts["span"]))
+        span = span.union(Span.from_dict(facts["span"]))
     made = _run(plan, "boards", [partial(shards.boards, plan, at, len(groups), span) for at in range(parts)], progress)
     for facts in made:
         tally.add(Tally.of(facts["tally"]))

@@ -8,40 +8,12 @@ import pyarrow.compute as pc
 
 from cluster.data.cleaning import FILE, Tally
 from cluster.graph.ids import IdMap
+from cluster.graph.span import Span
 from cluster.settings.project import GraphSettings
 
 UNKNOWN_PIN = "pin_id is not among the pins"
 REPEATED = "edge is there twice (the newest saved_at is kept)"
 NO_TIME = np.iinfo(np.int64).min
-RECENT_SHARE = 0.1
-"""`pin_recent_share` counts the newest tenth of the time that the edges span."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """Oldest and newest saved_at in microseconds since 1970; None without any."""
-
-    oldest: int | None = None
-    newest: int | None = None
-
-    @classmethod
-    def of(cls, saved_at: pa.ChunkedArray) -> "Span":
-        """The span of a column of timestamps."""
-        ends = pc.min_max(saved_at.cast(pa.int64())).as_py()
-        return cls(ends["min"], ends["max"])
-
-    def union(self, other: "Span") -> "Span":
-        """The span that holds both."""
-        old = [s.oldest for s in (self, other) if s.oldest is not None]
-        new = [s.newest for s in (self, other) if s.newest is not None]
-        return Span(min(old, default=None), max(new, default=None))
-
-    @property
-    def recent_from(self) -> int | None:
-        """Where the newest tenth begins."""
-        if self.oldest is None or self.newest is None:
-            return None
-        return self.newest - int((self.newest - self.oldest) * RECENT_SHARE)
 
 
 @dataclass(frozen=True)

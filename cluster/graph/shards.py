@@ -13,7 +13,7 @@ A folder or file that has its facts (<name>.json) is complete: a restarted build
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ import pyarrow.compute as pc
 from cluster.data.cleaning import Tally, clean_edges
 from cluster.data.reading import Input, Piece
 from cluster.graph.csr_sort import transpose
-from cluster.graph.edges import Span, index_edges, rank
+from cluster.graph.edges import index_edges, rank
 from cluster.graph.ids import IdMap
+from cluster.graph.span import Span
 from cluster.settings.project import GraphSettings
 
 FLUSH_ROWS = 2_000_000
@@ -105,7 +106,7 @@ def scatter(plan: Plan, at: int, edges: Input, pieces: Sequence[Piece]) -> dict[
                 flush()
             rows += len(clean)
         flush()
-    return plan.note("scatter", at, tally=tally.as_dict(), span=asdict(span), rows=rows)
+    return plan.note("scatter", at, tally=tally.as_dict(), span=span.to_dict(), rows=rows)
 
 
 def boards(plan: Plan, at: int, files: int, span: Span) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from cluster.errors import DataError
 from cluster.graph import build, shards
 from cluster.graph.build import build_graph
 from cluster.graph.csr import Graph
+from cluster.graph.span import Span
 from cluster.settings.project import GraphSettings, Project
 from cluster.store.bundles import BundleStore
 from tests.worlds.inputs import FEATURES, START_US, YEAR_US, random_tables, write_project
@@ -173,7 +174,7 @@ def test_one_task_may_flush_several_times(tmp_path: Path) -> None:
         patch.setattr("cluster.data.reading.BATCH_ROWS", 64)
         assert shards.scatter(plan, 0, source, source.pieces)["rows"] == 2000
     edges = random_tables()["edges"]
-    made = [shards.boards(plan, at, 1, shards.Span()) for at in range(3)]
+    made = [shards.boards(plan, at, 1, Span()) for at in range(3)]
     assert sum(m["edges"] for m in made) == len(
         set(zip(*(edges[n].to_pylist() for n in ("board_id", "pin_id")), strict=True))
     )

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from cluster.data.cleaning import Tally
 from cluster.data.schema import TIMESTAMP
-from cluster.graph.edges import NO_TIME, Span, index_edges, rank
+from cluster.graph.edges import NO_TIME, index_edges, rank
 from cluster.graph.ids import IdMap
+from cluster.graph.span import Span
 from cluster.settings.project import GraphSettings
-from tests.worlds.inputs import ids_of, times_of
+from tests.worlds.inputs import ids_of
 
 WIDE = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=40)
 NARROW = st.lists(st.integers(-5, 60), max_size=40)
@@ -65,13 +66,6 @@ def test_pin_counts_cover_the_newest_tenth() -> None:
     dated, recent = index_edges(table, GraphSettings(), Tally()).pin_counts(Span.of(table["saved_at"]))
     assert dated.tolist() == [2, 2]
     assert recent.tolist() == [1, 1]
-
-
-def test_spans_unite_and_may_be_empty() -> None:
-    assert Span.of(pa.chunked_array([], TIMESTAMP)).union(Span(3, 9)) == Span(3, 9)
-    assert Span(1, 5).union(Span(3, 9)) == Span(1, 9)
-    assert Span().recent_from is None
-    assert Span.of(pa.chunked_array([times_of([100, 0])])).recent_from == 90
 
 
 @pytest.mark.parametrize("kind", ["int64", "string"])
