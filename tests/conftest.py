@@ -10,6 +10,17 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
 
 
+RAYS_OWN = r"ignore::{}:ray\."
+"""Ray sets options of its own that it has deprecated, and calls pandas in ways that pandas has: none of it is ours."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let Ray's modules warn of deprecations among themselves: pyproject.toml names whole modules only."""
+    for item in items:
+        for category in ("DeprecationWarning", "FutureWarning"):
+            item.add_marker(pytest.mark.filterwarnings(RAYS_OWN.format(category)))
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """A local Ray of its own with two CPUs; never joins a cluster that happens to run on the machine."""
