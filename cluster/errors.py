@@ -19,7 +19,3 @@ class BundleError(PinfunnelError):
 
 class ModelError(PinfunnelError, ValueError):
     """A model cannot be trained, loaded or scored as asked."""
-
-
-class GateRefused(PinfunnelError):
-    """The gate kept the incumbent: the candidate model is not better. The text gives the reason."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from cluster.errors import ConfigError
-from cluster.settings.project import Settings, parse, read_yaml
+from cluster.settings.parsing import Settings, parse, read_yaml
 
 
 class WalkSettings(Settings):

@@ -1,24 +1,13 @@
-"""`pinfunnel.yaml` as frozen, typed settings. Unknown keys are errors that name the key and the nearest known one."""
+"""`pinfunnel.yaml` as frozen, typed settings: one class for each section."""
 
-import difflib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from cluster.errors import ConfigError
+from cluster.settings.parsing import Settings, parse, read_yaml
 
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
-
-
-class Settings(BaseModel):
-    """Base of every YAML section: immutable, no unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-S = TypeVar("S", bound=Settings)
 
 
 class Source(Settings):
@@ -188,49 +177,3 @@ class Project(Settings):
 
 def _anchor(base: Path, path: str) -> str:
     return path if "://" in path else str(base / path)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping from a file, or a ConfigError that names the file and line."""
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not valid YAML: nested too deeply") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: expected a mapping of settings, found {type(raw).__name__}")
-    return raw
-
-
-def parse(model: type[S], raw: dict[str, Any], origin: str) -> S:
-    """Validate `raw` as `model`; every fault is listed as `origin: key: what is wrong`."""
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        lines = []
-        for fault in error.errors():
-            key = ".".join(str(part) for part in fault["loc"])
-            if fault["type"] == "extra_forbidden":
-                near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]), n=1)
-                lines.append(f"{origin}: {key}: unknown key" + (f"; did you mean '{near[0]}'?" if near else ""))
-            else:
-                lines.append(f"{origin}: {key or 'file'}: {fault['msg']}, found {fault['input']!r:.80}")
-        raise ConfigError("\n".join(lines)) from None
-
-
-def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    here: Any = model
-    for part in path:
-        field = getattr(here, "model_fields", {}).get(part)
-        if field is None:
-            return []
-        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        here = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
-    return list(getattr(here, "model_fields", {}))

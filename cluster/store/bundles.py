@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
@@ -194,14 +193,6 @@ class BundleStore:
 
     def _exists(self, name: str) -> bool:
         return bool(self._fs.get_file_info(f"{self._base}/{name}").type == pafs.FileType.File)
-
-    def sweep(self, older_than_seconds: float = 24 * 3600.0) -> int:
-        """Remove folders that a killed writer left behind; returns how many."""
-        home = self._cache if self.remote else Path(self._base)
-        left = [p for p in home.glob(".writing-*") if time.time() - p.stat().st_mtime > older_than_seconds]
-        for path in left:
-            shutil.rmtree(path, ignore_errors=True)
-        return len(left)
 
 
 def note_meta(folder: Path, **meta: Any) -> None:

@@ -13,6 +13,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
+from cluster.store.home import bundles_root, logs_root
 from cluster.store.logs import LogStore
 from serving.candidates.popular import PopularLogic
 from serving.candidates.walker import WalkerLogic
@@ -29,16 +30,6 @@ from serving.logs.impressions import ServingLog
 from serving.logs.user_state import UserStates
 from serving.policy.labels import check_labels
 from serving.request.catalogs import Catalogs
-
-
-def bundles_root(home: str) -> str:
-    """Where a project's bundles lie."""
-    return f"{home}/bundles"
-
-
-def logs_root(home: str) -> str:
-    """Where a project's logs lie."""
-    return f"{home}/logs"
 
 
 @dataclass

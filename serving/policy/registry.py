@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import TypeVar
 
 from cluster.settings.clients import PolicySettings
-from cluster.settings.project import Settings, parse
+from cluster.settings.parsing import Settings, parse
 from serving.policy.slate import Rows, Slate
 from serving.request.ranked import Ranked
 from serving.request.walked import Walked

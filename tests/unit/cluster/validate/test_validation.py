@@ -1,62 +1,18 @@
 """Every bad input is one clear line or a counted, reported drop; the build drops exactly what validation counts."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from cluster.catalog.build import build_catalog
 from cluster.catalog.catalog import Catalog
-from cluster.data.cleaning import now_us
 from cluster.settings.project import Project, Source
 from cluster.store.bundles import BundleStore
-from cluster.validate.report import Finding, Report
 from cluster.validate.validation import validate
-from tests.worlds.inputs import FEATURES, ids_of, random_tables, times_of, write_project
-
-FUTURE = now_us() + 86_400 * 10**6
-
-
-def clean_tables() -> dict[str, pa.Table]:
-    """Inputs without a fault."""
-    tables = random_tables(n_edges=500)
-    known = pc.is_in(tables["edges"]["pin_id"], tables["pins"]["pin_id"])
-    edges = tables["edges"].filter(known)
-    keep = pa.table({"b": edges["board_id"], "p": edges["pin_id"], "r": range(len(edges))})
-    rows = keep.group_by(["b", "p"]).aggregate([("r", "min")])["r_min"]
-    tables["edges"] = edges.take(rows)
-    in_graph = pc.is_in(tables["events"]["pin_id"], tables["edges"]["pin_id"])
-    of_known = pc.is_in(tables["events"]["user_id"], tables["users"]["user_id"])
-    tables["events"] = tables["events"].filter(pc.and_(in_graph, of_known))
-    return tables
-
-
-def check(folder: Path, tables: dict[str, pa.Table], **options: Any) -> Report:
-    report = validate(write_project(folder, tables, features=FEATURES, **options))
-    assert "Traceback" not in report.text()
-    assert json.loads(json.dumps(report.as_dict()))["ok"] == report.ok
-    return report
-
-
-def only(report: Report, table: str) -> Finding:
-    """The one finding of a report."""
-    found = [f for t in report.tables.values() for f in t.findings]
-    assert [f.table for f in found] == [table], report.text()
-    assert found[0].text in report.text()
-    assert "\n" not in found[0].text
-    return found[0]
-
-
-def spoiled(table: pa.Table, name: str, row: int, value: Any) -> pa.Table:
-    values = table[name].to_pylist()
-    values[row] = value
-    at = table.column_names.index(name)
-    return table.set_column(at, name, pa.array(values, table.schema.field(name).type))
+from tests.unit.cluster.validate.faulty import FUTURE, check, clean_tables, only, spoiled
+from tests.worlds.inputs import FEATURES, random_tables, times_of, write_project
 
 
 def test_good_input_has_no_findings(tmp_path: Path) -> None:
@@ -119,32 +75,6 @@ def test_null_ids(tmp_path: Path, table: str, column: str) -> None:
     assert report.tables[table].used == report.tables[table].rows - 1
 
 
-def test_duplicate_edges(tmp_path: Path) -> None:
-    tables = clean_tables()
-    tables["edges"] = pa.concat_tables([tables["edges"], tables["edges"].slice(5, 2)])
-    report = check(tmp_path, tables, files=1)
-    finding = only(report, "edges")
-    assert (finding.kind, finding.count, finding.row) == ("dropped", 2, len(tables["edges"]) - 2)
-    assert "edge is there twice" in finding.what
-
-
-def test_edges_to_unknown_pins(tmp_path: Path) -> None:
-    tables = clean_tables()
-    stray = pa.table({"board_id": [1], "pin_id": [10**6], "saved_at": tables["edges"]["saved_at"].slice(0, 1)})
-    tables["edges"] = pa.concat_tables([stray.cast(tables["edges"].schema), tables["edges"]])
-    finding = only(check(tmp_path, tables, files=1), "edges")
-    assert (finding.kind, finding.what, finding.row) == ("dropped", "pin_id is not among the pins", 0)
-
-
-def test_duplicate_pins_keep_the_last(tmp_path: Path) -> None:
-    tables = clean_tables()
-    tables["pins"] = pa.concat_tables([tables["pins"], tables["pins"].slice(0, 1)])
-    finding = only(check(tmp_path, tables), "pins")
-    assert (finding.count, finding.row) == (1, 0)  # the first row of the first file
-    assert finding.file is not None
-    assert finding.file.endswith("part-0.parquet")
-
-
 @pytest.mark.parametrize("table", ["edges", "pins", "users", "events"])
 @pytest.mark.parametrize("how", ["no rows", "0 bytes", "no files", "no folder"])
 def test_empty_inputs(tmp_path: Path, table: str, how: str) -> None:
@@ -176,17 +106,6 @@ def test_truncated_parquet_leaves_the_other_files_checked(tmp_path: Path) -> Non
     assert report.tables["events"].rows == len(tables["events"]) // 2
 
 
-def test_non_finite_features_become_missing(tmp_path: Path) -> None:
-    tables = clean_tables()
-    tables["pins"] = spoiled(tables["pins"], "price", 4, float("inf"))
-    tables["users"] = tables["users"].set_column(3, "age", pa.array([float("nan")] * 2 + [1.0] * 18))
-    report = check(tmp_path, tables, files=1)
-    found = {f.table: f for t in report.tables.values() for f in t.findings}
-    assert (found["pins"].kind, found["pins"].count, found["pins"].row) == ("changed", 1, 4)
-    assert (found["users"].kind, found["users"].count) == ("changed", 2)
-    assert report.tables["pins"].used == len(tables["pins"])
-
-
 @pytest.mark.parametrize(
     ("table", "column", "kind"),
     [("edges", "saved_at", "dropped"), ("events", "occurred_at", "dropped"), ("pins", "created_at", "changed")],
@@ -209,42 +128,11 @@ def test_times_in_the_wrong_unit_are_noted(tmp_path: Path) -> None:
     assert "unit" in finding.fix
 
 
-def test_events_for_what_nobody_knows(tmp_path: Path) -> None:
-    tables = clean_tables()
-    n = len(tables["events"])
-    events = tables["events"].append_column("request_id", pa.array(["r1", "r2"] + [None] * (n - 2), pa.string()))
-    events = events.append_column("event_id", pa.array(["a", "a"] + [None] * (n - 2), pa.string()))
-    events = spoiled(events, "pin_id", 2, 10**6)
-    events = spoiled(events, "user_id", 3, 10**6)
-    tables["events"] = spoiled(events, "action", 4, "eat")
-    project = write_project(tmp_path, tables, features=FEATURES, files=1)
-    log = Path(project.home) / "logs" / "serving" / "date=2024-01-01" / "client=homefeed"
-    log.mkdir(parents=True)
-    pq.write_table(pa.table({"request_id": ["r2"]}), log / "part-1.parquet")
-    (log / "part-2.parquet").write_bytes(b"cut")
-    found = {f.what: (f.kind, f.count, f.row) for f in validate(project).tables["events"].findings}
-    assert found == {
-        "event_id is there twice (one row is kept)": ("dropped", 1, 1),
-        "pin_id is not in the graph": ("dropped", 1, 2),
-        "user_id is not among the users (it gets a row of its own)": ("noted", 1, 3),
-        "action 'eat' is not among `actions`": ("dropped", 1, 4),
-        "request_id is not in the serving log (the event counts as history and labels nothing)": ("noted", 1, 0),
-    }
-
-
 def test_a_wrong_mapping_is_one_line(tmp_path: Path) -> None:
     project = write_project(tmp_path, clean_tables(), features=FEATURES)
     source = Source(path=project.data.edges.path, columns={"pin": "item"})
     project = project.model_copy(update={"data": project.data.model_copy(update={"edges": source})})
     assert "edges has no column 'pin'; did you mean 'pin_id'" in validate(project).errors[0].text
-
-
-def test_nothing_left_is_an_error_with_the_reason(tmp_path: Path) -> None:
-    tables = clean_tables()
-    tables["edges"] = tables["edges"].set_column(1, "pin_id", ids_of(np.full(len(tables["edges"]), 10**6), "int64"))
-    report = check(tmp_path, {"edges": tables["edges"], "pins": tables["pins"]})
-    assert "no edge is left" in report.errors[0].what
-    assert any("among the pins" in f.what for f in report.tables["edges"].findings)
 
 
 @pytest.mark.parametrize("kind", ["int64", "string"])

@@ -1,0 +1,18 @@
+"""The check of the pins input: ids, repeats, numbers and times."""
+
+import pyarrow as pa
+
+from cluster.data.cleaning import Tally, clean_pins
+from cluster.data.reading import Input
+from cluster.graph.ids import IdMap
+from cluster.validate.examination import Examination
+
+
+def check_pins(source: Input, run: Examination) -> IdMap | None:
+    """Fills in the report; returns the ids that edges may name, or None when not all pins could be read."""
+
+    def rules(table: pa.Table, tally: Tally) -> pa.Table:
+        return clean_pins(table, run.now, tally)
+
+    pins = run.apply(source, rules)
+    return None if run.report.tables[source.name].errors else IdMap.from_ids(pins["pin_id"])
