@@ -12,7 +12,10 @@ import pyarrow as pa
 
 from apps.backfill.replay import Replay, Replayed, ReplayPlan
 from cluster.data.schema import IMPRESSED, RANKED, event_schema
+from cluster.errors import DataError
 from cluster.progress import Progress, silent
+from cluster.store.logs import LogStore
+from cluster.store.replays import REPLAYED, count_replayed, drop_replayed, id_prefix
 from serving.logs.impressions import log_row, rows_to_table
 
 ROWS_A_FILE = 512
@@ -33,8 +36,24 @@ class Backfilled:
         return self.actions_reached / max(self.actions, 1)
 
 
+def make_way(logs: LogStore, client: str, plan: ReplayPlan, replace: bool) -> int:
+    """Takes an earlier replay of the plan's span out of the logs, returns its requests; without `replace`, DataError.
+
+    Both would have the same request ids, and of those the older row counts.
+    """
+    span = plan.since, plan.until
+    if replace:
+        return drop_replayed(logs, client, span)
+    if found := count_replayed(logs, client, span):
+        raise DataError(
+            f"client {client}: {found:,} backfilled requests are in the logs already: run backfill with --replace to "
+            "put a new replay in their place"
+        )
+    return 0
+
+
 def backfill(replay: Replay, client: str, plan: ReplayPlan, progress: Progress = silent) -> Backfilled:
-    """Replay history for one client into the project's logs. Running it again adds the same request ids, read once."""
+    """Replay history for one client into the project's logs; `make_way` first when that was done before."""
     process = replay.process
     ids = replay.opened.project.ids
     done = Backfilled()
@@ -69,7 +88,7 @@ def _as_served(moment: Replayed, schema_hash: str) -> tuple[dict, int]:
     answer.shown = np.flatnonzero(acted).astype(np.int32)
     answer.explored = np.zeros(len(answer.shown), bool)
     ask = answer.ask
-    row = log_row(answer, f"backfill-{ask.client}-{ask.user_id}-{ask.at}", schema_hash, "backfill", None)
+    row = log_row(answer, f"{id_prefix(ask.client)}{ask.user_id}-{ask.at}", schema_hash, REPLAYED, None)
     row["position"] = np.full(len(acted), -1, np.int16)
     # No cut was made: were the others logged as cut off, negatives would come from the top of the walk only.
     row["stage"] = np.where(acted, IMPRESSED, RANKED).astype(np.int8)

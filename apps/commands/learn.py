@@ -21,6 +21,7 @@ def backfill(
     since: Since = None,
     until: Until = None,
     seed: int = 0,
+    replace: Annotated[bool, typer.Option(help="put the new replay in the place of an earlier one")] = False,
     out: JsonFile = None,
 ) -> None:
     """Replay past interactions through the funnel, so that the first models can be trained without a serving log.
@@ -33,11 +34,15 @@ def backfill(
         opened = open_project(project)
         clients = pick_clients(opened, client)
         from apps.backfill.backfill import backfill as replay_into_logs
+        from apps.backfill.backfill import make_way
         from apps.backfill.replay import Replay, ReplayPlan
 
         replay = Replay(opened)
         plan = ReplayPlan(graphs, every, min_history, opened.project.attribution_hours, *span, seed)
         figures = {}
+        for name in clients:
+            if dropped := make_way(replay.process.logs, name, plan, replace):
+                console.print(f"{name}: {dropped:,} requests of an earlier replay removed")
         with progress_bar() as bars:
             for name in clients:
                 if opened.clients[name].query.source == "request":
