@@ -1,7 +1,6 @@
 """Copies the shards of a build into the files of `cluster.graph.csr`, one after the other. Knows nothing of Ray."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +9,20 @@ import pyarrow as pa
 from cluster.graph.csr import FORMAT
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import pack_offsets
-from cluster.graph.shards import Plan, read_ids
-
-Progress = Callable[[str, float], None]
+from cluster.graph.partition import PartitionPlan, read_ids
+from cluster.progress import Progress
 
 
 def assemble(
-    plan: Plan, folder: Path, counts: np.ndarray, locales: list[str] | None, progress: Progress | None
+    plan: PartitionPlan, folder: Path, counts: np.ndarray, locales: list[str] | None, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
     """Writes `folder`; returns, per pin, the dated and the recent edges (int32[n_pins]).
 
     `counts` int64[pin ranges, locales] are the pins of each group; they come in the order of (locale, id).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    parts, pin_parts = len(plan.board_bounds) + 1, len(plan.pin_bounds) + 1
+    parts = len(plan.board_bounds) + 1
+    pin_parts = len(plan.pin_bounds) + 1
     n_edges = sum(plan.facts("finish", at)["edges"] for at in range(parts))
     ends = np.cumsum(counts, axis=1)
     cells = [(j, c) for c in range(counts.shape[1]) for j in range(pin_parts)]
@@ -38,19 +37,20 @@ def assemble(
 
     out = np.lib.format.open_memmap(folder / "pin_boards.npy", "w+", np.int32, (n_edges,))
     offsets = [np.concatenate([[0], np.cumsum(degree)]).astype(np.int64) for degree in load("degree")]
-    rows, filled = load("boards"), 0
+    rows = load("boards")
+    filled = 0
     for j, start, end in segments:
         segment = rows[j][offsets[j][start] : offsets[j][end]]
         out[filled : filled + len(segment)] = segment
         filled += len(segment)
-    if progress:
-        progress("assemble", 0.5)
+    progress("assemble", 0.5)
     np.save(folder / "pin_index.npy", _packed(by_segment("degree")))
     ids = [read_ids(plan.path("pins", j), "ids") for j in range(pin_parts)]
     pin_ids = IdMap.from_ids(pa.concat_arrays([ids[j].slice(start, end - start) for j, start, end in segments]))
     pin_ids.save(folder, "pins")
     out = np.lib.format.open_memmap(folder / "board_pins.npy", "w+", np.int32, (n_edges,))
-    degrees, filled = [], 0
+    degrees = []
+    filled = 0
     for i in range(parts):
         shard = np.load(plan.path("finish", i) / "pins.npy", mmap_mode="r")
         out[filled : filled + len(shard)] = shard
@@ -69,8 +69,7 @@ def assemble(
         "locales": locales,
     }
     (folder / "graph.json").write_text(json.dumps(meta))
-    if progress:
-        progress("assemble", 1.0)
+    progress("assemble", 1.0)
     return by_segment("dated"), by_segment("recent")
 
 

@@ -8,11 +8,10 @@ Workers and driver must see the same `scratch` folder: one machine, or a shared 
 
 import hashlib
 import json
-import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,23 +19,26 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import ray
 
 from cluster.data.cleaning import Tally, now_us
 from cluster.data.files import filesystem
 from cluster.data.reading import BadInput, Input, Piece
-from cluster.errors import DataError, PinfunnelError
+from cluster.errors import DataError
 from cluster.graph import shards
 from cluster.graph.assemble import assemble
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
-from cluster.graph.shards import Plan
+from cluster.graph.partition import PartitionPlan
 from cluster.graph.span import Span
+from cluster.graph.tasks import run_step
+from cluster.progress import Progress, silent
 from cluster.settings.project import GraphSettings
 
-Progress = Callable[[str, float], None]
+SCRATCH_FORMAT = 2
+"""Raised when the files of a step change: a build that an older version left unfinished is then begun anew."""
 GROUP_ROWS = 4_000_000
-SAMPLE_PIECES, SAMPLE_IDS = 24, 20_000
+SAMPLE_PIECES = 24
+SAMPLE_IDS = 20_000
 STALE_SECONDS = 86_400.0
 
 
@@ -65,9 +67,16 @@ class Built:
 
 
 def build_graph(
-    edges: Input, folder: Path, settings: GraphSettings, *, scratch: Path, nodes: KnownPins | None = None,
-    now: int | None = None, before: int | None = None, progress: Progress | None = None,
-) -> Built:  # fmt: skip
+    edges: Input,
+    folder: Path,
+    settings: GraphSettings,
+    *,
+    scratch: Path,
+    nodes: KnownPins | None = None,
+    now: int | None = None,
+    before: int | None = None,
+    progress: Progress = silent,
+) -> Built:
     """Writes the files of `cluster.graph.csr` into `folder`; Ray must be up.
 
     A worker holds one of `settings.partitions` parts of the edges at a time. With the same input and settings, a second
@@ -77,22 +86,25 @@ def build_graph(
         raise BadInput("edges", edges.source.path, "the files hold no rows", "write rows")
     groups = _groups(edges.pieces)
     plan, locales = _plan(edges, groups, settings, scratch, nodes, now or now_us(), before)
-    parts, pin_parts = len(plan.board_bounds) + 1, len(plan.pin_bounds) + 1
-    tally, span = Tally(), Span()
+    parts = len(plan.board_bounds) + 1
+    pin_parts = len(plan.pin_bounds) + 1
+    tally = Tally()
+    span = Span()
     tasks = [partial(shards.scatter, plan, at, edges, pieces) for at, pieces in enumerate(groups)]
-    for facts in _run(plan, "scatter", tasks, progress):
+    for facts in run_step(plan, "scatter", tasks, progress):
         tally.add(Tally.of(facts["tally"]))
         span = span.union(Span.from_dict(facts["span"]))
-    made = _run(plan, "boards", [partial(shards.boards, plan, at, len(groups), span) for at in range(parts)], progress)
+    tasks = [partial(shards.boards, plan, at, len(groups), span) for at in range(parts)]
+    made = run_step(plan, "boards", tasks, progress)
     for facts in made:
         tally.add(Tally.of(facts["tally"]))
     if not sum(facts["edges"] for facts in made):
         why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items()) or "the input has no rows"
         raise DataError(f"edges: no edge is left to build a graph from ({why})")
-    groups_of_pins = _run(plan, "pins", [partial(shards.pins, plan, at) for at in range(pin_parts)], progress)
+    groups_of_pins = run_step(plan, "pins", [partial(shards.pins, plan, at) for at in range(pin_parts)], progress)
     counts = np.array([facts["locale_counts"] for facts in groups_of_pins], np.int64)  # [pin range, locale]
     starts = (np.cumsum(counts.T.ravel()) - counts.T.ravel()).reshape(counts.T.shape).T
-    _run(plan, "finish", [partial(shards.finish, plan, at, starts) for at in range(parts)], progress)
+    run_step(plan, "finish", [partial(shards.finish, plan, at, starts) for at in range(parts)], progress)
     dated, recent = assemble(plan, folder, counts, locales, progress)
     _sweep(Path(plan.scratch))
     return Built(Graph.open(folder), dated, recent, span, tally)
@@ -122,9 +134,14 @@ def _groups(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def _plan(
-    edges: Input, groups: Sequence[Sequence[Piece]], settings: GraphSettings, scratch: Path, nodes: KnownPins | None,
-    now: int, before: int | None,
-) -> tuple[Plan, list[str] | None]:  # fmt: skip
+    edges: Input,
+    groups: Sequence[Sequence[Piece]],
+    settings: GraphSettings,
+    scratch: Path,
+    nodes: KnownPins | None,
+    now: int,
+    before: int | None,
+) -> tuple[PartitionPlan, list[str] | None]:
     """The plan of a new build, or of the one in `scratch` that was interrupted."""
     pin_map = None if nodes is None else nodes.pin_map
     codes, locales = (None, None) if nodes is None or pin_map is None else nodes.locale_codes(pin_map)
@@ -132,11 +149,13 @@ def _plan(
     home.mkdir(parents=True, exist_ok=True)
     names = ("board_id", "pin_id", *(["saved_at"] if edges.has("saved_at") else []))
     known = pin_map is not None
-    plan = Plan(str(home), (), (), names, now, before, settings, known, len(locales or ()))
+    plan = PartitionPlan(str(home), (), (), names, now, before, settings, known, len(locales or ()))
     facts = home / "plan.json"
     if facts.exists():
         noted = json.loads(facts.read_text())
-        board_bounds, pin_bounds, now = noted["board_bounds"], noted["pin_bounds"], noted["now"]
+        board_bounds = noted["board_bounds"]
+        pin_bounds = noted["pin_bounds"]
+        now = noted["now"]
         return replace(plan, board_bounds=tuple(board_bounds), pin_bounds=tuple(pin_bounds), now=now), locales
     board_bounds, pin_bounds = _sample_bounds(edges, settings.partitions)
     if pin_map is not None:
@@ -150,7 +169,9 @@ def _plan(
 def _fingerprint(
     edges: Input, settings: GraphSettings, before: int | None, pin_map: IdMap | None, codes: np.ndarray | None
 ) -> str:
-    digest = hashlib.sha256(repr((settings, before, edges.source, [c.type for c in edges.columns])).encode())
+    digest = hashlib.sha256(
+        repr((SCRATCH_FORMAT, settings, before, edges.source, [c.type for c in edges.columns])).encode()
+    )
     for file in edges.files:
         system, path = filesystem(file)
         info = system.get_file_info(path)
@@ -177,54 +198,3 @@ def _sample_bounds(edges: Input, parts: int) -> tuple[list[Any], list[Any]]:
         picks = [ordered[len(ordered) * cut // parts] for cut in range(1, parts)] if ordered else []
         out.append(sorted(set(picks)))
     return out[0], out[1]
-
-
-def _run(
-    plan: Plan, step: str, tasks: Sequence[Callable[[], dict[str, Any]]], progress: Progress | None
-) -> list[dict[str, Any]]:
-    """Runs the unfinished tasks of a step with Ray Data, one a CPU; returns what every task noted, in order."""
-    todo = [at for at in range(len(tasks)) if not plan.done(step, at)]
-    if progress:
-        progress(step, 1 - len(todo) / max(len(tasks), 1))
-    if todo:
-        plan.path(step, 0).parent.mkdir(parents=True, exist_ok=True)
-        with _quiet():
-            work = ray.data.from_items([{"at": at} for at in todo], override_num_blocks=len(todo))
-            faults = work.map(_Attempt(plan, step, list(tasks)), num_cpus=1)
-            for done, row in enumerate(faults.iter_rows(), 1):
-                if row["fault"]:
-                    raise DataError(row["fault"])
-                if progress:
-                    progress(step, 1 - (len(todo) - done) / len(tasks))
-    return [plan.facts(step, at) for at in range(len(tasks))]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Ray Data without its bars and chatter: progress goes to the caller's function, and faults come back as errors."""
-    context, logger = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
-    shown, level = context.enable_progress_bars, logger.level
-    context.enable_progress_bars = False
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        context.enable_progress_bars = shown
-        logger.setLevel(level)
-
-
-class _Attempt:
-    """Runs one task in a worker; a fault in the user's data comes back as text instead of a traceback."""
-
-    def __init__(self, plan: Plan, step: str, tasks: list[Callable[[], dict[str, Any]]]) -> None:
-        self._plan, self._step, self._tasks = plan, step, tasks
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        if not Path(self._plan.scratch, "plan.json").exists():
-            fix = "set `home` in pinfunnel.yaml to a folder that all nodes share"
-            return {"fault": f"a worker cannot see {self._plan.scratch}: {fix}"}
-        try:
-            self._tasks[row["at"]]()
-        except PinfunnelError as error:
-            return {"fault": str(error)}
-        return {"fault": ""}

@@ -28,6 +28,7 @@ import numpy as np
 from cluster.errors import BundleError, DataError
 from cluster.graph.csr_sort import drop_repeats, group, transpose
 from cluster.graph.ids import IdMap
+from cluster.graph.numbering import by_locale, id_map
 from cluster.graph.packing import (
     DEGREE_BITS,
     Halves,
@@ -50,55 +51,63 @@ class Graph:
     """A bipartite graph. Immutable: its arrays are read-only, so threads and processes can walk it at once."""
 
     def __init__(
-        self, pin_index: np.ndarray, pin_boards: np.ndarray, board_index: np.ndarray, board_pins: np.ndarray,
-        pin_ids: IdMap, board_ids: IdMap, locale_bounds: np.ndarray | None = None, locales: Sequence[str] | None = None,
+        self,
+        pin_index: np.ndarray,
+        pin_boards: np.ndarray,
+        board_index: np.ndarray,
+        board_pins: np.ndarray,
+        pin_ids: IdMap,
+        board_ids: IdMap,
+        locale_bounds: np.ndarray | None = None,
+        locales: Sequence[str] | None = None,
         links: Links | None = None,
-    ) -> None:  # fmt: skip
-        self.pin_index, self.pin_boards = frozen(pin_index), frozen(pin_boards)
-        self.board_index, self.board_pins = frozen(board_index), frozen(board_pins)
-        self.pin_ids, self.board_ids = pin_ids, board_ids
+    ) -> None:
+        self.pin_index = frozen(pin_index)
+        self.pin_boards = frozen(pin_boards)
+        self.board_index = frozen(board_index)
+        self.board_pins = frozen(board_pins)
+        self.pin_ids = pin_ids
+        self.board_ids = board_ids
         self.locale_bounds = None if locale_bounds is None else frozen(locale_bounds)
         self.locales = None if locales is None else list(locales)
         self.links = links
-        self.n_pins, self.n_boards = self.pin_index.size - 1, self.board_index.size - 1
+        self.n_pins = self.pin_index.size - 1
+        self.n_boards = self.board_index.size - 1
         self.n_edges = int(self.pin_boards.size)
 
     @classmethod
     def from_edges(
-        cls, board_index: Any, pin_index: Any, n_boards: int, n_pins: int,
-        pin_ids: Any = None, board_ids: Any = None, pin_locale: Any = None, locales: Sequence[str] | None = None,
-    ) -> Graph:  # fmt: skip
+        cls,
+        board_index: Any,
+        pin_index: Any,
+        n_boards: int,
+        n_pins: int,
+        pin_ids: Any = None,
+        board_ids: Any = None,
+        pin_locale: Any = None,
+        locales: Sequence[str] | None = None,
+    ) -> Graph:
         """Builds in memory from int[E] indices; repeated edges count once.
 
         `pin_ids`, `board_ids`: IdMap or n ids (default: the index itself). `pin_locale`: int[n_pins] codes 0..L-1
         (`locales` names them); pins are then renumbered by (locale, index), so given indices no longer hold: go by id.
         Raises DataError for indices out of range.
         """
-        boards, pins = np.ascontiguousarray(board_index, np.int32), np.ascontiguousarray(pin_index, np.int32)
+        boards = np.ascontiguousarray(board_index, np.int32)
+        pins = np.ascontiguousarray(pin_index, np.int32)
         if boards.size != pins.size:
             raise DataError(f"edges need as many boards as pins, got {boards.size} and {pins.size}")
         for what, index, n in (("board", boards, n_boards), ("pin", pins, n_pins)):
             if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
                 raise DataError(f"a {what} index lies outside 0..{n - 1}")
         bounds = None
-        pin_map = (
-            pin_ids if isinstance(pin_ids, IdMap) else IdMap.from_ids(np.arange(n_pins) if pin_ids is None else pin_ids)
-        )
+        pin_map = id_map(pin_ids, n_pins)
+        board_map = id_map(board_ids, n_boards)
         if pin_locale is not None:
-            codes = np.asarray(pin_locale, np.int64)
-            n_locales = len(locales) if locales is not None else int(codes.max(initial=-1)) + 1
-            if codes.size != n_pins or (n_pins and (int(codes.min()) < 0 or int(codes.max()) >= n_locales)):
-                raise DataError(f"pin_locale needs one code in 0..{n_locales - 1} for each of {n_pins} pins")
-            order = np.argsort(codes, kind="stable")
-            rank = np.empty(n_pins, np.int32)
-            rank[order] = np.arange(n_pins, dtype=np.int32)
-            pins, pin_map = rank[pins], IdMap.from_ids(pin_map.ids_of(order))
-            bounds = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_locales))]).astype(np.int64)
-        board_map = (
-            board_ids
-            if isinstance(board_ids, IdMap)
-            else IdMap.from_ids(np.arange(n_boards) if board_ids is None else board_ids)
-        )
+            n_locales = None if locales is None else len(locales)
+            order, rank, bounds = by_locale(pin_locale, n_pins, n_locales)
+            pins = rank[pins]
+            pin_map = IdMap.from_ids(pin_map.ids_of(order))
         if len(pin_map) != n_pins or len(board_map) != n_boards:
             raise DataError(
                 f"the id maps hold {len(pin_map)} pins and {len(board_map)} boards, not {n_pins} and {n_boards}"
@@ -136,10 +145,15 @@ class Graph:
                 raise ValueError(f"format {meta.get('format')} is not {FORMAT}")
             bounds = load("locale_bounds", np.int64) if (folder / "locale_bounds.npy").exists() else None
             graph = cls(
-                load("pin_index", np.uint64), load("pin_boards", np.int32), load("board_index", np.uint64),
-                load("board_pins", np.int32), IdMap.open(folder, "pins"), IdMap.open(folder, "boards"), bounds,
+                load("pin_index", np.uint64),
+                load("pin_boards", np.int32),
+                load("board_index", np.uint64),
+                load("board_pins", np.int32),
+                IdMap.open(folder, "pins"),
+                IdMap.open(folder, "boards"),
+                bounds,
                 meta["locales"],
-            )  # fmt: skip
+            )
             for index, n in ((graph.pin_index, meta["n_pins"]), (graph.board_index, meta["n_boards"])):
                 if index.size != n + 1 or int(index[-1]) >> DEGREE_BITS != meta["n_edges"]:
                     raise ValueError("offsets and graph.json disagree")

@@ -36,7 +36,7 @@ class IndexedEdges:
 
 
 def rank(ids: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """The distinct ids in ascending order, and each id's place among them, int32[n].
+    """The distinct ids in ascending order, and each id's rank among them, int32[n].
 
     int64 ids in a narrow range are ranked by a table over the range, without sorting or hashing.
     """
@@ -48,13 +48,13 @@ def rank(ids: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
         if high - low < 4 * len(values) + (1 << 20):
             seen = np.zeros(high - low + 1, bool)
             seen[values - low] = True
-            places = np.cumsum(seen, dtype=np.int32) - np.int32(1)
-            return pa.array(np.flatnonzero(seen) + low if len(values) else values), places[values - low]
+            ranks = np.cumsum(seen, dtype=np.int32) - np.int32(1)
+            return pa.array(np.flatnonzero(seen) + low if len(values) else values), ranks[values - low]
     encoded = ids.dictionary_encode()
     order = pc.array_sort_indices(encoded.dictionary).to_numpy()
-    places = np.empty(len(order), np.int32)
-    places[order] = np.arange(len(order), dtype=np.int32)
-    return encoded.dictionary.take(pa.array(order)), places[encoded.indices.to_numpy()]
+    ranks = np.empty(len(order), np.int32)
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    return encoded.dictionary.take(pa.array(order)), ranks[encoded.indices.to_numpy()]
 
 
 def index_edges(
@@ -74,7 +74,9 @@ def index_edges(
             keep = known[pins]
             tally.dropped[UNKNOWN_PIN] += int(len(keep) - keep.sum())
             tally.met(UNKNOWN_PIN, table, np.flatnonzero(~keep))
-            boards, pins, saved = boards[keep], pins[keep], None if saved is None else saved[keep]
+            boards = boards[keep]
+            pins = pins[keep]
+            saved = None if saved is None else saved[keep]
             table = table.filter(pa.array(keep)) if FILE in table.column_names else table
     total = len(boards)
     key = boards.astype(np.int64) << 32 | pins
@@ -82,14 +84,17 @@ def index_edges(
         key.sort()
     else:
         order = np.argsort(key)
-        key, saved = key[order], saved[order]
+        key = key[order]
+        saved = saved[order]
     starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if total else np.empty(0, np.int64)
     if len(starts) < total:
         tally.dropped[REPEATED] += total - len(starts)
         if FILE in table.column_names:
             tally.met(REPEATED, table, _first_repeat(boards, pins))
-        key, saved = key[starts], None if saved is None else np.maximum.reduceat(saved, starts)
-    boards, pins = (key >> 32).astype(np.int32), (key & 0xFFFFFFFF).astype(np.int32)
+        key = key[starts]
+        saved = None if saved is None else np.maximum.reduceat(saved, starts)
+    boards = (key >> 32).astype(np.int32)
+    pins = (key & 0xFFFFFFFF).astype(np.int32)
     boards, pins, saved = _prune_boards(boards, pins, saved, len(board_ids), settings, tally)
     board_ids, boards = _compact(board_ids, boards)
     pin_ids, pins = _compact(pin_ids, pins)

@@ -32,12 +32,18 @@ class LocaleOf(Protocol):
 
 
 def add_edges(
-    graph: Graph, edges: pa.Table, folder: Path, tally: Tally, *, known_pins: IdMap | None = None,
+    graph: Graph,
+    edges: pa.Table,
+    folder: Path,
+    tally: Tally,
+    *,
+    known_pins: IdMap | None = None,
     locale_of: LocaleOf | None = None,
-) -> Graph:  # fmt: skip
+) -> Graph:
     """Writes `folder` with the graph and the cleaned `edges` together, and opens it; edges that were there count once.
 
-    `locale_of` places new pins in a graph with locales; a locale that the graph does not know counts as unknown.
+    `locale_of` gives the locales of new pins, for a graph with locales; one that the graph does not know counts as
+    unknown.
     """
     new = index_edges(edges, GraphSettings(), tally, known_pins)
     merged = merge(graph, new, folder, locale_of=locale_of)
@@ -80,7 +86,8 @@ def merge(graph: Graph, new: IndexedEdges, folder: Path, *, locale_of: LocaleOf 
 
 def held(graph: Graph, edges: IndexedEdges) -> np.ndarray:
     """bool[E]: which of the edges the graph has already."""
-    boards, pins = graph.board_ids.index_of(edges.board_ids), graph.pin_ids.index_of(edges.pin_ids)
+    boards = graph.board_ids.index_of(edges.board_ids)
+    pins = graph.pin_ids.index_of(edges.pin_ids)
     out = np.zeros(len(edges.pins), np.bool_)
     _find_edges(graph.board_offsets, graph.board_pins, boards[edges.boards], pins[edges.pins], out)
     return out
@@ -114,24 +121,28 @@ def _extended(
         added = np.bincount(codes[fresh], minlength=len(bounds) - 1)
         before = np.concatenate([[0], np.cumsum(added)])
         moved += np.repeat(before[:-1], np.diff(bounds)).astype(np.int32)
-        place = bounds[codes[fresh] + 1] + np.arange(len(fresh))
+        fresh_index = bounds[codes[fresh] + 1] + np.arange(len(fresh))
     else:
-        place = len(old) + np.arange(len(fresh))
+        fresh_index = len(old) + np.arange(len(fresh))
     if not len(fresh):
         return old, index, moved
     kind = np.int64 if old.dtype == "int64" else object
     merged = np.empty(len(old) + len(fresh), kind)
     merged[moved] = old.ids_of(np.arange(len(old)))
-    merged[place] = ids.take(pa.array(fresh)).to_numpy(zero_copy_only=False)
+    merged[fresh_index] = ids.take(pa.array(fresh)).to_numpy(zero_copy_only=False)
     out = np.where(index >= 0, moved[np.maximum(index, 0)] if len(old) else index, -1).astype(np.int32)
-    out[fresh] = place
+    out[fresh] = fresh_index
     return IdMap.from_ids(merged), out, moved
 
 
 def _merged(
-    offsets: np.ndarray, values: np.ndarray, row_of: np.ndarray, value_of: np.ndarray,
-    new_offsets: np.ndarray, new_values: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    offsets: np.ndarray,
+    values: np.ndarray,
+    row_of: np.ndarray,
+    value_of: np.ndarray,
+    new_offsets: np.ndarray,
+    new_values: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     out = np.empty(len(values) + len(new_values), np.int32)
     source = np.full(len(new_offsets) - 1, -1, np.int32)
     source[row_of] = np.arange(len(row_of), dtype=np.int32)
@@ -145,7 +156,8 @@ def _find_edges(offsets, board_pins, boards, pins, out):  # type: ignore[no-unty
     for edge in range(out.size):
         if boards[edge] < 0 or pins[edge] < 0:
             continue
-        start, end = offsets[boards[edge]], offsets[boards[edge] + 1]
+        start = offsets[boards[edge]]
+        end = offsets[boards[edge] + 1]
         at = start + np.searchsorted(board_pins[start:end], pins[edge])
         out[edge] = at < end and board_pins[at] == pins[edge]
 
@@ -156,12 +168,16 @@ def _merge_rows(offsets, values, source, value_of, new_offsets, new_values, out)
     out_offsets = np.zeros(new_offsets.size, np.int64)
     at = 0
     for row in range(new_offsets.size - 1):
-        a, b = 0, 0
+        a = 0
+        b = 0
         if source[row] >= 0:
-            a, b = offsets[source[row]], offsets[source[row] + 1]
-        c, d = new_offsets[row], new_offsets[row + 1]
+            a = offsets[source[row]]
+            b = offsets[source[row] + 1]
+        c = new_offsets[row]
+        d = new_offsets[row + 1]
         while a < b and c < d:
-            x, y = value_of[values[a]], new_values[c]
+            x = value_of[values[a]]
+            y = new_values[c]
             if x <= y:
                 out[at] = x
                 a += 1

@@ -26,7 +26,8 @@ FEW_NODES = 200_000
 MANY_EDGES = 100_000_000
 """With more, three times the bundle and twice the memory are a price to be asked for."""
 CHUNK = 1 << 22  # edges linked at a time: bounds the memory
-_BITS, _MAX = np.uint64(DEGREE_BITS), np.uint64(DEGREE_MAX)
+_BITS = np.uint64(DEGREE_BITS)
+_MAX = np.uint64(DEGREE_MAX)
 
 
 def pack_offsets(offsets: np.ndarray) -> np.ndarray:

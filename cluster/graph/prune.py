@@ -14,7 +14,8 @@ from cluster.graph.csr import Graph
 
 def board_topics(graph: Graph, topics: np.ndarray) -> np.ndarray:
     """float32[n_boards, T]: mean of the normalised topic vectors of each board's pins; 0 for boards without pins."""
-    shares, board = _normalised(topics), np.repeat(np.arange(graph.n_boards), graph.board_degree)
+    shares = _normalised(topics)
+    board = np.repeat(np.arange(graph.n_boards), graph.board_degree)
     columns = [np.bincount(board, shares[graph.board_pins, t], graph.n_boards) for t in range(topics.shape[1])]
     return np.asarray(np.stack(columns, 1) / np.maximum(graph.board_degree, 1)[:, None], np.float32)
 
@@ -42,7 +43,8 @@ def prune(graph: Graph, topics: np.ndarray, drop_boards: float = 0.1, delta: flo
     kept_board[order[: int(order.size * drop_boards)]] = False
     pins = np.repeat(np.arange(graph.n_pins, dtype=np.int32), graph.pin_degree)
     keep = kept_board[graph.pin_boards]
-    pins, edge_boards = pins[keep], graph.pin_boards[keep]
+    pins = pins[keep]
+    edge_boards = graph.pin_boards[keep]
     unit_pins, unit_boards = (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (topics, boards))
     similarity = np.zeros(pins.size, np.float32)
     for t in range(topics.shape[1]):  # topic by topic: memory stays a few words an edge
@@ -55,9 +57,15 @@ def prune(graph: Graph, topics: np.ndarray, drop_boards: float = 0.1, delta: flo
         edge_boards[chosen], pins[chosen], graph.n_boards, graph.n_pins, graph.pin_ids, graph.board_ids
     )
     return Graph(
-        slim.pin_index, slim.pin_boards, slim.board_index, slim.board_pins, slim.pin_ids, slim.board_ids,
-        graph.locale_bounds, graph.locales,
-    )  # fmt: skip
+        slim.pin_index,
+        slim.pin_boards,
+        slim.board_index,
+        slim.board_pins,
+        slim.pin_ids,
+        slim.board_ids,
+        graph.locale_bounds,
+        graph.locales,
+    )
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:

@@ -10,10 +10,7 @@ Edges are cut into board ranges, then into pin ranges; every step reads the file
 A folder or file that has its facts (<name>.json) is complete: a restarted build skips it.
 """
 
-import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,64 +24,23 @@ from cluster.data.reading import Input, Piece
 from cluster.graph.csr_sort import transpose
 from cluster.graph.edges import index_edges, rank
 from cluster.graph.ids import IdMap
+from cluster.graph.partition import PartitionPlan, range_of, read_ids, write_arrays
 from cluster.graph.span import Span
-from cluster.settings.project import GraphSettings
 
 FLUSH_ROWS = 2_000_000
 """Rows that one scatter task holds before it writes them."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What all steps agree on; bounds are the first ids of every range but the lowest."""
-
-    scratch: str
-    board_bounds: tuple[Any, ...]
-    pin_bounds: tuple[Any, ...]
-    names: tuple[str, ...]  # columns of edges that are read
-    now: int
-    before: int | None
-    settings: GraphSettings
-    known_pins: bool  # scratch holds the id map `known` of the pins input
-    n_locales: int  # codes in scratch/locale.npy, 0 without locales
-
-    def path(self, step: str, at: int) -> Path:
-        """Where a piece of work writes."""
-        return Path(self.scratch) / step / str(at)
-
-    def done(self, step: str, at: int) -> bool:
-        """Whether a piece of work is finished."""
-        return self.path(step, at).with_suffix(".json").exists()
-
-    def facts(self, step: str, at: int) -> dict[str, Any]:
-        """What a finished piece of work noted."""
-        return json.loads(self.path(step, at).with_suffix(".json").read_text())
-
-    def note(self, step: str, at: int, **facts: Any) -> dict[str, Any]:
-        """Marks a piece of work as finished."""
-        target = self.path(step, at).with_suffix(".json")
-        draft = target.with_suffix(f".{os.getpid()}.draft")
-        draft.write_text(json.dumps(facts))
-        os.replace(draft, target)
-        return facts
-
-
-def range_of(ids: pa.Array, bounds: Sequence[Any]) -> np.ndarray:
-    """int16[n]: the range that each id falls into."""
-    if pa.types.is_integer(ids.type):
-        return np.searchsorted(np.asarray(bounds, np.int64), ids.to_numpy(), side="right").astype(np.int16)
-    out = np.zeros(len(ids), np.int16)
-    for bound in bounds:
-        out += np.asarray(pc.greater_equal(ids, bound))
-    return out
-
-
-def scatter(plan: Plan, at: int, edges: Input, pieces: Sequence[Piece]) -> dict[str, Any]:
+def scatter(plan: PartitionPlan, at: int, edges: Input, pieces: Sequence[Piece]) -> dict[str, Any]:
     """Cleans some row groups and cuts them into board ranges: batch f*P + p of the file is range p of flush f."""
-    tally, span, parts = Tally(), Span(), len(plan.board_bounds) + 1
+    tally = Tally()
+    span = Span()
+    parts = len(plan.board_bounds) + 1
     target = plan.path("scatter", at).with_suffix(".arrow")
     target.parent.mkdir(parents=True, exist_ok=True)
-    schema, waiting, rows = edges.schema(plan.names), list[pa.Table](), 0
+    schema = edges.schema(plan.names)
+    waiting = list[pa.Table]()
+    rows = 0
     with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
 
         def flush() -> None:
@@ -109,9 +65,10 @@ def scatter(plan: Plan, at: int, edges: Input, pieces: Sequence[Piece]) -> dict[
     return plan.note("scatter", at, tally=tally.as_dict(), span=span.to_dict(), rows=rows)
 
 
-def boards(plan: Plan, at: int, files: int, span: Span) -> dict[str, Any]:
+def boards(plan: PartitionPlan, at: int, files: int, span: Span) -> dict[str, Any]:
     """Distinct edges of one board range, grouped both ways by local rank."""
-    parts, tables = len(plan.board_bounds) + 1, list[pa.Table]()
+    parts = len(plan.board_bounds) + 1
+    tables = list[pa.Table]()
     for file in range(files):
         source = pa.memory_map(str(plan.path("scatter", file).with_suffix(".arrow")))
         reader = pa.ipc.open_file(source)
@@ -120,32 +77,41 @@ def boards(plan: Plan, at: int, files: int, span: Span) -> dict[str, Any]:
     known = IdMap.open(plan.scratch, "known") if plan.known_pins else None
     indexed = index_edges(pa.concat_tables(tables), plan.settings, tally, known)
     del tables
-    n_boards, n_pins = len(indexed.board_ids), len(indexed.pin_ids)
+    n_boards = len(indexed.board_ids)
+    n_pins = len(indexed.pin_ids)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(indexed.boards, minlength=n_boards))]).astype(np.int64)
     pin_offsets, pin_boards = transpose(offsets, indexed.pins, n_pins)
     dated, recent = indexed.pin_counts(span)
-    _write(
-        plan.path("boards", at), offsets=offsets, pins=indexed.pins, pin_offsets=pin_offsets, pin_boards=pin_boards,
-        dated=dated, recent=recent, board_ids=indexed.board_ids, pin_ids=indexed.pin_ids,
-    )  # fmt: skip
+    write_arrays(
+        plan.path("boards", at),
+        offsets=offsets,
+        pins=indexed.pins,
+        pin_offsets=pin_offsets,
+        pin_boards=pin_boards,
+        dated=dated,
+        recent=recent,
+        board_ids=indexed.board_ids,
+        pin_ids=indexed.pin_ids,
+    )
     ranges = range_of(indexed.pin_ids, plan.pin_bounds)  # ascending, as the ids are
     cuts = np.searchsorted(ranges, np.arange(len(plan.pin_bounds) + 2)).tolist()
     return plan.note("boards", at, tally=tally.as_dict(), boards=n_boards, edges=len(indexed.pins), cuts=cuts)
 
 
-def pins(plan: Plan, at: int) -> dict[str, Any]:
+def pins(plan: PartitionPlan, at: int) -> dict[str, Any]:
     """All edges of one pin range: its pins ordered by (locale, id), each with its final board indices, ascending."""
     sources = [_Part(plan, i, at) for i in range(len(plan.board_bounds) + 1)]
     ids = pa.concat_arrays([s.pin_ids for s in sources])
     distinct, codes = rank(ids)
     locale = _locales(plan, distinct)
     order = np.argsort(locale, kind="stable") if plan.n_locales else np.arange(len(distinct))
-    place = np.empty(len(distinct), np.int32)
-    place[order] = np.arange(len(distinct), dtype=np.int32)
+    row_of = np.empty(len(distinct), np.int32)
+    row_of[order] = np.arange(len(distinct), dtype=np.int32)
     degree, dated, recent = (np.zeros(len(distinct), np.int64) for _ in range(3))
-    targets, start = [], 0
+    targets = []
+    start = 0
     for source in sources:
-        target = place[codes[start : start + len(source.pin_ids)]]
+        target = row_of[codes[start : start + len(source.pin_ids)]]
         start += len(source.pin_ids)
         degree[target] += np.diff(source.offsets)
         dated[target] += source.dated
@@ -157,40 +123,52 @@ def pins(plan: Plan, at: int) -> dict[str, Any]:
     for source, target in zip(sources, targets, strict=True):
         _append_rows(source.offsets, source.boards, np.int32(base), target, cursor, out)
         base += source.n_boards
-    _write(
-        plan.path("pins", at), ids=distinct.take(pa.array(order)), sorted_ids=distinct, place=place,
-        degree=degree.astype(np.int32), boards=out, dated=dated.astype(np.int32), recent=recent.astype(np.int32),
-    )  # fmt: skip
+    write_arrays(
+        plan.path("pins", at),
+        ids=distinct.take(pa.array(order)),
+        sorted_ids=distinct,
+        rows=row_of,
+        degree=degree.astype(np.int32),
+        boards=out,
+        dated=dated.astype(np.int32),
+        recent=recent.astype(np.int32),
+    )
     counts = np.bincount(locale, minlength=max(plan.n_locales, 1)).tolist()
     return plan.note("pins", at, locale_counts=counts, edges=len(out))
 
 
-def finish(plan: Plan, at: int, starts: np.ndarray) -> dict[str, Any]:
+def finish(plan: PartitionPlan, at: int, starts: np.ndarray) -> dict[str, Any]:
     """Final pin indices of one board range; `starts` int64[pin ranges, locales] is where each group of pins begins."""
     folder = plan.path("boards", at)
-    facts, ids = plan.facts("boards", at), read_ids(folder, "pin_ids")
+    facts = plan.facts("boards", at)
+    ids = read_ids(folder, "pin_ids")
     index = np.empty(len(ids), np.int32)
     for j in range(len(plan.pin_bounds) + 1):
-        low, high = facts["cuts"][j], facts["cuts"][j + 1]
-        group, counts = plan.path("pins", j), np.asarray(plan.facts("pins", j)["locale_counts"])
+        low = facts["cuts"][j]
+        high = facts["cuts"][j + 1]
+        group = plan.path("pins", j)
+        counts = np.asarray(plan.facts("pins", j)["locale_counts"])
         final = np.repeat(starts[j] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())
         rows = _find_sorted(read_ids(group, "sorted_ids"), ids.slice(low, high - low))
-        index[low:high] = final[np.load(group / "place.npy")[rows]]
-    offsets, out = np.load(folder / "offsets.npy"), index[np.load(folder / "pins.npy", mmap_mode="r")]
+        index[low:high] = final[np.load(group / "rows.npy")[rows]]
+    offsets = np.load(folder / "offsets.npy")
+    out = index[np.load(folder / "pins.npy", mmap_mode="r")]
     if plan.n_locales:  # renumbering by locale has broken the order within boards
         key = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64) << 32, np.diff(offsets)) | out
         key.sort()
         out = (key & 0xFFFFFFFF).astype(np.int32)
-    _write(plan.path("finish", at), pins=out)
+    write_arrays(plan.path("finish", at), pins=out)
     return plan.note("finish", at, edges=len(out))
 
 
 class _Part:
     """The rows of one pin range in one board range."""
 
-    def __init__(self, plan: Plan, board_range: int, pin_range: int) -> None:
-        folder, facts = plan.path("boards", board_range), plan.facts("boards", board_range)
-        low, high = facts["cuts"][pin_range], facts["cuts"][pin_range + 1]
+    def __init__(self, plan: PartitionPlan, board_range: int, pin_range: int) -> None:
+        folder = plan.path("boards", board_range)
+        facts = plan.facts("boards", board_range)
+        low = facts["cuts"][pin_range]
+        high = facts["cuts"][pin_range + 1]
         self.n_boards: int = facts["boards"]
         self.pin_ids = read_ids(folder, "pin_ids").slice(low, high - low)
         self.offsets = np.asarray(np.load(folder / "pin_offsets.npy", mmap_mode="r")[low : high + 1])
@@ -210,7 +188,7 @@ def _append_rows(offsets, values, base, target, cursor, out):  # type: ignore[no
         cursor[target[r]] = at
 
 
-def _locales(plan: Plan, ids: pa.Array) -> np.ndarray:
+def _locales(plan: PartitionPlan, ids: pa.Array) -> np.ndarray:
     """Locale code of each id of the pins input, the last code where it has none; zeros without locales."""
     if not plan.n_locales:
         return np.zeros(len(ids), np.int64)
@@ -223,19 +201,3 @@ def _find_sorted(known: pa.Array, wanted: pa.Array) -> np.ndarray:
     if pa.types.is_integer(known.type):
         return np.searchsorted(known.to_numpy(), wanted.to_numpy())
     return pc.index_in(wanted, known).to_numpy()
-
-
-def _write(folder: Path, **arrays: Any) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, array in arrays.items():
-        if isinstance(array, pa.Array):
-            batch = pa.record_batch([array], names=["id"])
-            with pa.OSFile(str(folder / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as out:
-                out.write_batch(batch)
-        else:
-            np.save(folder / f"{name}.npy", array)
-
-
-def read_ids(folder: Path, name: str) -> pa.Array:
-    """A mapped column of ids that a step wrote."""
-    return pa.ipc.open_file(pa.memory_map(str(folder / f"{name}.arrow"))).get_batch(0).column(0)

@@ -16,6 +16,7 @@ from cluster.errors import DataError
 from cluster.graph import build, shards
 from cluster.graph.build import build_graph
 from cluster.graph.csr import Graph
+from cluster.graph.partition import PartitionPlan
 from cluster.graph.span import Span
 from cluster.settings.project import GraphSettings, Project
 from cluster.store.bundles import BundleStore
@@ -158,7 +159,7 @@ def test_no_rows_at_all_is_one_line(tmp_path: Path) -> None:
 def test_one_task_may_flush_several_times(tmp_path: Path) -> None:
     source = open_inputs(write_project(tmp_path, random_tables(), row_group=50))["edges"]
     (tmp_path / "plan").mkdir()
-    plan = shards.Plan(
+    plan = PartitionPlan(
         str(tmp_path / "plan"),
         (100, 300),
         (500,),

@@ -33,7 +33,8 @@ from cluster.graph.packing import pack_offsets
 
 ENGINES = ("ray", "memory")
 CPUS = 2
-FILES, ROW_GROUP = 8, 1_000_000
+FILES = 8
+ROW_GROUP = 1_000_000
 SPREAD = 0x9E3779B97F4A7C15
 """An odd multiplier: "sparse" ids are index x SPREAD mod 2^62, so no engine can use them as array indices."""
 MEASURED = ("seconds", "cpu_seconds", "peak_mb")
@@ -42,8 +43,8 @@ FILE_NAMES = ("pin_index", "pin_boards", "board_index", "board_pins")
 
 def run(quick: bool = False, repeats: int = 1, partitions: int = 8, ids: str = "sparse") -> dict[str, Any]:
     """Medians of `repeats` alternating runs: seconds, edges a second, peak memory, and ours against the peer."""
-    with tempfile.TemporaryDirectory(prefix="bench-build-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="bench-build-") as scratch:
+        folder = Path(scratch)
         rows = _write_edges(folder / "edges", "quick" if quick else "big", ids)
         found: dict[str, list[dict[str, Any]]] = {engine: [] for engine in ENGINES}
         for turn in range(repeats):
@@ -63,18 +64,25 @@ def run(quick: bool = False, repeats: int = 1, partitions: int = 8, ids: str = "
     }
     for facts in engines.values():
         facts["edges_per_second"] = round(edges / facts["seconds"])
-    ours, peer = engines["ray"], engines["memory"]
+    ours = engines["ray"]
+    peer = engines["memory"]
     return {
-        "rows": rows, "edges": edges, "ids": ids, "partitions": partitions, "repeats": repeats, "engines": engines,
+        "rows": rows,
+        "edges": edges,
+        "ids": ids,
+        "partitions": partitions,
+        "repeats": repeats,
+        "engines": engines,
         "ratio": {
             "throughput": round(peer["seconds"] / ours["seconds"], 3),
             "cpu": round(peer["cpu_seconds"] / ours["cpu_seconds"], 3),
             "memory": round(ours["peak_mb"] / peer["peak_mb"], 3),
         },
-        "ray_steps_seconds": last["steps"], "ray_cold_start_seconds": last["cold_start_seconds"],
+        "ray_steps_seconds": last["steps"],
+        "ray_cold_start_seconds": last["cold_start_seconds"],
         "machine": machine(),
         "versions": versions("ray", "numpy", "pyarrow", "polars"),
-    }  # fmt: skip
+    }
 
 
 def _write_edges(folder: Path, shape: str, ids: str) -> int:
@@ -83,7 +91,8 @@ def _write_edges(folder: Path, shape: str, ids: str) -> int:
     graph = make(shape)
     boards = np.repeat(np.arange(graph.n_boards, dtype=np.int64), graph.board_degree)
     order = np.random.default_rng(0).permutation(graph.n_edges)
-    boards, pins = boards[order], graph.board_pins[order].astype(np.int64)
+    boards = boards[order]
+    pins = graph.board_pins[order].astype(np.int64)
     del order
     for at in range(FILES):
         part = slice(at * graph.n_edges // FILES, (at + 1) * graph.n_edges // FILES)
@@ -117,7 +126,8 @@ def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     }
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    peak, done = [0], threading.Event()
+    peak = [0]
+    done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.25):
@@ -147,9 +157,12 @@ def _ray_engine(folder: Path, partitions: int) -> dict[str, Any]:
         start = time.perf_counter()
         edges = open_input("edges", Source(path=str(source)), edges_columns("int64"))
         build_graph(
-            edges, folder / "ray", GraphSettings(partitions=partitions), scratch=folder / "scratch",
+            edges,
+            folder / "ray",
+            GraphSettings(partitions=partitions),
+            scratch=folder / "scratch",
             progress=lambda step, share: marks.append((step, time.perf_counter() - start)),
-        )  # fmt: skip
+        )
         return time.perf_counter() - start
 
     few = folder / "few.parquet"
@@ -175,7 +188,8 @@ def _memory_engine(folder: Path, partitions: int) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
     start = time.perf_counter()
     frame = pl.read_parquet(folder / "edges").drop_nulls()
-    keys, names = {}, {}
+    keys = {}
+    names = {}
     for name in ("board_id", "pin_id"):
         names[name] = frame[name].unique().sort()
         keys[name] = frame[name].rank("dense").cast(pl.Int64).to_numpy() - 1

@@ -39,22 +39,24 @@ def run(quick: bool = False, repeats: int = 3) -> dict[str, Any]:
         n = int(graph.n_edges * DAY_SHARE)
         day = pa.table({"board_id": _drawn(rng, graph.n_boards, n), "pin_id": _drawn(rng, graph.n_pins, n)})
         timed: dict[str, list[float]] = {"add": [], "save": [], "rebuild": []}
-        with tempfile.TemporaryDirectory(prefix="bench-incremental-") as place:
+        with tempfile.TemporaryDirectory(prefix="bench-incremental-") as scratch:
+            folder = Path(scratch)
             small = Graph.from_edges([0], [0], 1, 1)
-            add_edges(small, day.slice(0, 10), Path(place) / "warm", Tally())  # compiles
+            add_edges(small, day.slice(0, 10), folder / "warm", Tally())  # compiles
             for _ in range(repeats):
                 start = time.process_time()
-                merged = add_edges(graph, day, Path(place) / "merged", Tally())
+                merged = add_edges(graph, day, folder / "merged", Tally())
                 timed["add"].append(time.process_time() - start)
                 start = time.process_time()
-                merged.save(Path(place) / "again")
+                merged.save(folder / "again")
                 timed["save"].append(time.process_time() - start)
                 boards = np.repeat(np.arange(merged.n_boards, dtype=np.int32), merged.board_degree)
                 pins = rng.permutation(len(boards))
-                boards, pins = boards[pins], np.asarray(merged.board_pins)[pins]
+                boards = boards[pins]
+                pins = np.asarray(merged.board_pins)[pins]
                 maps = IdMap.from_ids(np.arange(merged.n_pins)), IdMap.from_ids(np.arange(merged.n_boards))
                 start = time.process_time()
-                Graph.from_edges(boards, pins, merged.n_boards, merged.n_pins, *maps).save(Path(place) / "new")
+                Graph.from_edges(boards, pins, merged.n_boards, merged.n_pins, *maps).save(folder / "new")
                 timed["rebuild"].append(time.process_time() - start)
         seconds = {name: round(statistics.median(values), 3) for name, values in timed.items()}
     finally:

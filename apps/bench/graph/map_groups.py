@@ -19,7 +19,9 @@ import pyarrow as pa
 from apps.bench.machine import machine, versions
 from cluster import session
 
-ROWS, PARTS, BOARDS = 3_000_000, 16, 500_000
+ROWS = 3_000_000
+PARTS = 16
+BOARDS = 500_000
 
 
 def sorted_pins(board: np.ndarray, pin: np.ndarray) -> np.ndarray:
@@ -43,8 +45,10 @@ def run(quick: bool = False) -> dict[str, Any]:
     """Seconds of each way, and of Ray Data's operators."""
     import ray
 
-    rng, rows = np.random.default_rng(0), ROWS // 30 if quick else ROWS
-    board, pin = rng.integers(0, BOARDS, rows).astype(np.int32), rng.integers(0, 2_000_000, rows).astype(np.int32)
+    rng = np.random.default_rng(0)
+    rows = ROWS // 30 if quick else ROWS
+    board = rng.integers(0, BOARDS, rows).astype(np.int32)
+    pin = rng.integers(0, 2_000_000, rows).astype(np.int32)
     part = (board * PARTS // BOARDS).astype(np.int8)
 
     def alone() -> list[np.ndarray]:
@@ -59,9 +63,11 @@ def run(quick: bool = False) -> dict[str, Any]:
     def grouped(partitions: int | None = None) -> None:
         table = pa.table({"part": part, "board": board, "pin": pin})
         blocks = [table.slice(at, rows // 8 + 1) for at in range(0, rows, rows // 8 + 1)]
-        data = ray.data.from_arrow(blocks).groupby("part", partitions).map_groups(
-            lambda group: {"pin": sorted_pins(group["board"], group["pin"])}, batch_format="numpy"
-        )  # fmt: skip
+        data = (
+            ray.data.from_arrow(blocks)
+            .groupby("part", partitions)
+            .map_groups(lambda group: {"pin": sorted_pins(group["board"], group["pin"])}, batch_format="numpy")
+        )
         kept.append(data.materialize())
 
     found = {"work_in_process": seconds(alone)}
@@ -75,9 +81,13 @@ def run(quick: bool = False) -> dict[str, Any]:
         if kept[-1].count() != rows:
             raise AssertionError("rows are lost: the comparison would mean nothing")
     return {
-        "rows": rows, "parts": PARTS, "seconds": found, "operators": operators,
-        "machine": machine(), "versions": versions("ray", "numpy", "pyarrow"),
-    }  # fmt: skip
+        "rows": rows,
+        "parts": PARTS,
+        "seconds": found,
+        "operators": operators,
+        "machine": machine(),
+        "versions": versions("ray", "numpy", "pyarrow"),
+    }
 
 
 if __name__ == "__main__":

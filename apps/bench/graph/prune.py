@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from apps.bench.graph.synthetic import SHAPES, edges
+from apps.bench.graph.synthetic import SHAPES, draw_edges
 from apps.bench.machine import machine
 from apps.project import open_project
 from cluster.catalog.build import Tables, build_catalog_in_memory
@@ -31,7 +31,9 @@ from cluster.settings.project import Project
 from cluster.walk.walker import Walker, WalkParams
 from training.retrieval.walks import score
 
-K, NOISE, HELD_OUT = 20, 0.3, 0.1
+K = 20
+NOISE = 0.3
+HELD_OUT = 0.1
 SETTINGS = ((0.0, 1.0), (0.1, 1.0), (0.0, 0.95), (0.0, 0.91), (0.0, 0.8), (0.0, 0.7), (0.1, 0.91))  # drop_boards, delta
 PARAMS = WalkParams(steps=100_000, top_k=K, popularity_discount=0.3)
 
@@ -54,9 +56,10 @@ def generated(boards: int) -> Task:
     """A task on a generated graph."""
     shape = SHAPES["quick"]
     rng = np.random.default_rng(3)
-    board_of, pin_of, topic = edges(shape)
+    board_of, pin_of, topic = draw_edges(shape)
     pairs = np.unique(board_of.astype(np.int64) << 32 | pin_of)
-    board_of, pin_of = (pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32)
+    board_of = (pairs >> 32).astype(np.int32)
+    pin_of = (pairs & 0xFFFFFFFF).astype(np.int32)
     held = rng.random(pairs.size) < HELD_OUT
     whole = Graph.from_edges(board_of[~held], pin_of[~held], shape.boards, shape.pins)
     truth = Graph.from_edges(board_of[held], pin_of[held], shape.boards, shape.pins)
@@ -74,11 +77,13 @@ def of_project(project: Project, boards: int) -> Task:
     with tempfile.TemporaryDirectory() as folder:
         pins = inputs["pins"].read() if "pins" in inputs else None
         catalog = build_catalog_in_memory(Tables(table.filter(~held), pins), project, Path(folder))
-        graph, topics = catalog.graph, np.array(catalog.pins.topics, np.float32)
+        graph = catalog.graph
+        topics = np.array(catalog.pins.topics, np.float32)
         if not topics.any():
             raise DataError("pruning reads the topics of the pins: give data.pins with a column `topics`")
         lost = table.filter(held)
-        board, pin = graph.board_ids.index_of(lost["board_id"]), graph.pin_ids.index_of(lost["pin_id"])
+        board = graph.board_ids.index_of(lost["board_id"])
+        pin = graph.pin_ids.index_of(lost["pin_id"])
         known = (board >= 0) & (pin >= 0)
         truth = Graph.from_edges(board[known], pin[known], graph.n_boards, graph.n_pins)
         a, b, c, d = (np.array(half) for half in graph.halves)  # out of the folder that goes
@@ -99,16 +104,23 @@ def measure(task: Task) -> dict[str, Any]:
     try:
         for drop, delta in SETTINGS:
             graph = task.graph if (drop, delta) == (0.0, 1.0) else prune(task.graph, task.topics, drop, delta)
-            walker, answers = Walker(graph), []
+            walker = Walker(graph)
+            answers = []
             began = time.process_time()
             for seed, board in enumerate(task.boards):
                 mine = task.graph.pins_of(board)
                 answers.append(walker.walk_indices(mine, params=PARAMS, seed=seed).pins)
             spent = time.process_time() - began
             out["settings"].append(
-                {"drop_boards": drop, "delta": delta, "edges": graph.n_edges, "bytes": graph.nbytes,
-                 **score(answers, task.expected, K), "ms": 1e3 * spent / max(len(task.boards), 1)}
-            )  # fmt: skip
+                {
+                    "drop_boards": drop,
+                    "delta": delta,
+                    "edges": graph.n_edges,
+                    "bytes": graph.nbytes,
+                    **score(answers, task.expected, K),
+                    "ms": 1e3 * spent / max(len(task.boards), 1),
+                }
+            )
     finally:
         os.sched_setaffinity(0, before)
     return out

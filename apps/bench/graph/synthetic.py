@@ -51,10 +51,10 @@ def make(name: str, seed: int = 1) -> Graph:
 
 def make_shape(shape: Shape, seed: int = 1) -> Graph:
     """A graph of any shape. Pin indices are shuffled, so popular pins do not lie side by side."""
-    return Graph.from_edges(*edges(shape, seed)[:2], shape.boards, shape.pins)
+    return Graph.from_edges(*draw_edges(shape, seed)[:2], shape.boards, shape.pins)
 
 
-def edges(shape: Shape, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_edges(shape: Shape, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(boards int32[E], pins int32[E], topic of each pin int32[pins]); repeats are possible."""
     rng = np.random.default_rng(seed)
     weight = rng.lognormal(0.0, 1.0, shape.boards)

@@ -95,7 +95,8 @@ def _edges(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _dgl(graph: Graph) -> Peer:
-    dgl, torch = import_dgl(), importlib.import_module("torch")
+    dgl = import_dgl()
+    torch = importlib.import_module("torch")
     torch.set_num_threads(1)
     boards, pins = (torch.from_numpy(a) for a in _edges(graph))
     counts = {"pin": graph.n_pins, "board": graph.n_boards}
@@ -123,9 +124,11 @@ def _torch_cluster(graph: Graph) -> Peer:
 
     def request(pins: np.ndarray, steps: int, seed: int) -> np.ndarray:
         torch.manual_seed(seed)
-        walks, visited = int(steps * RESTART / pins.size), []
+        walks = int(steps * RESTART / pins.size)
+        visited = []
         for pin in pins:
-            living, own = torch.full((walks,), int(pin)), []
+            living = torch.full((walks,), int(pin))
+            own = []
             while living.numel():
                 path = torch.ops.torch_cluster.random_walk(rows, columns, living, 2, 1.0, 1.0)[0]
                 own.append(path[:, 2])

@@ -36,11 +36,18 @@ def run(
 ) -> dict[str, Any]:
     """Every figure as a nested dict. `quick`: one little graph and few repeats, to see that it works."""
     if quick:
-        graphs, repeats = ("quick",), 3
+        graphs = ("quick",)
+        repeats = 3
     say = progress or (lambda _: None)
-    out: dict[str, Any] = {"ms": {}, "ratio": {}, "skipped": {}, "quality": {}, "graph": {}, "machine": machine(),
+    out: dict[str, Any] = {
+        "ms": {},
+        "ratio": {},
+        "skipped": {},
+        "quality": {},
+        "graph": {},
+        "machine": machine(),
         "versions": versions("numba", "numpy", "torch", "dgl", "torch_cluster"),
-    }  # fmt: skip
+    }
     allowed = os.sched_getaffinity(0)
     for name in graphs:
         say(f"building graph {name}")
@@ -115,7 +122,8 @@ def percentile(walker: Walker, graph: Graph, requests: int) -> float:
 
 def overlap(walker: Walker, graph: Graph, pins: int) -> dict[str, float]:
     """Mean share of the exact 1000 best pins that walks of one query pin find: 50k stratified steps, 200k plain."""
-    ours, plain = [], []
+    ours = []
+    plain = []
     for seed in range(pins):
         pin = query_pins(graph, 1, 500 + seed)
         start = np.zeros(graph.n_pins)

@@ -47,7 +47,9 @@ def run(quick: bool = False, repeats: int = 25) -> dict[str, Any]:
 
 def cost(graph: Graph, steps: int, queries: int, repeats: int) -> float:
     """Median milliseconds of a request for the 1000 best."""
-    walker, params, spent = Walker(graph), WalkParams(steps=steps, top_k=1000), []
+    walker = Walker(graph)
+    params = WalkParams(steps=steps, top_k=1000)
+    spent = []
     for seed in range(repeats + 1):
         pins = query_pins(graph, queries, seed)
         began = time.process_time()
@@ -62,10 +64,12 @@ def batch(graph: Graph, repeats: int) -> dict[str, dict[str, float]]:
     Together means one request with the query pins of all eight: the walking of a batch without the counting and
     selecting for each, so a lower bound of what batching could cost.
     """
-    walker, out = Walker(graph), {}
+    walker = Walker(graph)
+    out = {}
     for steps in (5_000, 50_000, 200_000):
         times: dict[str, list[float]] = {"alone": [], "joined_at_least": []}
-        params, every = WalkParams(steps=steps, top_k=1000), WalkParams(steps=8 * steps, top_k=1000, hub="uniform")
+        params = WalkParams(steps=steps, top_k=1000)
+        every = WalkParams(steps=8 * steps, top_k=1000, hub="uniform")
         for seed in range(repeats + 1):
             pins = query_pins(graph, 8, seed)
             began = time.process_time()

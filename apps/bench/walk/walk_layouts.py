@@ -25,26 +25,30 @@ from cluster.graph.csr import Graph
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
 from cluster.walk.intrinsics import draw, multiply_wide, prefetch
 
-WALKS, LENGTH = 50_000, 4
+WALKS = 50_000
+LENGTH = 4
 BLOCK = 256
 _U = np.uint64
-_BITS, _MASK = _U(DEGREE_BITS), _U(DEGREE_MAX)
+_BITS = _U(DEGREE_BITS)
+_MASK = _U(DEGREE_MAX)
 
 
 def run(quick: bool = False, repeats: int = 15) -> dict[str, Any]:
     """ns_per_step, bytes_per_edge and time relative to CSR, by layout."""
     graph = make("quick" if quick else "big")
-    place = np.empty(graph.n_pins, np.int64)
-    ordered = by_degree(graph, place)
+    new_index = np.empty(graph.n_pins, np.int64)
+    ordered = by_degree(graph, new_index)
     starts = query_pins(graph, 50, 3).astype(np.int64)
-    walkers = {"csr": starts, "degree_order": place[starts], "bit_packed": starts, "offsets_in_edges": starts}
+    walkers = {"csr": starts, "degree_order": new_index[starts], "bit_packed": starts, "offsets_in_edges": starts}
     packed = [pack(a, n) for a, n in ((graph.pin_boards, graph.n_boards), (graph.board_pins, graph.n_pins))]
     wide = (graph.board_index[graph.pin_boards], graph.pin_index[graph.board_pins])
     index = graph.pin_index.nbytes + graph.board_index.nbytes
     layouts: dict[str, tuple[Callable[..., Any], tuple[Any, ...], int]] = {
         "csr": (step_csr, (graph.pin_index, graph.pin_boards, graph.board_index, graph.board_pins), graph.nbytes),
         "degree_order": (
-            step_csr, (ordered.pin_index, ordered.pin_boards, ordered.board_index, ordered.board_pins), ordered.nbytes,
+            step_csr,
+            (ordered.pin_index, ordered.pin_boards, ordered.board_index, ordered.board_pins),
+            ordered.nbytes,
         ),
         "bit_packed": (
             step_packed,
@@ -52,7 +56,7 @@ def run(quick: bool = False, repeats: int = 15) -> dict[str, Any]:
             packed[0].nbytes + packed[1].nbytes + index,
         ),
         "offsets_in_edges": (step_wide, (graph.pin_index, *wide), wide[0].nbytes + wide[1].nbytes + index),
-    }  # fmt: skip
+    }
     times: dict[str, list[float]] = {name: [] for name in layouts}
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(allowed)})
@@ -74,17 +78,18 @@ def run(quick: bool = False, repeats: int = 15) -> dict[str, Any]:
         "ns_per_step": spent,
         "bytes_per_edge": {name: layout[2] / graph.n_edges for name, layout in layouts.items()},
         "time": {name: value / spent["csr"] for name, value in spent.items()},
-        "edges": graph.n_edges, "machine": machine(),
-    }  # fmt: skip
+        "edges": graph.n_edges,
+        "machine": machine(),
+    }
 
 
-def by_degree(graph: Graph, place: np.ndarray) -> Graph:
-    """The graph with pins and boards numbered by falling degree; `place` int64[n_pins] gets each pin's new index."""
+def by_degree(graph: Graph, new_index: np.ndarray) -> Graph:
+    """The graph numbered by falling degree on both sides; `new_index` int64[n_pins] gets each pin's index in it."""
     order = np.argsort(-graph.pin_degree, kind="stable")
-    place[order] = np.arange(graph.n_pins)
+    new_index[order] = np.arange(graph.n_pins)
     boards = np.empty(graph.n_boards, np.int32)
     boards[np.argsort(-graph.board_degree, kind="stable")] = np.arange(graph.n_boards, dtype=np.int32)
-    edges = np.repeat(boards, graph.board_degree), place.astype(np.int32)[graph.board_pins]
+    edges = np.repeat(boards, graph.board_degree), new_index.astype(np.int32)[graph.board_pins]
     return Graph.from_edges(*edges, graph.n_boards, graph.n_pins)
 
 
@@ -104,7 +109,8 @@ def pack(values: np.ndarray, n: int) -> np.ndarray:
 @nb.njit(cache=True)
 def _pack(values, bits, out):  # type: ignore[no-untyped-def]
     for i in range(_U(values.size)):
-        at, value = i * bits, _U(values[i]) << ((i * bits) & _U(7))
+        at = i * bits
+        value = _U(values[i]) << ((i * bits) & _U(7))
         byte = at >> _U(3)
         while value:
             out[byte] |= np.uint8(value & _U(0xFF))

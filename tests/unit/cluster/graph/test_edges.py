@@ -21,12 +21,12 @@ TEXT = st.lists(st.text(max_size=4), max_size=40)
 
 @given(st.one_of(WIDE, NARROW, TEXT))
 @settings(max_examples=60, deadline=None)
-def test_rank_is_the_place_among_the_sorted_distinct_ids(values: list[int] | list[str]) -> None:
+def test_rank_is_the_order_among_the_sorted_distinct_ids(values: list[int] | list[str]) -> None:
     kind = pa.string() if values and isinstance(values[0], str) else pa.int64()
-    ids, places = rank(pa.array(values, kind))
+    ids, ranks = rank(pa.array(values, kind))
     expected = sorted(set(values), key=lambda v: v.encode() if isinstance(v, str) else v)
     assert ids.to_pylist() == expected
-    assert [expected[p] for p in places] == values
+    assert [expected[r] for r in ranks] == values
 
 
 def _table(edges: list[tuple[int, int, int | None]], kind: str) -> pa.Table:
@@ -52,7 +52,8 @@ def test_index_edges_against_a_dict(edges: list, kind: str, smallest: int, large
             newest[board, pin] = max(newest.get((board, pin), NO_TIME), NO_TIME if time is None else time)
     sizes = np.bincount([b for b, _ in newest], minlength=9) if newest else np.zeros(9)
     kept = {e: t for e, t in newest.items() if smallest <= sizes[e[0]] <= (largest or 99)}
-    boards, pins = found.board_ids.to_pylist(), found.pin_ids.to_pylist()
+    boards = found.board_ids.to_pylist()
+    pins = found.pin_ids.to_pylist()
     names = {v: n for n, v in enumerate(ids_of(range(9), kind).to_pylist())}
     times = found.saved if found.saved is not None else np.full(len(found.pins), NO_TIME)
     mine = {(names[boards[b]], names[pins[p]]): int(t) for b, p, t in zip(found.boards, found.pins, times, strict=True)}

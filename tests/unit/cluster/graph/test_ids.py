@@ -19,8 +19,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 @given(st.lists(INT64, unique=True, max_size=40), st.lists(INT64, max_size=10))
 def test_int64_ids_go_both_ways(ids: list[int], others: list[int]) -> None:
     ids_map = IdMap.from_ids(np.array(ids, np.int64))
-    place = {value: index for index, value in enumerate(ids)}
-    assert ids_map.index_of(np.array(ids + others, np.int64)).tolist() == [place.get(v, -1) for v in ids + others]
+    index = {value: at for at, value in enumerate(ids)}
+    assert ids_map.index_of(np.array(ids + others, np.int64)).tolist() == [index.get(v, -1) for v in ids + others]
     assert ids_map.ids_of(np.arange(len(ids))).tolist() == ids
 
 
@@ -29,8 +29,8 @@ def test_int64_ids_go_both_ways(ids: list[int], others: list[int]) -> None:
 @given(ids=st.lists(TEXT, unique=True, min_size=1, max_size=40), others=st.lists(TEXT, max_size=10))
 def test_string_ids_go_both_ways(ids: list[str], others: list[str]) -> None:
     ids_map = IdMap.from_ids(ids)
-    place = {value: index for index, value in enumerate(ids)}
-    assert ids_map.index_of(ids + others).tolist() == [place.get(v, -1) for v in ids + others]
+    index = {value: at for at, value in enumerate(ids)}
+    assert ids_map.index_of(ids + others).tolist() == [index.get(v, -1) for v in ids + others]
     assert ids_map.ids_of(np.arange(len(ids))).tolist() == ids
 
 

@@ -36,10 +36,11 @@ def codes_of(pin_ids: pa.Array) -> list[int]:
 
 def built(edges: list[tuple[int, int]], kind: str, localised: bool) -> Graph:
     found = index_edges(table(edges, kind), GraphSettings(), Tally())
-    places = {"pin_locale": codes_of(found.pin_ids), "locales": LOCALES} if localised else {}
-    n_boards, n_pins = len(found.board_ids), len(found.pin_ids)
+    locales = {"pin_locale": codes_of(found.pin_ids), "locales": LOCALES} if localised else {}
+    n_boards = len(found.board_ids)
+    n_pins = len(found.pin_ids)
     maps = IdMap.from_ids(found.pin_ids), IdMap.from_ids(found.board_ids)
-    return Graph.from_edges(found.boards, found.pins, n_boards, n_pins, *maps, **places)
+    return Graph.from_edges(found.boards, found.pins, n_boards, n_pins, *maps, **locales)
 
 
 def by_id(graph: Graph) -> tuple[set, set]:
@@ -76,7 +77,8 @@ def test_adding_equals_building_from_both(
     assert held(merged, indexed).all()
     if localised:
         for name in LOCALES:
-            mine, theirs = merged.locale_range(name), expected.locale_range(name)
+            mine = merged.locale_range(name)
+            theirs = expected.locale_range(name)
             assert set(merged.pin_ids.ids_of(np.arange(*mine))) == set(expected.pin_ids.ids_of(np.arange(*theirs)))
 
 

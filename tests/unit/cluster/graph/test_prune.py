@@ -57,8 +57,15 @@ def test_nothing_goes_when_nothing_is_asked_and_ids_stay() -> None:
     assert same.pin_ids is graph.pin_ids
 
 
-@pytest.mark.parametrize("bad", [{"drop_boards": 1.0}, {"delta": 0.0}, {"topics": np.zeros((3, 2), np.float32)},
-                                 {"topics": np.full((80, 2), np.nan, np.float32)}])  # fmt: skip
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"drop_boards": 1.0},
+        {"delta": 0.0},
+        {"topics": np.zeros((3, 2), np.float32)},
+        {"topics": np.full((80, 2), np.nan, np.float32)},
+    ],
+)
 def test_bad_settings_are_refused(bad: dict) -> None:
     graph, topics = sample()
     with pytest.raises(ConfigError, match="pruning needs"):

@@ -10,7 +10,8 @@ from cluster.walk.reference import pixie_python, plain_pixie
 from cluster.walk.walker import Walker, WalkParams, WalkResult
 from cluster.walk.weights import allocate
 
-N_PINS, N_BOARDS = 300, 120
+N_PINS = 300
+N_BOARDS = 120
 EVERYTHING = WalkParams(steps=400_000, top_k=N_PINS, drop_query=False)
 
 
@@ -54,15 +55,17 @@ def test_variation_shrinks_as_steps_grow(graph: Graph) -> None:
     errors = [
         np.mean([variation(share(Walker(graph).walk_indices([7], params=params(n), seed=s)), exact) for s in range(8)])
         for n in (2_000, 32_000, 512_000)
-    ]  # fmt: skip
+    ]
     assert errors[0] > 2.5 * errors[1] > 6 * errors[2]
 
 
 def test_short_requests_are_unbiased(graph: Graph) -> None:
     """A handful of stratified walks a request: the mean over many seeds must still be the exact distribution."""
     exact = visit_distribution(graph, one_hot(7), 0.5)
-    walker, params = Walker(graph), WalkParams(steps=14, top_k=N_PINS, drop_query=False)
-    visits, steps = np.zeros(N_PINS), 0
+    walker = Walker(graph)
+    params = WalkParams(steps=14, top_k=N_PINS, drop_query=False)
+    visits = np.zeros(N_PINS)
+    steps = 0
     for seed in range(8_000):
         result = walker.walk_indices([7], params=params, seed=seed)
         visits[result.pins] += result.visits
@@ -85,7 +88,8 @@ def test_agrees_with_plain_python(graph: Graph) -> None:
 
 
 def test_plain_pixie_and_walker_rank_alike(graph: Graph) -> None:
-    pins, weights = np.array([3, 40, 200], np.int32), np.array([1.0, 0.5, 2.0], np.float32)
+    pins = np.array([3, 40, 200], np.int32)
+    weights = np.array([1.0, 0.5, 2.0], np.float32)
     plain, scores = plain_pixie(graph, pins, weights, 400_000, 0.5, N_PINS, seed=9)
     ours = Walker(graph).walk_indices(pins, weights, params=EVERYTHING, seed=9)
     assert len(set(plain[:30]) & set(ours.pins[:30])) >= 28
@@ -154,7 +158,8 @@ def test_biased_steps_are_uniform_within_the_range() -> None:
 @pytest.mark.parametrize("links", ["no", "yes"])
 @pytest.mark.parametrize("bias", [0.1, 0.6, 1.0])
 def test_personalised_walks_follow_the_biased_restart_walk(graph: Graph, bias: float, links: Wanted) -> None:
-    start, end = 200, 240  # many boards hold none of these pins: their steps take any pin
+    start = 200
+    end = 240  # many boards hold none of these pins: their steps take any pin
     adjacency = np.zeros((N_BOARDS, N_PINS))
     adjacency[np.repeat(np.arange(N_BOARDS), graph.board_degree), graph.board_pins] = 1.0
     inside = adjacency * ((np.arange(N_PINS) >= start) & (np.arange(N_PINS) < end))
@@ -162,7 +167,8 @@ def test_personalised_walks_follow_the_biased_restart_walk(graph: Graph, bias: f
     matching = np.where(inside.sum(1, keepdims=True) > 0, inside / np.maximum(inside.sum(1, keepdims=True), 1), anyone)
     assert 0.2 < (inside.sum(1) > 0).mean() < 0.8
     step = (adjacency.T / np.maximum(adjacency.sum(0)[:, None], 1)) @ (bias * matching + (1 - bias) * anyone)
-    mass, exact = one_hot(7), np.zeros(N_PINS)
+    mass = one_hot(7)
+    exact = np.zeros(N_PINS)
     for level in range(40):
         mass = mass @ step
         exact += 0.5 * 0.5**level * mass

@@ -51,7 +51,8 @@ def test_the_lower_bound_is_reached_by_k_and_close() -> None:
 
 def test_packed_ids_come_back() -> None:
     values = np.random.default_rng(1).integers(0, 777, 4000).astype(np.int32)
-    packed, bits = pack(values, 777), int(width(777))
+    packed = pack(values, 777)
+    bits = int(width(777))
     whole = int.from_bytes(packed.tobytes(), "little")
     assert [(whole >> (i * bits)) & ((1 << bits) - 1) for i in range(0, 4000, 7)] == values[::7].tolist()
 
@@ -61,9 +62,11 @@ def test_packed_ids_come_back() -> None:
 def test_of_equal_scores_at_the_cut_popular_pins_are_kept(n: int, k: int, values: int, seed: int, told: bool) -> None:
     rng = np.random.default_rng(seed)
     scores = rng.integers(1, values + 1, n).astype(np.float32) * np.float32(1.37)
-    pins, degree = rng.permutation(n).astype(np.uint32), rng.integers(0, 5, n)
+    pins = rng.permutation(n).astype(np.uint32)
+    degree = rng.integers(0, 5, n)
     index = pack_offsets(np.concatenate([[0], np.cumsum(degree)]))
-    keys, priority = np.zeros(k, np.uint64), np.zeros(n, np.uint32)
+    keys = np.zeros(k, np.uint64)
+    priority = np.zeros(n, np.uint32)
     m = select(scores, pins, index if told else index[:0], n, k, np.zeros(2048, np.int64), keys, priority)
     chosen = (keys[:m] & np.uint64(0xFFFFFFFF)).astype(np.int64)
     assert m == min(n, k) == len(set(chosen.tolist()))

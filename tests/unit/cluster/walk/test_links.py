@@ -43,9 +43,14 @@ def test_links_tell_what_ids_and_index_tell(degree_bits: int | None) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 20), st.lists(st.integers(-1, 255), max_size=5), st.lists(st.integers(-1, 39), max_size=3),
-    st.sampled_from([0.0, 0.4, 1.0]), st.integers(0, 2), st.sampled_from([None, 5, 1]), st.sampled_from([0, 4]),
-)  # fmt: skip
+    st.integers(0, 20),
+    st.lists(st.integers(-1, 255), max_size=5),
+    st.lists(st.integers(-1, 39), max_size=3),
+    st.sampled_from([0.0, 0.4, 1.0]),
+    st.integers(0, 2),
+    st.sampled_from([None, 5, 1]),
+    st.sampled_from([0, 4]),
+)
 def test_walks_with_links_are_the_same_walks(
     seed: int, pins: list, boards: list, bias: float, locale: int, degree_bits: int | None, n_p: int
 ) -> None:
@@ -80,7 +85,8 @@ def test_a_saved_graph_keeps_its_links(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_links_of_another_graph_are_refused(tmp_path: Path) -> None:
-    graph, other = random_graph(3), random_graph(4, edges=1400)
+    graph = random_graph(3)
+    other = random_graph(4, edges=1400)
     graph.linked().save(tmp_path)
     short = np.load(tmp_path / FILES[1])[:-1]
     np.save(tmp_path / FILES[1], short)

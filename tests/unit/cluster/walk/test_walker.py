@@ -26,8 +26,15 @@ def same(a: WalkResult, b: WalkResult) -> bool:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.integers(0, 50), st.lists(st.integers(-1, 399), max_size=6), st.lists(st.integers(-1, 399), max_size=30),
-       st.integers(1, 3000), st.integers(1, 4), st.integers(0, 2**63), st.sampled_from([0.05, 0.5, 1.0]))  # fmt: skip
+@given(
+    st.integers(0, 50),
+    st.lists(st.integers(-1, 399), max_size=6),
+    st.lists(st.integers(-1, 399), max_size=30),
+    st.integers(1, 3000),
+    st.integers(1, 4),
+    st.integers(0, 2**63),
+    st.sampled_from([0.05, 0.5, 1.0]),
+)
 def test_sums_are_self_consistent(
     graph_seed: int, query: list, exclude: list, steps: int, min_visits: int, seed: int, restart: float
 ) -> None:
@@ -83,7 +90,8 @@ def test_top_k_is_a_prefix_of_the_full_order() -> None:
 
 
 def test_seeds_decide_everything() -> None:
-    walker, other = Walker(random_graph(3)), Walker(random_graph(3))
+    walker = Walker(random_graph(3))
+    other = Walker(random_graph(3))
     assert same(walker.walk([1, 2], seed=7), other.walk([1, 2], seed=7))
     assert not same(walker.walk([1, 2], seed=7), walker.walk([1, 2], seed=8))
 
@@ -142,7 +150,8 @@ def test_weights_shift_steps_and_zero_weight_means_none() -> None:
 
 
 def test_allocation_follows_the_formula() -> None:
-    degrees, weights = np.array([1, 10, 100, 0]), np.array([1.0, 2.0, 0.5, 3.0])
+    degrees = np.array([1, 10, 100, 0])
+    weights = np.array([1.0, 2.0, 0.5, 3.0])
     for hub, top in (("log", np.log(1000)), ("linear", 1000.0)):
         scale = weights * degrees * (top - np.log(np.maximum(degrees, 1)))
         assert np.allclose(allocate(degrees, weights, 1000, 500, hub), 500 * scale / scale.sum())
@@ -190,7 +199,8 @@ def test_many_buckets_agree_with_few() -> None:
     big = Graph.from_edges(*_edges(small, scale=100_003), 60, 5_000_200, pin_ids=IdMap.from_ids(np.arange(5_000_200)))
     a = Walker(small).walk_indices([1, 2], params=WalkParams(steps=20_000), seed=5)
     b = Walker(big).walk_indices([100_003, 200_006], params=WalkParams(steps=20_000), seed=5)
-    order_a, order_b = np.argsort(a.pins), np.argsort(b.pins)
+    order_a = np.argsort(a.pins)
+    order_b = np.argsort(b.pins)
     assert np.array_equal(a.pins[order_a] * 100_003, b.pins[order_b])
     assert np.array_equal(a.by_query[order_a], b.by_query[order_b])
 
