@@ -21,7 +21,7 @@ def validate(project: ProjectFile = DEFAULT_PROJECT, out: JsonFile = None) -> No
         from cluster.validate.validation import validate as check
 
         with progress_bar() as bars:
-            report = check(opened.project, bars.at("validate"))
+            report = check(opened.project, bars.at("validate"), opened.clients)
         console.print(report.text(), highlight=False, soft_wrap=True)
         write_json(out, report.as_dict())
         if not report.ok:

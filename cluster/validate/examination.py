@@ -1,7 +1,7 @@
 """One validation under way: reads an input as far as it can be read, applies its rules, and reports what they count."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,9 @@ from cluster.progress import Progress
 from cluster.settings.project import Project
 from cluster.validate.fixes import fix_of
 from cluster.validate.report import Finding, Report, TableReport
+
+KEPT = ("pins", "users")
+"""Inputs whose clean rows later checks look at."""
 
 Rules = Callable[[pa.Table, Tally], pa.Table]
 """From all rows of an input to those that a build would use; whatever is dropped, changed or noted is counted."""
@@ -26,6 +29,7 @@ class Examination:
     report: Report
     now: int
     progress: Progress
+    clean: dict[str, pa.Table] = field(default_factory=dict, repr=False)  # what each input's rules left
 
     def apply(self, source: Input, rules: Rules) -> pa.Table:
         """Reads one input file by file, applies `rules` to what can be read, and fills in its part of the report."""
@@ -42,6 +46,8 @@ class Examination:
         tally = Tally()
         clean = rules(pa.concat_tables(tables), tally)
         mine.used = len(clean)
+        if source.name in KEPT:
+            self.clean[source.name] = clean
         mine.findings += _about_rows(source, tally)
         self.progress(source.name, 1.0)
         return clean

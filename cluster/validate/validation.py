@@ -5,20 +5,26 @@ counted here as dropped is what the build drops, but for edges that it prunes by
 (`cluster.catalog.pruning`).
 """
 
+from collections.abc import Mapping
+
 from cluster.data.cleaning import now_us
 from cluster.data.inputs import open_inputs_leniently
 from cluster.progress import Progress, silent
+from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.validate.checks.edges import check_edges
 from cluster.validate.checks.events import check_events
+from cluster.validate.checks.names import check_names
 from cluster.validate.checks.pins import check_pins
 from cluster.validate.checks.users import check_users
 from cluster.validate.examination import Examination, error_of
 from cluster.validate.report import Report, TableReport
 
 
-def validate(project: Project, progress: Progress = silent) -> Report:
+def validate(project: Project, progress: Progress = silent, clients: Mapping[str, Client] | None = None) -> Report:
     """Reads all inputs and reports rows, errors and counted drops per table. Never raises for what the data holds.
+
+    With `clients`, their rules are held against the data as well.
 
     Edges are held in memory (two ids and a time each) to count duplicates; the other inputs too.
     """
@@ -33,4 +39,7 @@ def validate(project: Project, progress: Progress = silent) -> Report:
     graph_pins = check_edges(inputs["edges"], run, pins) if "edges" in inputs else None
     if "events" in inputs:
         check_events(inputs["events"], run, graph_pins, users)
+    categorical = {"pins": project.features.pin_categorical, "users": project.features.user_categorical}
+    for finding in check_names(run.clean, categorical, clients or {}):
+        report.tables[finding.table].findings.append(finding)
     return report
