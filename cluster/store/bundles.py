@@ -1,27 +1,25 @@
-"""Bundles: versioned, immutable folders, published by one pointer swap. Local disk, or S3 through pyarrow.fs.
+"""Bundles: versioned, immutable folders, published by one pointer swap. Where they lie is a `Backend`'s business.
 
 Layout: `<kind>/<version>/…`, `<kind>/<version>/manifest.json`, `<kind>/CURRENT`. A bundle is written aside,
 checksummed, moved to its final name, and only then does CURRENT name it: a crash at any moment leaves the old version.
 """
 
 import json
-import os
 import shutil
-import tempfile
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-from pyarrow import fs as pafs
 
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
-from cluster.store.disk import fsync
+from cluster.store.backend import Backend
+from cluster.store.local import LocalFolder
+from cluster.store.objects import ObjectStore
 
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
@@ -61,15 +59,10 @@ class Bundle:
 class BundleStore:
     """All bundles below one root: a local path or a URI that pyarrow.fs knows (`s3://bucket/prefix`)."""
 
-    def __init__(self, root: str | Path, cache: str | Path | None = None):
+    def __init__(self, root: str | Path, cache: str | Path | None = None, backend: Backend | None = None):
+        """`cache`: where local copies of remote bundles go. `backend` keeps the files; by default what `root` means."""
         self.root = str(root)
-        self.remote = "://" in self.root
-        if self.remote:
-            self._fs, self._base = pafs.FileSystem.from_uri(self.root)
-            self._cache = Path(cache or Path(tempfile.gettempdir()) / "pinfunnel-bundles")
-        else:
-            self._fs = pafs.LocalFileSystem()
-            self._base = str(Path(self.root).absolute())
+        self._backend = backend or backend_of(self.root, cache)
 
     @contextmanager
     def write(self, kind: str, meta: Mapping[str, Any], publish: bool = True) -> Iterator[tuple[Path, str]]:
@@ -78,78 +71,39 @@ class BundleStore:
         Nothing is left behind, and nothing is published, when the body raises.
         """
         version = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-        home = self._cache if self.remote else Path(self._base)
-        home.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
+        aside = self._backend.new_folder()
         extra: dict[str, Any] = dict(meta)
         try:
             yield aside, version
             if (note := aside / ".meta.json").exists():  # what the body learned while it wrote
                 extra |= json.loads(note.read_text())
                 note.unlink()
-            self._store(aside, kind, version, extra)
+            _write_manifest(aside, kind, version, extra)
+            self._backend.put(aside, f"{kind}/{version}")
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         if publish:
             self.publish(kind, version)
 
-    def _store(self, aside: Path, kind: str, version: str, meta: Mapping[str, Any]) -> None:
-        files = sorted(p for p in aside.rglob("*") if p.is_file())
-        manifest = {
-            "kind": kind,
-            "version": version,
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "meta": dict(meta),
-            "files": {str(p.relative_to(aside)): {"bytes": p.stat().st_size, "crc32": _crc(p)} for p in files},
-        }
-        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        target = f"{self._base}/{kind}/{version}"
-        if self.remote:
-            pafs.copy_files(
-                str(aside), target, source_filesystem=pafs.LocalFileSystem(), destination_filesystem=self._fs
-            )
-            return
-        for path in [*files, aside / MANIFEST]:
-            fsync(path)
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        aside.chmod(0o755)
-        os.rename(aside, target)
-        fsync(Path(target).parent)
-
     def publish(self, kind: str, version: str) -> None:
-        """Make `version` current: one atomic rename (local) or one object put (S3)."""
-        if not self._exists(f"{kind}/{version}/{MANIFEST}"):
+        """Make `version` current, at once: readers see the old version or the new one."""
+        if not self._backend.has(f"{kind}/{version}/{MANIFEST}"):
             raise BundleError(f"{kind} {version} is not stored under {self.root}: nothing to publish")
-        pointer = f"{self._base}/{kind}/{POINTER}"
-        if self.remote:
-            with self._fs.open_output_stream(pointer) as out:
-                out.write(version.encode())
-            return
-        draft = Path(f"{pointer}.{uuid.uuid4().hex}")
-        draft.write_text(version)
-        fsync(draft)
-        os.replace(draft, pointer)
-        fsync(draft.parent)
+        self._backend.write_pointer(f"{kind}/{POINTER}", version)
 
     def current(self, kind: str) -> str | None:
         """The published version, or None."""
-        try:
-            with self._fs.open_input_stream(f"{self._base}/{kind}/{POINTER}") as stream:
-                return bytes(stream.read()).decode().strip() or None
-        except FileNotFoundError:
-            return None
+        text = self._backend.read_pointer(f"{kind}/{POINTER}")
+        return (text or "").strip() or None
 
     def versions(self, kind: str) -> list[str]:
         """All stored versions, oldest first."""
-        listing = self._fs.get_file_info(pafs.FileSelector(f"{self._base}/{kind}", allow_not_found=True))
-        return sorted(
-            i.base_name for i in listing if i.type == pafs.FileType.Directory and not i.base_name.startswith(".")
-        )
+        return sorted(name for name in self._backend.folders(kind) if not name.startswith("."))
 
     def kinds(self) -> list[str]:
         """Every kind that has a published version."""
-        listing = self._fs.get_file_info(pafs.FileSelector(self._base, allow_not_found=True, recursive=True))
-        return sorted(str(Path(i.path).parent.relative_to(self._base)) for i in listing if i.base_name == POINTER)
+        pointers = (PurePosixPath(name) for name in self._backend.files())
+        return sorted(str(pointer.parent) for pointer in pointers if pointer.name == POINTER)
 
     def open(self, kind: str, version: str | None = None, verify: bool = True) -> Bundle:
         """A stored version (default: the current one), with checksums compared unless `verify` is off.
@@ -159,7 +113,10 @@ class BundleStore:
         version = version or self.current(kind)
         if version is None:
             raise BundleError(f"no {kind} is published under {self.root}")
-        path = self._local_copy(kind, version)
+        try:
+            path = self._backend.get(f"{kind}/{version}")
+        except OSError:
+            raise BundleError(f"{kind} {version} could not be read from {self.root}") from None
         try:
             manifest = json.loads((path / MANIFEST).read_text())
         except (FileNotFoundError, json.JSONDecodeError) as error:
@@ -172,27 +129,10 @@ class BundleStore:
                 raise BundleError(f"{kind} {version}: {name} is missing or damaged; publish another version")
         return Bundle(kind, version, path, manifest["meta"])
 
-    def _local_copy(self, kind: str, version: str) -> Path:
-        if not self.remote:
-            return Path(self._base) / kind / version
-        local = self._cache / kind / version
-        if not local.is_dir():
-            local.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".fetching-", dir=local.parent))
-            source = f"{self._base}/{kind}/{version}"
-            try:
-                pafs.copy_files(
-                    source, str(draft), source_filesystem=self._fs, destination_filesystem=pafs.LocalFileSystem()
-                )
-                os.rename(draft, local)
-            except OSError:
-                shutil.rmtree(draft, ignore_errors=True)
-                if not local.is_dir():  # another process may have fetched the same version first
-                    raise BundleError(f"{kind} {version} could not be read from {self.root}") from None
-        return local
 
-    def _exists(self, name: str) -> bool:
-        return bool(self._fs.get_file_info(f"{self._base}/{name}").type == pafs.FileType.File)
+def backend_of(root: str, cache: str | Path | None = None) -> Backend:
+    """The backend that a root means: a URI opens through pyarrow.fs, everything else is a local path."""
+    return ObjectStore(root, cache) if "://" in root else LocalFolder(root)
 
 
 def note_meta(folder: Path, **meta: Any) -> None:
@@ -200,6 +140,18 @@ def note_meta(folder: Path, **meta: Any) -> None:
     path = folder / ".meta.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(known | meta))
+
+
+def _write_manifest(folder: Path, kind: str, version: str, meta: Mapping[str, Any]) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    manifest = {
+        "kind": kind,
+        "version": version,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "meta": dict(meta),
+        "files": {str(p.relative_to(folder)): {"bytes": p.stat().st_size, "crc32": _crc(p)} for p in files},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
 
 
 def _crc(path: Path) -> int:

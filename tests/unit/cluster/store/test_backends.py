@@ -1,0 +1,109 @@
+"""What every storage backend must do, asked of each of them, and of bundles on top. A new backend gets one entry."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import BundleError
+from cluster.store.backend import Backend
+from cluster.store.bundles import BundleStore
+from cluster.store.local import LocalFolder
+from cluster.store.objects import ObjectStore
+
+BACKENDS: dict[str, Callable[[Path], Backend]] = {
+    "local": lambda tmp: LocalFolder(tmp / "root"),
+    "objects": lambda tmp: ObjectStore(f"file://{tmp}/root", tmp / "cache"),
+}
+
+
+@pytest.fixture(params=list(BACKENDS))
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Backend]:
+    """Makes the backend under test anew, as another process would that shares its storage and cache."""
+    return lambda: BACKENDS[request.param](tmp_path)
+
+
+def put(backend: Backend, name: str, text: str = "hello") -> None:
+    folder = backend.new_folder()
+    assert list(folder.iterdir()) == []
+    (folder / "deep").mkdir()
+    (folder / "deep" / "data.txt").write_text(text)
+    (folder / "top.txt").write_text(text)
+    backend.put(folder, name)
+
+
+def test_what_was_put_is_got_by_another_process(make: Callable[[], Backend]) -> None:
+    put(make(), "graph/v1")
+    folder = make().get("graph/v1")
+    assert (folder / "deep" / "data.txt").read_text() == "hello"
+    assert (folder / "top.txt").read_text() == "hello"
+    assert make().get("graph/v1") == folder
+
+
+def test_a_name_that_was_never_put_has_no_files(make: Callable[[], Backend]) -> None:
+    put(make(), "graph/v1")
+    try:
+        folder = make().get("graph/v2")
+    except OSError:
+        return
+    assert not folder.exists()
+
+
+def test_files_and_folders_are_listed(make: Callable[[], Backend]) -> None:
+    backend = make()
+    assert backend.files() == backend.folders("graph") == []
+    put(backend, "lightweight/ads/v1")
+    put(backend, "lightweight/ads/v2")
+    backend.write_pointer("lightweight/ads/CURRENT", "v1")
+    assert sorted(backend.folders("lightweight/ads")) == ["v1", "v2"]
+    assert backend.folders("graph") == []
+    of_v1 = {"lightweight/ads/v1/deep/data.txt", "lightweight/ads/v1/top.txt"}
+    assert of_v1 | {"lightweight/ads/CURRENT"} <= set(backend.files())
+    assert backend.has("lightweight/ads/v1/top.txt")
+    assert not backend.has("lightweight/ads/v1/deep")
+    assert not backend.has("lightweight/ads/v3/top.txt")
+
+
+def test_a_pointer_is_replaced_whole(make: Callable[[], Backend]) -> None:
+    put(make(), "graph/v1")
+    assert make().read_pointer("graph/CURRENT") is None
+    make().write_pointer("graph/CURRENT", "a version with a long name")
+    make().write_pointer("graph/CURRENT", "v1")
+    assert make().read_pointer("graph/CURRENT") == "v1"
+    assert [name for name in make().files() if "CURRENT" in name] == ["graph/CURRENT"]
+
+
+def test_bundles_are_published_and_opened(make: Callable[[], Backend]) -> None:
+    versions = []
+    for text in ("old", "new"):
+        with BundleStore("here", backend=make()).write("graph", {"text": text}) as (folder, version):
+            (folder / "data.txt").write_text(text)
+        versions.append(version)
+    store = BundleStore("here", backend=make())
+    assert store.kinds() == ["graph"]
+    assert store.versions("graph") == sorted(versions)
+    assert store.current("graph") == versions[1]
+    assert (store.open("graph").path / "data.txt").read_text() == "new"
+    assert store.open("graph", versions[0]).meta == {"text": "old"}
+    store.publish("graph", versions[0])
+    assert BundleStore("here", backend=make()).open("graph").version == versions[0]
+
+
+def test_a_bundle_that_fails_leaves_nothing(make: Callable[[], Backend]) -> None:
+    store = BundleStore("here", backend=make())
+    begun: list[Path] = []
+
+    def fail() -> None:
+        with store.write("graph", {}) as (folder, _):
+            begun.append(folder)
+            (folder / "half.txt").write_text("x")
+            raise RuntimeError("no disk")
+
+    with pytest.raises(RuntimeError, match="no disk"):
+        fail()
+    assert make().files() == []
+    assert not begun[0].exists()
+    with pytest.raises(BundleError, match="no graph is published under here"):
+        store.open("graph")
+    with pytest.raises(BundleError, match="graph v0 is not stored under here: nothing to publish"):
+        store.publish("graph", "v0")
