@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import data, evaluate, learn, run, serve, walk
+from apps.commands import bench, data, demo, evaluate, learn, serve, simulate, walk
 
 SHOWN_VERSIONS = ("ray", "torch", "xgboost", "numba", "pyarrow")
 
@@ -49,7 +49,7 @@ def _options(
     pass
 
 
-app.command("demo")(run.demo)
+app.command("demo")(demo.demo)
 app.command("validate")(data.validate)
 app.command("build-graph")(data.build_graph)
 app.command("add-edges")(data.add_edges)
@@ -59,8 +59,8 @@ app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.command("compact-logs")(data.compact_logs)
-app.command("simulate")(run.simulate)
-app.command("bench")(run.bench)
+app.command("simulate")(simulate.simulate)
+app.command("bench")(bench.bench)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import typer
 from typer.main import get_command
 
 from apps.cli import app
-from apps.commands.run import benches
+from apps.commands.bench import benches
 from tests.architecture.repository import ROOT, pages
 
 FENCE = re.compile(r"^ *```")

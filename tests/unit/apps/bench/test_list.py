@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.commands.run import benches
+from apps.commands.bench import benches
 
 FITS = 85
 """Characters of a line that a terminal shows beside the longest name without breaking it into three."""
