@@ -17,6 +17,7 @@ from cluster.settings.clients import Client
 from serving.deploy.process import Process
 from serving.request.answer import Answer
 from tests.worlds.funnel import ask
+from tests.worlds.fuzz import examples
 
 PINS, BOARDS = 400, 40
 RATINGS = ("adult", "adult", "adult", "all")  # three of four
@@ -85,6 +86,7 @@ def test_when_fewer_may_be_shown_all_of_them_are_and_the_answer_says_so(world: O
     assert "0 of 25" in nothing.degraded
 
 
+@pytest.mark.fuzz
 @given(
     limit=st.integers(1, PINS),
     excluded=st.sets(st.integers(0, PINS - 1), max_size=PINS),
@@ -92,7 +94,7 @@ def test_when_fewer_may_be_shown_all_of_them_are_and_the_answer_says_so(world: O
     forbid=st.booleans(),
     query=st.sampled_from([(), (0,), (310, 0), (10**9,)]),
 )
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_request_is_answered_in_full_by_what_may_be_shown(
     world: Opened, limit: int, excluded: set[int], hidden: set[int], forbid: bool, query: tuple[int, ...]
 ) -> None:

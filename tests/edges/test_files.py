@@ -18,6 +18,7 @@ from cluster.data.reading import Input
 from cluster.data.schema import TIMESTAMP, edges_columns, events_columns, pins_columns
 from cluster.errors import ConfigError, DataError
 from cluster.settings.project import DEFAULT_ACTIONS, FeatureSettings, Project, Source
+from tests.worlds.fuzz import examples
 
 EDGE = {"board_id": [1], "pin_id": [2]}
 
@@ -225,6 +226,7 @@ def test_of_snapshots_the_last_row_holds_or_the_newest_by_updated_at(rows: list[
     assert tally.dropped == {"pin_id is there more than once (the newest by updated_at is kept)": 2}
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 4)), max_size=12))
 def test_snapshots_against_a_plain_loop(rows: list[tuple[int, int | None]]) -> None:
     newest: dict[int, tuple[int, int]] = {}
@@ -302,8 +304,9 @@ def read_or_reason(folder: Path, ids: str) -> pa.Table | str:
         return str(error)
 
 
+@pytest.mark.fuzz
 @given(any_array(), any_array(), any_array(), st.sampled_from(["int64", "string"]))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_arrow_column_is_read_losslessly_or_refused_in_one_line(
     tmp_path_factory: Any, board: pa.Array, pin: pa.Array, saved: pa.Array, ids: str
 ) -> None:

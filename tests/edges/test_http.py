@@ -16,6 +16,7 @@ from cluster.errors import ConfigError
 from serving.http.auth import Keys
 from tests.unit.serving.http.faces import Face
 from tests.worlds.funnel import opened_world, some_user
+from tests.worlds.fuzz import examples
 
 ANSWER = 4_000
 """Characters of the longest answer to bad input."""
@@ -200,8 +201,9 @@ def any_json() -> st.SearchStrategy[Any]:
     return st.recursive(leaf, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4))
 
 
+@pytest.mark.fuzz
 @given(data=st.data())
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_json_is_a_500_and_no_good_request_suffers(http: Face, world: Opened, data: st.DataObject) -> None:
     """Any value in any field of any endpoint, and any JSON at all."""
     fields = ["user_id", "query_pins", "exclude", "locale", "limit", "explain", "order", "experiment", "at", "x"]

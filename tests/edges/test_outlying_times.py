@@ -13,6 +13,7 @@ from cluster.data.schema import TIMESTAMP
 from cluster.features.assemble import FeatureSet
 from cluster.graph.span import BUCKETS, Span
 from cluster.settings.project import DataSettings, Project, Source
+from tests.worlds.fuzz import examples
 
 DAY_US = 86_400 * 10**6
 TODAY = 1_760_000_000 * 10**6
@@ -68,7 +69,8 @@ def test_without_outliers_time_begins_and_ends_with_the_data() -> None:
     assert Span().recent_from is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
+@pytest.mark.fuzz
 @given(st.integers(0, 2**32), st.integers(1, 4 * BUCKETS), st.integers(1, 50), st.integers(1, 8))
 def test_a_span_is_the_same_however_its_values_are_cut(seed: int, n: int, width: int, parts: int) -> None:
     rng = np.random.default_rng(seed)

@@ -18,6 +18,7 @@ ANYTHING = st.one_of(
 )
 
 
+@pytest.mark.fuzz
 @given(ANYTHING)
 def test_what_passes_can_be_stored_and_what_does_not_is_named_shortly(value: Any) -> None:
     for kind, arrow in (("int64", pa.int64()), ("string", pa.string())):

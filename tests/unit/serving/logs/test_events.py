@@ -22,6 +22,7 @@ from cluster.store.logs import LogStore
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.user_state import UserStates
+from tests.worlds.fuzz import examples
 
 
 def event(name: str, **changes: Any) -> dict[str, Any]:
@@ -262,8 +263,9 @@ def test_a_poisoned_event_is_refused_alone_and_named(tmp_path: Path, poison: dic
     open_log(tmp_path)
 
 
+@pytest.mark.fuzz
 @given(st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_sent_the_good_events_reach_parquet(tmp_path_factory: Any, data: st.DataObject) -> None:
     """Any value in any field: acknowledged means stored, refused means named, and the next start works."""
     folder = tmp_path_factory.mktemp("log")
