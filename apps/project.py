@@ -1,15 +1,19 @@
 """Opens a user's project: pinfunnel.yaml and the client files it names, or the five that ship."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import ConfigError
 from cluster.settings.clients import Client, load_clients
+from cluster.settings.own_actions import fitted, said
 from cluster.settings.project import Project
 
 if TYPE_CHECKING:
     from serving.deploy.process import Process
+
+log = logging.getLogger(__name__)
 
 SHIPPED_CLIENTS = Path(__file__).parent / "clients"
 
@@ -32,7 +36,13 @@ class Opened:
 def open_project(path: str | Path) -> Opened:
     """Load and check a project. Raises ConfigError with file, key and fix."""
     project = Project.load(path)
-    clients = load_clients(project.clients or SHIPPED_CLIENTS, project.actions)
+    if project.clients is not None:
+        clients = load_clients(project.clients, project.actions)
+    else:
+        shipped = load_clients(SHIPPED_CLIENTS)
+        clients = {n: fitted(c, project.actions, project.negative_actions) for n, c in shipped.items()}
+        if line := said(project.actions, project.negative_actions):
+            log.warning(line)
     from training.lightweight.strategies.registry import check_strategies  # NumPy loads only for a file that parses
 
     check_strategies(clients)

@@ -11,7 +11,13 @@ from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project
 
 
-def validate(project: ProjectFile = DEFAULT_PROJECT, out: JsonFile = None) -> None:
+def validate(
+    project: ProjectFile = DEFAULT_PROJECT,
+    out: JsonFile = None,
+    allow_drops: Annotated[
+        float | None, typer.Option(min=0, max=1, help="share of an input's rows that may be unusable; default: 0.05")
+    ] = None,
+) -> None:
     """Check every input file against the data contract (docs/data.md), without building anything.
 
     Names file, column, row and the fix for each fault, and counts what a build would drop. Exit code 1 on a fault.
@@ -20,8 +26,12 @@ def validate(project: ProjectFile = DEFAULT_PROJECT, out: JsonFile = None) -> No
         opened = open_project(project)
         from cluster.validate.validation import validate as check
 
+        checked = opened.project
+        if allow_drops is not None:
+            data = checked.data.model_copy(update={"allow_drops": allow_drops})
+            checked = checked.model_copy(update={"data": data})
         with progress_bar() as bars:
-            report = check(opened.project, bars.at("validate"), opened.clients)
+            report = check(checked, bars.at("validate"), opened.clients)
         console.print(report.text(), highlight=False, soft_wrap=True)
         write_json(out, report.as_dict())
         if not report.ok:
@@ -82,9 +92,13 @@ def add_edges(
 
 
 def _print_drops(drops: dict[str, Any]) -> None:
+    from cluster.catalog.nodes import ON_NO_BOARD
+
     for name, counts in drops.items():
         for what, rows in counts.get("dropped", {}).items():
             console.print(f"  {name}: {rows:,} rows dropped: {what}", highlight=False)
+    if unreachable := drops.get("pins", {}).get("noted", {}).get(ON_NO_BOARD):
+        console.print(f"  {unreachable:,} {ON_NO_BOARD}", highlight=False)
 
 
 def compact_logs(

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from cluster.catalog.catalog import FORMAT, Catalog
 from cluster.catalog.history import NewestActions
-from cluster.catalog.nodes import Nodes, conform
-from cluster.catalog.pins import PinTable, SaveCounts
+from cluster.catalog.nodes import ON_NO_BOARD, Nodes, conform
+from cluster.catalog.pins import PinTable, SaveCounts, pin_rows
 from cluster.catalog.pruning import prune_graph, replace_graph
 from cluster.catalog.users import UserTable
 from cluster.catalog.vocabulary import Vocabulary
@@ -193,6 +193,9 @@ def finish_catalog(build: Build, graph: Graph, nodes: Nodes, saves: SaveCounts, 
         newest.finish(),
         hides.finish(),
     )
+    if nodes.pins is not None:
+        reached = int((pin_rows(graph.pin_ids, nodes.pins) >= 0).sum())
+        build.tally("pins").noted[ON_NO_BOARD] += len(nodes.pins) - reached
     facts = {
         "format": FORMAT,
         "ids": project.ids,

@@ -13,6 +13,8 @@ from cluster.data.schema import pins_columns, users_columns
 from cluster.graph.ids import IdMap
 from cluster.settings.project import Project
 
+ON_NO_BOARD = "pins are on no board: the walk cannot reach them"
+
 
 @dataclass(frozen=True)
 class Nodes:

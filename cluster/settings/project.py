@@ -24,6 +24,9 @@ class DataSettings(Settings):
     pins: Source | None = None
     users: Source | None = None
     events: Source | None = None
+    allow_drops: float = Field(
+        0.05, ge=0, le=1, description="share of an input's rows that may be unusable; beyond, `validate` says error"
+    )
 
 
 class FeatureSettings(Settings):

@@ -36,6 +36,8 @@ class TableReport:
     rows: int = 0
     used: int = 0
     findings: list[Finding] = field(default_factory=list)
+    about: str = ""  # what the first line says, instead of files and rows
+    remark: str = ""  # of the table as a whole
 
     @property
     def errors(self) -> list[Finding]:
@@ -63,7 +65,9 @@ class Report:
         """One line a table, one line a finding, and a last line with the verdict."""
         lines = []
         for name, table in self.tables.items():
-            lines.append(f"{name}: {table.rows:,} rows in {table.files} file(s), {table.used:,} used")
+            counted = f"{table.rows:,} rows in {table.files} file(s), {table.used:,} used"
+            lines.append(f"{name}: {table.about or counted}")
+            lines += [f"  {table.remark}"] if table.remark else []
             lines += [f"  {finding.text}" for finding in table.findings]
         errors = len(self.errors)
         lines.append(

@@ -12,10 +12,12 @@ from cluster.data.inputs import open_inputs_leniently
 from cluster.progress import Progress, silent
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from cluster.validate.checks.clients import check_clients
 from cluster.validate.checks.edges import check_edges
 from cluster.validate.checks.events import check_events
+from cluster.validate.checks.losses import check_losses
 from cluster.validate.checks.names import check_names
-from cluster.validate.checks.pins import check_pins
+from cluster.validate.checks.pins import check_pins, note_unreachable
 from cluster.validate.checks.users import check_users
 from cluster.validate.examination import Examination, error_of
 from cluster.validate.report import Report, TableReport
@@ -24,7 +26,8 @@ from cluster.validate.report import Report, TableReport
 def validate(project: Project, progress: Progress = silent, clients: Mapping[str, Client] | None = None) -> Report:
     """Reads all inputs and reports rows, errors and counted drops per table. Never raises for what the data holds.
 
-    With `clients`, their rules are held against the data as well.
+    With `clients`, their rules are held against the data as well, and whether there is something for each to walk from
+    and to learn from.
 
     Edges are held in memory (two ids and a time each) to count duplicates; the other inputs too.
     """
@@ -37,9 +40,13 @@ def validate(project: Project, progress: Progress = silent, clients: Mapping[str
     pins = check_pins(inputs["pins"], run) if "pins" in inputs else None
     users = check_users(inputs["users"], run) if "users" in inputs else None
     graph_pins = check_edges(inputs["edges"], run, pins) if "edges" in inputs else None
-    if "events" in inputs:
-        check_events(inputs["events"], run, graph_pins, users)
+    if pins is not None and graph_pins is not None:
+        note_unreachable(run, pins, graph_pins)
+    done = check_events(inputs["events"], run, graph_pins, users) if "events" in inputs else None
     categorical = {"pins": project.features.pin_categorical, "users": project.features.user_categorical}
     for finding in check_names(run.clean, categorical, clients or {}):
         report.tables[finding.table].findings.append(finding)
+    check_losses(run)
+    if clients is not None:
+        check_clients(run, clients, done)
     return report

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.data.casting import FIX, Fault, cast_column
 from cluster.errors import DataError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
@@ -55,6 +56,8 @@ def evaluate_retrieval(
     began = time.perf_counter()
     train_boards, train_pins = _columns(train, board_column, pin_column, "train")
     test_boards, test_pins = _columns(test, board_column, pin_column, "test")
+    train_boards, test_boards = _alike(train_boards, test_boards, board_column)
+    train_pins, test_pins = _alike(train_pins, test_pins, pin_column)
     board_ids, pin_ids = IdMap.from_ids(pc.unique(train_boards)), IdMap.from_ids(pc.unique(train_pins))
     boards, pins = board_ids.index_of(train_boards), pin_ids.index_of(train_pins)
     if params is None:
@@ -182,6 +185,29 @@ def _pairs(boards: np.ndarray, pins: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Each (board, pin) once, so that a repeated edge cannot be in both halves of a split."""
     keys = np.unique(boards.astype(np.int64) << 32 | pins.astype(np.int64))
     return (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+
+
+def _alike(train: pa.ChunkedArray, test: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Ids of both as int64, or as text when either is text: by the rules for any input, or 1 and "1" never meet."""
+    text = any(_holds_text(ids.type) for ids in (train, test))
+    want = pa.string() if text else pa.int64()
+    out = []
+    for what, ids in (("train", train), ("test", test)):
+        try:
+            out.append(pa.chunked_array([cast_column(chunk, want) for chunk in ids.chunks], want))
+        except Fault as fault:
+            raise DataError(
+                f"{what} edges: column {name!r} is {ids.type} and holds {fault.value} (row {fault.row} of its part), "
+                f"which is no {fault.want} id: {FIX[fault.want]}"
+            ) from None
+        if out[-1].null_count:
+            raise DataError(f"{what} edges: column {name!r} has {out[-1].null_count} NaN; remove those rows")
+    return out[0], out[1]
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value))
 
 
 def _columns(table: pa.Table, board: str, pin: str, what: str) -> tuple[Any, Any]:

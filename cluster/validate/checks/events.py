@@ -18,8 +18,11 @@ UNKNOWN_USER = "user_id is not among the users (it gets a row of its own)"
 UNKNOWN_REQUEST = "request_id is not in the serving log (the event counts as history and labels nothing)"
 
 
-def check_events(source: Input, run: Examination, graph_pins: IdMap | None, users: IdMap | None) -> None:
-    """Fills in the report. `graph_pins`: the pins of the graph, `users`: those of the input; None where unknown."""
+def check_events(source: Input, run: Examination, graph_pins: IdMap | None, users: IdMap | None) -> set[str]:
+    """Fills in the report; returns the actions of the events that a build would use.
+
+    `graph_pins`: the pins of the graph, `users`: those of the input; None where unknown.
+    """
     requests = logged_requests(LogStore(logs_root(run.project.home)))
 
     def rules(table: pa.Table, tally: Tally) -> pa.Table:
@@ -35,7 +38,7 @@ def check_events(source: Input, run: Examination, graph_pins: IdMap | None, user
         note(table, asked & ~logged, UNKNOWN_REQUEST, tally)
         return table
 
-    run.apply(source, rules)
+    return set(pc.unique(run.apply(source, rules)["action"]).to_pylist())
 
 
 def logged_requests(logs: LogStore) -> pa.Array:

@@ -1,7 +1,9 @@
 """The check of the pins input: ids, repeats, numbers and times."""
 
+import numpy as np
 import pyarrow as pa
 
+from cluster.catalog.nodes import ON_NO_BOARD
 from cluster.data.cleaning import Tally, clean_pins
 from cluster.data.reading import Input
 from cluster.graph.ids import IdMap
@@ -16,3 +18,10 @@ def check_pins(source: Input, run: Examination) -> IdMap | None:
 
     pins = run.apply(source, rules)
     return None if run.report.tables[source.name].errors else IdMap.from_ids(pins["pin_id"])
+
+
+def note_unreachable(run: Examination, pins: IdMap, graph_pins: IdMap) -> None:
+    """Remarks how many pins no edge of the graph names."""
+    ids = pins.ids_of(np.arange(len(pins), dtype=np.int32))
+    if lost := int((graph_pins.index_of(ids) < 0).sum()):
+        run.report.tables["pins"].remark = f"{lost:,} {ON_NO_BOARD}"
