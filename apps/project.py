@@ -25,9 +25,8 @@ class Opened:
     project: Project
     clients: dict[str, Client]
 
-    @property
-    def process(self) -> "Process":
-        """The parts of a process that works on this project; torch and XGBoost load only now."""
+    def new_process(self) -> "Process":
+        """The parts of a process that works on this project, none opened yet; torch and XGBoost load only now."""
         from serving.deploy.process import Process
 
         return Process(self.project, self.clients)

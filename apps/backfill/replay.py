@@ -69,7 +69,7 @@ class Replay:
         if not inputs["edges"].has("saved_at"):
             raise DataError("backfill needs to know when edges were made: map data.edges.columns.saved_at")
         self.opened = opened
-        self.process: Process = opened.process
+        self.process: Process = opened.new_process()
         self._tables = Tables(**{name: one.read() for name, one in inputs.items()})
         tally = Tally()
         clean = clean_events(self._tables.events, opened.project.actions, now_us(), tally).sort_by("occurred_at")

@@ -58,8 +58,9 @@ def build_graph(
 
         with session.session(dashboard=False), progress_bar() as bars:
             began = time.perf_counter()
-            version = build_catalog(opened.project, opened.process.store, publish, progress=bars.at("build graph"))
-        meta = opened.process.store.open(kinds.GRAPH, version, verify=False).meta
+            store = opened.new_process().store
+            version = build_catalog(opened.project, store, publish, progress=bars.at("build graph"))
+        meta = store.open(kinds.GRAPH, version, verify=False).meta
         console.print(f"graph {version}: " + ", ".join(f"{n:,} {what}" for what, n in meta["counts"].items()))
         _print_drops(meta["drops"])
         write_json(out, {"version": version, **meta, "seconds": time.perf_counter() - began})
@@ -84,7 +85,7 @@ def add_edges(
         from cluster.catalog.merge import merge_edges
 
         with progress_bar() as bars:
-            merged = merge_edges(opened.project, opened.process.store, edges, publish, bars.at("add edges"))
+            merged = merge_edges(opened.project, opened.new_process().store, edges, publish, bars.at("add edges"))
         console.print(f"graph {merged.version}: " + ", ".join(f"{n:,} {what}" for what, n in merged.counts.items()))
         console.print("  added: " + ", ".join(f"{n:,} {what}" for what, n in merged.added.items()), highlight=False)
         _print_drops(merged.drops)
@@ -113,7 +114,7 @@ def compact_logs(
     Days are done one by one. A merged file names those it replaces, so a kill at any moment leaves every row once.
     """
     with guarded():
-        logs = open_project(project).process.logs
+        logs = open_project(project).new_process().logs
         days = sorted({*logs.dates("serving"), *logs.dates("events")})
         done = {"merged": 0, "written": 0, "removed": 0}
         with progress_bar() as bars:

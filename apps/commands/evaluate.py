@@ -91,7 +91,7 @@ def evaluate_lightweight(
         clients = pick_clients(opened, client)
         from training.report.published import published_lightweight
 
-        process = opened.process
+        process = opened.new_process()
         with session.session(dashboard=False):
             reports = published_lightweight(opened.project, clients, process.store, process.logs, *span)
         _say(reports, out, html, "Lightweight rankers on logged requests")
@@ -121,7 +121,7 @@ def evaluate_strategies(
         check_names(strategy or [])
         from training.report.strategies import compare_strategies
 
-        logs = opened.process.logs
+        logs = opened.new_process().logs
         with session.session(dashboard=False), progress_bar() as bars:
             compared = compare_strategies(
                 opened.project,
@@ -171,7 +171,7 @@ def evaluate_full(
         opened = open_project(project)
         from training.report.published import published_full
 
-        process = opened.process
+        process = opened.new_process()
         with session.session(dashboard=False):
             report = published_full(opened.project, opened.clients, process.store, process.logs, *span)
         _show(f"NDCG by client, {report.requests} requests", report.ndcg)

@@ -81,7 +81,7 @@ def train_lightweight(
         clients = pick_clients(opened, client)
         from training.lightweight.train import train_all_lightweight
 
-        process = opened.process
+        process = opened.new_process()
         with session.session(dashboard=False), progress_bar() as bars:
             outcomes = train_all_lightweight(
                 opened.project,
@@ -112,7 +112,7 @@ def train_full(
         opened = open_project(project)
         from training.full.train import train_full_ranker
 
-        process = opened.process
+        process = opened.new_process()
         with session.session(dashboard=False), progress_bar() as bars:
             outcome = train_full_ranker(
                 opened.project,

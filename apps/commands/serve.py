@@ -38,7 +38,7 @@ def serve(
         session.set_flags(address)  # before the first import of Ray, which the Serve application needs
         from apps.serve import start
 
-        process = opened.process
+        process = opened.new_process()
         if process.store.current(kinds.GRAPH) is None:
             from cluster.catalog.build import build_catalog
             from cluster.data.inputs import open_inputs

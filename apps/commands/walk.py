@@ -42,7 +42,7 @@ def walk(
         opened = open_project(project)
         from cluster.walk.walker import Walker, WalkParams
 
-        graph = opened.process.catalogs.current.graph
+        graph = opened.new_process().catalogs.current.graph
         ids, weights = query_pins(graph.pin_ids, pin, weight)
         params = WalkParams(steps=steps, top_k=top, popularity_discount=discount)
         began = time.perf_counter()

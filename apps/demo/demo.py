@@ -113,7 +113,7 @@ def run(folder: str | Path, size: DemoSize | None = None, seed: int = 0, console
 def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize, seed: int) -> DemoResult:
     project = opened.project
     clients = opened.clients
-    process = opened.process
+    process = opened.new_process()
     train, held_out = split_users(world)
     with steps.step("Build the graph") as step:
         version = build_catalog(project, process.store, progress=step.tick)

@@ -79,7 +79,7 @@ def local_and_funnel(opened: Opened, experiment: str) -> dict[str, dict[str, flo
     """
     local = FeatureSet.of(opened.project.features).candidate.index("cross_locale_match")
     found: dict[str, dict[str, list[float]]] = {}
-    for path in opened.process.logs.serving_files().paths:
+    for path in opened.new_process().logs.serving_files().paths:
         for row in pq.read_table(path, columns=LOGGED, partitioning=None).to_pylist():
             if row["experiment"] != experiment or not row["candidate_features"]:
                 continue

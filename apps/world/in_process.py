@@ -45,7 +45,7 @@ class InProcess:
 
     def __init__(self, opened: Opened, events: Events | None = None):
         """Loads every published bundle. `events` replaces the project's event log. Raises BundleError."""
-        process = opened.process
+        process = opened.new_process()
         self._watcher = process.watcher()
         self._watcher.poll()
         self._serving_log = process.serving_log()

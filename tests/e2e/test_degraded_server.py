@@ -19,7 +19,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Itera
     serving = {"port": free_port(), "shape": "separate", "deadline_ms": 3000, "log_flush_seconds": 3600}
     path = toy_project(tmp_path_factory.mktemp("served"), settings={"serving": serving})
     opened = open_project(path)
-    build_catalog(opened.project, opened.process.store, in_memory=True)
+    build_catalog(opened.project, opened.new_process().store, in_memory=True)
     server = start(str(path))
     yield opened, server
     server.stop()
@@ -54,4 +54,4 @@ def test_without_a_walker_people_get_popular_pins_and_no_row_is_lost(served: tup
     assert len(answer["pins"]) == len(whole["pins"])
 
     server.stop()  # rows are queued for an hour: only a replica that closes its log writes them
-    assert opened.process.logs.serving_files("homefeed").rows == asked + 1
+    assert opened.new_process().logs.serving_files("homefeed").rows == asked + 1

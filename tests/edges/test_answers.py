@@ -44,7 +44,7 @@ def shop(folder: Path, ratings: list[str]) -> Opened:
     }
     (folder / "pinfunnel.yaml").write_text(yaml.safe_dump(project))
     opened = open_project(folder / "pinfunnel.yaml")
-    build_catalog(opened.project, opened.process.store, in_memory=True)
+    build_catalog(opened.project, opened.new_process().store, in_memory=True)
     return opened
 
 
@@ -58,7 +58,7 @@ def answer(world: Opened, limit: int | None = None, by_visits: bool = False, **c
 
 
 def ratings(world: Opened, found: Answer) -> set[str]:
-    labels = world.process.catalogs.current.pins.labels
+    labels = world.new_process().catalogs.current.pins.labels
     assert labels is not None
     return {labels.values[0][code] for code in labels.codes[found.walked.pins, 0]}
 

@@ -30,7 +30,7 @@ def logged(logs: LogStore, client: str = "homefeed") -> pa.Table:
 
 
 def test_a_second_replay_is_refused_until_it_is_told_to_replace(world: Opened) -> None:
-    logs = world.process.logs
+    logs = world.new_process().logs
     with pytest.raises(DataError, match=REFUSED):
         make_way(logs, "homefeed", PLAN, replace=False)
     assert make_way(logs, "related_pins", PLAN, replace=False) == 0  # another client was never replayed
@@ -54,7 +54,7 @@ def correct_the_action(world: Opened) -> None:
 
 
 def test_a_compacted_replay_goes_and_what_was_served_stays(world: Opened) -> None:
-    logs = world.process.logs
+    logs = world.new_process().logs
     replayed = logged(logs)
     served = replayed.slice(0, 3)
     names = pa.array([f"served-{i}" for i in range(3)])
@@ -71,7 +71,7 @@ def test_a_compacted_replay_goes_and_what_was_served_stays(world: Opened) -> Non
 
 
 def test_another_span_of_time_is_no_second_replay(world: Opened) -> None:
-    logs = world.process.logs
+    logs = world.new_process().logs
     moments = logged(logs)["requested_at"].to_pylist()
     later = ReplayPlan(since=max(moments).replace(year=max(moments).year + 1))
     assert make_way(logs, "homefeed", later, replace=False) == 0

@@ -32,7 +32,7 @@ def changed(world: Opened, **settings: Any) -> Opened:
 
 def probabilities(world: Opened) -> dict[str, dict[str, float]]:
     """What `explain` says of each pin that the full ranker scored."""
-    process = world.process
+    process = world.new_process()
     process.full.load(str(process.store.current("full")))
     answer = process.funnel.recommend_now(ask("homefeed", some_user(world)))
     pins = to_response(answer, "r", True, 1.0).pins
@@ -51,7 +51,7 @@ def probabilities(world: Opened) -> dict[str, dict[str, float]]:
 def test_probabilities_stand_under_the_names_that_the_model_was_trained_on(
     world: Opened, actions: tuple[str, ...]
 ) -> None:
-    publish_full(world.process, world.clients)
+    publish_full(world.new_process(), world.clients)
     before = probabilities(world)
     after = probabilities(changed(world, actions=actions))
     assert before
@@ -62,8 +62,8 @@ def test_probabilities_stand_under_the_names_that_the_model_was_trained_on(
 def test_a_weight_of_an_action_that_the_model_does_not_know_counts_nothing(
     world: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
-    publish_full(world.process, world.clients)
-    process = world.process
+    publish_full(world.new_process(), world.clients)
+    process = world.new_process()
     clients = {n: c.model_copy(update={"utility": {**c.utility, "purchase": 9.0}}) for n, c in world.clients.items()}
     walked = process.walker.walk(ask("homefeed", some_user(world)))
     ranked = process.lightweight.rank(ask("homefeed"), walked)
@@ -82,15 +82,15 @@ def test_a_graph_of_other_ids_is_refused_where_it_is_loaded(world: Opened) -> No
     text = changed(world, ids="string")
     message = r"graph \S+ has int64 ids and pinfunnel.yaml says `ids: string`: run `pinfunnel build-graph` again"
     with pytest.raises(BundleError, match=message):
-        _ = text.process.catalogs.current
+        _ = text.new_process().catalogs.current
     with pytest.raises(BundleError, match=message):
-        text.process.walker.load(str(world.process.store.current("graph")))
+        text.new_process().walker.load(str(world.new_process().store.current("graph")))
     with pytest.raises(BundleError, match=message):
-        Contents(world.process.store.root, str(world.process.store.current("graph"))).require_ids("string")
+        Contents(world.new_process().store.root, str(world.new_process().store.current("graph"))).require_ids("string")
 
 
 def test_a_full_ranker_of_other_ids_is_refused(world: Opened) -> None:
-    process: Process = world.process
+    process: Process = world.new_process()
     with process.store.write("full", {"schema_hash": process.features.schema_hash, "ids": "string"}) as (_, version):
         pass
     with pytest.raises(BundleError, match=f"full {version} was made for string ids and pinfunnel.yaml says"):

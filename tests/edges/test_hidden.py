@@ -32,7 +32,7 @@ def shown(answer: Answer) -> list[int]:
 
 @pytest.mark.parametrize("by_visits", [False, True])
 def test_a_hidden_pin_is_in_no_arm_and_no_candidate(world: Opened, by_visits: bool) -> None:
-    user, funnel = some_user(world), world.process.funnel
+    user, funnel = some_user(world), world.new_process().funnel
     best = shown(funnel.recommend_now(ask(user_id=user), by_visits=by_visits))
     answer = funnel.recommend_now(ask(user_id=user, hidden=tuple(best)), by_visits=by_visits)
     assert not set(best) & set(answer.walked.pin_ids.tolist())
@@ -40,7 +40,7 @@ def test_a_hidden_pin_is_in_no_arm_and_no_candidate(world: Opened, by_visits: bo
 
 
 def test_a_hidden_pin_starts_no_walk_even_when_the_request_names_it(world: Opened) -> None:
-    user, funnel = some_user(world), world.process.funnel
+    user, funnel = some_user(world), world.new_process().funnel
     named = shown(funnel.recommend_now(ask(user_id=user)))[:2]
     pins = tuple((pin, None) for pin in named)
     answer = funnel.recommend_now(ask("related_pins", user, query_pins=pins, hidden=(named[0],)))
@@ -52,7 +52,7 @@ def test_a_hidden_pin_starts_no_walk_even_when_the_request_names_it(world: Opene
 
 
 def test_a_query_pin_that_was_hidden_later_starts_no_walk(world: Opened) -> None:
-    user, funnel = some_user(world), world.process.funnel
+    user, funnel = some_user(world), world.new_process().funnel
     before = funnel.recommend_now(ask(user_id=user)).walked.query_ids.tolist()
     after = funnel.recommend_now(ask(user_id=user, hidden=(before[0],))).walked.query_ids.tolist()
     assert before[0] not in after
@@ -78,18 +78,18 @@ def history_with_hide(folder: Path, clicks: int) -> tuple[Opened, int, int]:
     more = pa.table({f.name: pa.array(rows[f.name], f.type) if f.name in rows else pa.nulls(clicks + 1, f.type)
                      for f in table.schema}, schema=table.schema)  # fmt: skip
     pq.write_table(pa.concat_tables([table, more]), file)
-    build_catalog(opened.project, opened.process.store, in_memory=True)
+    build_catalog(opened.project, opened.new_process().store, in_memory=True)
     return opened, user, pin
 
 
 @pytest.mark.parametrize("clicks", [5, 300])
 def test_a_hide_of_the_events_input_holds_after_a_build_and_a_hundred_clicks(tmp_path: Path, clicks: int) -> None:
     opened, user, pin = history_with_hide(tmp_path, clicks)
-    row = opened.process.catalogs.current.users.row(user)
+    row = opened.new_process().catalogs.current.users.row(user)
     assert row.hidden.tolist() == [pin]
     if clicks == 300:
         assert pin not in row.pin_ids.tolist(), "the hide is out of the recent actions"
-    answer = opened.process.funnel.recommend_now(ask(user_id=user, query_pins=((pin, 5.0),)))
+    answer = opened.new_process().funnel.recommend_now(ask(user_id=user, query_pins=((pin, 5.0),)))
     assert pin not in answer.walked.pin_ids.tolist()
     assert pin not in answer.walked.query_ids.tolist()
 
@@ -129,7 +129,7 @@ def test_a_hide_over_http_survives_restarts_clicks_and_rebuilds(tmp_path: Path) 
     reopened = open_project(tmp_path / "pinfunnel.yaml")
     with InProcess(reopened) as app:
         assert first[0] not in answered(app)
-    build_catalog(reopened.project, reopened.process.store, in_memory=True)
+    build_catalog(reopened.project, reopened.new_process().store, in_memory=True)
     with InProcess(open_project(tmp_path / "pinfunnel.yaml")) as app:
         assert first[0] not in answered(app)
 
@@ -138,7 +138,7 @@ def test_hides_are_bounded_by_the_setting(tmp_path: Path) -> None:
     opened, user, _ = history_with_hide(tmp_path, 1)
     project = opened.project
     fewer = project.model_copy(update={"serving": project.serving.model_copy(update={"hidden_per_user": 0})})
-    build_catalog(fewer, opened.process.store, in_memory=True)
-    reopened = replace(opened.process, project=fewer)
+    build_catalog(fewer, opened.new_process().store, in_memory=True)
+    reopened = replace(opened.new_process(), project=fewer)
     assert len(reopened.catalogs.current.users.row(user).hidden) == 0
     assert isinstance(reopened.catalogs.current.users.row(user).hidden, np.ndarray)

@@ -180,7 +180,7 @@ def test_a_bad_event_is_refused_alone_by_its_row(http: Face, world: Opened, bad:
     assert ": " in refusal["reason"]
     assert len(answer.text) < ANSWER
     http.post("/v1/logs/flush")
-    stored, _ = world.process.logs.read_events()
+    stored, _ = world.new_process().logs.read_events()
     assert {f"{name} a", f"{name} b"} <= set(stored["event_id"].to_pylist())
 
 
@@ -190,7 +190,7 @@ def test_a_batch_that_is_none_is_a_422(http: Face, batch: Any) -> None:
 
 
 def test_an_event_of_a_pin_that_nobody_knows_is_stored_and_said(http: Face, world: Opened) -> None:
-    known = int(world.process.catalogs.current.graph.pin_ids.ids_of([3])[0])
+    known = int(world.new_process().catalogs.current.graph.pin_ids.ids_of([3])[0])
     batch = [event(event_id="new", pin_id=123), event(event_id="known", pin_id=known)]
     assert http.post("/v1/events", json={"events": batch}).json()["not_in_graph"] == [123]
 
@@ -227,4 +227,4 @@ def test_after_all_of_it_every_answer_and_event_is_in_the_log(http: Face, world:
     assert health["dropped"] == 0
     assert health["waiting"] == 0
     assert health["written"] >= before["written"]
-    assert world.process.logs.serving_files().rows == health["written"]
+    assert world.new_process().logs.serving_files().rows == health["written"]

@@ -37,7 +37,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Iterato
     settings = {"serving": {"simulation": True, "port": free_port(), "shape": "separate", "deadline_ms": 5000}}
     path = world.write(folder, settings)
     opened = open_project(path)
-    build_catalog(opened.project, opened.process.store)
+    build_catalog(opened.project, opened.new_process().store)
     server = start(str(path))
     yield Loop(world, opened, server, path)
     server.stop()
@@ -65,7 +65,7 @@ def test_the_loop_closes_and_helps_users_it_never_saw(loop: Loop) -> None:
     assert int(cold.did.sum()) > 100
     assert httpx.post(f"{loop.server.url}/v1/logs/flush", timeout=60).json()["requests"] >= 0
 
-    process, project = loop.opened.process, loop.opened.project
+    process, project = loop.opened.new_process(), loop.opened.project
     outcome = train_lightweight(project, loop.opened.clients[CLIENT], process.store, process.logs)
     assert outcome.published, outcome.reason
     wait_for_version(loop.server.url, f"lightweight/{CLIENT}", outcome.version)
@@ -84,7 +84,7 @@ def test_the_loop_closes_and_helps_users_it_never_saw(loop: Loop) -> None:
 
 def test_nothing_is_lost_or_mixed_while_models_swap(loop: Loop) -> None:
     """Every answer under a swap is complete and names one version; the old or the new one."""
-    process = loop.opened.process
+    process = loop.opened.new_process()
     kind = f"lightweight/{CLIENT}"
     current = process.store.current(kind)
     seen: set[str | None] = set()
@@ -124,5 +124,5 @@ def test_an_acknowledged_event_survives_the_death_of_its_replica(loop: Loop) -> 
     stored: list[str] = []
     while "survivor" not in stored and time.monotonic() < end:
         time.sleep(0.5)
-        stored = loop.opened.process.logs.read_events()[0]["event_id"].to_pylist()
+        stored = loop.opened.new_process().logs.read_events()[0]["event_id"].to_pylist()
     assert "survivor" in stored

@@ -95,7 +95,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Opene
     for line in ("validate", "build-graph", "backfill --client homefeed", "train lightweight --client homefeed"):
         app([*line.split(), "--project", str(path)], standalone_mode=False)
     opened = open_project(path)
-    process = opened.process
+    process = opened.new_process()
     out = train_full_ranker(opened.project, opened.clients, process.store, process.logs, num_workers=0)
     process.store.publish("full", out.version)  # whatever the gate says of so small a log
     return opened
@@ -103,7 +103,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Opene
 
 def rows_of(opened: Opened) -> tuple[pa.Table, FullScorer]:
     """The logged requests as rows for the full ranker, and the published one."""
-    process, features = opened.process, FeatureSet.of(opened.project.features)
+    process, features = opened.new_process(), FeatureSet.of(opened.project.features)
     contents = Contents(process.store.root, str(process.store.current("graph")))
     table = joined_table(SimpleNamespace(logs=process.logs, project=opened.project), "homefeed")
     rows = MakeRows(contents, features, opened.project.features.sequence_length)(table)

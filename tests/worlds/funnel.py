@@ -26,7 +26,7 @@ NOW = int(datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp() * 1e6)
 def opened_world(folder: Path, **serving: Any) -> Opened:
     """A project in `folder` with its graph published."""
     opened = open_project(toy_project(folder, settings={"serving": {"simulation": True, **serving}}))
-    build_catalog(opened.project, opened.process.store, in_memory=True)
+    build_catalog(opened.project, opened.new_process().store, in_memory=True)
     return opened
 
 
@@ -41,7 +41,7 @@ def ask(client: str = "homefeed", user_id: int | None = None, **changes: Any) ->
 
 def some_user(opened: Opened) -> int:
     """A user with history."""
-    users = opened.process.catalogs.current.users
+    users = opened.new_process().catalogs.current.users
     ids = users.ids.ids_of(np.arange(len(users), dtype=np.int32))
     return next(int(i) for i in ids if len(users.row(int(i)).pin_ids) > 5)
 

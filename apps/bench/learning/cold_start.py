@@ -62,7 +62,7 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (21, 22, 23)) -> dict[str,
 def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, Compared], Traffic]:
     """Models by setting, and the traffic of all arms."""
     world, opened = open_world(seed, size, folder, {})
-    project, process = opened.project, opened.process
+    project, process = opened.project, opened.new_process()
     train, held_out = split_users(world)
     with InProcess(opened) as app:
         users = Simulator(world, URL, transport=app.transport)

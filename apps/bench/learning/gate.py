@@ -60,7 +60,7 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (43, 44, 45, 46)) -> dict[
 def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, Any]], Traffic]:
     """The report's differences of the full ranker by order and client, and the traffic of all arms."""
     world, opened = open_world(seed, size, folder, {})
-    process = opened.process
+    process = opened.new_process()
     train, held_out = split_users(world)
     with InProcess(opened) as app:
         users = Simulator(world, URL, transport=app.transport)
@@ -77,7 +77,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, A
     for name in ARMS:
         arm = arm_project(opened, folder / name, name, None)
         if name == "full":
-            arm.process.store.publish(kinds.FULL, full.version)
+            arm.new_process().store.publish(kinds.FULL, full.version)
         order = Arm(name, "visit_count" if name == "visit_count" else "ranked")
         come = SimulationPlan(held_out, size.measured, 3.0, 2.0, (order,), dict.fromkeys(arm.clients, 0.2), seed + 2)
         traffic.append(visits(world, arm, come))

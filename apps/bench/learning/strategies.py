@@ -101,7 +101,7 @@ def open_world(seed: int, size: Size, folder: Path, serving: Mapping[str, object
     folder.mkdir(parents=True)
     world = World.make(seed, size.pins, size.boards, size.users)
     opened = open_project(world.write(folder, {"home": "home", "serving": {"simulation": True, **serving}}))
-    build_catalog(opened.project, opened.process.store)
+    build_catalog(opened.project, opened.new_process().store)
     return world, opened
 
 
@@ -110,7 +110,7 @@ def one_seed(
 ) -> tuple[Compared, Traffic, dict[str, dict[str, Any]]]:
     """The offline comparison, the merged traffic of all arms, and what each arm's logs say of its own funnel."""
     world, opened = open_world(seed, size, folder, {"teacher_share": 0.25, "teacher_candidates": 5_000})
-    project, process = opened.project, opened.process
+    project, process = opened.project, opened.new_process()
     train, held_out = split_users(world)
     with InProcess(opened) as app:
         users = Simulator(world, URL, transport=app.transport)
@@ -145,7 +145,7 @@ def arm_project(opened: Opened, folder: Path, name: str, compared: Compared | No
             c: client.model_copy(update={"boosts": client.boosts or LOCALE_BOOST}) for c, client in clients.items()
         }
     arm = Opened(project, clients)
-    process = arm.process
+    process = arm.new_process()
     for client, fitted in ({} if compared is None else compared.models.get(name, {})).items():
         meta = {"schema_hash": process.features.schema_hash, "strategy": name}
         with process.store.write(kinds.lightweight(client), meta) as (where, _):

@@ -79,7 +79,7 @@ def test_wrong_use_is_told_apart_from_wrong_data(tmp_path: Path, arguments: list
 
 
 def test_walk_prints_provenance(tmp_path: Path) -> None:
-    pin = str(opened_world(tmp_path).process.catalogs.current.graph.pin_ids.ids_of([5])[0])
+    pin = str(opened_world(tmp_path).new_process().catalogs.current.graph.pin_ids.ids_of([5])[0])
     out = tmp_path / "walk.json"
     project = str(tmp_path / "pinfunnel.yaml")
     result = CliRunner().invoke(app, ["walk", "-p", project, "--pin", f"{pin}:2", "--top", "7", "--json", str(out)])
@@ -90,7 +90,7 @@ def test_walk_prints_provenance(tmp_path: Path) -> None:
 
 def test_add_edges_publishes_a_graph_that_has_them(tmp_path: Path) -> None:
     opened = opened_world(tmp_path)
-    before = opened.process.catalogs.current
+    before = opened.new_process().catalogs.current
     pins, board = before.graph.pin_ids.ids_of(np.array([0, 1])), before.graph.board_ids.ids_of(np.array([0]))[0]
     day = tmp_path / "day"
     day.mkdir()
@@ -99,16 +99,16 @@ def test_add_edges_publishes_a_graph_that_has_them(tmp_path: Path) -> None:
     arguments = ["add-edges", "-p", project, "--edges", str(day), "--json", str(out)]
     kept = CliRunner().invoke(app, [*arguments, "--no-publish"])
     assert kept.exit_code == 0, kept.output
-    assert opened.process.store.current("graph") == before.version
+    assert opened.new_process().store.current("graph") == before.version
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     figures = json.loads(out.read_text())
     assert figures["added"] == {"edges": 2, "pins": 0, "boards": 1}
-    assert figures["version"] == opened.process.store.current("graph")
+    assert figures["version"] == opened.new_process().store.current("graph")
     assert "added: 2 edges, 0 pins, 1 boards" in result.output
     assert "edges: 1 rows dropped: pin_id is not among the pins" in result.output
-    opened.process.walker.load(figures["version"])  # as a running server does when the pointer moves
-    assert opened.process.walker.version == figures["version"]
+    opened.new_process().walker.load(figures["version"])  # as a running server does when the pointer moves
+    assert opened.new_process().walker.version == figures["version"]
 
 
 def test_bench_lists_what_there_is() -> None:
@@ -120,20 +120,20 @@ def test_bench_lists_what_there_is() -> None:
 def test_compact_logs_merges_files_and_keeps_every_event(tmp_path: Path) -> None:
     opened = opened_world(tmp_path)
     moment = datetime(2026, 1, 4, tzinfo=UTC)
-    events = opened.process.event_log()
+    events = opened.new_process().event_log()
     for name in ("a", "b", "c"):
-        user, pin = 1, int(opened.process.catalogs.current.graph.pin_ids.ids_of(np.array([0]))[0])
+        user, pin = 1, int(opened.new_process().catalogs.current.graph.pin_ids.ids_of(np.array([0]))[0])
         event = {"event_id": name, "user_id": user, "pin_id": pin, "action": "save", "occurred_at": moment}
         assert events.append([event]).accepted == 1
         events.flush()
     events.close()
-    assert len(opened.process.logs.event_files().paths) == 3
+    assert len(opened.new_process().logs.event_files().paths) == 3
     out = tmp_path / "out.json"
     settings = next(tmp_path.rglob("pinfunnel.yaml"))
     result = CliRunner().invoke(app, ["compact-logs", "-p", str(settings), "--keep-hours", "0", "--json", str(out)])
     assert result.exit_code == 0, result.output
     assert json.loads(out.read_text()) == {"merged": 3, "written": 1, "removed": 0}
-    assert opened.process.logs.read_events()[0]["event_id"].to_pylist() == ["a", "b", "c"]
+    assert opened.new_process().logs.read_events()[0]["event_id"].to_pylist() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["walk", "-h"], ["train", "-h"], ["evaluate", "full", "-h"]])

@@ -50,7 +50,7 @@ def test_live_events_and_history_are_merged_once() -> None:
 
 
 def test_a_known_user_gets_a_walk(world: Opened) -> None:
-    walked = world.process.walker.walk(ask(user_id=some_user(world)))
+    walked = world.new_process().walker.walk(ask(user_id=some_user(world)))
     assert walked.source == "walk"
     assert len(walked.pins) == len(walked.pin_ids) == len(walked.score) == len(walked.by_query)
     assert (np.diff(walked.score[walked.score > 0]) <= 0).all()
@@ -58,7 +58,7 @@ def test_a_known_user_gets_a_walk(world: Opened) -> None:
 
 
 def test_acted_on_and_excluded_pins_never_come_back(world: Opened) -> None:
-    walker, user = world.process.walker, some_user(world)
+    walker, user = world.new_process().walker, some_user(world)
     first = walker.walk(ask(user_id=user))
     barred = [int(i) for i in first.pin_ids[:5]]
     again = walker.walk(ask(user_id=user, exclude=tuple(barred)))
@@ -67,9 +67,9 @@ def test_acted_on_and_excluded_pins_never_come_back(world: Opened) -> None:
 
 
 def test_an_unknown_user_gets_the_popular_pins_of_the_locale(world: Opened) -> None:
-    catalog = world.process.catalogs.current
+    catalog = world.new_process().catalogs.current
     name = catalog.pins.vocabulary.locales[0]
-    walked = world.process.walker.walk(ask(user_id=999_999_999, locale=name))
+    walked = world.new_process().walker.walk(ask(user_id=999_999_999, locale=name))
     assert walked.source == "popular"
     assert len(walked.pins) >= world.clients["homefeed"].sizes.answer
     ours = catalog.pins.popular(catalog.pins.locale_code(name), 10)
@@ -77,15 +77,15 @@ def test_an_unknown_user_gets_the_popular_pins_of_the_locale(world: Opened) -> N
 
 
 def test_unknown_query_pins_are_ignored(world: Opened) -> None:
-    pin = int(world.process.catalogs.current.graph.pin_ids.ids_of(np.array([5]))[0])
-    walker = world.process.walker
+    pin = int(world.new_process().catalogs.current.graph.pin_ids.ids_of(np.array([5]))[0])
+    walker = world.new_process().walker
     walked = walker.walk(ask("search", query_pins=((pin, None), (123, None), ("text", None))))
     assert walked.query_ids.tolist() == [pin]
 
 
 def test_the_walk_starts_from_live_events(world: Opened) -> None:
-    pin = int(world.process.catalogs.current.graph.pin_ids.ids_of(np.array([5]))[0])
-    walked = world.process.walker.walk(ask(user_id=999_999_999, recents=recents((pin, "save", 1))))
+    pin = int(world.new_process().catalogs.current.graph.pin_ids.ids_of(np.array([5]))[0])
+    walked = world.new_process().walker.walk(ask(user_id=999_999_999, recents=recents((pin, "save", 1))))
     assert walked.source == "walk"
     assert walked.query_ids.tolist() == [pin]
 

@@ -81,7 +81,7 @@ def world(tmp_path: Path) -> Opened:
 
 def _stages_that_take(world: Opened, seconds_each: float, clock: Clock) -> tuple[FullLogic, list[int]]:
     """A full stage whose passes take made-up time, and the sizes of its passes."""
-    process = world.process
+    process = world.new_process()
     publish_full(process, world.clients)
     logic = FullLogic(process.store, process.catalogs, world.clients, process.features, Pace(clock=clock))
     logic.load(str(process.store.current("full")))
@@ -102,7 +102,7 @@ def _stages_that_take(world: Opened, seconds_each: float, clock: Clock) -> tuple
 def test_what_is_not_scored_in_time_keeps_the_lightweight_order(world: Opened) -> None:
     clock = Clock()
     logic, sizes = _stages_that_take(world, 1e-3, clock)
-    process, user = world.process, some_user(world)
+    process, user = world.new_process(), some_user(world)
 
     class Hurried(DirectStages):
         async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
@@ -132,7 +132,7 @@ def test_what_is_not_scored_in_time_keeps_the_lightweight_order(world: Opened) -
 def test_no_time_at_all_scores_nothing_and_still_answers(world: Opened) -> None:
     clock = Clock()
     logic, sizes = _stages_that_take(world, 1e-3, clock)
-    process, user = world.process, some_user(world)
+    process, user = world.new_process(), some_user(world)
     walked = process.walker.walk(ask(user_id=user))
     ranked = process.lightweight.rank(ask(user_id=user), walked)
     scored = logic.score(ask(user_id=user), walked, ranked, 0.0)

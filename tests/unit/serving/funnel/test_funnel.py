@@ -22,7 +22,7 @@ def world(tmp_path: Path) -> Opened:
 
 
 def test_cold_start_answers_in_visit_count_order(world: Opened) -> None:
-    process = world.process
+    process = world.new_process()
     answer = process.funnel.recommend_now(ask(user_id=some_user(world)), by_visits=True)
     size = world.clients["homefeed"].sizes.answer
     assert answer.shown.tolist() == list(range(size))
@@ -36,7 +36,7 @@ def test_cold_start_answers_in_visit_count_order(world: Opened) -> None:
 
 
 def test_scores_equal_xgboost_and_order_the_answer(world: Opened) -> None:
-    process = world.process
+    process = world.new_process()
     version = publish_lightweight(process.store, process.features, "homefeed", "graph_rank")
     watcher = process.watcher()
     assert set(watcher.poll()) == {"graph", "lightweight/homefeed"}
@@ -55,7 +55,7 @@ def test_scores_equal_xgboost_and_order_the_answer(world: Opened) -> None:
 
 
 def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    process = world.process
+    process = world.new_process()
     publish_lightweight(process.store, process.features, "homefeed", "graph_lift")
     process.watcher().poll()
     asked = ask(user_id=some_user(world))
@@ -80,7 +80,7 @@ def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeyp
 
 def test_a_model_is_compiled_before_it_serves(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replica's constructor polls its watcher, so health waits for this."""
-    process, serving_then = world.process, []
+    process, serving_then = world.new_process(), []
     native = scoring.score_request
 
     def noted(*arguments: Any) -> Any:
@@ -96,7 +96,7 @@ def test_a_model_is_compiled_before_it_serves(world: Opened, monkeypatch: pytest
 
 
 def test_a_swap_changes_the_next_answer_without_a_restart(world: Opened) -> None:
-    process, user = world.process, some_user(world)
+    process, user = world.new_process(), some_user(world)
     watcher = process.watcher()
     watcher.poll()
     before = process.funnel.recommend_now(ask(user_id=user))
@@ -111,7 +111,7 @@ def test_a_swap_changes_the_next_answer_without_a_restart(world: Opened) -> None
 
 
 def test_a_broken_bundle_keeps_the_old_one(world: Opened) -> None:
-    process = world.process
+    process = world.new_process()
     good = publish_lightweight(process.store, process.features, "homefeed", "graph_rank")
     watcher = process.watcher()
     watcher.poll()
@@ -124,7 +124,7 @@ def test_a_broken_bundle_keeps_the_old_one(world: Opened) -> None:
 
 
 def test_a_model_of_other_features_is_refused(world: Opened) -> None:
-    process = world.process
+    process = world.new_process()
     with process.store.write("lightweight/homefeed", {"schema_hash": "other"}) as (folder, version):
         (folder / "model.ubj").write_bytes(b"x")
     with pytest.raises(BundleError, match="feature schema other"):
@@ -133,7 +133,7 @@ def test_a_model_of_other_features_is_refused(world: Opened) -> None:
 
 def test_replayed_features_equal_the_logged_ones(world: Opened) -> None:
     """Parity: what was logged is what the bundle, the request and the walk give again."""
-    process, user = world.process, some_user(world)
+    process, user = world.new_process(), some_user(world)
     answer = process.funnel.recommend_now(ask(user_id=user))
     row = log_row(answer, "r1", process.features.schema_hash, "", None)
     table = rows_to_table([row], "int64", process.features)
@@ -147,7 +147,7 @@ def test_replayed_features_equal_the_logged_ones(world: Opened) -> None:
 
 
 def test_the_log_row_says_what_was_shown_where(world: Opened) -> None:
-    process = world.process
+    process = world.new_process()
     answer = process.funnel.recommend_now(ask(user_id=some_user(world)))
     table = rows_to_table([log_row(answer, "r", "h", "arm", "xx")] * 2, "int64", process.features)
     position = np.array(table["position"][1].as_py())
@@ -159,7 +159,7 @@ def test_the_log_row_says_what_was_shown_where(world: Opened) -> None:
 
 
 def test_the_full_ranker_orders_the_answer_except_for_clients_held_back(world: Opened) -> None:
-    process, user = world.process, some_user(world)
+    process, user = world.new_process(), some_user(world)
     version = publish_full(process, world.clients, held_back=("ads",))
     process.watcher().poll()
     answer = process.funnel.recommend_now(ask(user_id=user))

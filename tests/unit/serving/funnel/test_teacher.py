@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> Opened:
 
 
 def _funnel(world: Opened, teacher: Teacher) -> Funnel:
-    process = world.process
+    process = world.new_process()
     publish_full(process, world.clients)
     process.watcher().poll()
     stages = DirectStages(process.walker, process.lightweight, process.full)
@@ -59,7 +59,7 @@ def test_the_sample_lies_outside_the_survivors_and_is_logged_with_its_rate(world
     assert taught.rate == pytest.approx(15 / dropped)
     assert (answer.shown == before).all()
     assert (answer.stage_reached()[taught.rows] == WALKED).all()
-    process = world.process
+    process = world.new_process()
     alone = replace(answer.ranked, survivors=taught.rows)
     direct = asyncio.run(funnel._stages.score(answer.ask, answer.walked, alone, math.inf))
     np.testing.assert_allclose(taught.utility, direct.utility, rtol=1e-5, atol=1e-6)
@@ -125,7 +125,7 @@ def test_weights_make_the_sample_stand_for_all_candidates() -> None:
 
 
 def test_logs_without_the_column_read_and_compact_beside_those_with_it(tmp_path: Path, world: Opened) -> None:
-    process = world.process
+    process = world.new_process()
     answer = process.funnel.recommend_now(ask(user_id=some_user(world)))
     table = rows_to_table([log_row(answer, "new", "h", "", None)], "int64", process.features)
     old = rows_to_table([log_row(answer, "old", "h", "", None)], "int64", process.features).drop_columns(

@@ -46,14 +46,14 @@ def test_an_answer_says_what_it_came_from(face: Opener, world: Opened) -> None:
     http, user = face(world), some_user(world)
     answer = http.post("/v1/homefeed/recommendations", json={"user_id": user}).json()
     assert len(answer["pins"]) == world.clients["homefeed"].sizes.answer
-    assert answer["versions"]["graph"] == world.process.store.current("graph")
+    assert answer["versions"]["graph"] == world.new_process().store.current("graph")
     assert [stage["stage"] for stage in answer["stages"]] == ["walker", "lightweight", "full"]
     assert answer["stages"][0]["kept"] == answer["stages"][1]["received"] > answer["stages"][2]["kept"]
     assert "explanation" not in answer["pins"][0]
 
 
 def test_explanations_name_query_pins_scores_and_features(face: Opener, world: Opened) -> None:
-    publish_lightweight(world.process.store, world.process.features, "homefeed", "graph_rank", sign=-1)
+    publish_lightweight(world.new_process().store, world.new_process().features, "homefeed", "graph_rank", sign=-1)
     http, user = face(world), some_user(world)
     answer = http.post("/v1/homefeed/recommendations", json={"user_id": user, "explain": True}).json()
     walked = [p["explanation"] for p in answer["pins"] if p["explanation"]["visit_score"] > 0]
@@ -68,7 +68,7 @@ def test_the_teacher_works_behind_the_answer_and_no_row_is_lost(tmp_path: Path, 
     world = opened_world(tmp_path, teacher_share=1.0, teacher_candidates=7)
     sizes = world.clients["homefeed"].sizes.model_copy(update={"lightweight": 40})
     world.clients["homefeed"] = world.clients["homefeed"].model_copy(update={"sizes": sizes})
-    publish_full(world.process, world.clients)
+    publish_full(world.new_process(), world.clients)
     inside = InProcess(world, None)
 
     async def serve() -> None:
@@ -82,7 +82,7 @@ def test_the_teacher_works_behind_the_answer_and_no_row_is_lost(tmp_path: Path, 
         asyncio.run(serve())
         if stops:
             asyncio.run(_flush(inside))
-    logged = pq.read_table(world.process.logs.serving_files().paths[0], partitioning=None)
+    logged = pq.read_table(world.new_process().logs.serving_files().paths[0], partitioning=None)
     scored = np.isfinite(np.array(logged["full_score"][0].as_py(), np.float32)).sum()
     rate = logged["teacher_rate"][0].as_py()
     if stops and rate is None:
@@ -145,7 +145,7 @@ def test_a_client_with_a_key_wants_it(face: Opener, world: Opened, monkeypatch: 
 
 def test_events_steer_the_next_walk(face: Opener, world: Opened) -> None:
     http = face(world)
-    pin = int(world.process.catalogs.current.graph.pin_ids.ids_of([3])[0])
+    pin = int(world.new_process().catalogs.current.graph.pin_ids.ids_of([3])[0])
     new_user = {"user_id": 777_777_777, "explain": True}
     assert http.post("/v1/homefeed/recommendations", json=new_user).json()["source"] == "popular"
     receipt = http.post("/v1/events", json={"events": [event(pin, user_id=777_777_777)]}).json()
@@ -160,9 +160,9 @@ def test_requests_and_events_reach_the_logs(face: Opener, world: Opened) -> None
     answer = http.post("/v1/homefeed/recommendations", json={"user_id": user, "experiment": "a"}).json()
     http.post("/v1/events", json={"events": [event(answer["pins"][0]["pin_id"], request_id=answer["request_id"])]})
     assert http.post("/v1/logs/flush").json() == {"requests": 1, "events": 1}
-    files = world.process.logs.serving_files("homefeed")
+    files = world.new_process().logs.serving_files("homefeed")
     assert files.rows == 1
-    stored, _ = world.process.logs.read_events()
+    stored, _ = world.new_process().logs.read_events()
     assert stored["request_id"].to_pylist() == [answer["request_id"]]
 
 
@@ -187,7 +187,7 @@ def test_a_dead_event_log_refuses_events_but_not_answers(face: Opener, world: Op
 
 def test_models_health_and_docs(face: Opener, world: Opened) -> None:
     http = face(world)
-    assert http.get("/v1/models").json()["graph"] == world.process.store.current("graph")
+    assert http.get("/v1/models").json()["graph"] == world.new_process().store.current("graph")
     assert http.get("/healthz").json()["status"] == "ok"
     paths = http.get("/openapi.json").json()["paths"]
     assert {"/v1/{client}/recommendations", "/v1/events", "/v1/models", "/healthz"} <= set(paths)

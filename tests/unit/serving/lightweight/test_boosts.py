@@ -22,7 +22,7 @@ def boosted(tmp_path: Path, feature: str = "cross_locale_match") -> Opened:
 
 def test_boosts_order_candidates_until_there_is_a_model(tmp_path: Path) -> None:
     opened = boosted(tmp_path)
-    process = opened.process
+    process = opened.new_process()
     process.watcher().poll()
     wanted = ask(HOMEFEED, some_user(opened))
     walked = process.walker.walk(wanted)
@@ -43,4 +43,4 @@ def test_boosts_order_candidates_until_there_is_a_model(tmp_path: Path) -> None:
 
 def test_a_rule_on_an_unknown_feature_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown feature 'pin_colour'"):
-        _ = boosted(tmp_path, "pin_colour").process.lightweight
+        _ = boosted(tmp_path, "pin_colour").new_process().lightweight

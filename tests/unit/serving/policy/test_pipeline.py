@@ -44,7 +44,7 @@ def test_topic_and_board_caps_hold_in_the_answer(world: Opened) -> None:
     user = some_user(world)
     free = _with(world).funnel.recommend_now(ask(user_id=user))
     capped = _with(world, topic_cap=4, board_cap=2).funnel.recommend_now(ask(user_id=user))
-    catalog = world.process.catalogs.current
+    catalog = world.new_process().catalogs.current
 
     def most(answer: Any, groups: np.ndarray) -> int:
         count = Counter(groups.tolist())
@@ -63,7 +63,7 @@ def test_topic_and_board_caps_hold_in_the_answer(world: Opened) -> None:
 
 
 def test_diversity_spreads_the_answer(world: Opened) -> None:
-    user, topics = some_user(world), world.process.catalogs.current.pins.topics
+    user, topics = some_user(world), world.new_process().catalogs.current.pins.topics
 
     def closeness(process: Process) -> float:
         answer = process.funnel.recommend_now(ask(user_id=user))
@@ -77,10 +77,10 @@ def test_forbidden_labels_never_show_even_when_the_ranking_fails(
     world: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = some_user(world)
-    catalog = world.process.catalogs.current
+    catalog = world.new_process().catalogs.current
     stored = catalog.pins.labels
     assert stored is not None
-    free = world.process.funnel.recommend_now(ask(user_id=user)).walked.pins
+    free = world.new_process().funnel.recommend_now(ask(user_id=user)).walked.pins
     code = next(code for code in stored.codes[free, 0] if code >= 0)
     rules = LabelRules((stored.columns[0],), (stored.values[0][code],), 1, ())
     monkeypatch.setattr(LabelRules, "of", lambda policy: rules)
@@ -140,7 +140,7 @@ def test_labels_are_values_of_pin_columns(world: Opened) -> None:
     rules = LabelRules.of(PolicySettings(forbid={"rating": ("adult",)}, demote={"shop": {"mall": 0.5}}))
     assert (rules.forbidden, rules.demoted) == (1, ((2, 0.5),))
     labels = PinLabels(("rating", "shop"), np.array([[0, -1], [1, 0], [0, 0]], np.int32), (("adult", "x"), ("mall",)))
-    catalog = world.process.catalogs.current
+    catalog = world.new_process().catalogs.current
     catalog = replace(catalog, pins=replace(catalog.pins, labels=labels))
     assert rules.bits(catalog, np.array([2, 0, 1])).tolist() == [3, 1, 2]  # type: ignore[union-attr]
     assert LabelRules.of(PolicySettings()).bits(catalog, np.arange(3)) is None
