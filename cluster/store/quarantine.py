@@ -8,10 +8,12 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,25 @@ class BadRow:
 
     row: Mapping[str, Any]
     reason: str
+
+
+def tell_apart(
+    rows: Sequence[Mapping[str, Any]], table_of: Callable[[list[Any]], pa.Table]
+) -> tuple[pa.Table, list[BadRow]]:
+    """The rows as one table, and those that do not fit with the reason; only if there is one are they tried singly."""
+    try:
+        return table_of(list(rows)), []
+    except Exception:  # whatever is wrong with one of them
+        good: list[Mapping[str, Any]] = []
+        bad: list[BadRow] = []
+        for row in rows:
+            try:
+                table_of([row])
+            except Exception as error:
+                bad.append(BadRow(row, f"{type(error).__name__}: {str(error)[:200]}"))
+            else:
+                good.append(row)
+        return table_of(good), bad
 
 
 class Quarantine:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from cluster.contract.moments import FIRST, LAST
 from cluster.data.schema import event_schema
-from cluster.store.quarantine import BadRow
+from cluster.store.quarantine import BadRow, tell_apart
 
 MOMENTS = ("occurred_at", "received_at")
 
@@ -18,19 +18,7 @@ Row = dict[str, Any]
 def events_table(rows: Sequence[Row], ids: Literal["int64", "string"]) -> tuple[pa.Table, list[BadRow]]:
     """Rows of the write-ahead file as a table of `event_schema`, and those that do not fit with the reason."""
     schema = event_schema(ids)
-    try:
-        return _table(rows, schema), []
-    except Exception:  # whatever is wrong with one of them, the others are looked at one by one
-        good: list[Row] = []
-        bad: list[BadRow] = []
-        for row in rows:
-            try:
-                _table([row], schema)
-            except Exception as error:
-                bad.append(BadRow(row, f"{type(error).__name__}: {str(error)[:200]}"))
-            else:
-                good.append(row)
-        return _table(good, schema), bad
+    return tell_apart(rows, lambda some: _table(some, schema))
 
 
 def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from cluster.data.schema import serving_schema
 from cluster.features.assemble import FeatureSet
 from cluster.store.logs import LogStore, feature_metadata
-from cluster.store.quarantine import BadRow, Quarantine
+from cluster.store.quarantine import BadRow, Quarantine, tell_apart
 from serving.request.answer import Answer
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class ServingLog:
             try:
                 for key in sorted({_partition(row) for row in waiting}):  # a file each: a failed one is tried alone
                     rows = [row for row in waiting if _partition(row) == key]
-                    table, bad = self._table(rows)
+                    table, bad = tell_apart(rows, lambda some: rows_to_table(some, self._ids, self._features))
                     self._set_aside(bad)
                     if len(table):
                         self._store.write_serving(table)
@@ -136,22 +136,6 @@ class ServingLog:
                 rows.append(self._queue.get_nowait())
             except queue.Empty:
                 return rows
-
-    def _table(self, rows: list[Row]) -> tuple[pa.Table, list[BadRow]]:
-        """The rows as a table, and those that do not fit; only when one does not are they tried one by one."""
-        try:
-            return rows_to_table(rows, self._ids, self._features), []
-        except Exception:
-            good: list[Row] = []
-            bad: list[BadRow] = []
-            for row in rows:
-                try:
-                    rows_to_table([row], self._ids, self._features)
-                except Exception as error:
-                    bad.append(BadRow(row, f"{type(error).__name__}: {str(error)[:200]}"))
-                else:
-                    good.append(row)
-            return rows_to_table(good, self._ids, self._features), bad
 
     def _set_aside(self, bad: list[BadRow]) -> None:
         if bad:
