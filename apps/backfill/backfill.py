@@ -47,7 +47,7 @@ def make_way(logs: LogStore, client: str, plan: ReplayPlan, replace: bool) -> in
     if found := count_replayed(logs, client, span):
         raise DataError(
             f"client {client}: {found:,} backfilled requests are in the logs already: run backfill with --replace to "
-            "put a new replay in their place"
+            "replace them by a new replay"
         )
     return 0
 

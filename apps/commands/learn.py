@@ -21,7 +21,7 @@ def backfill(
     since: Since = None,
     until: Until = None,
     seed: int = 0,
-    replace: Annotated[bool, typer.Option(help="put the new replay in the place of an earlier one")] = False,
+    replace: Annotated[bool, typer.Option(help="replace an earlier replay by the new one")] = False,
     out: JsonFile = None,
 ) -> None:
     """Replay past interactions through the funnel, so that the first models can be trained without a serving log.

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from cluster.data.files import Found, NotPlainParquet, find_files
 from cluster.data.reading import BadInput, Input
-from cluster.data.schema import Column, edges_columns, events_columns, pins_columns, users_columns
+from cluster.data.schema import InputColumn, edges_columns, events_columns, pins_columns, users_columns
 from cluster.errors import ConfigError, PinfunnelError
 from cluster.settings.project import Project, Source
 
 
-def open_input(name: str, source: Source, columns: Sequence[Column], given_by: str | None = None) -> Input:
+def open_input(name: str, source: Source, columns: Sequence[InputColumn], given_by: str | None = None) -> Input:
     """Finds the files of one input. Raises DataError without any, ConfigError when the mapping names no column.
 
     `given_by` is the option that gave the path, for messages; by default it is the project's setting.

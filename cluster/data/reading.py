@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cluster.data.casting import FIX, Fault, cast_column, parse_text
 from cluster.data.files import filesystem, partition_values
-from cluster.data.schema import Column
+from cluster.data.schema import InputColumn
 from cluster.errors import DataError
 from cluster.settings.project import Source
 
@@ -67,7 +67,7 @@ class Input:
 
     name: str
     source: Source
-    columns: tuple[Column, ...]
+    columns: tuple[InputColumn, ...]
     files: tuple[str, ...] = field(default=(), repr=False)
     given_by: str | None = None  # the option that named the files; None: the project's settings
     left_out: tuple[str, ...] = field(default=(), repr=False)  # visible files of the folder that are not Parquet
@@ -130,7 +130,7 @@ class Input:
             for file in self.files
         )
 
-    def theirs(self, column: Column) -> str:
+    def theirs(self, column: InputColumn) -> str:
         """The user's name of a column."""
         return self.source.columns.get(column.name, column.name)
 
@@ -169,7 +169,7 @@ class Input:
 
     def _column(
         self,
-        column: Column,
+        column: InputColumn,
         raw: pa.RecordBatch,
         theirs: dict[str, str],
         folders: dict[str, str | None],
@@ -186,7 +186,7 @@ class Input:
             fix = FIX[fault.want].format(column=name)
             raise BadInput(self.name, file, what, fix, name, first + fault.row) from None
 
-    def _from_folder(self, column: Column, folders: dict[str, str | None], file: str, rows: int) -> pa.Array:
+    def _from_folder(self, column: InputColumn, folders: dict[str, str | None], file: str, rows: int) -> pa.Array:
         """A column that the name of a folder holds (Hive partitioning), or nulls."""
         name = self.theirs(column)
         text = folders.get(name)

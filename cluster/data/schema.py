@@ -19,7 +19,7 @@ IMPRESSED = 2
 
 
 @dataclass(frozen=True)
-class Column:
+class InputColumn:
     """One column of an input table: `required` columns must be there, `nullable` ones may hold nulls."""
 
     name: str
@@ -33,52 +33,52 @@ def id_type(ids: str) -> pa.DataType:
     return pa.int64() if ids == "int64" else pa.string()
 
 
-def edges_columns(ids: str) -> list[Column]:
+def edges_columns(ids: str) -> list[InputColumn]:
     """A pin saved to a board; `saved_at` gives recency features and time splits."""
     return [
-        Column("board_id", id_type(ids)),
-        Column("pin_id", id_type(ids)),
-        Column("saved_at", TIMESTAMP, required=False, nullable=True),
+        InputColumn("board_id", id_type(ids)),
+        InputColumn("pin_id", id_type(ids)),
+        InputColumn("saved_at", TIMESTAMP, required=False, nullable=True),
     ]
 
 
-def pins_columns(ids: str, features: FeatureSettings) -> list[Column]:
+def pins_columns(ids: str, features: FeatureSettings) -> list[InputColumn]:
     """Items: topics (list of names), locale, creation time, and the configured feature columns."""
     width = features.pin_vector_width
     return [
-        Column("pin_id", id_type(ids)),
-        Column("topics", pa.list_(pa.string()), required=False, nullable=True),
-        Column("locale", pa.string(), required=False, nullable=True),
-        Column("created_at", TIMESTAMP, required=False, nullable=True),
-        Column("updated_at", TIMESTAMP, required=False, nullable=True),
-        *([Column("vector", pa.list_(pa.float32(), width), nullable=True)] if width else []),
-        *(Column(name, pa.float32(), nullable=True) for name in features.pin_numeric),
-        *(Column(name, pa.string(), nullable=True) for name in features.pin_categorical),
+        InputColumn("pin_id", id_type(ids)),
+        InputColumn("topics", pa.list_(pa.string()), required=False, nullable=True),
+        InputColumn("locale", pa.string(), required=False, nullable=True),
+        InputColumn("created_at", TIMESTAMP, required=False, nullable=True),
+        InputColumn("updated_at", TIMESTAMP, required=False, nullable=True),
+        *([InputColumn("vector", pa.list_(pa.float32(), width), nullable=True)] if width else []),
+        *(InputColumn(name, pa.float32(), nullable=True) for name in features.pin_numeric),
+        *(InputColumn(name, pa.string(), nullable=True) for name in features.pin_categorical),
     ]
 
 
-def users_columns(ids: str, features: FeatureSettings) -> list[Column]:
+def users_columns(ids: str, features: FeatureSettings) -> list[InputColumn]:
     """Users: locale, declared interests (topic names), and the configured feature columns."""
     return [
-        Column("user_id", id_type(ids)),
-        Column("locale", pa.string(), required=False, nullable=True),
-        Column("interests", pa.list_(pa.string()), required=False, nullable=True),
-        Column("updated_at", TIMESTAMP, required=False, nullable=True),
-        *(Column(name, pa.float32(), nullable=True) for name in features.user_numeric),
-        *(Column(name, pa.string(), nullable=True) for name in features.user_categorical),
+        InputColumn("user_id", id_type(ids)),
+        InputColumn("locale", pa.string(), required=False, nullable=True),
+        InputColumn("interests", pa.list_(pa.string()), required=False, nullable=True),
+        InputColumn("updated_at", TIMESTAMP, required=False, nullable=True),
+        *(InputColumn(name, pa.float32(), nullable=True) for name in features.user_numeric),
+        *(InputColumn(name, pa.string(), nullable=True) for name in features.user_categorical),
     ]
 
 
-def events_columns(ids: str) -> list[Column]:
+def events_columns(ids: str) -> list[InputColumn]:
     """What a user did with a pin. History from before the funnel has no request_id, and perhaps no client."""
     return [
-        Column("user_id", id_type(ids)),
-        Column("pin_id", id_type(ids)),
-        Column("action", pa.string()),
-        Column("occurred_at", TIMESTAMP),
-        Column("event_id", pa.string(), required=False, nullable=True),
-        Column("request_id", pa.string(), required=False, nullable=True),
-        Column("client", pa.string(), required=False, nullable=True),
+        InputColumn("user_id", id_type(ids)),
+        InputColumn("pin_id", id_type(ids)),
+        InputColumn("action", pa.string()),
+        InputColumn("occurred_at", TIMESTAMP),
+        InputColumn("event_id", pa.string(), required=False, nullable=True),
+        InputColumn("request_id", pa.string(), required=False, nullable=True),
+        InputColumn("client", pa.string(), required=False, nullable=True),
     ]
 
 

@@ -16,12 +16,10 @@ WIDEST_ASSIGNMENT = 2
 LONGER = {"serving/logs/events.py"}
 """Files of the product that are over the cap today. No file may join them."""
 
-PACKED = {"cluster": 81, "training": 5, "serving": 23, "apps": 58}
+PACKED = {"cluster": 3, "training": 5, "serving": 23, "apps": 12}
 """Lines by floor that were packed when the rule came. A number may only fall."""
 
-SAME_NAME = {
-    "Column": "serving/forest/bins.py and cluster/data/schema.py",
-}
+SAME_NAME = {}
 """Class names that still mean two things."""
 
 

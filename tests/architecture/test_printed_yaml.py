@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.data.schema import Column, edges_columns, events_columns, pins_columns, users_columns
+from cluster.data.schema import InputColumn, edges_columns, events_columns, pins_columns, users_columns
 from cluster.settings.clients import load_client
 from cluster.settings.project import Project, Source
 from cluster.validate.validation import validate
@@ -23,7 +23,7 @@ CLIENTS = [(page, block) for page, block in BLOCKS if block.startswith("# client
 ROWS = 6
 
 
-def values(column: Column, project: Project) -> Any:
+def values(column: InputColumn, project: Project) -> Any:
     """Six values of a column's type, as a user might store them."""
     if column.name.endswith("_id"):
         return pa.array([f"{column.name} {row}" for row in range(ROWS)] if project.ids == "string" else range(ROWS))
@@ -40,7 +40,7 @@ def values(column: Column, project: Project) -> Any:
     return pa.array([f"value {row % 2}" for row in range(ROWS)])
 
 
-def write(source: Source, columns: list[Column], project: Project) -> None:
+def write(source: Source, columns: list[InputColumn], project: Project) -> None:
     """A file with what the source maps and what the contract requires, under the user's names."""
     present = [column for column in columns if column.required or column.name in source.columns]
     names = [source.columns.get(column.name, column.name) for column in present]
