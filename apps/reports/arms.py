@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from apps.project import SHIPPED_CLIENTS, Opened
 from apps.reports.comparison import lift_interval, lift_of
@@ -18,6 +17,7 @@ from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import load_clients
 from cluster.settings.project import DEFAULT_ACTIONS
+from cluster.store.log_parts import readable_batches
 from training.metrics.intervals import resampled
 
 COUNTS = ("requests", "shown", "did", "expected")
@@ -80,7 +80,7 @@ def local_and_funnel(opened: Opened, experiment: str) -> dict[str, dict[str, flo
     local = FeatureSet.of(opened.project.features).candidate.index("cross_locale_match")
     found: dict[str, dict[str, list[float]]] = {}
     for path in opened.new_process().logs.serving_files().paths:
-        for row in pq.read_table(path, columns=LOGGED, partitioning=None).to_pylist():
+        for row in (row for batch in readable_batches(path, 256, LOGGED) for row in batch.to_pylist()):
             if row["experiment"] != experiment or not row["candidate_features"]:
                 continue
             stage = np.array(row["stage"])

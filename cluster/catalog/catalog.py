@@ -15,6 +15,7 @@ from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
 from cluster.settings.project import FeatureSettings
+from cluster.store.damage import opening
 
 FORMAT = 1
 
@@ -38,13 +39,15 @@ class Catalog:
     def open(cls, path: str | Path, version: str) -> "Catalog":
         """Maps a bundle's folder. Raises BundleError when something is missing or does not fit together."""
         path = Path(path)
-        try:
-            facts = json.loads((path / "catalog.json").read_text(encoding="utf-8"))
-            if facts["format"] != FORMAT:
-                raise ValueError(f"format {facts['format']} is not {FORMAT}")
-            settings = FeatureSettings.model_validate(facts["features"])
-        except (OSError, ValueError, KeyError) as error:
-            raise BundleError(f"cannot open the graph bundle in {path}: {error}; build the graph again") from None
+        with opening(f"the graph bundle in {path}", "build the graph again"):
+            return cls._open(path, version)
+
+    @classmethod
+    def _open(cls, path: Path, version: str) -> "Catalog":
+        facts = json.loads((path / "catalog.json").read_text(encoding="utf-8"))
+        if facts["format"] != FORMAT:
+            raise ValueError(f"format {facts['format']} is not {FORMAT}")
+        settings = FeatureSettings.model_validate(facts["features"])
         graph = Graph.open(path / "graph")
         pins = PinTable.open(path / "pins")
         if len(pins) != graph.n_pins:

@@ -5,6 +5,7 @@ checksummed, moved to its final name, and only then does CURRENT name it: a cras
 """
 
 import json
+import re
 import shutil
 import uuid
 import zlib
@@ -18,11 +19,13 @@ from typing import Any
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.store.backend import Backend
+from cluster.store.damage import opening
 from cluster.store.local import LocalFolder
 from cluster.store.objects import ObjectStore
 
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,11 @@ class BundleStore:
 
     def current(self, kind: str) -> str | None:
         """The published version, or None."""
-        text = self._backend.read_pointer(f"{kind}/{POINTER}")
-        return (text or "").strip() or None
+        with opening(f"{kind}/{POINTER} under {self.root}", "publish a version again"):
+            named = (self._backend.read_pointer(f"{kind}/{POINTER}") or "").strip()
+            if named and not VERSION.fullmatch(named):
+                raise ValueError("it names no version")
+        return named or None
 
     def versions(self, kind: str) -> list[str]:
         """All stored versions, oldest first."""
@@ -117,22 +123,21 @@ class BundleStore:
             path = self._backend.get(f"{kind}/{version}")
         except OSError:
             raise BundleError(f"{kind} {version} could not be read from {self.root}") from None
-        try:
-            manifest = json.loads((path / MANIFEST).read_text())
-        except (FileNotFoundError, json.JSONDecodeError) as error:
-            raise BundleError(
-                f"{kind} {version}: manifest unreadable under {self.root} ({type(error).__name__})"
-            ) from None
-        for name, facts in manifest["files"].items():
-            file = path / name
-            if not file.is_file() or file.stat().st_size != facts["bytes"] or (verify and _crc(file) != facts["crc32"]):
-                raise BundleError(f"{kind} {version}: {name} is missing or damaged; publish another version")
-        return Bundle(kind, version, path, manifest["meta"])
+        with opening(f"{kind} {version}: manifest unreadable under {self.root}", "publish another version"):
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            for name, facts in manifest["files"].items():
+                if not _intact(path / name, facts["bytes"], facts["crc32"], verify):
+                    raise BundleError(f"{kind} {version}: {name} is missing or damaged; publish another version")
+            return Bundle(kind, version, path, dict(manifest["meta"]))
 
 
 def backend_of(root: str, cache: str | Path | None = None) -> Backend:
     """The backend that a root means: a URI opens through pyarrow.fs, everything else is a local path."""
     return ObjectStore(root, cache) if "://" in root else LocalFolder(root)
+
+
+def _intact(file: Path, size: int, crc: int, verify: bool) -> bool:
+    return file.is_file() and file.stat().st_size == size and not (verify and _crc(file) != crc)
 
 
 def note_meta(folder: Path, **meta: Any) -> None:

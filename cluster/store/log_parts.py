@@ -1,6 +1,7 @@
 """Single files of the logs: written whole or not at all, merged without repeats. Knows nothing of dates and clients."""
 
 import json
+import logging
 import os
 import time
 import uuid
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.store.disk import fsync
+
+log = logging.getLogger(__name__)
 
 REPLACES_KEY = b"pinfunnel.replaces"
 """Footer entry of a merged file: the names of the files that it stands for."""
@@ -27,6 +30,25 @@ class LogFile:
     date: str
     client: str = ""
     schema_hash: str = ""
+
+
+def readable_batches(path: str, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a part, at most `rows` in a batch. From a damaged page on they are left out, named in a warning.
+
+    Raises FileNotFoundError, which is no damage.
+    """
+    try:
+        yield from pq.ParquetFile(path).iter_batches(rows, columns=None if columns is None else list(columns))
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        log.warning("skipped the rest of the damaged log file %s: %s", path, str(error).splitlines()[0])
+
+
+def is_whole(path: str) -> bool:
+    """Whether every page of a part can be read; a damaged part is named in a warning."""
+    expected = pq.read_metadata(path).num_rows
+    return sum(batch.num_rows for batch in readable_batches(path, 1 << 12)) == expected
 
 
 def first_of_each(table: pa.Table, key: str) -> pa.Table:

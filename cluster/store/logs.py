@@ -19,7 +19,16 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
-from cluster.store.log_parts import REPLACES_KEY, LogFile, MergedFiles, first_of_each, groups, replaced_by, write_part
+from cluster.store.log_parts import (
+    REPLACES_KEY,
+    LogFile,
+    MergedFiles,
+    first_of_each,
+    groups,
+    is_whole,
+    replaced_by,
+    write_part,
+)
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +200,8 @@ class LogStore:
                 partitions.setdefault(Path(file.path).parent, []).append(file)
         for folder, files in partitions.items():
             gone = [folder / n for n, since in replaced_by(folder).items() if time.time() - since >= grace_seconds]
-            for group in groups([f for f in files if f.bytes < small_bytes], target_bytes):
+            whole = [f for f in files if f.bytes < small_bytes and is_whole(f.path)]  # a damaged one stays as it is
+            for group in groups(whole, target_bytes):
                 write_part(MergedFiles(group), folder, ROW_GROUP_REQUESTS if group[0].client else 1 << 16, "compact")
                 done["merged"] += len(group)
                 done["written"] += 1

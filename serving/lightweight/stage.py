@@ -11,6 +11,7 @@ from cluster.features.boosts import boosted_visits
 from cluster.features.likeness import warm
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
+from cluster.store.damage import opening
 from serving.forest.forest import Forest
 from serving.forest.top import top_k
 from serving.lightweight.features import request_features
@@ -28,8 +29,9 @@ class LightweightModel:
 
     def __init__(self, path: str, features: FeatureSet, version: str):
         self.version, self._features = version, features
-        self.booster = xgb.Booster(model_file=path)
-        self.forest = Forest.from_booster(self.booster, n_shared=len(features.shared))
+        with opening(f"model {path}", "train it again"):
+            self.booster = xgb.Booster(model_file=path)
+            self.forest = Forest.from_booster(self.booster, n_shared=len(features.shared))
         if self.forest.supported:
             self.forest.warm()
         else:

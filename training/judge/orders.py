@@ -10,6 +10,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.features.boosts import boosted_visits
 from cluster.settings.clients import BoostRule, Client
 from cluster.store.bundles import BundleStore
+from cluster.store.damage import opening
 from training.log.arrays import Request
 
 Order = Callable[[Sequence[Request]], list[np.ndarray]]
@@ -60,7 +61,8 @@ def published_order(store: BundleStore, client: str, features: FeatureSet) -> tu
     if version is None:
         return None
     bundle = store.open(kind, version).require_schema(features)
-    return version, booster_order((bundle.path / "model.ubj").read_bytes(), features.names)
+    with opening(f"{kind} {version}", "train it again"):
+        return version, booster_order((bundle.path / "model.ubj").read_bytes(), features.names)
 
 
 def usable_order(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Order] | None:

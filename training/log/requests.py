@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from cluster.store.log_parts import readable_batches
 from cluster.store.logs import LogFiles, LogStore
 from training.log.attribution import EventCounts, as_datetime64, count_events, group_events
 from training.log.tasks import Attach, Cut, Read, bounds, overlaps
@@ -146,9 +146,11 @@ def read_index(files: LogFiles, span: LogWindow) -> RequestIndex:
     parts: list[pa.Table] = []
     homes: list[tuple[str, int]] = []
     for file in files.files:
-        part = pq.read_table(file.path, columns=["request_id", "client", "requested_at"], partitioning=None)
-        parts.append(part)
-        homes += [(file.path, row) for row in range(part.num_rows)]
+        batches = list(readable_batches(file.path, 1 << 16, ["request_id", "client", "requested_at"]))
+        parts += map(pa.Table.from_batches, ([batch] for batch in batches))
+        homes += [(file.path, row) for row in range(sum(batch.num_rows for batch in batches))]
+    if not parts:
+        raise DataError("the serving log has no requests in the time asked for that can be read")
     table = pa.concat_tables(parts)
     at = as_datetime64(table.column("requested_at"))
     low, high = bounds(span)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cluster.hashing import hash_ids
+from cluster.store.log_parts import readable_batches
 from cluster.store.logs import ROW_GROUP_REQUESTS
 from training.log.attribution import action_matrix, as_datetime64, group_events
 
@@ -46,7 +46,7 @@ class Read:
         """One table a row group; empty ones keep their columns, which Ray Data needs."""
         for path in files.column("path").to_pylist():
             row = 0
-            for batch in pq.ParquetFile(path).iter_batches(ROW_GROUP_REQUESTS, columns=list(self.columns)):
+            for batch in readable_batches(path, ROW_GROUP_REQUESTS, self.columns):
                 table = pa.Table.from_batches([batch])
                 for name in set(self.columns) & LATER.keys() - set(table.column_names):
                     table = table.append_column(name, pa.nulls(table.num_rows, LATER[name]))
