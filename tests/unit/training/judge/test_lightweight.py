@@ -37,19 +37,24 @@ def model(world: LogsWorld) -> bytes:
 
 def report(world: LogsWorld, held: list[Request], **orders: object):  # type: ignore[no-untyped-def]
     return evaluate_lightweight(
-        held, world.clients["homefeed"], world.project.actions, world.features, orders,
+        held,
+        world.clients["homefeed"],
+        world.project.actions,
+        world.features,
+        orders,
         teacher=lambda rs: [r.candidates[:, world.features.candidate.index("cross_history_topic")] for r in rs],
-    )  # fmt: skip
+    )
 
 
 def test_a_perfect_order_gets_full_marks_and_its_reverse_none(world: LogsWorld, held: list[Request]) -> None:
     topic = world.features.candidate.index("cross_history_topic")
     out = report(
-        world, held,
+        world,
+        held,
         seer=lambda rs: [r.actions[:, 0] - r.actions[:, 4] for r in rs],
         teacher=lambda rs: [r.candidates[:, topic] for r in rs],
         upside_down=lambda rs: [-r.candidates[:, topic] for r in rs],
-    )  # fmt: skip
+    )
     assert out.orders["seer"]["ndcg@10"].mean == pytest.approx(1.0)
     assert out.orders["seer"]["auc"].mean == pytest.approx(1.0)
     assert out.orders["seer"]["action_recall@10"].mean == pytest.approx(1.0)
@@ -63,12 +68,13 @@ def test_a_perfect_order_gets_full_marks_and_its_reverse_none(world: LogsWorld, 
 def test_shares_of_local_and_impressed_pins(world: LogsWorld, held: list[Request]) -> None:
     local = world.features.candidate.index("cross_locale_match")
     out = report(
-        world, held,
+        world,
+        held,
         local=lambda rs: [r.candidates[:, local] for r in rs],
         shown=lambda rs: [(r.stage == 2).astype(np.float32) for r in rs],
         visits=visit_count,
         boosted=boost(world.features),
-    )  # fmt: skip
+    )
     assert out.orders["local"]["local_share@10"].mean == 1.0
     assert out.orders["boosted"]["local_share@10"].mean > out.orders["visits"]["local_share@10"].mean
     assert out.orders["shown"]["impressed_share@10"].mean == 1.0
