@@ -63,12 +63,12 @@ class FullScorer:
             model.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
             calibration = Calibration(np.array(about["calibration"]["slope"]), np.array(about["calibration"]["offset"]))
             history = json.loads((folder / "history.json").read_text())
+            return cls(schema, config, model, calibration, about["metrics"], history, device)
         except BundleError:
             raise
         except Exception as error:  # a torn file can fail in any way inside the unpickler
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BundleError(f"cannot load the full ranker at {folder} ({reason}): publish it again") from error
-        return cls(schema, config, model, calibration, about["metrics"], history, device)
 
     def save(self, folder: Path | str) -> None:
         """Write the folder; storage publishes it atomically."""
