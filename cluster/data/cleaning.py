@@ -21,6 +21,7 @@ CLOCK_SKEW_US = 5 * 60 * 10**6
 """A timestamp may run ahead of this machine's clock by so much before it counts as in the future."""
 
 INSANE = f"lies outside the years {FIRST.year} to {LAST.year - 1}"
+EMPTY_EVENT_ID = "event_id is empty (now missing)"
 NAMED_ACTIONS = 10
 
 FILE, ROW = "_file", "_row"
@@ -117,6 +118,7 @@ def clean_events(
 ) -> pa.Table:
     """Events with user, pin, a known action and a time that is not in the future; with `before`, only earlier ones."""
     table = _drop_bad_ids(table, ("user_id", "pin_id"), tally)
+    table = _no_empty_event_ids(table, tally)
     table = drop(table, pc.is_null(table["action"]), "action is null", tally)
     table = _drop_unknown_actions(table, actions, tally)
     table = drop(table, pc.is_null(table["occurred_at"]), "occurred_at is null", tally)
@@ -194,6 +196,17 @@ def _drop_bad_ids(table: pa.Table, names: tuple[str, ...], tally: Tally) -> pa.T
             long = pc.greater(pc.binary_length(table[name]), ID_BYTES)
             table = drop(table, long, f"{name} is longer than {ID_BYTES} bytes", tally)
     return table
+
+
+def _no_empty_event_ids(table: pa.Table, tally: Tally) -> pa.Table:
+    """An empty event id is none: as an id, all the events that have it would count as one."""
+    at = table.column_names.index("event_id") if "event_id" in table.column_names else None
+    rows = () if at is None else np.flatnonzero(pc.fill_null(pc.equal(table["event_id"], ""), False))
+    if not len(rows):
+        return table
+    tally.changed[EMPTY_EVENT_ID] += len(rows)
+    tally.met(EMPTY_EVENT_ID, table, rows)
+    return table.set_column(at, "event_id", pc.if_else(pc.not_equal(table["event_id"], ""), table["event_id"], None))
 
 
 def _drop_unknown_actions(table: pa.Table, actions: tuple[str, ...], tally: Tally) -> pa.Table:

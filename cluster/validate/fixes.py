@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 FIXES: Sequence[tuple[str, str]] = (
     ("is null", "fill it in, or leave it: these rows are not used"),
+    ("event_id is empty", "write null where there is no id; without, two copies of an event count twice"),
     ("is empty", "fill it in, or leave it: these rows are not used"),
     ("edge is there twice", "write each edge once, or leave it: one is used"),
     ("is there twice", "write each once, or leave it: the later rows are not used"),

@@ -7,7 +7,6 @@ After `kill -9` the next process finds the file and goes on. Reading removes dup
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from cluster.store.logs import LogStore
 from cluster.store.quarantine import Quarantine
 from serving.logs.contract import EventContract
 from serving.logs.event_rows import events_table
+from serving.logs.known_events import KnownEvents
 from serving.logs.user_state import Id, UserStates
 from serving.logs.wal import SUFFIX, FolderLock, Row, WriteAheadFile, recover
 from serving.request.ask import UserState
@@ -109,7 +109,7 @@ class EventLog:
         self._folder_lock = FolderLock(self._folder, patience)
         self._lock = threading.Lock()  # of what `append` changes
         self._flushing = threading.Lock()
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known = KnownEvents(REMEMBERED_IDS)
         self._file = WriteAheadFile(self._folder)
         self._rows: list[Row] = []  # of the present file
         self._sealed: list[Sealed] = []
@@ -121,8 +121,9 @@ class EventLog:
 
     def _stored(self) -> Iterator[pa.Table]:
         for table in self._store.each_events():
-            for event_id in table["event_id"].to_pylist()[-REMEMBERED_IDS:]:
-                self._know(event_id)
+            columns = ("event_id", "user_id", "pin_id", "action")
+            for event in table.select(columns)[-REMEMBERED_IDS:].to_pylist():
+                self._known.note(event)
             yield table
 
     def _recover(self) -> None:
@@ -150,14 +151,18 @@ class EventLog:
         sender must try again.
         """
         now = datetime.now(UTC)
-        refused, rows = [], []
+        refused: list[Refused] = []
+        rows: list[Row] = []
+        batch = KnownEvents(len(events))
         with self._lock:
             for row, event in enumerate(events):
-                if reason := self._contract.fault(event, now):
+                reason = self._contract.fault(event, now) or self._known.fault(event) or batch.fault(event)
+                if reason:
                     refused.append(Refused(row, event.get("event_id"), reason))
                     continue
-                if event["event_id"] in self._known:
-                    continue  # a repeated delivery: already on disk
+                if self._known.has(event) or batch.has(event):
+                    continue  # a repeated delivery
+                batch.note(event)
                 moment = event["occurred_at"].astimezone(UTC)
                 rows.append({**event, "occurred_at": moment.isoformat(), "received_at": now.isoformat()})
             if rows:
@@ -185,16 +190,9 @@ class EventLog:
     def _note(self, row: Row) -> None:
         try:
             self._states.note(row)
-            self._know(row["event_id"])
+            self._known.note(row)
         except (KeyError, TypeError, ValueError, OverflowError) as error:  # of an older version; `flush` sets it aside
             log.warning("an event in the write-ahead file cannot be read: %s: %s", type(error).__name__, error)
-
-    def _know(self, event_id: str | None) -> None:
-        if event_id is None:
-            return
-        self._known[event_id] = None
-        if len(self._known) > REMEMBERED_IDS:
-            self._known.popitem(last=False)
 
     def state(self, user_id: Id | None) -> UserState:
         """What the log says of the user: the last events, and all that the user hid, also long before them."""

@@ -362,7 +362,7 @@ def test_what_a_user_did_and_hid_survives_restarts(tmp_path: Path) -> None:
     log.append([event("h2", pin_id=8, action="hide", occurred_at=base + timedelta(hours=5))])
     assert log.state(1).hidden == (8, 7)
     assert log.state(1).recents.pin_ids.tolist() == [8, 199, 198]
-    assert log.append([event("h2", pin_id=9)]).accepted == 1
+    assert log.append([event("h2", pin_id=8, action="hide")]).accepted == 1
     assert log.state(1).recents.pin_ids.tolist() == [8, 199, 198], "the id of a stored event is known after a restart"
 
 
