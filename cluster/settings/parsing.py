@@ -23,10 +23,23 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
+class _OnceEach(yaml.SafeLoader):
+    """YAML in which a key may stand once in a mapping: of two, the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if key.value in keys:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                keys.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping from a file, or a ConfigError that names the file and line."""
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        raw = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _OnceEach)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except OSError as error:
