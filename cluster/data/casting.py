@@ -19,7 +19,8 @@ FIX = {
     "int64": "write it as int64 (or set `ids: string` in pinfunnel.yaml if these are ids that are not numbers)",
     "string": "write it as string (UTF-8)",
     "float": "write it as float32 or float64; leave the value null where it is missing",
-    "timestamp": "write it as a timestamp, e.g. polars: pl.from_epoch('{column}', time_unit='s')",
+    "timestamp": "write it as a timestamp, e.g. polars: pl.from_epoch('{column}', time_unit='s') of numbers, "
+    "pl.col('{column}').str.to_datetime() of text",
     "vector": "write it as a list of as many numbers as `features.pin_vector_width` says, null where there is none",
     "list": "write it as a list of strings, e.g. polars: pl.col('{column}').str.split('|')",
 }

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Sequence
 
+import pyarrow as pa
+
 from cluster.data.files import Found, NotPlainParquet, find_files
 from cluster.data.reading import BadInput, Input
 from cluster.data.schema import InputColumn, edges_columns, events_columns, pins_columns, users_columns
@@ -16,6 +18,11 @@ def open_input(name: str, source: Source, columns: Sequence[InputColumn], given_
     `given_by` is the option that gave the path, for messages; by default it is the project's setting.
     """
     known = [c.name for c in columns]
+    for twice in sorted({column for column in known if known.count(column) > 1}):
+        raise ConfigError(
+            f"features: {name} would have two columns named {twice!r}: name it once; to have a column of the contract "
+            f"as a feature too, name the feature otherwise: `data.{name}.columns: {{own_{twice}: {twice}}}`"
+        )
     for ours in source.columns:
         if ours not in known:
             near = difflib.get_close_matches(ours, known, n=1)
@@ -60,6 +67,9 @@ def _find(name: str, path: str, given_by: str | None) -> Found:
     except FileNotFoundError:
         fix = f"set {setting} to a Parquet file or folder"
         raise BadInput(name, path, "does not exist", fix) from None
+    except (OSError, pa.ArrowInvalid) as error:
+        fix = f"correct {setting}, or who may read it"
+        raise BadInput(name, path, f"cannot be opened ({' '.join(str(error).split())[:200]})", fix) from None
     except NotPlainParquet as error:
         what, _, fix = str(error).partition(": ")
         raise BadInput(name, path, what, fix) from None

@@ -13,6 +13,7 @@ from cluster.contract.ids import shown
 
 MOST_FAULTS = 10
 TEXT = 300
+NOT_JSON = "content-type: send the body as JSON, with the header `content-type: application/json`"
 
 
 def plain_json(content: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
@@ -47,6 +48,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
+        if isinstance(error.body, bytes):  # only what does not say that it is JSON is left unparsed
+            return plain_json({"detail": NOT_JSON}, 422)
         return plain_json({"detail": short(error.errors())}, 422)
 
     @app.exception_handler(HTTPException)

@@ -329,3 +329,27 @@ def test_any_arrow_column_is_read_losslessly_or_refused_in_one_line(
         if not pa.types.is_floating(given_values.type):
             assert len(set(table[name].drop_null().to_pylist())) == distinct, "no two ids became one"
     assert len(kept) <= 3
+
+
+@pytest.mark.parametrize(
+    ("features", "column"),
+    [
+        ({"pin_numeric": ["pin_id"]}, "pin_id"),
+        ({"pin_categorical": ["locale"]}, "locale"),
+        ({"pin_numeric": ["x", "x"]}, "x"),
+        ({"pin_numeric": ["x"], "pin_categorical": ["x"]}, "x"),
+        ({"pin_numeric": ["vector"], "pin_vector_width": 2}, "vector"),
+    ],
+)
+def test_a_feature_that_takes_a_name_that_is_taken_is_named_before_any_file_is_read(
+    tmp_path: Path, features: dict[str, Any], column: str
+) -> None:
+    columns = pins_columns("int64", FeatureSettings.model_validate(features))
+    with pytest.raises(ConfigError, match=rf"two columns named '{column}': name it once.*own_{column}: {column}"):
+        open_input("pins", Source(path=str(write(tmp_path / "pins.parquet", {"pin_id": [1]}))), columns)
+
+
+@pytest.mark.parametrize("path", ["foo://bucket/x", "s3a://bucket/x"])
+def test_a_uri_that_nothing_opens_is_named_with_its_setting(path: str) -> None:
+    with pytest.raises(DataError, match=rf"edges: {path}: cannot be opened .*correct `data.edges.path`"):
+        open_input("edges", Source(path=path), edges_columns("int64"))

@@ -228,3 +228,12 @@ def test_after_all_of_it_every_answer_and_event_is_in_the_log(http: Face, world:
     assert health["waiting"] == 0
     assert health["written"] >= before["written"]
     assert world.new_process().logs.serving_files().rows == health["written"]
+
+
+@pytest.mark.parametrize("path", [FEED, "/v1/events"])
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_that_does_not_say_that_it_is_json_is_told_the_header_to_send(
+    http: Face, path: str, kind: str | None
+) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    refused(http._call("POST", path, content='{"user_id": 1}', headers=headers), "with the header `content-type: ")
