@@ -1,8 +1,9 @@
 """Quality of each stage on replayed, held-out time: the same candidates in every stage's order, and popularity."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,16 @@ class StageQuality:
     users: int
     figures: dict[str, dict[str, Interval]]  # figure (recall@50, …) → order
     differences: dict[str, Interval]  # "after - before figure", of one order and the next
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that scripts read: each metric under its own name, with the k that it was cut at beside it."""
+        out: dict[str, Any] = {"requests": self.requests, "users": self.users}
+        for figure, by_order in self.figures.items():
+            metric, _, k = figure.partition("@")
+            out[f"{metric}_at"] = int(k)
+            out[metric] = {name: asdict(interval) for name, interval in by_order.items()}
+        out["differences"] = {name.partition("@")[0]: asdict(interval) for name, interval in self.differences.items()}
+        return out
 
 
 def orders(replay: Replay, moment: Replayed, beta: float = 0.5) -> dict[str, np.ndarray]:

@@ -72,7 +72,7 @@ def run_once(
         "backfill": {**asdict(filled), "reach": filled.reach},
         "lightweight": {"published": light.published, "reason": light.reason},
         "full": {"published": full.published, "reason": full.reason},
-        "quality": asdict(quality),
+        "quality": quality.as_json(),
     }
 
 
@@ -80,16 +80,15 @@ def show(runs: list[dict[str, Any]]) -> None:
     """The table: mean over seeds, with the first seed's interval from resampled requests."""
     first = runs[0]["quality"]
     table = Table(title=f"Held-out time: {first['requests']} requests of {first['users']} users, {len(runs)} seed(s)")
-    for heading in ("order", *first["figures"]):
+    for heading in ("order", f"Recall@{first['recall_at']}", f"NDCG@{first['ndcg_at']}"):
         table.add_column(heading)
     for name in ORDERS:
-        cells = [
-            f"{sum(r['quality']['figures'][figure][name]['mean'] for r in runs) / len(runs):.4f} "
-            f"[{orders[name]['low']:.4f}, {orders[name]['high']:.4f}]"
-            for figure, orders in first["figures"].items()
-            if name in orders
-        ]
-        if cells:
+        if name in first["recall"]:
+            cells = [
+                f"{sum(r['quality'][m][name]['mean'] for r in runs) / len(runs):.4f} "
+                f"[{first[m][name]['low']:.4f}, {first[m][name]['high']:.4f}]"
+                for m in ("recall", "ndcg")
+            ]
             table.add_row(TITLES[name], *cells)
     console.print(table)
 

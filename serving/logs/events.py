@@ -6,9 +6,8 @@ After `kill -9` the next process finds the file and goes on. Reading removes dup
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from cluster.store.logs import LogStore
 from cluster.store.quarantine import Quarantine
+from serving.logs.backoff import Backoff
 from serving.logs.contract import EventContract
 from serving.logs.event_rows import events_table
 from serving.logs.known_events import KnownEvents
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 REMEMBERED_IDS = 1_000_000
 WAITING_EVENTS = 500_000
 """Acknowledged events that may wait for Parquet in memory; beyond it the log refuses, and senders try again."""
-LONGEST_WAIT = 60.0
-"""Seconds between tries when the disk keeps refusing."""
 
 
 @dataclass(frozen=True)
@@ -68,29 +66,6 @@ class Health:
     last_error: str = ""
 
 
-@dataclass
-class Backoff:
-    """When the next try is due after failures: after 1, 2, 4 … seconds, at most LONGEST_WAIT."""
-
-    clock: Callable[[], float] = field(default=time.monotonic)
-    failures: int = 0
-    due: float = 0.0
-
-    def failed(self) -> None:
-        """Wait twice as long as after the failure before."""
-        self.due = self.clock() + min(2.0**self.failures, LONGEST_WAIT)
-        self.failures += 1
-
-    def worked(self) -> None:
-        """Forget the failures."""
-        self.failures, self.due = 0, 0.0
-
-    @property
-    def waiting(self) -> bool:
-        """Whether it is too early for the next try."""
-        return self.clock() < self.due
-
-
 class EventLog:
     """Single writer of the event log, by a lock on its folder. Thread-safe."""
 
@@ -105,7 +80,10 @@ class EventLog:
         """Takes the folder (ConfigError when another process has it after `patience` seconds) and recovers what an
         ended process left there.
         """
-        self._folder, self._store, self._contract, self._states = Path(folder), store, contract, states
+        self._folder = Path(folder)
+        self._store = store
+        self._contract = contract
+        self._states = states
         self._folder_lock = FolderLock(self._folder, patience)
         self._lock = threading.Lock()  # of what `append` changes
         self._flushing = threading.Lock()
@@ -116,8 +94,12 @@ class EventLog:
         self._quarantine = Quarantine(store.root / "quarantine", "events")
         self._backoff = Backoff()
         self._health = Health()
-        states.rebuild(self._stored)
-        self._recover()
+        try:
+            states.rebuild(self._stored)
+            self._recover()
+        except BaseException:  # a log of other ids, say: whoever comes next may have the folder
+            self._folder_lock.release()
+            raise
 
     def _stored(self) -> Iterator[pa.Table]:
         for table in self._store.each_events():

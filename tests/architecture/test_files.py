@@ -13,7 +13,7 @@ MOST_LINES = 250
 WIDEST_ASSIGNMENT = 2
 """`low, high = 0, 1` is one idea; three and more targets hide what they are given."""
 
-LONGER = {"serving/logs/events.py"}
+LONGER: set[str] = set()
 """Files of the product that are over the cap today. No file may join them."""
 
 PACKED = {"cluster": 3, "training": 5, "serving": 23, "apps": 12}

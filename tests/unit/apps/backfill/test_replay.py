@@ -63,6 +63,11 @@ def test_stages_are_compared_on_the_same_requests(replay: Replay) -> None:
     assert len({interval.n for interval in ndcg.values()}) == 1
     assert all(0 <= interval.mean <= 1 for interval in recall.values())
     assert "lightweight - visit_count ndcg@20" in quality.differences
+    told = quality.as_json()
+    assert {"requests", "users", "recall_at", "ndcg_at", "recall", "ndcg", "differences"} == set(told)
+    assert (told["recall_at"], told["ndcg_at"]) == (50, 20)
+    assert told["ndcg"]["lightweight"]["mean"] == ndcg["lightweight"].mean
+    assert "lightweight - visit_count ndcg" in told["differences"]
 
 
 def test_recall_and_ndcg_by_hand() -> None:
