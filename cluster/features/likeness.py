@@ -69,7 +69,9 @@ def _plain(array: np.ndarray, dtype: type = np.float32) -> np.ndarray:
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _cosines(content, queries, mean, recent, out):  # type: ignore[no-untyped-def]
     for i in range(content.shape[0]):
-        to_mean, to_recent, nearest = np.float32(0), np.float32(0), np.float32(-np.inf)
+        to_mean = np.float32(0)
+        to_recent = np.float32(0)
+        nearest = np.float32(-np.inf)
         for t in range(content.shape[1]):
             to_mean += content[i, t] * mean[t]
             to_recent += content[i, t] * recent[t]
@@ -78,13 +80,17 @@ def _cosines(content, queries, mean, recent, out):  # type: ignore[no-untyped-de
             for t in range(content.shape[1]):
                 product += content[i, t] * queries[q, t]
             nearest = max(nearest, product)
-        out[0, i], out[1, i], out[2, i] = to_mean, nearest, to_recent
+        out[0, i] = to_mean
+        out[1, i] = nearest
+        out[2, i] = to_recent
 
 
 @nb.njit(cache=True, nogil=True)
 def _strongest(by_query, best, share):  # type: ignore[no-untyped-def]
     for i in range(by_query.shape[0]):
-        total, most, at = np.int64(0), np.int64(-1), 0
+        total = np.int64(0)
+        most = np.int64(-1)
+        at = 0
         for q in range(by_query.shape[1]):
             visits = np.int64(by_query[i, q])
             total += visits

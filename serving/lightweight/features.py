@@ -19,7 +19,9 @@ def request_features(
     recent = catalog.graph.pin_ids.index_of(sequence.pin_ids) if len(sequence.pin_ids) else np.empty(0, np.int32)
     known = recent[recent >= 0]
     moment = datetime.fromtimestamp(at / 1e6, UTC)
-    topics, static, degree = catalog.pins.topics, catalog.pins.static, catalog.graph.pin_degree
+    topics = catalog.pins.topics
+    static = catalog.pins.static
+    degree = catalog.graph.pin_degree
     vectors = catalog.pins.vectors  # float16 on disk
     return build_features(
         catalog.feature_set,

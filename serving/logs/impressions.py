@@ -25,7 +25,9 @@ Row = dict[str, Any]
 
 def log_row(answer: Answer, request_id: str, schema_hash: str, experiment: str, locale: str | None) -> dict[str, Any]:
     """One answer as a row of `serving_schema`, NumPy arrays in place of lists."""
-    walked, ranked, ask = answer.walked, answer.ranked, answer.ask
+    walked = answer.walked
+    ranked = answer.ranked
+    ask = answer.ask
     n = len(walked.pins)
     position = np.full(n, -1, np.int16)
     position[answer.shown] = np.arange(len(answer.shown))
@@ -83,7 +85,10 @@ class ServingLog:
     """A queue and a thread that writes it to Parquet every `seconds`. A row that does not fit is set aside alone."""
 
     def __init__(self, store: LogStore, ids: str, features: FeatureSet, capacity: int = 4096, seconds: float = 2.0):
-        self._store, self._ids, self._features, self._seconds = store, ids, features, seconds
+        self._store = store
+        self._ids = ids
+        self._features = features
+        self._seconds = seconds
         self._queue: queue.Queue[Row] = queue.Queue(capacity)
         self._quarantine = Quarantine(store.root / "quarantine", "serving")
         self.dropped = 0

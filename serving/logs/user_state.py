@@ -95,7 +95,9 @@ class UserStates:
 
     def __init__(self, negative_actions: Iterable[str], remember: int = 64, hidden: int = 1000, users: int = 1_000_000):
         self._negative = frozenset(negative_actions)
-        self._remember, self._hidden, self._most_users = remember, hidden, users
+        self._remember = remember
+        self._hidden = hidden
+        self._most_users = users
         self._before, self._hid_before = ActionTable(None), ActionTable(None)
         self._since: OrderedDict[Id, deque[Action]] = OrderedDict()
         self._hid_since: dict[Id, OrderedDict[Id, None]] = {}

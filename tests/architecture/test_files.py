@@ -14,10 +14,10 @@ WIDEST_ASSIGNMENT = 2
 """`low, high = 0, 1` is one idea; three and more targets hide what they are given."""
 
 LONGER: set[str] = set()
-"""Files of the product that are over the cap today. No file may join them."""
+"""Files of the product that may be over the cap."""
 
-PACKED = {"cluster": 3, "training": 5, "serving": 23, "apps": 12}
-"""Lines by floor that were packed when the rule came. A number may only fall."""
+PACKED = dict.fromkeys(FLOORS, 0)
+"""Packed lines that each floor may have."""
 
 SAME_NAME = {}
 """Class names that still mean two things."""

@@ -40,7 +40,9 @@ class BoundForest:
     def score(self, shared: np.ndarray, pins: np.ndarray, dynamic: np.ndarray) -> np.ndarray:
         """Margins, as Forest.margins, of `pins` (int32[n]) with dynamic columns float32[n, D] (in column order)."""
         forest = self.forest
-        shared, pins, dynamic = ready(shared, np.float32), ready(pins, np.int32), ready(dynamic, np.float32)
+        shared = ready(shared, np.float32)
+        pins = ready(pins, np.int32)
+        dynamic = ready(dynamic, np.float32)
         n = len(pins)
         if shared.shape != (forest.n_shared,) or dynamic.shape != (n, len(self.dynamic_columns)):
             raise DataError(

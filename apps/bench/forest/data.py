@@ -8,7 +8,12 @@ import xgboost
 from apps.bench.machine import machine, versions
 from serving.forest.llvm.native import best_level
 
-S, C, N, TOP, STATIC, DEPTH = 16, 24, 2000, 500, 20, 6
+S = 16
+C = 24
+N = 2000
+TOP = 500
+STATIC = 20
+DEPTH = 6
 USERS = 12  # requests in a round
 GOAL = 75e6
 

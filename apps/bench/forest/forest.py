@@ -62,7 +62,9 @@ class Requests:
 
 def our_engines(forest: Forest, requests: Requests, name: str) -> dict[str, Call]:
     """Our paths from a float matrix and from a table of stored bytes."""
-    users, candidates, pins = requests.users, requests.candidates, requests.pins
+    users = requests.users
+    candidates = requests.candidates
+    pins = requests.pins
     none = np.empty((N, 0), np.float32)
     stored = BoundForest(forest, requests.table, range(C))
     return {
@@ -76,7 +78,9 @@ def bench_model(trees: int, rounds: int, rows: int) -> dict[str, Any]:
     booster, x, y = make_model(trees, rows)
     booster.set_param({"nthread": 1})
     requests = Requests(trees)
-    same, mixed, users = requests.same, requests.mixed, requests.users
+    same = requests.same
+    mixed = requests.mixed
+    users = requests.users
     forest = Forest.from_booster(booster, S)
     forest.warm()
     assert forest.trees is not None

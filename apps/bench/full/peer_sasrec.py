@@ -54,7 +54,9 @@ def sasrec(train: RequestBatch, validation: RequestBatch, test: RequestBatch) ->
     (seq, pins), truth = inputs(train), clicks(train)
     held, held_truth = inputs(validation), clicks(validation)
     optimiser = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-3)
-    best, state, shuffle = float("inf"), net.state_dict(), torch.Generator().manual_seed(0)
+    best = float("inf")
+    state = net.state_dict()
+    shuffle = torch.Generator().manual_seed(0)
     for _ in range(2 * EPOCHS):
         net.train()
         for rows in torch.randperm(len(seq), generator=shuffle).split(64):

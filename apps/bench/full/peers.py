@@ -72,7 +72,9 @@ def train_net(
     x, y = inputs(train), torch.from_numpy(train.labels.copy())
     held, truth = inputs(validation), torch.from_numpy(validation.labels.copy())
     optimiser = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-3)
-    best, best_state, waited = float("inf"), net.state_dict(), 0
+    best = float("inf")
+    best_state = net.state_dict()
+    waited = 0
     shuffle = torch.Generator().manual_seed(0)
     for _ in range(EPOCHS):
         net.train()
@@ -84,7 +86,9 @@ def train_net(
         with torch.no_grad():
             loss = float(F.binary_cross_entropy_with_logits(net(*held), truth))
         if loss < best:
-            best, best_state, waited = loss, {k: v.clone() for k, v in net.state_dict().items()}, 0
+            best = loss
+            best_state = {k: v.clone() for k, v in net.state_dict().items()}
+            waited = 0
         elif (waited := waited + 1) >= 2:
             break
     net.load_state_dict(best_state)

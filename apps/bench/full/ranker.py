@@ -60,7 +60,9 @@ def training(config: ModelConfig, requests: int, candidates: int, rounds: int) -
     schema = toy_schema(16, 48, 16, 32)
     fit_config = FitConfig(epochs=1, batch_requests=16, threads=1, patience=0, checkpoint_steps=10**9)
     table = toy_table(schema, requests, candidates)
-    ours, plain, steps = [], [], 0
+    ours = []
+    plain = []
+    steps = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         pq.write_table(table, path, row_group_size=64)

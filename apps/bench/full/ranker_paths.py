@@ -150,7 +150,9 @@ def run(
     `only` names the ways to take. `quick` takes a small network and nothing that compiles for minutes.
     """
     if quick:
-        candidates, repeat, rounds = 50, 3, 1
+        candidates = 50
+        repeat = 3
+        rounds = 1
         only = only or ("eager", "folded", "bfloat16", "int8_dynamic")
     paths = Paths(ModelConfig.debug() if quick else ModelConfig.base(), candidates)
     torch.backends.mha.set_fastpath_enabled(False)  # type: ignore[no-untyped-call]

@@ -39,7 +39,10 @@ def toy_table(
     """
     rng = np.random.default_rng(seed)
     fixed = np.random.default_rng(0)  # the world's pins are the same for every seed
-    b, c, t, length = requests, candidates, max(schema.n_topics, 1), schema.sequence_length
+    b = requests
+    c = candidates
+    t = max(schema.n_topics, 1)
+    length = schema.sequence_length
     topics = fixed.dirichlet(np.full(t, 0.3), n_pins).astype(np.float32)
     taste = rng.dirichlet(np.full(t, 0.3), b).astype(np.float32)
     client = rng.integers(0, len(schema.clients), b)

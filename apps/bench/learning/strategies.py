@@ -71,7 +71,9 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12), generations: int
     from cluster import session
 
     torch.set_num_threads(1)  # as fast for so small a network, and it never waits for a core that others use
-    size, offline, parts = QUICK if quick else Size(), {}, []
+    size = QUICK if quick else Size()
+    offline = {}
+    parts = []
     shares: dict[str, list[dict[str, Any]]] = {}
     with session.session(dashboard=False), tempfile.TemporaryDirectory() as scratch:
         for seed in seeds[:1] if quick else seeds:
@@ -123,7 +125,9 @@ def one_seed(
             users.run(SimulationPlan(train, size.warm, float(day), 2.0, (DRAWN,), seed=seed + day - 1))
             app.flush()
     compared = compare_strategies(project, opened.clients, process.logs, STRATEGIES)
-    traffic, seen, later = [], {}, 3.0 + 2 * generations
+    traffic = []
+    seen = {}
+    later = 3.0 + 2 * generations
     for name in (*BASELINES, *STRATEGIES):
         arm = arm_project(opened, folder / name, name, compared)
         come = SimulationPlan(
