@@ -19,13 +19,15 @@ from rich.progress import Progress as LiveBars
 from rich.text import Text
 
 from cluster.errors import PinfunnelError
-from cluster.progress import Progress
+from cluster.progress import Counted, Progress
 
 console = Console(markup=False)
 errors = Console(stderr=True, markup=False)
 
 PLAIN_SECONDS = 30.0
 """How often a step that goes on says so where nothing can be redrawn: in files, pipes and logs of services."""
+COUNT_SECONDS = 10.0
+"""The same for work that is counted, of which more can be said."""
 
 
 class Bars:
@@ -50,6 +52,25 @@ class Bars:
 
         return report
 
+    def count(self, name: str, unit: str) -> Counted:
+        """A callback (done, in all) that shows how many of `unit` are done, their rate and the time that is left."""
+        begun: list[tuple[int, float]] = []
+        said = [float("-inf")]
+
+        def report(done: int, total: int) -> None:
+            now = self._clock()
+            begun.append((done, now)) if not begun else None
+            fresh, seconds = done - begun[0][0], now - begun[0][1]
+            line = f"{name}: {pace(done, total, fresh, seconds, unit)}"
+            if self._live.console.is_terminal:
+                self._draw(name, done / max(total, 1))
+                self._live.update(self._tasks[name], description=line)
+            elif done >= total or now - said[0] >= COUNT_SECONDS:
+                said[0] = now
+                self._live.console.print(line, highlight=False, soft_wrap=True)
+
+        return report
+
     def _draw(self, title: str, share: float) -> None:
         if title not in self._tasks:
             self._tasks[title] = self._live.add_task(title, total=1.0)
@@ -65,6 +86,19 @@ class Bars:
             return
         self._said = self._clock()
         self._live.console.print(line, highlight=False, soft_wrap=True)
+
+
+def pace(done: int, total: int, fresh: int, seconds: float, unit: str) -> str:
+    """`12,300 of 117,000 moments, 410/s, 4 min left`; the rate is that of the `fresh` ones, done in `seconds`."""
+    text = f"{done:,} of {total:,} {unit}"
+    if not fresh or seconds <= 0:
+        return text
+    rate = fresh / seconds
+    text += f", {rate:,.0f}/s" if rate >= 10 else f", {rate:.1f}/s"
+    left = (total - done) / rate
+    if done >= total:
+        return text
+    return f"{text}, {left / 60:.0f} min left" if left >= 90 else f"{text}, {left:.0f} s left"
 
 
 @contextmanager

@@ -8,3 +8,11 @@ Progress = Callable[[str, float], None]
 
 def silent(step: str, share: float) -> None:
     """The default: nobody is shown anything."""
+
+
+Counted = Callable[[int, int], None]
+"""(done, in all) of work whose pieces are alike; the first report tells what was done before this run"""
+
+
+def uncounted(done: int, total: int) -> None:
+    """Counts for nobody."""

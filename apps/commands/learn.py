@@ -22,33 +22,39 @@ def backfill(
     until: Until = None,
     seed: int = 0,
     replace: Annotated[bool, typer.Option(help="replace an earlier replay by the new one")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes, on Ray; 1 is this one alone (default: one a CPU)")
+    ] = None,
     out: JsonFile = None,
 ) -> None:
     """Replay past interactions through the funnel, so that the first models can be trained without a serving log.
 
     At each past moment the funnel built from what was known then proposes candidates with their features; what the user
     did next gives the labels. Needs `data.events`, and `saved_at` on edges. Then: pinfunnel train lightweight --all
+
+    A replay that was ended early goes on where it was when the same command runs again.
     """
     with guarded():
         span = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
-        clients = pick_clients(opened, client)
+        clients = dict(pick_clients(opened, client))
         from apps.backfill.backfill import backfill as replay_into_logs
-        from apps.backfill.backfill import make_way
-        from apps.backfill.replay import Replay, ReplayPlan
+        from apps.backfill.backfill import make_way_for_all
+        from apps.backfill.moment import ReplayPlan
+        from apps.backfill.replay import Replay
+        from apps.backfill.workers import workers_up
 
         replay = Replay(opened)
         plan = ReplayPlan(graphs, every, min_history, opened.project.attribution_hours, *span, seed)
         figures = {}
-        for name in clients:
-            if dropped := make_way(replay.process.logs, name, plan, replace):
-                console.print(f"{name}: {dropped:,} requests of an earlier replay removed")
-        with progress_bar() as bars:
+        for name in [n for n in clients if opened.clients[n].query.source == "request"]:
+            console.print(f"{name}: left out, its walks start from the request's own query pins")
+            del clients[name]
+        for name, dropped in make_way_for_all(replay, list(clients), plan, replace).items():
+            console.print(f"{name}: {dropped:,} requests of an earlier replay removed")
+        with workers_up(workers) as at_once, progress_bar() as bars:
             for name in clients:
-                if opened.clients[name].query.source == "request":
-                    console.print(f"{name}: left out, its walks start from the request's own query pins")
-                    continue
-                done = replay_into_logs(replay, name, plan, bars.at(name))
+                done = replay_into_logs(replay, name, plan, bars.count(f"backfill {name}", "moments"), at_once)
                 figures[name] = {**asdict(done), "reach": done.reach}
         for name, row in figures.items():
             console.print(

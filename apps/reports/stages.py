@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.backfill.replay import Replay, Replayed, ReplayPlan
+from apps.backfill.moment import Replayed, ReplayPlan
+from apps.backfill.replay import Replay
 from cluster.progress import Progress, silent
 from training.metrics.cases import Answered
 from training.metrics.intervals import Interval, bootstrap

@@ -94,12 +94,17 @@ class MergedFiles:
                 yield part.select(schema.names).cast(schema)
 
 
-def write_part(rows: pa.Table | MergedFiles, folder: Path, row_group: int, prefix: str = "part") -> Path:
-    """One new Parquet file in `folder`, visible only when it is whole and on disk."""
+def write_part(
+    rows: pa.Table | MergedFiles, folder: Path, row_group: int, prefix: str = "part", name: str | None = None
+) -> Path:
+    """One Parquet file in `folder`, visible only when it is whole and on disk.
+
+    A new one; or, with a `name`, it replaces the file that was written under that name before.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{prefix}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
-    aside = folder / f".{name}.writing"
-    target = folder / name
+    unique = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+    target = folder / f"{prefix}-{name or unique}.parquet"
+    aside = folder / f".{unique}.writing"
     parts: Iterable[pa.Table] = [rows] if isinstance(rows, pa.Table) else rows.batches(row_group)
     try:
         with pq.ParquetWriter(aside, rows.schema, compression="zstd", compression_level=1) as writer:

@@ -85,10 +85,11 @@ class LogStore:
         self.root = Path(root)
         self._ids = ids
 
-    def write_serving(self, table: pa.Table, features: FeatureSet | None = None) -> list[Path]:
+    def write_serving(self, table: pa.Table, features: FeatureSet | None = None, name: str | None = None) -> list[Path]:
         """Append served requests (`cluster.data.schema.serving_schema`), one new file for each date and client in them.
 
         `features` names the feature columns; without it the table's schema metadata must. Raises DataError otherwise.
+        Written again under the same `name`, rows replace those of before, file by file.
         """
         metadata = feature_metadata(features) if features else dict(table.schema.metadata or {})
         if not {SHARED_KEY, CANDIDATE_KEY, HASH_KEY} <= set(metadata):
@@ -100,16 +101,20 @@ class LogStore:
         for day, client in sorted({*zip(days, clients, strict=True)}):
             rows = np.flatnonzero((days == day) & (clients == client))
             folder = self.root / "serving" / f"date={day}" / f"client={client}"
-            written.append(write_part(table.take(pa.array(rows)), folder, ROW_GROUP_REQUESTS))
+            written.append(write_part(table.take(pa.array(rows)), folder, ROW_GROUP_REQUESTS, name=name))
         return written
 
-    def write_events(self, table: pa.Table) -> list[Path]:
-        """Append events (`cluster.data.schema.event_schema`), one new file for each date of `occurred_at`."""
+    def write_events(self, table: pa.Table, name: str | None = None) -> list[Path]:
+        """Append events (`cluster.data.schema.event_schema`), one new file for each date of `occurred_at`.
+
+        `name` as in `write_serving`.
+        """
         days = _days(table.column("occurred_at"))
-        return [
-            write_part(table.take(pa.array(np.flatnonzero(days == day))), self.root / "events" / f"date={day}", 1 << 16)
-            for day in sorted(set(days))
-        ]
+        written = []
+        for day in sorted(set(days)):
+            rows = table.take(pa.array(np.flatnonzero(days == day)))
+            written.append(write_part(rows, self.root / "events" / f"date={day}", 1 << 16, name=name))
+        return written
 
     def serving_files(
         self, client: str | None = None, since: datetime | None = None, until: datetime | None = None

@@ -18,7 +18,8 @@ from prepare import prepare
 from rich.table import Table
 
 from apps.backfill.backfill import backfill
-from apps.backfill.replay import Replay, ReplayPlan
+from apps.backfill.moment import ReplayPlan
+from apps.backfill.replay import Replay
 from apps.console import console, guarded, progress_bar
 from apps.project import open_project
 from apps.reports.stages import ORDERS, evaluate_stages
@@ -47,7 +48,7 @@ def run_once(
     cut = replay.moment(split)
     with progress_bar() as bar:
         plan = ReplayPlan(graphs=6, every=10, until=cut, since=replay.moment(0.15), seed=seed)
-        filled = backfill(replay, CLIENT, plan, bar.at("backfill"))
+        filled = backfill(replay, CLIENT, plan, bar.count("backfill", "moments"))
         build_catalog(opened.project, replay.process.store, edges_before=cut, in_memory=True)
         store, logs = replay.process.store, replay.process.logs
         light = train_lightweight(

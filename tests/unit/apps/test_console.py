@@ -54,3 +54,21 @@ def test_a_pipe_gets_one_line_for_a_finished_step() -> None:
 def test_a_long_step_says_now_and_then_how_far_it_is() -> None:
     slow = [(float(i), "read [x]", i / 100) for i in range(100)]
     assert lines_of(slow) == ["build: read [x]: 30 %", "build: read [x]: 60 %", "build: read [x]: 90 %"]
+
+
+def test_a_pipe_is_told_count_rate_and_time_left() -> None:
+    out, now = io.StringIO(), [0.0]
+    bars = Bars(Progress(console=Console(file=out, width=80, markup=False), disable=True), clock=lambda: now[0])
+    report = bars.count("backfill homefeed", "moments")
+    for second in range(31):
+        now[0] = float(second)
+        report(2_000 + 400 * second, 110_000)
+    now[0] = 40.0
+    report(110_000, 110_000)
+    assert out.getvalue().splitlines() == [
+        "backfill homefeed: 2,000 of 110,000 moments",  # from an earlier run: they say nothing of the rate
+        "backfill homefeed: 6,000 of 110,000 moments, 400/s, 4 min left",
+        "backfill homefeed: 10,000 of 110,000 moments, 400/s, 4 min left",
+        "backfill homefeed: 14,000 of 110,000 moments, 400/s, 4 min left",
+        "backfill homefeed: 110,000 of 110,000 moments, 2,700/s",
+    ]

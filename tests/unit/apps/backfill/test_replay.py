@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from apps.backfill.backfill import backfill
-from apps.backfill.replay import Replay, ReplayPlan
+from apps.backfill.moment import ReplayPlan
+from apps.backfill.replay import Replay
 from apps.reports.stages import evaluate_stages, judged
 from cluster.data.schema import IMPRESSED
 from tests.worlds.funnel import opened_world, publish_lightweight
