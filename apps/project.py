@@ -25,6 +25,12 @@ class Opened:
     project: Project
     clients: dict[str, Client]
 
+    def check_clients(self) -> None:
+        """Raises ConfigError when a client names labels, policy steps or features that the project does not have."""
+        from serving.policy.checks import check_clients  # numba loads only for settings that hold by themselves
+
+        check_clients(self.clients, self.project.features)
+
     def new_process(self) -> "Process":
         """The parts of a process that works on this project, none opened yet; torch and XGBoost load only now."""
         from serving.deploy.process import Process

@@ -26,6 +26,7 @@ def validate(
         opened = open_project(project)
         from cluster.validate.validation import validate as check
 
+        opened.check_clients()
         checked = opened.project
         if allow_drops is not None:
             data = checked.data.model_copy(update={"allow_drops": allow_drops})
@@ -54,6 +55,7 @@ def build_graph(
         from cluster.data.inputs import open_inputs
 
         open_inputs(opened.project)
+        opened.check_clients()
         from cluster.catalog.build import build_catalog
 
         with session.session(dashboard=False), progress_bar() as bars:

@@ -75,6 +75,8 @@ def cast_column(column: pa.Array, want: pa.DataType) -> pa.Array:
         return column.cast(want, safe=False)
     if pa.types.is_floating(column.type):
         column = _whole(column, want)
+    if pa.types.is_decimal(column.type):
+        column = _whole_decimal(column, want)
     if kind == "int64":
         if not pa.types.is_integer(column.type):
             raise _first_value(column, want)
@@ -146,6 +148,14 @@ def _whole(column: pa.Array, want: pa.DataType) -> pa.Array:
     _refuse(column, pa.array(bad), want)
     missing = np.isnan(values)
     return pa.array(np.where(missing, 0, values).astype(np.int64), mask=missing)
+
+
+def _whole_decimal(column: pa.Array, want: pa.DataType) -> pa.Array:
+    """Whole decimals, as Snowflake and Spark write large integers, as int64."""
+    values = column.to_pylist()
+    bad = [value is not None and (value != value.to_integral_value() or abs(value) >= 2**63) for value in values]
+    _refuse(column, pa.array(bad, pa.bool_()), want)
+    return pa.array([None if value is None else int(value) for value in values], pa.int64())
 
 
 def _timestamp(column: pa.Array, want: pa.DataType) -> pa.Array:

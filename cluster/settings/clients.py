@@ -134,7 +134,7 @@ def load_client(path: str | Path, overrides: dict[str, Any] | None = None) -> Cl
 
 def load_clients(folder: str | Path, actions: tuple[str, ...] | None = None) -> dict[str, Client]:
     """Every `*.yaml` of a folder by client name; with `actions`, names of unknown actions are errors."""
-    files = sorted(Path(folder).glob("*.yaml"))
+    files = sorted([*Path(folder).glob("*.yaml"), *Path(folder).glob("*.yml")])
     if not files:
         raise ConfigError(f"{folder}: no client files (*.yaml)")
     clients: dict[str, Client] = {}

@@ -1,10 +1,11 @@
 """`pinfunnel.yaml` as frozen, typed settings: one class for each section."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cluster.contract.text import field_fault
 from cluster.settings.parsing import Settings, parse, read_yaml
 
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
@@ -146,6 +147,23 @@ class Project(Settings):
     gbdt: GbdtSettings = GbdtSettings()
     ranker: RankerSettings = RankerSettings()
     serving: ServingSettings = ServingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_actions(cls, raw: Any) -> Any:
+        """Where only `actions` is given, those of the usual negative ones count that are among them."""
+        if isinstance(raw, dict) and isinstance(raw.get("actions"), (list, tuple)) and "negative_actions" not in raw:
+            usual = cls.model_fields["negative_actions"].default
+            return {**raw, "negative_actions": [action for action in usual if action in raw["actions"]]}
+        return raw
+
+    @field_validator("actions")
+    @classmethod
+    def _actions_told_apart(cls, actions: tuple[str, ...]) -> tuple[str, ...]:
+        for action in actions:
+            if not action or actions.count(action) > 1 or field_fault("action", action):
+                raise ValueError(f"{action!r}: each action needs a short name of its own")
+        return actions
 
     @model_validator(mode="after")
     def _actions_known(self) -> "Project":

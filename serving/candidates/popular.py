@@ -62,8 +62,15 @@ def topped_up(catalog: Catalog, client: Client, query: Query, found: WalkResult 
         query_age=query.age,
         sequence=query.sequence,
         labels=labels.bits(catalog, pins),
-        notes=tuple(f"query pin {shown(pin)} is not in the graph" for pin in query.unknown[:TOLD_PINS]),
+        notes=_notes(query),
     )
+
+
+def _notes(query: Query) -> tuple[str, ...]:
+    """What the answer should say of the query pins that start no walk."""
+    told = [f"query pin {shown(pin)} is not in the graph" for pin in query.unknown[:TOLD_PINS]]
+    told += [f"query pin {shown(pin)} was hidden by the user and starts no walk" for pin in query.barred[:TOLD_PINS]]
+    return tuple(told)
 
 
 def _popular_behind(catalog: Catalog, client: Client, query: Query, pins: np.ndarray) -> np.ndarray:

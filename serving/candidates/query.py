@@ -28,6 +28,7 @@ class Query:
     exclude: np.ndarray  # int32[e], sorted: what may not be shown to this user, and what the policy shows to nobody
     wanted: int  # pins that the answer is to have
     unknown: tuple[int | str, ...]  # query pins that the request names and the catalog does not have
+    barred: tuple[int | str, ...]  # query pins that the request names and the user hid
 
 
 def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forbidden: np.ndarray) -> Query:
@@ -52,6 +53,7 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
         age=age[known],
         exclude=_merged(forbidden, np.unique(exclude[exclude >= 0]).astype(np.int32)),
         wanted=ask.limit or client.sizes.answer,
+        barred=tuple(pin for pin in named if pin in hidden),
         unknown=tuple(np.array(named, object)[index_of(catalog, named) < 0].tolist()),
     )
 

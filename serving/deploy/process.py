@@ -28,7 +28,7 @@ from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.impressions import ServingLog
 from serving.logs.user_state import UserStates
-from serving.policy.labels import check_labels
+from serving.policy.checks import check_clients
 from serving.request.catalogs import Catalogs
 
 
@@ -40,7 +40,7 @@ class Process:
     clients: dict[str, Client]
 
     def __post_init__(self) -> None:
-        check_labels(self.clients, self.project.features.pin_categorical)
+        check_clients(self.clients, self.project.features)
 
     @cached_property
     def features(self) -> FeatureSet:

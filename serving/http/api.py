@@ -29,8 +29,8 @@ class RecommendationRequest(Body):
     query_pins: list[QueryPin] = Field(default_factory=list, max_length=256)
     exclude: list[Id] = Field(default_factory=list, max_length=10_000, description="pins never to answer with")
     locale: str | None = Field(None, description="of a user who is not in the users table")
-    limit: int | None = Field(None, ge=1, le=500, description="default: the client's answer size")
-    explain: bool = False
+    limit: Annotated[int, Strict()] | None = Field(None, ge=1, le=500, description="default: the client's answer size")
+    explain: Annotated[bool, Strict()] = False
     order: Literal["ranked", "visit_count"] = Field(
         "ranked", description="`visit_count` answers in the walk's order: the control arm of an experiment"
     )

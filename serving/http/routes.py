@@ -169,8 +169,9 @@ class Ingress:
             "serving_log": self._log.health(),
         }
 
-    async def flush(self) -> dict[str, int]:
+    async def flush(self, x_api_key: Annotated[str, Header()] = "") -> dict[str, int]:
         """For scripts that read the logs right after traffic."""
+        self._keys.check_any(x_api_key)
         return {"requests": await self._behind.flush(), "events": await self._events.flush()}
 
     def _dropped(self, client: str) -> None:

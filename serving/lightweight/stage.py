@@ -66,9 +66,6 @@ class LightweightLogic:
         self._negative = negative_actions
         self._models: dict[str, LightweightModel] = {}
         warm()
-        nothing = np.zeros((0, len(features.candidate)), np.float32)
-        for client in clients.values():  # a rule on an unknown feature is an error now, not at the first request
-            boosted_visits(nothing[:, 0], nothing, features.candidate, client.boosts)
 
     def load(self, client: str, version: str) -> None:
         """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""

@@ -142,3 +142,8 @@ def test_a_limit_above_the_answer_size_is_kept_to(world: Opened) -> None:
     for limit in (26, 99, 100, 200, 380):
         for user in (None, 5):
             assert len(answer(world, limit, user_id=user).shown) == limit
+
+
+def test_a_query_pin_that_the_user_hid_is_said(world: Opened) -> None:
+    found = answer(world, query_pins=((0, None), (1, None)), hidden=(0,))
+    assert "walker: query pin 0 was hidden by the user and starts no walk" in found.degraded

@@ -1,6 +1,7 @@
 """Files as they really lie in lakes: read, or named; nothing merged, lost or taken for data in silence."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,19 @@ def test_float_ids_are_taken_only_while_each_is_told_apart(tmp_path: Path, kind:
     write(tmp_path / "bad.parquet", {"board_id": bad, "pin_id": bad})
     with pytest.raises(DataError, match=r"column 'board_id', row 1: .* is not int64"):
         edges(tmp_path / "bad.parquet").read()
+
+
+@pytest.mark.parametrize("ids", ["int64", "string"])
+def test_whole_decimals_are_ids_and_others_are_named(tmp_path: Path, ids: str) -> None:
+    whole = pa.array([Decimal(5), None, Decimal(2**62)], pa.decimal128(38, 0))
+    write(tmp_path / "good.parquet", {"board_id": whole, "pin_id": whole})
+    read = edges(tmp_path / "good.parquet", ids).read()["pin_id"].to_pylist()
+    assert read == ([5, None, 2**62] if ids == "int64" else ["5", None, str(2**62)])
+    for kind, value in ((pa.decimal128(38, 0), Decimal(2**63)), (pa.decimal128(10, 2), Decimal("1.50"))):
+        bad = pa.array([Decimal(1), value], kind)
+        write(tmp_path / "bad.parquet", {"board_id": bad, "pin_id": bad})
+        with pytest.raises(DataError, match=r"column 'board_id', row 1"):
+            edges(tmp_path / "bad.parquet", ids).read()
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:

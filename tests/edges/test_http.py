@@ -67,6 +67,11 @@ def test_a_weight_is_a_finite_number_above_0(http: Face, value: str) -> None:
     refused(raw(http, FEED, f'{{"query_pins": [{{"pin_id": 1, "weight": {value}}}]}}'), "weight")
 
 
+@pytest.mark.parametrize("body", [{"limit": "5"}, {"limit": True}, {"limit": 1.0}, {"explain": "yes"}, {"explain": 1}])
+def test_numbers_and_switches_are_of_their_own_type(http: Face, body: dict[str, Any]) -> None:
+    refused(raw(http, FEED, json.dumps(body)), next(iter(body)))
+
+
 @pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-12-31T00:00:00Z", "x"])
 def test_a_moment_lies_in_the_years_that_make_sense(http: Face, value: str) -> None:
     refused(raw(http, FEED, json.dumps({"at": value})), "at")
@@ -138,6 +143,18 @@ def test_a_key_variable_that_is_not_set_refuses_to_start(
     project.write_text("data: {edges: {path: e}}\nclients: clients")
     with pytest.raises(ConfigError, match="FEED_KEY"):
         build(FunnelArgs(project=str(project)))
+
+
+def test_writing_the_logs_out_wants_a_key_where_clients_have_one(
+    world: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEED_KEY", "secret")
+    keyed = world.clients["homefeed"].model_copy(update={"api_key_env": "FEED_KEY"})
+    elsewhere = opened_world(tmp_path)
+    with InProcess(Opened(elsewhere.project, {"homefeed": keyed})) as app:
+        closed = Face(app.app)
+        assert closed.post("/v1/logs/flush").status_code == 401
+        assert closed.post("/v1/logs/flush", headers={"x-api-key": "secret"}).status_code == 200
 
 
 def event(**changes: Any) -> dict[str, Any]:
