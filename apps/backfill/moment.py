@@ -19,7 +19,11 @@ MOST_LIVE = 256
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """How densely history is replayed: `graphs` rebuilds, and a request every `every` actions of a user."""
+    """How densely history is replayed: `graphs` rebuilds, and a request every `every` actions of a user.
+
+    At most `unseen` candidates of a request that led to no action are logged, drawn evenly; training weights them by
+    the inverse of their rate, and itself draws fewer (`labels.table.unimpressed_per_request`, `ranker.unimpressed`).
+    """
 
     graphs: int = 6
     every: int = 10
@@ -28,6 +32,7 @@ class ReplayPlan:
     since: datetime | None = None
     until: datetime | None = None
     seed: int = 0
+    unseen: int = 100
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ from apps.project import Opened
 from cluster.data.schema import IMPRESSED, RANKED, event_schema
 from cluster.store.replays import REPLAYED, id_prefix
 from serving.logs.impressions import log_row, rows_to_table
+from training.lightweight.strategies.strategy import sample
+
+PER_CANDIDATE = ("pin_id", "stage", "position", "explored", "visit_score", "lightweight_score", "full_score")
+"""Columns of the serving log with a value for each candidate, features apart."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class PieceWriter:
             if moment is None:
                 continue
             row, reached = _as_served(moment, process.features.schema_hash)
+            row = thinned(row, job.plan.unseen)
             rows.append(row)
             events += _events_of(moment, row["request_id"])
             done += Backfilled(1, len(row["pin_id"]), len(moment.next_pins), reached)
@@ -102,6 +107,23 @@ def _as_served(moment: Replayed, schema_hash: str) -> tuple[dict, int]:
     # No cut was made: were the others logged as cut off, negatives would come from the top of the walk only.
     row["stage"] = np.where(acted, IMPRESSED, RANKED).astype(np.int8)
     return row, int(np.isin(moment.next_pins, answer.walked.pin_ids).sum())
+
+
+def thinned(row: dict, unseen: int) -> dict:
+    """The row with all impressed candidates and at most `unseen` of the others, and the rate that those have.
+
+    Their order and their values stay: ranks and shares among candidates are those of the whole walk.
+    """
+    n = len(row["pin_id"])
+    others = np.flatnonzero(row["stage"] != IMPRESSED)
+    # another draw than that of training, which depends on the request id as it is
+    picked, rate = sample(others, unseen, f"logged {row['request_id']}")
+    if rate == 1.0:
+        return row
+    kept = np.sort(np.concatenate([np.flatnonzero(row["stage"] == IMPRESSED), picked]))
+    out = {**row, **{name: row[name][kept] for name in PER_CANDIDATE}, "kept_rate": rate}
+    out["candidate_features"] = row["candidate_features"].reshape(n, -1)[kept].ravel()
+    return out
 
 
 def _events_of(moment: Replayed, request: str) -> list[tuple]:

@@ -22,6 +22,9 @@ def backfill(
     until: Until = None,
     seed: int = 0,
     replace: Annotated[bool, typer.Option(help="replace an earlier replay by the new one")] = False,
+    unseen: Annotated[
+        int, typer.Option(min=0, help="candidates without an action to log of each request, drawn evenly")
+    ] = 100,
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes, on Ray; 1 is this one alone (default: one a CPU)")
     ] = None,
@@ -45,7 +48,7 @@ def backfill(
         from apps.backfill.workers import workers_up
 
         replay = Replay(opened)
-        plan = ReplayPlan(graphs, every, min_history, opened.project.attribution_hours, *span, seed)
+        plan = ReplayPlan(graphs, every, min_history, opened.project.attribution_hours, *span, seed, unseen)
         figures = {}
         for name in [n for n in clients if opened.clients[n].query.source == "request"]:
             console.print(f"{name}: left out, its walks start from the request's own query pins")

@@ -93,7 +93,8 @@ def serving_schema(ids: str) -> pa.Schema:
     `shared_features` has S values; `candidate_features` is the n x C matrix, row after row; names of both are in the
     file's metadata. Lists of candidates run in the walk's order. `position` is the slot in the answer, -1 if not shown.
     `teacher_rate`: the chance that a candidate which only the walk chose got a `full_score` all the same, as this one's
-    did (serving/funnel/teacher.py); null for the requests without such scores.
+    did (serving/funnel/teacher.py); null for the requests without such scores. `kept_rate`: the chance that a candidate
+    which led to nothing was logged, in replayed history that logs a sample of them; null where all are here.
     """
     return pa.schema(
         [
@@ -109,6 +110,7 @@ def serving_schema(ids: str) -> pa.Schema:
             ("schema_hash", pa.string()),
             ("user_locale", pa.string()),
             ("teacher_rate", pa.float32()),
+            ("kept_rate", pa.float32()),
             ("query_pin_id", pa.list_(id_type(ids))),
             ("query_weight", pa.list_(pa.float32())),
             ("sequence_pin_id", pa.list_(id_type(ids))),

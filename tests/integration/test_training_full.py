@@ -102,6 +102,12 @@ def test_sampled_survivors_stand_for_all_that_were_not_shown(world: LogsWorld, s
         assert sum(w for w, p in zip(weights, positions, strict=True) if p < 0) == pytest.approx(
             10
         )  # 20 ranked, 10 shown
+    sampled = table.set_column(
+        table.column_names.index("kept_rate"), "kept_rate", pa.array([0.5] * len(table), pa.float32())
+    )
+    twice = make(store, unimpressed=4)(sampled)  # each survivor that was logged stands for two
+    for weights, once in zip(twice["weights"].to_pylist(), rows["weights"].to_pylist(), strict=True):
+        assert weights == [w if w == 1.0 else pytest.approx(2 * w) for w in once]
 
 
 def test_rows_to_judge_hold_the_order_without_a_full_ranker(world: LogsWorld, store: BundleStore) -> None:

@@ -124,7 +124,7 @@ class MakeRows:
         rest = np.flatnonzero(~shown & (request.stage == RANKED))
         picked, rate = sample(rest, self.unimpressed, request.request_id)
         weight = np.where(shown, 1.0, 0.0).astype(np.float32)
-        weight[picked] = 1.0 / rate if len(picked) else 0.0
+        weight[picked] = 1.0 / (rate * request.kept_rate) if len(picked) else 0.0
         kept = np.flatnonzero(weight > 0)
         return kept, weight[kept]
 

@@ -18,7 +18,7 @@ from training.judge.orders import Order
 from training.log.arrays import Request
 from training.metrics.cases import OrderedRequest, Predictions
 from training.metrics.intervals import Interval, bootstrap_columns
-from training.metrics.metric import Cuts, figures
+from training.metrics.metric import Cuts, figures, planned
 from training.metrics.ranking import order_by
 from training.metrics.registry import ECE, ORDERS
 
@@ -86,7 +86,7 @@ def evaluate_lightweight(
     for name, scorer in orders.items():
         scores = scorer(requests)
         rows = [
-            figures(ORDERS, _case(request, score, worth, local, best), at)
+            _figures(request, _case(request, score, worth, local, best), at)
             for request, score, best in zip(requests, scores, judged, strict=True)
         ]
         values[name] = {figure: np.array([row[figure] for row in rows]) for figure in (rows[0] if rows else ())}
@@ -104,6 +104,15 @@ def evaluate_lightweight(
         },
         calibration=calibration,
     )
+
+
+def _figures(request: Request, case: OrderedRequest, at: Cuts) -> dict[str, float]:
+    """The figures of a request in one order. A sample of its candidates cannot say what is among the first k of all."""
+    found = figures(ORDERS, case, at)
+    if request.kept_rate < 1.0:
+        of_all = {metric.figure(k) for metric, k in planned(ORDERS, at) if metric.cut in ("answer", "survivors")}
+        found |= dict.fromkeys(of_all, float("nan"))
+    return found
 
 
 def _case(request: Request, score: np.ndarray, worth: np.ndarray, local: int, teacher: np.ndarray) -> OrderedRequest:

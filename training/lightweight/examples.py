@@ -78,6 +78,7 @@ class MakeExamples:
             local=request.candidates[:, self.local_column],
             teacher=request.full_score,
             teacher_rate=request.teacher_rate,
+            kept_rate=request.kept_rate,
         )
 
     def _empty(self) -> tuple[np.ndarray, ...]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 LISTS = ("stage", "explored", "visit_score", "full_score", "shared_features", "candidate_features")
-COLUMNS = (*LISTS, "teacher_rate")
+COLUMNS = (*LISTS, "teacher_rate", "kept_rate")
 """Columns of the serving log that a request is read from."""
 
 
@@ -32,6 +32,7 @@ class Request:
     actions: np.ndarray  # float32[n, A]
     row: int  # in the table that it was read from
     teacher_rate: float = float("nan")  # chance that a candidate only the walk chose got its full_score; NaN: none did
+    kept_rate: float = 1.0  # chance that a candidate that led to nothing was logged
 
     @property
     def n(self) -> int:
@@ -59,11 +60,8 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
         return
     table = table.combine_chunks()
     columns = {name: ListColumn(table.column(name)) for name in (*LISTS, "actions")}
-    rates = (
-        table.column("teacher_rate").fill_null(float("nan")).to_pylist()
-        if "teacher_rate" in table.column_names
-        else None
-    )
+    teacher_rates = _rates(table, "teacher_rate", float("nan"))
+    kept_rates = _rates(table, "kept_rate", 1.0)
     ids, clients = table.column("request_id").to_pylist(), table.column("client").to_pylist()
     for i, (request_id, client) in enumerate(zip(ids, clients, strict=True)):
         part = {name: column[i] for name, column in columns.items()}
@@ -80,8 +78,17 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
                 part["candidate_features"].reshape(n, -1),
                 part["actions"].reshape(n, -1),
                 i,
-                float("nan") if rates is None else rates[i],
+                teacher_rates[i],
+                kept_rates[i],
             )
+
+
+def _rates(table: pa.Table, name: str, missing: float) -> list[float]:
+    """A rate of each request; `missing` where it has none, and in logs from before there was such a column."""
+    if name not in table.column_names:
+        return [missing] * table.num_rows
+    rates: list[float] = table.column(name).fill_null(missing).to_pylist()
+    return rates
 
 
 class ListColumn:

@@ -8,14 +8,14 @@ from training.lightweight.strategies.strategy import UNSEEN, LabelRule, Labels, 
 
 
 def distil(rule: LabelRule, of: LoggedCandidates, kind: np.ndarray) -> Labels:
-    """Every candidate counts by the inverse of its chance to be here: to have a score, and to be drawn."""
+    """A candidate counts by the inverse of its chance to be here: to be logged, to have a score, and to be drawn."""
     scored = np.isfinite(of.teacher)
     kept = scored & (kind != UNSEEN)
     unseen = np.flatnonzero(scored & (kind == UNSEEN))
     picked, rate = sample(unseen, rule.table.unimpressed_per_request, of.request_id)
     kept[picked] = True
     weight = kept.astype(np.float32)
-    weight[picked] /= rate
+    weight[picked] /= rate * of.kept_rate
     chance = np.where(of.stage == WALKED, of.teacher_rate, 1.0)
     known = kept & (chance > 0)
     weight[known] /= chance[known]

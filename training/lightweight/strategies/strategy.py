@@ -29,6 +29,7 @@ class LoggedCandidates:
     local: np.ndarray  # float32[n], 1 where pin and user share a locale, NaN unknown
     teacher: np.ndarray  # float32[n], the full ranker's utility, NaN where it did not score
     teacher_rate: float = math.nan  # chance that a candidate only the walk chose has a teacher's score; NaN: none has
+    kept_rate: float = 1.0  # chance that an unimpressed candidate was logged
 
 
 @dataclass(frozen=True)

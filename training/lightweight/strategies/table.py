@@ -34,7 +34,7 @@ def label_by_table(rule: LabelRule, of: LoggedCandidates, kind: np.ndarray) -> L
     if table.unimpressed_label is not None and _unseen_means_worse(table, kind, of.teacher):
         picked, rate = sample(np.flatnonzero(kind == UNSEEN), table.unimpressed_per_request, of.request_id)
         kept[picked] = True
-        weight[picked] /= rate
+        weight[picked] /= rate * of.kept_rate
     kept &= weight > 0
     weight /= max(int((kind == ACTION).sum()), 1) ** rule.request_balance
     return Labels(label.astype(np.float32), np.where(kept, weight, 0.0).astype(np.float32), kept, kind)

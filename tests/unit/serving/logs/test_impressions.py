@@ -30,6 +30,7 @@ def row(name: str, client: str = "homefeed", **changes: Any) -> dict[str, Any]:
         "schema_hash": "h",
         "user_locale": None,
         "teacher_rate": None,
+        "kept_rate": None,
         **{name: np.empty(0, np.int64) for name in ("query_pin_id", "sequence_pin_id", "pin_id")},
         **{name: np.empty(0, object) for name in ("sequence_action", "sequence_client")},
         **dict.fromkeys(("query_weight", "sequence_age_hours", "visit_score", "lightweight_score"), nothing),

@@ -1,5 +1,6 @@
 """Evaluation at the lightweight stage: known orders get known figures, a trained model beats visit count."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,19 @@ def test_a_perfect_order_gets_full_marks_and_its_reverse_none(world: LogsWorld, 
     assert out.orders["seer"]["teacher_top25@20"].n == 0  # a cut inside the top says nothing
     assert out.differences["upside_down"]["ndcg@10"].low > 0
     assert out.requests == 60
+
+
+def test_a_sample_of_the_candidates_does_not_say_what_the_first_of_all_are(
+    world: LogsWorld, held: list[Request]
+) -> None:
+    sampled = [replace(request, kept_rate=0.25) for request in held]
+    whole = report(world, held, visits=visit_count).orders["visits"]
+    out = report(world, sampled, visits=visit_count).orders["visits"]
+    assert out["ndcg@10"] == whole["ndcg@10"]  # over shown pins, which are all there
+    assert whole["action_recall@10"].n > 0
+    assert {name for name, interval in out.items() if "@" in name and interval.n} == {"ndcg@10"}
+    mixed = report(world, [*held[:30], *sampled[30:]], visits=visit_count).orders["visits"]
+    assert 0 < mixed["action_recall@10"].n < whole["action_recall@10"].n
 
 
 def test_shares_of_local_and_impressed_pins(world: LogsWorld, held: list[Request]) -> None:

@@ -169,6 +169,22 @@ def test_the_sample_stands_for_all_unimpressed_candidates(n: int, most: int, req
     np.testing.assert_array_equal(out.kept, again.kept)
 
 
+def test_logged_samples_stand_for_the_candidates_that_were_not_logged() -> None:
+    """From all 300 candidates or from the 100 of them that were logged: the unimpressed weigh the same together."""
+    for strategy in ("funnel_blended", "distillation"):
+        rule = resolve(LabelSettings(strategy=strategy), ("save", "click", "closeup", "long_click", "hide"), BAD)
+        whole, logged = (
+            LoggedCandidates(
+                "r", np.ones(n, np.int8), np.zeros(n, bool), np.zeros((n, 5), np.float32), np.zeros(n), np.ones(n),
+                kept_rate=rate,
+            )
+            for n, rate in ((300, 1.0), (100, 1 / 3))
+        )  # fmt: skip
+        weight = label_request(rule, whole).weight.sum()
+        np.testing.assert_allclose(label_request(rule, logged).weight.sum(), weight, rtol=1e-5)
+        assert weight > 0
+
+
 def test_sampling_is_uniform_over_requests() -> None:
     drawn = np.zeros(20)
     for i in range(2000):

@@ -1,0 +1,55 @@
+"""A sample of the candidates that led to nothing: the others all stay, values stay, and training counts them right."""
+
+import numpy as np
+import pytest
+
+from apps.backfill.piece import PER_CANDIDATE, thinned
+from cluster.data.schema import IMPRESSED, RANKED, serving_schema
+
+CANDIDATES, WIDTH = 300, 3
+
+
+def row(request: str = "backfill-homefeed-1-2") -> dict:
+    """A replayed request with five candidates acted on; every value is that of its candidate's index."""
+    index = np.arange(CANDIDATES)
+    stage = np.full(CANDIDATES, RANKED, np.int8)
+    stage[[3, 50, 120, 121, 299]] = IMPRESSED
+    return {
+        "request_id": request,
+        "kept_rate": None,
+        **dict.fromkeys(PER_CANDIDATE, index),
+        "stage": stage,
+        "candidate_features": np.repeat(index, WIDTH).astype(np.float32),
+    }
+
+
+def test_what_was_acted_on_stays_and_the_rest_is_a_sample() -> None:
+    out = thinned(row(), 100)
+    kept = out["pin_id"]
+    assert len(kept) == 105
+    assert set(kept[out["stage"] == IMPRESSED]) == {3, 50, 120, 121, 299}
+    assert (np.diff(kept) > 0).all()  # in the walk's order
+    assert out["kept_rate"] == pytest.approx(100 / 295)
+    assert all((out[name] == kept).all() for name in PER_CANDIDATE if name != "stage")
+    assert (out["candidate_features"].reshape(-1, WIDTH) == kept[:, None]).all()
+    assert (thinned(row(), 100)["pin_id"] == kept).all()  # any process draws the same
+
+
+def test_a_short_request_is_whole() -> None:
+    whole = row()
+    assert thinned(whole, 295) is whole
+
+
+def test_every_candidate_has_the_same_chance() -> None:
+    drawn = np.zeros(CANDIDATES)
+    for i in range(2000):
+        drawn[thinned(row(f"request-{i}"), 100)["pin_id"]] += 1
+    others = row()["stage"] != IMPRESSED
+    assert (drawn[~others] == 2000).all()
+    assert np.abs(drawn[others] / 2000 - 100 / 295).max() < 0.055  # 5 standard deviations
+
+
+def test_no_list_of_candidates_is_forgotten() -> None:
+    lists = {field.name for field in serving_schema("int64") if str(field.type).startswith("list")}
+    of_request = {name for name in lists if name.startswith(("query_", "sequence_"))} | {"shared_features"}
+    assert lists - of_request == {*PER_CANDIDATE, "candidate_features"}
