@@ -1,9 +1,5 @@
-"""Mutations of every file of a bundle: it opens, or BundleError says in one line why not. Never another exception.
+"""Mutations of every file of a bundle: it opens, or BundleError says in one line why not. Never another exception."""
 
-PINFUNNEL_MUTATIONS sets how many of each bundle are tried (default 150; a nightly run takes thousands).
-"""
-
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -17,9 +13,10 @@ from cluster.errors import BundleError
 from cluster.store.bundles import MANIFEST, POINTER
 from serving.lightweight.stage import LightweightModel
 from tests.worlds.funnel import opened_world, publish_full, publish_lightweight
+from tests.worlds.fuzz import examples
 from training.ranker.scorer import FullScorer
 
-MUTATIONS = int(os.environ.get("PINFUNNEL_MUTATIONS", "150"))
+MUTATIONS = examples(150)
 KINDS = ("graph", "lightweight/homefeed", "full")
 
 
@@ -71,6 +68,7 @@ def tries(folder: Path, open_it: Callable[[], object], seed: int, most: int = MU
     return refused
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mutated_bundle_is_refused_in_one_line(world: Opened, kind: str) -> None:
     store = world.new_process().store
@@ -79,6 +77,7 @@ def test_a_mutated_bundle_is_refused_in_one_line(world: Opened, kind: str) -> No
     store.open(kind)  # and all is as it was
 
 
+@pytest.mark.fuzz
 def test_mutated_files_are_refused_without_checksums_too(world: Opened, tmp_path: Path) -> None:
     store = world.new_process().store
     graph = shutil.copytree(store.open("graph").path, tmp_path / "graph")
