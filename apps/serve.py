@@ -6,7 +6,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
-from ray.serve.exceptions import RayServeException
 
 from apps.project import open_project
 from serving.deploy.replicas import (
@@ -64,16 +63,8 @@ class Server:
     url: str
 
     def stop(self) -> None:
-        """Take the application down; queued logs are written first. Again, it does nothing.
-
-        The last application of a cluster takes Serve with it: else the next server here would never get its own port.
-        """
-        try:
-            serve.delete(APP)
-        except RayServeException:  # no Serve is left
-            return
-        if not serve.status().applications:
-            serve.shutdown()
+        """Take the application down; queued logs are written first. Serve itself stays, on its port, until Ray ends."""
+        serve.delete(APP)
 
 
 def start(path: str, host: str | None = None, port: int | None = None, **args: object) -> Server:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from apps.world.actions import HABITS
 from apps.world.traffic import Traffic
@@ -168,12 +169,12 @@ def table(comparison: Comparison, all_actions: bool = False) -> Table:
             if row.action == UTILITY
             else [percent(row.baseline), percent(row.treatment)]
         )
-        text = percent(row.lift, True) + bounds.replace("[", r"\[")
+        lift_cell = Text(percent(row.lift, True) + bounds, style=colour)
         out.add_row(
             row.client,
             row.action,
             f"{row.requests[0]} + {row.requests[1]}",
             *rates,
-            f"[{colour}]{text}[/{colour}]" if colour else text,
+            lift_cell,
         )
     return out

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ray import serve
 
 from apps.demo.demo import free_port
 from apps.project import Opened, open_project
@@ -23,6 +24,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Itera
     server = start(str(path))
     yield opened, server
     server.stop()
+    serve.shutdown()  # the port is Serve's until then, and the next test's server has another
 
 
 def _ask(server: Server, user: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The report's statistics against known truths, and its page."""
 
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -129,3 +130,11 @@ def test_the_page_is_well_formed_and_fetches_nothing(tmp_path: Path) -> None:
     assert "seed &amp; size" in page
     assert not re.search(r"(src|href)=|url\(|@import|<script", page)
     assert "nan" not in page.lower()
+
+
+def test_the_table_on_the_console_shows_intervals_and_no_markup() -> None:
+    shown = io.StringIO()
+    comparison = compare(traffic(0, 1.0, base=0.1))
+    Console(file=shown, width=200, markup=False).print(table(comparison))
+    assert "%, +" in shown.getvalue()
+    assert not any(mark in shown.getvalue() for mark in ("[green]", "[/", "\\["))
