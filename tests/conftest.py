@@ -5,15 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-
-from tests.worlds.fuzz import TIMES, examples
-
-# No test may depend on how fast the machine is; CI tries the same examples each time, all others new ones.
-settings.register_profile(
-    "pinfunnel", deadline=None, max_examples=examples(100), derandomize="CI" in os.environ and TIMES == 1
-)
-settings.load_profile("pinfunnel")
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")

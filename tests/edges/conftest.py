@@ -1,0 +1,5 @@
+"""Settings of the property-based tests."""
+
+from tests.worlds.fuzz import use_profile
+
+use_profile()
