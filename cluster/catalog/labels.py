@@ -9,6 +9,7 @@ On disk: label_codes.npy int32[n, K] (-1: no value) · label_values.json: the co
 import difflib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -66,15 +67,19 @@ class PinLabels:
     def holds(self, column: str, value: str, pins: np.ndarray) -> np.ndarray:
         """Whether each of `pins` (indices) has this very value in the column, bool[k]."""
         at = self.columns.index(column)
-        if value not in self.values[at]:
-            return np.zeros(len(pins), bool)
-        return np.asarray(self.codes[pins, at] == self.values[at].index(value))
+        code = self._code_of[at].get(value)
+        return np.zeros(len(pins), bool) if code is None else np.asarray(self.codes[pins, at] == code)
 
     def unknown(self, column: str, value: str) -> str:
         """What to say of a value that no pin has; empty when one has it."""
-        if column not in self.columns or value in self.values[self.columns.index(column)]:
+        if column not in self.columns or value in self._code_of[self.columns.index(column)]:
             return ""
         return no_such_value(column, value, self.values[self.columns.index(column)])
+
+    @cached_property
+    def _code_of(self) -> tuple[dict[str, int], ...]:
+        """Each column's codes by value: every request asks, and a column of sellers has a million values."""
+        return tuple({value: code for code, value in enumerate(names)} for names in self.values)
 
 
 def no_such_value(column: str, value: str, known: tuple[str, ...] | list[str]) -> str:

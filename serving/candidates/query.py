@@ -43,7 +43,7 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
     ids, weight, age = query_pins(client, sequence, ask.query_pins, ask.at, hidden)
     index = index_of(catalog, ids)
     known = index >= 0
-    exclude = index_of(catalog, [*ask.exclude, *ask.seen, *hidden, *sequence.pin_ids.tolist()])
+    exclude = index_of(catalog, [*ask.barred(), *ask.seen, *hidden, *sequence.pin_ids.tolist()])
     named = [pin for pin, _ in ask.query_pins]
     return Query(
         locale=user.locale if user.locale >= 0 else catalog.pins.locale_code(ask.locale),

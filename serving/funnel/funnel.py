@@ -149,8 +149,7 @@ class Funnel:
         walked = answer.walked
         policy = client.policy
         seen = np.array(ask.seen, dtype=object)
-        acted = ask.recents.pin_ids[ask.recents.occurred_at < ask.at]
-        hidden = np.array([*ask.exclude, *ask.hidden, *acted.tolist()], dtype=object)
+        hidden = np.array(ask.barred(), dtype=object)
         slate = slate_of(walked, answer.ranked, answer.scored, by_visits)
         ranking = not by_visits and answer.ranked is not None
         request = PolicyRequest(size, rows_of(walked, hidden), rows_of(walked, seen), walked, answer.ranked)

@@ -25,8 +25,6 @@ class Questions:
             return datetime.now(UTC)
         if not self._simulation:
             raise HTTPException(422, "at: only served with serving.simulation: true in pinfunnel.yaml")
-        if body.at.tzinfo is None:
-            raise HTTPException(422, "at: has no time zone; send UTC, like 2026-01-31T12:00:00Z")
         return body.at
 
     def identity(self, client: str, body: RecommendationRequest) -> tuple[str, int]:

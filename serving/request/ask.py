@@ -44,3 +44,8 @@ class WalkAsk:
     limit: int = 0  # pins that the answer is to have; 0: the client's answer size
     seen: tuple[int | str, ...] = ()  # what the user was shown too often to see it again
     hidden: tuple[int | str, ...] = ()  # what the user hid since the graph was built, however many actions ago
+
+    def barred(self) -> list[int | str]:
+        """Pins that this request may not be answered with: it excludes them, or its user hid or acted on them."""
+        acted = self.recents.pin_ids[self.recents.occurred_at < self.at]
+        return [*self.exclude, *self.hidden, *acted.tolist()]

@@ -16,7 +16,8 @@ from cluster.catalog.build import build_catalog
 from cluster.settings.clients import Client
 from serving.deploy.process import Process
 from serving.request.answer import Answer
-from tests.worlds.funnel import ask
+from serving.request.ask import Recents
+from tests.worlds.funnel import NOW, ask
 from tests.worlds.fuzz import examples
 
 PINS, BOARDS = 400, 40
@@ -147,3 +148,15 @@ def test_a_limit_above_the_answer_size_is_kept_to(world: Opened) -> None:
 def test_a_query_pin_that_the_user_hid_is_said(world: Opened) -> None:
     found = answer(world, query_pins=((0, None), (1, None)), hidden=(0,))
     assert "walker: query pin 0 was hidden by the user and starts no walk" in found.degraded
+
+
+@pytest.mark.parametrize("acted", [10, 60, 150])
+def test_what_the_user_acted_on_since_the_build_leaves_the_answer_full(world: Opened, acted: int) -> None:
+    """Also the actions that are beyond the sequence: they are left out before the cuts as well."""
+    first = answer(world, 150, query_pins=((300, None),)).walked.pin_ids[:acted].tolist()
+    text = np.array(["click"] * len(first), object)
+    recents = Recents(np.array(first, object), text, text, NOW - 1_000_000 * np.arange(1, len(first) + 1))
+    found = answer(world, 100, query_pins=((300, None),), recents=recents, user_id=5)
+    assert len(found.shown) == 100
+    assert not set(found.walked.pin_ids[found.shown].tolist()) & set(first)
+    assert found.removed == {}
