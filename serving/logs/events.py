@@ -6,6 +6,7 @@ After `kill -9` the next process finds the file and goes on. Reading removes dup
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -102,11 +103,18 @@ class EventLog:
             raise
 
     def _stored(self) -> Iterator[pa.Table]:
+        """All stored events, file by file; at their end the ids of the newest are known."""
+        newest: deque[pa.Table] = deque()
+        rows = 0
         for table in self._store.each_events():
-            columns = ("event_id", "user_id", "pin_id", "action")
-            for event in table.select(columns)[-REMEMBERED_IDS:].to_pylist():
-                self._known.note(event)
+            newest.append(table.select(("event_id", "user_id", "pin_id", "action")))
+            rows += len(table)
+            while rows - len(newest[0]) >= REMEMBERED_IDS:
+                rows -= len(newest.popleft())
             yield table
+        for table in newest:
+            for event in table.to_pylist():
+                self._known.note(event)
 
     def _recover(self) -> None:
         """Take over the write-ahead files of an ended process. What was torn at their end was never acknowledged."""
