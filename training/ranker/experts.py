@@ -62,15 +62,15 @@ class Experts(nn.Module):
             allowed[task, shared + task * own : shared + (task + 1) * own] = 0.0
         self.register_buffer("allowed", allowed, persistent=False)
 
-    def forward(self, x: Tensor, client: Tensor) -> Tensor:
-        """`client` int64[N]."""
+    def forward(self, x: Tensor, of_client: Tensor | None) -> Tensor:
+        """`of_client` float[N, A * count]: what the candidate's client adds to the gates, if anything."""
         n = x.shape[0]
         hidden = torch.relu_(self.first(x)).view(n, self.count, self.hidden).transpose(0, 1)
         outs = torch.relu_(self.second(self.drop(hidden)))  # [E, N, out]
         if self.gate is None:
             return outs.expand(self.tasks, -1, -1)
         gate = self.gate(x)
-        if self.client_gate is not None:
-            gate = gate + self.client_gate(client)
+        if of_client is not None:
+            gate = gate + of_client
         mix = (gate.view(n, self.tasks, self.count) + self.allowed).softmax(-1)  # [N, A, E]
         return torch.bmm(mix.to(outs.dtype), outs.transpose(0, 1)).transpose(0, 1)  # [N,A,E] x [N,E,out]

@@ -7,6 +7,8 @@ meet in x_0, which is scaled per client, crossed, and given to experts whose gat
 tower per action gives a logit.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +40,23 @@ class HashTable(nn.Module):
         row = torch.where(hashed == 0, 0, hashed % self.buckets + 1)
         out: Tensor = self.table(row)
         return out
+
+
+class Encoded(NamedTuple):
+    """What the network looks up and encodes of each input of a batch, before any of them meet.
+
+    R rows on the request side: one a request, unless somebody asks about batches that lie between two others.
+    """
+
+    shared: Tensor  # float[R, dense columns and categories]
+    candidate: Tensor  # float[N, dense columns, categories, pin, content vector]
+    client_user: Tensor  # float[R, user_width]
+    client_scale: Tensor | None  # float[R, width]
+    client_gate: Tensor | None  # float[R, A * experts]
+    client_bias: Tensor  # float[R, A]
+    sequence: Tensor | None  # float[B, L, d], 0 where there is no action
+    real: Tensor  # bool[B, L], slots that hold an action
+    acted: Tensor | None = None  # float[R, 1], 0 as if there were no action, 1 (None) as it is
 
 
 class FullRanker(nn.Module):
@@ -100,47 +119,66 @@ class FullRanker(nn.Module):
         """The hashed tables' weights: their own learning rate, no decay."""
         return [p for m in self.modules() if isinstance(m, HashTable) for p in m.parameters()]
 
-    def encode_request(self, x: Inputs) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Request side: user float[B, user_width], sequence float[B, L, d] or None, real slots bool[B, L]."""
-        parts = [self.shared_numeric(x.shared)]
-        parts += [table(x.shared_category[:, i]) for i, table in enumerate(self.shared_tables)]
+    def encode(self, x: Inputs) -> Encoded:
+        """What is looked up and encoded of each input, before any of them meet."""
+        shared = [self.shared_numeric(x.shared)]
+        shared += [table(x.shared_category[:, i]) for i, table in enumerate(self.shared_tables)]
         real = x.sequence_pin != 0
         sequence = None
         if self.use_sequence:
             item = ([self.pins(x.sequence_pin)] if self.pins is not None else []) + [x.sequence_vector]
             sequence = self.sequence(torch.cat(item, -1), x.sequence_action, x.sequence_client, x.sequence_age, real)
-            count = real.sum(1, keepdim=True).clamp(min=1)
-            parts += [sequence.sum(1) / count, sequence.amax(1)]
-        user = torch.cat(parts, 1)
-        if user.shape[1] == 0:
-            user = user.new_zeros(len(user), 1)
-        return torch.relu(self.user_layer(user) + self.client_embedding(x.client)), sequence, real
-
-    def forward(self, x: Inputs) -> Tensor:
-        """float[N, A]; position counts in training mode only."""
-        user, sequence, real = self.encode_request(x)
-        parts = [self.candidate_numeric(x.candidates)]
-        parts += [table(x.candidate_category[:, i]) for i, table in enumerate(self.candidate_tables)]
+        candidate = [self.candidate_numeric(x.candidates)]
+        candidate += [table(x.candidate_category[:, i]) for i, table in enumerate(self.candidate_tables)]
         if self.pins is not None:
             pin = self.pins(x.pin)
             if self.training and self.config.id_dropout:
                 pin = pin * (torch.rand(len(pin), 1, device=pin.device) >= self.config.id_dropout)
-            parts.append(pin)
-        parts.append(x.vector)
-        dense = torch.cat(parts, 1)
-        if dense.shape[1] == 0:
-            dense = dense.new_zeros(len(dense), 1)
-        candidate = torch.relu_(self.candidate_layer(dense))
+            candidate.append(pin)
+        candidate.append(x.vector)
+        gate = self.experts.client_gate
+        return Encoded(
+            shared=torch.cat(shared, 1),
+            candidate=torch.cat(candidate, 1),
+            client_user=self.client_embedding(x.client),
+            client_scale=None if self.client_scale is None else self.client_scale(x.client),
+            client_gate=None if gate is None else gate(x.client),
+            client_bias=self.client_bias(x.client),
+            sequence=sequence,
+            real=real,
+        )
+
+    def meet(self, e: Encoded, x: Inputs) -> Tensor:
+        """Logits float[N, A] of encoded inputs; of `x` it reads who belongs to whom: request, slot, width."""
+        parts = [e.shared]
+        if e.sequence is not None:
+            count = e.real.sum(1, keepdim=True).clamp(min=1)
+            pooled = torch.cat([e.sequence.sum(1) / count, e.sequence.amax(1)], 1)
+            parts.append(pooled if e.acted is None else pooled * e.acted)
+        user = torch.relu(self.user_layer(_not_empty(torch.cat(parts, 1))) + e.client_user)
+        candidate = torch.relu_(self.candidate_layer(_not_empty(e.candidate)))
         met = [user[x.request], candidate]
-        if sequence is not None:
-            met.append(self.attention(candidate, sequence, real, x.request, x.slot, x.width))
+        if e.sequence is not None:
+            found = self.attention(candidate, e.sequence, e.real, x.request, x.slot, x.width)
+            nothing = self.attention.nothing[1, 0]
+            met.append(found if e.acted is None else torch.lerp(nothing, found, e.acted[x.request]))
         x0 = torch.cat(met, 1)
-        client = x.client[x.request]
-        if self.client_scale is not None:
-            x0 = x0 * (2 * torch.sigmoid(self.client_scale(client)))  # PEPNet's gate: starts at 1
-        mixed = self.experts(self.drop(self.norm(self.crossing(x0))), client)
+        if e.client_scale is not None:
+            x0 = x0 * (2 * torch.sigmoid(e.client_scale[x.request]))  # PEPNet's gate: starts at 1
+        gate = None if e.client_gate is None else e.client_gate[x.request]
+        mixed = self.experts(self.drop(self.norm(self.crossing(x0))), gate)
         hidden = torch.relu_(self.tower_in(mixed))
-        logits: Tensor = self.tower_out(hidden).squeeze(-1).transpose(0, 1) + self.client_bias(client)
+        logits: Tensor = self.tower_out(hidden).squeeze(-1).transpose(0, 1) + e.client_bias[x.request]
+        return logits
+
+    def forward(self, x: Inputs) -> Tensor:
+        """float[N, A]; position counts in training mode only."""
+        logits = self.meet(self.encode(x), x)
         if self.training and self.position is not None and x.position is not None:
-            logits = logits + self.position(client, x.position)
+            logits = logits + self.position(x.client[x.request], x.position)
         return logits.float()
+
+
+def _not_empty(x: Tensor) -> Tensor:
+    """A column of zeros for a side without any, as a linear layer needs one."""
+    return x if x.shape[1] else x.new_zeros(len(x), 1)
