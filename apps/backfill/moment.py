@@ -22,7 +22,8 @@ class ReplayPlan:
     """How densely history is replayed: `graphs` rebuilds, and a request every `every` actions of a user.
 
     At most `unseen` candidates of a request that led to no action are logged, drawn evenly; training weights them by
-    the inverse of their rate, and itself draws fewer (`labels.table.unimpressed_per_request`, `ranker.unimpressed`).
+    the inverse of their rate, and itself draws fewer: `labels.table.unimpressed_per_request`,
+    `ranker.unimpressed_replayed`.
     """
 
     graphs: int = 6

@@ -130,8 +130,9 @@ def train_full(
                 process.logs,
                 since=begin,
                 until=end,
-                unimpressed=opened.project.ranker.unimpressed,
                 progress=bars.at("train"),
             )
         console.print(f"full: {outcome.reason}", highlight=False)
+        for note in outcome.notes:
+            console.print(f"  {note}", highlight=False)
         write_json(out, outcome.to_dict())

@@ -102,7 +102,14 @@ class RankerSettings(Settings):
     request_balance: float = Field(
         0.5, ge=0, le=1, description="training divides a request's weights by (number of its acted candidates)^this"
     )
-    unimpressed: int = Field(0, ge=0, description="survivors not shown to sample from each request as negatives")
+    unimpressed: int = Field(
+        0, ge=0, description="survivors not shown to sample as negatives from each request that showed an answer"
+    )
+    unimpressed_replayed: int = Field(
+        60,
+        ge=1,
+        description="the same from each request of a backfill, which showed nothing and has no other negatives",
+    )
     seed: int = 0
 
 

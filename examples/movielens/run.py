@@ -55,13 +55,7 @@ def run_once(
             opened.project, opened.clients[CLIENT], store, logs, held_out_share=0.1, progress=bar.at("lightweight")
         )
         full = train_full_ranker(
-            opened.project,
-            opened.clients,
-            store,
-            logs,
-            held_out_share=0.1,
-            unimpressed=opened.project.ranker.unimpressed,
-            progress=bar.at("full"),
+            opened.project, opened.clients, store, logs, held_out_share=0.1, progress=bar.at("full")
         )
         fresh = Replay(opened)
         fresh.process.watcher("lightweight", "full").poll()

@@ -1,6 +1,7 @@
 """The full ranker from a synthetic log: rows in the agreed layout, a published model, a gate that keeps the better."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from cluster.catalog.build import Tables, build_catalog_in_memory
-from cluster.data.schema import IMPRESSED
+from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
@@ -18,8 +19,9 @@ from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from tests.worlds.logs import LogsWorld, make_world
 from tests.worlds.training import joined_table, requests
+from training.full.gating import judge
 from training.full.rows import Contents, MakeRows, ranker_schema
-from training.full.train import _judge, train_full_ranker
+from training.full.train import train_full_ranker
 from training.judge.gate import Gate
 from training.judge.orders import Order, visit_count
 from training.log.arrays import Request, read_requests
@@ -47,7 +49,7 @@ def store(world: LogsWorld, tmp_path_factory: pytest.TempPathFactory) -> BundleS
 
 def make(store: BundleStore, unimpressed: int = 0, **orders: Order) -> MakeRows:
     contents = Contents(store.root, str(store.current(GRAPH)))
-    return MakeRows(contents, FeatureSet.of(FeatureSettings()), 3, unimpressed, orders)
+    return MakeRows(contents, FeatureSet.of(FeatureSettings()), 3, unimpressed, orders=orders)
 
 
 def by_what_was_done(requests: Sequence[Request]) -> list[np.ndarray]:
@@ -110,6 +112,26 @@ def test_sampled_survivors_stand_for_all_that_were_not_shown(world: LogsWorld, s
         assert weights == [w if w == 1.0 else pytest.approx(2 * w) for w in once]
 
 
+def test_replayed_requests_bring_negatives_unless_told_how_many(world: LogsWorld, store: BundleStore) -> None:
+    table = joined_table(world, "homefeed").slice(0, 20)
+    logged = list(read_requests(table))
+    nothing_shown = pa.array([[-1] * r.n for r in logged], pa.list_(pa.int16()))
+    acted = [(r.actions > 0).any(axis=1) for r in logged]
+    stage = pa.array([np.where(a, IMPRESSED, RANKED).tolist() for a in acted], pa.list_(pa.int8()))
+    for name, column in (("position", nothing_shown), ("stage", stage)):
+        table = table.set_column(table.column_names.index(name), name, column)
+    usual = MakeRows(make(store).contents, FeatureSet.of(FeatureSettings()), 3)
+    for of, each, all_of in (
+        (usual, 60, False),
+        (replace(usual, unimpressed_replayed=7), 7, False),
+        (replace(usual, unimpressed=3, unimpressed_replayed=None), 0, True),
+    ):
+        for weights, a in zip(of(table).column("weights").to_pylist(), acted, strict=True):
+            rest = int((~a).sum())
+            assert len(weights) == a.sum() + (rest if all_of else min(each, rest))
+            assert sum(weights) == pytest.approx(len(a))  # they stand for all candidates
+
+
 def test_rows_to_judge_hold_the_order_without_a_full_ranker(world: LogsWorld, store: BundleStore) -> None:
     table = joined_table(world, "homefeed").slice(0, 20)
     assert make(store)(table).column("order_score").null_count == 20
@@ -146,7 +168,7 @@ def test_the_model_is_trained_published_and_guarded(world: LogsWorld, store: Bun
     )
     model, perfect = bundle.path, {"homefeed": by_what_was_done, "notifications": upside_down}
     rows = pa.concat_tables([make(store, **perfect)(joined_table(world, name)) for name in world.clients])
-    report, decision, incumbent = _judge(
+    report, decision, incumbent = judge(
         scorer.schema, world.features, world.clients, BundleStore(tmp_path), model, rows, None
     )
     assert incumbent is None

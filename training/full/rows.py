@@ -1,7 +1,8 @@
 """Rows of the full ranker: one joined request → one row with its candidates nested (docs/ranker.md).
 
-The candidates are the impressed ones, plus a sampled share of the survivors that were not shown, with inverse-rate
-weights. Contents (pretrained vectors and topics) come from the graph version that served the request. Knows nothing of
+The candidates are the impressed ones, plus a sample of the survivors that were not shown, with inverse-rate weights: of
+live requests if the settings say so, of replayed ones always, as those showed nothing and would bring no negatives.
+Contents (pretrained vectors and topics) come from the graph version that served the request. Knows nothing of
 Ray and torch.
 """
 
@@ -29,7 +30,6 @@ from training.ranker.columns import columns_of
 
 LOG_COLUMNS = (
     *COLUMNS,
-    "position",
     "graph_version",
     "sequence_pin_id",
     "sequence_action",
@@ -102,7 +102,8 @@ class MakeRows:
     contents: Contents
     features: FeatureSet
     sequence_length: int
-    unimpressed: int = 0  # survivors not shown, sampled from each request
+    unimpressed: int = 0  # survivors not shown, sampled from each request that showed something
+    unimpressed_replayed: int | None = 60  # the same of those that showed nothing; None: all of them, to judge by
     orders: Mapping[str, Order] = field(default_factory=dict)  # client → its order without a full ranker, to judge by
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -122,7 +123,9 @@ class MakeRows:
         acted = (request.actions > 0).any(axis=1)
         shown = (request.stage >= IMPRESSED) | acted
         rest = np.flatnonzero(~shown & (request.stage == RANKED))
-        picked, rate = sample(rest, self.unimpressed, request.request_id)
+        replayed = self.unimpressed_replayed
+        most = self.unimpressed if request.live else len(rest) if replayed is None else replayed
+        picked, rate = sample(rest, most, request.request_id)
         weight = np.where(shown, 1.0, 0.0).astype(np.float32)
         weight[picked] = 1.0 / (rate * request.kept_rate) if len(picked) else 0.0
         kept = np.flatnonzero(weight > 0)
@@ -140,18 +143,18 @@ class MakeRows:
         history = _ids(row["sequence_pin_id"])[:length]
         names = {k: (row[f"sequence_{k}"].as_py() or [])[:length] for k in ("action", "client", "age_hours")}
         order = self.orders.get(request.client)
-        position = np.asarray(row["position"].values.to_numpy(zero_copy_only=False))[kept]
         return {
             "request_id": request.request_id,
             "requested_at": int(at.astype(np.int64)),
             "client": request.client,
+            "user": request.user,
             "shared": shared,
             "shared_category": shared_category,
             "candidates": candidates.ravel(),
             "candidate_category": candidate_category.ravel(),
             "pin_hash": hash_ids(ids),
             "vectors": self.contents.vectors(version, ids).ravel(),
-            "position": position.astype(np.int16),
+            "position": request.position[kept],
             "labels": request.actions[kept].ravel(),
             "weights": weight,
             "order_score": order([request.only(kept)])[0].astype(np.float32) if order else None,
@@ -168,6 +171,7 @@ ROW_SCHEMA = pa.schema(
         ("request_id", pa.string()),
         ("requested_at", pa.timestamp("us", tz="UTC")),
         ("client", pa.string()),
+        ("user", pa.int64()),  # hashed, as in training.log.arrays
         ("shared", pa.list_(pa.float32())),
         ("shared_category", pa.list_(pa.int64())),
         ("candidates", pa.list_(pa.float32())),

@@ -9,8 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.errors import BundleError, ModelError
@@ -21,9 +19,10 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project, RankerSettings
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
+from training.full.classes import ActionCounts
+from training.full.gating import held_out_rows, judge
 from training.full.rows import LOG_COLUMNS, Contents, MakeRows, ranker_schema
-from training.judge.full import FullReport, evaluate_full
-from training.judge.gate import Decision, Gate, decide, worse_clients
+from training.judge.gate import Gate
 from training.judge.orders import Order, without_full
 from training.log.attribution import split_time
 from training.log.requests import Joined, join_logs, logged_clients
@@ -31,9 +30,6 @@ from training.log.tasks import LogWindow
 from training.log.windows import windows_of
 from training.ranker.batch import RankerSchema
 from training.ranker.config import FitConfig, ModelConfig
-
-MAX_HELD_OUT = 2000
-"""Held-out requests of all clients together that the gate looks at."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +59,17 @@ def train_full_ranker(
     since: datetime | None = None,
     until: datetime | None = None,
     held_out_share: float = 0.2,
-    unimpressed: int | None = None,
     num_workers: int | None = None,
     gate: Gate | None = None,
     progress: Progress = silent,
 ) -> FullOutcome:
     """Train one model for all clients that have logged requests. Ray must be running.
 
-    `unimpressed` (default: `ranker.unimpressed`) survivors of each request that were not shown are added as examples
-    without actions, weighted by the inverse of their rate. `num_workers` overrides the settings; 0 trains in this
-    process. Raises DataError, ModelError, BundleError (no graph bundle to take content vectors from).
+    Examples without actions are what was shown and not acted on, and a sample of what was not shown, weighted by the
+    inverse of its rate (`ranker.unimpressed`, `ranker.unimpressed_replayed`). An action that no example has, or all
+    have, is left out of the loss and named in the notes. `num_workers` overrides the settings; 0 trains in this
+    process. Raises DataError, ModelError (no examples, or all of one class), BundleError (no graph bundle to take
+    content vectors from).
     """
     able = logged_clients(clients, logs, since, until)
     graph = _published_graph(store)
@@ -87,18 +84,21 @@ def train_full_ranker(
     )
     with _scratch(project) as scratch:
         progress("rows", 0.0)
-        sampled = project.ranker.unimpressed if unimpressed is None else unimpressed
-        make = MakeRows(contents, features, project.features.sequence_length, sampled)
+        settings = project.ranker
+        sampled = settings.unimpressed, settings.unimpressed_replayed
+        make = MakeRows(contents, features, project.features.sequence_length, *sampled)
         orders = {name: without_full(store, client, features) for name, client in able.items()}
         parts = _write_rows(joined, list(able), held_out_share, make, orders, scratch)
         progress("rows", 1.0)
         if not parts["train"]:
             raise ModelError("no shown candidate before the held-out time: let the log grow first")
+        counts = ActionCounts.of(parts["train"], schema.actions)
+        counts.require_learnable()
         progress("fit", 0.0)
-        fit = _fit(project.ranker, schema, parts, scratch, num_workers)
+        fit = _fit(settings, schema, parts, counts.task_weights(), scratch, num_workers)
         progress("fit", 1.0)
-        held = _read(parts["held"], MAX_HELD_OUT)
-        report, decision, incumbent = _judge(schema, features, able, store, scratch / "model", held, gate)
+        held = held_out_rows(parts["held"])
+        report, decision, incumbent = judge(schema, features, able, store, scratch / "model", held, gate)
         requests = {name: sum(pq.read_metadata(p).num_rows for p in paths) for name, paths in parts.items()}
         meta = {
             "schema_hash": features.schema_hash,
@@ -116,7 +116,14 @@ def train_full_ranker(
             shutil.copytree(scratch / "model", folder, dirs_exist_ok=True)
     progress("evaluate", 1.0)
     return FullOutcome(
-        decision.publish, decision.reason, version, incumbent, requests, fit, report.to_dict(), joined.notes
+        decision.publish,
+        decision.reason,
+        version,
+        incumbent,
+        requests,
+        fit,
+        report.to_dict(),
+        (*joined.notes, *counts.notes()),
     )
 
 
@@ -160,8 +167,9 @@ def _write_rows(
     }
     out = {}
     for part, window in windows.items():
+        judged = replace(make, orders=orders, unimpressed_replayed=None)
         rows = joined.requests(LOG_COLUMNS, window).map_batches(
-            replace(make, orders=orders) if part == "held" else make, batch_format="pyarrow", batch_size=None
+            judged if part == "held" else make, batch_format="pyarrow", batch_size=None
         )
         rows.write_parquet(str(scratch / part))
         files = sorted(str(p) for p in (scratch / part).glob("*.parquet"))
@@ -170,7 +178,12 @@ def _write_rows(
 
 
 def _fit(
-    settings: RankerSettings, schema: RankerSchema, parts: dict[str, list[str]], scratch: Path, num_workers: int | None
+    settings: RankerSettings,
+    schema: RankerSchema,
+    parts: dict[str, list[str]],
+    task_weights: tuple[float, ...],
+    scratch: Path,
+    num_workers: int | None,
 ) -> dict[str, Any]:
     import ray
 
@@ -186,6 +199,7 @@ def _fit(
         batch_requests=settings.batch_requests,
         learning_rate=settings.learning_rate,
         request_balance=settings.request_balance,
+        task_weights=task_weights,
         seed=settings.seed,
     )
     return train_full(
@@ -201,48 +215,3 @@ def _fit(
             storage=scratch / "checkpoints",
         ),
     )
-
-
-def _judge(
-    schema: RankerSchema,
-    features: FeatureSet,
-    clients: Mapping[str, Client],
-    store: BundleStore,
-    model: Path,
-    held: pa.Table | None,
-    gate: Gate | None,
-) -> tuple[FullReport, Decision, str | None]:
-    from training.ranker.scorer import FullScorer
-
-    models = {"full": FullScorer.open(model)}
-    version = store.current(FULL)
-    if version is not None:
-        try:
-            incumbent = FullScorer.open(store.open(FULL, version).require_schema(features).path)
-            if incumbent.schema == schema:  # of other clients, actions or topics: serving loads it, rows do not fit it
-                models["incumbent"] = incumbent
-        except BundleError:
-            version = None
-    if held is None:
-        empty = FullReport(0, {}, {}, {}, True, False)
-        return empty, Decision(False, "refused: no held-out requests to judge on: let the log grow"), version
-    report = evaluate_full(held, schema, clients, models)
-    against = "incumbent" if "incumbent" in models else "without_full"
-    label = f"incumbent {version}" if against == "incumbent" else "the order without it"
-    decision = decide(report.differences[against]["all"], label, report.finite, report.constant, gate)
-    worse = worse_clients(report.differences[against], gate or Gate())
-    if decision.publish and worse and against == "incumbent":
-        decision = Decision(False, f"refused: worse than {label} for {', '.join(worse)}")
-    elif decision.publish and worse:
-        text = f"{decision.reason}; worse for {', '.join(worse)}, which keep the lightweight order"
-        decision = Decision(True, text, held_back=tuple(worse))
-    return report, decision, version
-
-
-def _read(paths: list[str], most: int) -> pa.Table | None:
-    if not paths:
-        return None
-    table = pa.concat_tables([pq.read_table(p, partitioning=None) for p in paths])
-    if table.num_rows > most:
-        table = table.take(np.random.default_rng(0).permutation(table.num_rows)[:most])
-    return table

@@ -1,6 +1,7 @@
 """Judges a full ranker on held-out rows: per action AUC, log loss and calibration, and NDCG of the utility, by client.
 
-Reads the rows that training.full.rows makes; only candidates that were shown count. No Ray, no files.
+Reads the rows that training.full.rows makes; which of their candidates count says training.judge.judged. No Ray, no
+files.
 """
 
 from collections.abc import Mapping
@@ -12,9 +13,11 @@ import pyarrow as pa
 
 from cluster.errors import DataError
 from cluster.settings.clients import Client
+from training.judge.judged import judged_rows, user_units
+from training.judge.position import position_lift, without_position
 from training.metrics.by_action import figures_by_action
 from training.metrics.intervals import Interval, bootstrap
-from training.metrics.ranking import ideal_dcg, ndcg, order_by
+from training.metrics.ranking import ndcg, order_by, tells_apart
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.rows import ListRows
 from training.ranker.scorer import FullScorer, utility
@@ -26,9 +29,13 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class FullReport:
-    """`by_client` and `differences` are of NDCG@10 on utility; a difference is the first ordering minus that one."""
+    """`ndcg` and `differences` are NDCG@10 on utility; a difference is the first ordering minus that one.
+
+    Intervals resample users where the log knows them, else requests.
+    """
 
     requests: int
+    alike: int  # requests with an action in which no order is better than another: they count in no figure of NDCG
     ndcg: dict[str, dict[str, Interval]]  # ordering -> client ("all" too)
     differences: dict[str, dict[str, Interval]]
     actions: dict[str, dict[str, Any]]  # ordering (models only) -> action -> auc, log_loss, ece, …
@@ -43,6 +50,7 @@ class FullReport:
 
         return {
             "requests": self.requests,
+            "alike": self.alike,
             "ndcg@10": plain(self.ndcg),
             "differences": plain(self.differences),
             "actions": _without_nan(self.actions),
@@ -52,42 +60,49 @@ class FullReport:
 def evaluate_full(
     rows: pa.Table, schema: RankerSchema, clients: Mapping[str, Client], models: Mapping[str, FullScorer]
 ) -> FullReport:
-    """Compare `models` (the candidate first) over the same shown candidates, with visit count too.
+    """Compare `models` (the candidate first) over the same judged candidates, with visit count too.
 
     `rows` is a table of training.full.rows.MakeRows; where it has `order_score`, the order that serving gives without
     a full ranker is judged too, as `without_full`. A model of another schema than `schema` cannot be among them.
 
-    An action counts by the inverse of what its position did for it, as the candidate has learnt that: people act more
-    on what stands first, so the order that made the log would seem better than it is. NDCG divides by what a request
-    had to gain, so a request then counts by how much its best order gains from these weights.
+    An action counts by the inverse of what its position did for it (training.judge.position), as the candidate has
+    learnt that.
     """
     batch = RequestBatch.from_table(rows, schema)
     if batch.labels is None or batch.position is None:
         raise DataError("rows without labels or positions cannot be judged: make them from the serving log")
     scored = {name: _probabilities(rows, schema, model) for name, model in models.items()}
     first = next(iter(models))
-    shown = judged_rows(batch.position, batch.labels, batch.request)
+    acted = np.asarray((np.nan_to_num(batch.labels) > 0).any(axis=1))
+    judged = judged_rows(batch.position, acted, batch.request)
     names = np.asarray(rows.column("client").to_pylist(), dtype=object)
     orders = {name: _utility(p, names[batch.request], clients, schema) for name, p in scored.items()}
     orders["visit_count"] = batch.candidates[:, schema.candidate.index("graph_score")]
     if "order_score" in rows.column_names and not rows.column("order_score").null_count:
         orders["without_full"] = ListRows(rows).flat("order_score", np.float32)[0]
-    odds = models[first].position_odds(batch)
-    position_lift = odds / (1.0 + scored[first] * (odds - 1.0))  # of the chance of an action, not of its odds
-    values, weights = _ndcg(orders, batch, names, clients, schema, shown, position_lift)
+    lift = position_lift(models[first].position_odds(batch), scored[first])
+    values, weights = _ndcg(orders, batch, names, clients, schema, judged, lift)
     groups = {"all": np.ones(rows.num_rows, bool), **{c: names == c for c in sorted(set(names))}}
+    users = rows.column("user").to_numpy() if "user" in rows.column_names else np.arange(rows.num_rows)
+
+    def intervals(of: np.ndarray) -> dict[str, Interval]:
+        return {g: bootstrap(of[m], weights[m], unit=user_units(users[m])) for g, m in groups.items()}
+
     return FullReport(
         requests=rows.num_rows,
-        ndcg={n: {g: bootstrap(v[m], weights[m]) for g, m in groups.items()} for n, v in values.items()},
-        differences={
-            n: {g: bootstrap((values[first] - v)[m], weights[m]) for g, m in groups.items()}
-            for n, v in values.items()
-            if n != first
-        },
-        actions={n: _by_action(p, batch, shown, schema) for n, p in scored.items()},
+        alike=int((np.isnan(values[first]) & (weights > 0)).sum()),
+        ndcg={n: intervals(v) for n, v in values.items()},
+        differences={n: intervals(values[first] - v) for n, v in values.items() if n != first},
+        actions={n: _by_action(p, batch, judged, schema) for n, p in scored.items()},
         finite=bool(np.isfinite(scored[first]).all()),
-        constant=bool(len(orders[first]) > 1 and np.ptp(orders[first]) == 0),
+        constant=_constant(orders[first], batch.request),
     )
+
+
+def _constant(score: np.ndarray, request: np.ndarray) -> bool:
+    """Whether all candidates of each request have one score: an order of nothing, whatever it says of requests."""
+    same = request[1:] == request[:-1]
+    return bool(same.any() and (score[1:] == score[:-1])[same].all())
 
 
 def _utility(
@@ -107,33 +122,23 @@ def _ndcg(
     names: np.ndarray,
     clients: Mapping[str, Client],
     schema: RankerSchema,
-    shown: np.ndarray,
-    position_lift: np.ndarray,
+    judged: np.ndarray,
+    lift: np.ndarray,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """NDCG of each order by request, float[B], NaN without an action, and what a request counts in their means.
+    """NDCG of each order by request, float[B], NaN where no order is better, and what a request counts in their means.
 
-    That is its ideal DCG with actions weighted by 1 / `position_lift` (float[N, A]), over the one without weights.
+    `lift` float[N, A]: what its position did for each candidate.
     """
     worth = {n: np.array([clients[n].utility.get(a, 0.0) for a in schema.actions], np.float32) for n in set(names)}
     labels = np.nan_to_num(batch.labels)  # type: ignore[arg-type]
     starts = np.append(np.searchsorted(batch.request, np.arange(len(names))), len(batch.request))
     values, weights = {name: np.full(len(names), np.nan) for name in orders}, np.zeros(len(names))
     for i, client in enumerate(names):
-        part = np.arange(starts[i], starts[i + 1])[shown[starts[i] : starts[i + 1]]]
-        gain = (labels[part] / position_lift[part]) @ worth[client]
-        plain = ideal_dcg(labels[part] @ worth[client], NDCG_AT)
-        weights[i] = ideal_dcg(gain, NDCG_AT) / plain if plain > 0 else 0.0
-        for name, score in orders.items():
+        part = np.arange(starts[i], starts[i + 1])[judged[starts[i] : starts[i + 1]]]
+        gain, weights[i] = without_position(labels[part], lift[part], worth[client], NDCG_AT)
+        for name, score in orders.items() if tells_apart(labels[part] @ worth[client]) else ():
             values[name][i] = ndcg(gain[order_by(score[part])], NDCG_AT)
     return values, weights
-
-
-def judged_rows(position: np.ndarray, labels: np.ndarray, request: np.ndarray) -> np.ndarray:
-    """bool[N]: shown candidates and those acted on; all rows of a request that showed nothing (replayed history)."""
-    live = np.zeros(int(request.max(initial=-1)) + 1, bool)
-    live[request[position >= 0]] = True
-    judged: np.ndarray = (position >= 0) | (np.nan_to_num(labels) > 0).any(axis=1) | ~live[request]
-    return judged
 
 
 def _probabilities(rows: pa.Table, schema: RankerSchema, model: FullScorer) -> np.ndarray:
@@ -143,11 +148,11 @@ def _probabilities(rows: pa.Table, schema: RankerSchema, model: FullScorer) -> n
     return np.concatenate(parts) if parts else np.zeros((0, len(schema.actions)), np.float32)
 
 
-def _by_action(probability: np.ndarray, batch: RequestBatch, shown: np.ndarray, schema: RankerSchema) -> dict[str, Any]:
-    labels = np.nan_to_num(batch.labels[shown])  # type: ignore[index]
-    client = batch.client[batch.request][shown]
+def _by_action(probability: np.ndarray, batch: RequestBatch, rows: np.ndarray, schema: RankerSchema) -> dict[str, Any]:
+    labels = np.nan_to_num(batch.labels[rows])  # type: ignore[index]
+    client = batch.client[batch.request][rows]
     return figures_by_action(
-        probability[shown], labels, np.ones_like(labels), batch.request[shown], client, schema.actions, schema.clients
+        probability[rows], labels, np.ones_like(labels), batch.request[rows], client, schema.actions, schema.clients
     )
 
 

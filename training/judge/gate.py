@@ -1,5 +1,6 @@
 """Decides whether a trained model may replace what serves now. Pure: figures in, a decision with its reason out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from training.metrics.intervals import Interval
 class Gate:
     """What a candidate must show. Figures are of NDCG on actions, candidate minus incumbent, over the same requests."""
 
-    min_requests: int = 10  # held-out requests with an action
+    min_requests: int = 10  # held-out requests with an action that tell orders apart
     tolerance: float = 0.02  # a mean loss of more than this is refused, however wide the interval
 
 
@@ -23,26 +24,58 @@ class Decision:
     held_back: tuple[str, ...] = ()  # clients that a published full ranker does not serve, as it is worse for them
 
 
-def decide(difference: Interval, incumbent: str, finite: bool, constant: bool, gate: Gate | None = None) -> Decision:
+def decide(
+    difference: Interval, incumbent: str, finite: bool, constant: bool, gate: Gate | None = None, alike: int = 0
+) -> Decision:
     """Publish unless the candidate is broken, unproven or worse.
 
-    Refused: non-finite scores; one score for everything; fewer than `min_requests` requests to compare on; an interval
-    wholly below zero; a mean below -`tolerance`. An equal model is published: it knows the newer data.
+    `difference.n` counts the held-out requests that tell orders apart, `alike` those with an action that cannot, as
+    every candidate judged is worth the same. Refused: non-finite scores; one score for everything; fewer than
+    `min_requests` requests to compare on; an interval wholly below zero; a mean below -`tolerance`. An equal model is
+    published: it knows the newer data.
     """
     gate = gate or Gate()
     if not finite:
         return Decision(False, "refused: the model gives scores that are not finite")
     if constant:
-        return Decision(False, "refused: the model gives every candidate the same score")
+        return Decision(False, "refused: the model gives every candidate of a request the same score")
+    if difference.n < gate.min_requests and alike:
+        return Decision(
+            False,
+            "refused: the held-out requests cannot tell orders apart: of "
+            f"{difference.n + alike} with an action, {alike} have one on every candidate judged: log "
+            "candidates without one too (backfill --unseen, longer answers), or let the log grow",
+        )
     if difference.n < gate.min_requests:
         return Decision(
             False,
             f"refused: only {difference.n} held-out requests have an action, not {gate.min_requests}: let the log grow",
         )
     figures = f"NDCG {difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}] against {incumbent}"
-    if difference.high < 0 or difference.mean < -gate.tolerance:
-        return Decision(False, f"refused: worse than the incumbent, {figures} on {difference.n} held-out requests")
-    return Decision(True, f"published: {figures} on {difference.n} held-out requests")
+    where = f"{figures} on {difference.n} held-out requests"
+    if difference.high < 0:
+        return Decision(False, f"refused: worse than what serves now, {where}")
+    if difference.mean < -gate.tolerance:
+        more = requests_to_decide(difference)
+        return Decision(
+            False, f"refused: not shown to be as good as what serves now, {where}; about {more:,} more would decide it"
+        )
+    return Decision(True, f"published: {where}")
+
+
+def requests_to_decide(difference: Interval) -> int:
+    """About how many more held-out requests would tell whether a difference is real, to two digits; at least 1.
+
+    An interval narrows with the square root of the requests behind it (of users, if each brings as many as now). It
+    excludes 0 once its half width is no more than the mean's distance from 0, so were the mean to stay as it is,
+    n · (half width / |mean|)² requests would do; n are there. Not for a mean of 0, which no number decides.
+    """
+    half = (difference.high - difference.low) / 2.0
+    more = difference.n * ((half / abs(difference.mean)) ** 2 - 1.0)
+    if more <= 1.0:
+        return 1
+    digits = 10 ** max(math.floor(math.log10(more)) - 1, 0)
+    return math.ceil(more / digits) * digits
 
 
 def worse_clients(differences: Mapping[str, Interval], gate: Gate) -> list[str]:

@@ -20,6 +20,7 @@ from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from training.judge.gate import Decision, Gate, decide
+from training.judge.learnt_positions import effect_in_full_ranker
 from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.judge.orders import Order, baselines, booster_order, usable_order, without_model
 from training.lightweight.examples import ClientExamples, build_examples
@@ -181,11 +182,18 @@ def judge(
     if published := usable_order(store, client.name, features):
         against = "incumbent"
         incumbent, orders["incumbent"] = published
-    report = evaluate_lightweight(held, client, project.actions, features, orders)
+    report = evaluate_lightweight(
+        held,
+        client,
+        project.actions,
+        features,
+        orders,
+        effect=effect_in_full_ranker(store, client.name, project.actions, held),
+    )
     difference = report.differences[against].get(f"ndcg@{NDCG_AT}")
     if difference is None:  # nothing held out
         return report, Decision(False, "refused: no held-out requests to judge on: let the log grow"), incumbent
     name = f"incumbent {incumbent}" if incumbent else against.replace("_", " ")
     constant = all(len(s) < 2 or np.ptp(s) == 0 for s in scores)
     finite = all(bool(np.isfinite(s).all()) for s in scores)
-    return report, decide(difference, name, finite, constant, gate), incumbent
+    return report, decide(difference, name, finite, constant, gate, report.alike), incumbent

@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-LISTS = ("stage", "explored", "visit_score", "full_score", "shared_features", "candidate_features")
-COLUMNS = (*LISTS, "teacher_rate", "kept_rate")
+from cluster.hashing import hash_ids
+
+LISTS = ("stage", "position", "explored", "visit_score", "full_score", "shared_features", "candidate_features")
+COLUMNS = (*LISTS, "user_id", "teacher_rate", "kept_rate")
 """Columns of the serving log that a request is read from."""
 
 
-PER_CANDIDATE = ("stage", "explored", "visit_score", "full_score", "candidates", "actions")
+PER_CANDIDATE = ("stage", "position", "explored", "visit_score", "full_score", "candidates", "actions")
 """Fields of a request with a row for each candidate."""
 
 
@@ -23,7 +25,9 @@ class Request:
 
     request_id: str
     client: str
+    user: int  # hashed id of who asked; of the request itself where the log does not know
     stage: np.ndarray  # int8[n]
+    position: np.ndarray  # int16[n], slot in the answer, -1 if not shown
     explored: np.ndarray  # bool[n]
     visit_score: np.ndarray  # float32[n]
     full_score: np.ndarray  # float32[n], NaN where the full ranker did not score
@@ -38,6 +42,11 @@ class Request:
     def n(self) -> int:
         """Number of candidates."""
         return len(self.stage)
+
+    @property
+    def live(self) -> bool:
+        """Whether it showed an answer; replayed history (backfill) showed nothing."""
+        return bool((self.position >= 0).any())
 
     def only(self, rows: np.ndarray) -> "Request":
         """The request with these candidates alone (indices)."""
@@ -63,14 +72,17 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
     teacher_rates = _rates(table, "teacher_rate", float("nan"))
     kept_rates = _rates(table, "kept_rate", 1.0)
     ids, clients = table.column("request_id").to_pylist(), table.column("client").to_pylist()
-    for i, (request_id, client) in enumerate(zip(ids, clients, strict=True)):
+    users = _users(table)
+    for i, (request_id, client, user) in enumerate(zip(ids, clients, users, strict=True)):
         part = {name: column[i] for name, column in columns.items()}
         n = len(part["stage"])
         if n and len(part["candidate_features"]):
             yield Request(
                 request_id,
                 client,
+                user,
                 part["stage"],
+                part["position"],
                 part["explored"].astype(bool),
                 part["visit_score"],
                 part["full_score"],
@@ -81,6 +93,13 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
                 teacher_rates[i],
                 kept_rates[i],
             )
+
+
+def _users(table: pa.Table) -> list[int]:
+    """Hashed id of each request's user, and of the request where it has none: a unit of its own."""
+    users, requests = (hash_ids(table.column(name)) for name in ("user_id", "request_id"))
+    out: list[int] = np.where(users == 0, requests, users).tolist()
+    return out
 
 
 def _rates(table: pa.Table, name: str, missing: float) -> list[float]:

@@ -49,10 +49,10 @@ def bootstrap_columns(
     seed: int = 0,
     unit: np.ndarray | None = None,
 ) -> list[Interval]:
-    """`bootstrap` of each column of float[n, M], with the same draws for all."""
+    """`bootstrap` of each column of float[n, M], with the same draws for all; `weights` float[n], or [n, M]."""
     values = np.asarray(values, np.float64)
     finite = np.isfinite(values)
-    known = finite * (1.0 if weights is None else np.asarray(weights, np.float64)[:, None])
+    known = finite * (1.0 if weights is None else np.asarray(weights, np.float64).reshape(len(values), -1))
     filled = np.where(finite, values, 0.0) * known
     top, bottom = (filled, known) if unit is None else (_sums(filled, unit), _sums(known, unit))
     rng = np.random.default_rng(seed)

@@ -37,6 +37,12 @@ def ndcg(gain: np.ndarray, k: int, ideal: np.ndarray | None = None) -> float:
     return dcg(gain, k) / best if best > 0 else float("nan")
 
 
+def tells_apart(gain: np.ndarray) -> bool:
+    """Whether one order of these gains float[n] can be better than another; not if all are worth the same."""
+    gain = np.maximum(gain, 0.0)
+    return bool(len(gain) and gain.max() > gain.min())
+
+
 def ndcg_by_request(score: np.ndarray, gain: np.ndarray, request: np.ndarray, k: int) -> np.ndarray:
     """`ndcg` of many requests at once: float64[requests], NaN for those without a gain.
 

@@ -31,6 +31,16 @@ class Calibration:
         """No correction."""
         return cls(np.ones((clients + 1, actions)), np.zeros((clients + 1, actions)))
 
+    def at_base_rate(self, action: int, with_it: float, examples: float) -> "Calibration":
+        """A copy that gives every candidate of every client the rate of an action, whatever its logit.
+
+        `with_it` of `examples` have the action, in their weights; half of one more of each keeps the rate off 0 and 1.
+        """
+        slope, offset = self.slope.copy(), self.offset.copy()
+        slope[:, action] = 0.0
+        offset[:, action] = np.log((with_it + 0.5) / (examples - with_it + 0.5))
+        return Calibration(slope, offset)
+
     def apply(self, logits: Floats, client: Ints) -> Floats:
         """Logits float32[N, A] of candidates whose requests came from `client` int64[N] → probabilities."""
         return expit(logits * self.slope[client] + self.offset[client]).astype(np.float32)

@@ -20,6 +20,7 @@ from training.ranker.calibration import Calibration, fit_calibration
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.evaluate import HeldOutScores
 from training.ranker.fit import FitResult, learn_inputs
+from training.ranker.inputs import to_targets
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer
 
@@ -79,7 +80,19 @@ def finish(job: Job, model: FullRanker, result: FitResult) -> FullScorer:
                 fair, held.labels, held.weights, held.request, held.client, schema.actions, schema.clients
             )
             calibration = fitted(held, np.arange(len(held.logits)))
+    for action in np.flatnonzero(np.array(job.fit.task_weights) == 0.0):  # never learnt: its logits say nothing
+        calibration = calibration.at_base_rate(int(action), *_base_rate(job, held, int(action)))
     return FullScorer(schema, job.model, model.cpu(), calibration, metrics, result.history)
+
+
+def _base_rate(job: Job, held: HeldOutScores | None, action: int) -> tuple[float, float]:
+    """Weight of the examples that have an action, and of all, held out; of the sample of the training rows without."""
+    if held is not None:
+        labels, weights = held.labels[:, action], held.weights[:, action]
+    else:
+        targets = to_targets(RequestBatch.from_table(job.sample, job.schema))
+        labels, weights = (part[:, action].numpy() for part in (targets.labels, targets.weights))
+    return float(weights @ labels), float(weights.sum())
 
 
 def build_model(job: Job, sparse: bool) -> FullRanker:

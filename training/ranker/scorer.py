@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from cluster.errors import BundleError, ModelError
-from training.ranker.batch import Floats, RankerSchema, RequestBatch
+from training.ranker.batch import Floats, Ints, RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration
 from training.ranker.config import ModelConfig
 from training.ranker.curves import history_svg
@@ -111,12 +112,20 @@ class FullScorer:
         As learnt in training (training/ranker/position.py), about 1 on average; 1 where nothing was shown, and for a
         model without positions. For inverse propensity weights (Joachims, Swaminathan and Schnabel, WSDM 2017).
         """
-        if self.model.position is None or batch.position is None:
+        if batch.position is None:
             return np.ones((batch.n_candidates, len(self.schema.actions)), np.float32)
-        client, position = batch.client[batch.request], batch.position.astype(np.int64)
+        return self._odds(batch.client[batch.request], batch.position)
+
+    def odds_at(self, client: str, position: npt.NDArray) -> Floats:
+        """The same for one client's positions int[n]: float32[n, A]."""
+        return self._odds(np.full(len(position), self.schema.client_index(client)), position)
+
+    def _odds(self, client: Ints, position: npt.NDArray) -> Floats:
+        if self.model.position is None:
+            return np.ones((len(position), len(self.schema.actions)), np.float32)
+        where = (torch.from_numpy(a.astype(np.int64)).to(self.device) for a in (client, position))
         with torch.inference_mode():
-            bias = self.model.position(*(torch.from_numpy(a).to(self.device) for a in (client, position)))
-        odds: Floats = bias.exp().cpu().numpy()
+            odds: Floats = self.model.position(*where).exp().cpu().numpy()
         return odds
 
     def warm(self, candidates: int = 256) -> int:

@@ -14,6 +14,7 @@ from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from training.full.rows import LOG_COLUMNS, Contents, MakeRows
 from training.judge.full import FullReport, evaluate_full
+from training.judge.learnt_positions import effect_in_full_ranker
 from training.judge.lightweight import LightweightReport, evaluate_lightweight
 from training.judge.orders import baselines, published_order, without_full
 from training.lightweight.train import held_out_requests
@@ -38,7 +39,8 @@ def published_lightweight(
         orders = baselines(client, features)
         if published := published_order(store, name, features):
             orders = {"lightweight": published[1], **orders}
-        reports[name] = evaluate_lightweight(requests[name], client, project.actions, features, orders)
+        effect = effect_in_full_ranker(store, name, project.actions, requests[name])
+        reports[name] = evaluate_lightweight(requests[name], client, project.actions, features, orders, effect=effect)
     return reports
 
 
@@ -63,8 +65,8 @@ def published_full(
         Contents(store.root, store.open(GRAPH, verify=False).version),
         features,
         project.features.sequence_length,
-        project.ranker.unimpressed,
-        {name: without_full(store, client, features) for name, client in able.items()},
+        unimpressed_replayed=None,
+        orders={name: without_full(store, client, features) for name, client in able.items()},
     )
     rows = joined.requests(LOG_COLUMNS, {name: LogWindow() for name in able})
     batches = rows.map_batches(make, batch_format="pyarrow", batch_size=None).iter_batches(

@@ -10,6 +10,7 @@ from apps.bench.full.toy_log import nested, toy_schema, toy_table
 from cluster.settings.clients import Client
 from tests.worlds.ranker import SCHEMA, toy_batch, toy_model
 from training.judge.full import FullReport, evaluate_full
+from training.judge.gate import decide
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
 
@@ -59,6 +60,62 @@ def test_rows_without_that_order_are_judged_without_it() -> None:
     rows = toy_table(LIKED, requests=20, candidates=SLOTS, seed=1)
     model: FullScorer = Guess(True)  # type: ignore[assignment]
     assert set(evaluate_full(rows, LIKED, CLIENTS, {"full": model}).ndcg) == {"full", "visit_count"}
+
+
+def replayed_rows(requests: int, acted_only: bool) -> pa.Table:
+    """Requests that showed nothing, each with an action on the first candidate, or on every one."""
+    rows = toy_table(LIKED, requests=requests, candidates=SLOTS, seed=2)
+    labels = np.zeros((requests, SLOTS, len(LIKED.actions)), np.float32)
+    labels[:, :, 0] = 1.0 if acted_only else np.arange(SLOTS) == 0
+    for name, values in (
+        ("labels", nested(labels.ravel(), np.full(requests, labels[0].size))),
+        ("position", nested(np.full(requests * SLOTS, -1, np.int16), np.full(requests, SLOTS))),
+    ):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+    return rows
+
+
+def test_replayed_requests_are_judged_over_all_their_candidates() -> None:
+    model: FullScorer = Guess(False)  # type: ignore[assignment]
+    found = evaluate_full(replayed_rows(300, acted_only=False), LIKED, CLIENTS, {"full": model})
+    assert found.alike == 0
+    by_chance = np.mean(1 / np.log2(np.arange(SLOTS) + 2) * (np.arange(SLOTS) < 10))
+    assert found.ndcg["full"]["all"].low < by_chance < found.ndcg["full"]["all"].high
+    assert found.actions["full"]["save"]["auc"] == pytest.approx(0.5, abs=0.08)
+
+
+def test_requests_with_nothing_but_actions_cannot_tell_orders_apart() -> None:
+    model: FullScorer = Guess(False)  # type: ignore[assignment]
+    found = evaluate_full(replayed_rows(300, acted_only=True), LIKED, CLIENTS, {"full": model})
+    assert found.alike == 300
+    assert found.differences["visit_count"]["all"].n == 0
+    decision = decide(
+        found.differences["visit_count"]["all"], "visit count", found.finite, found.constant, alike=found.alike
+    )
+    assert "cannot tell orders apart" in decision.reason
+
+
+def test_intervals_resample_users() -> None:
+    model: FullScorer = Guess(False)  # type: ignore[assignment]
+    rows = toy_table(LIKED, requests=60, candidates=SLOTS, seed=1)
+    alone = evaluate_full(rows, LIKED, CLIENTS, {"full": model}).ndcg["visit_count"]["all"]
+    often = pa.concat_tables([rows] * 20).append_column("user", pa.array(np.tile(np.arange(60), 20)))
+    by_user = evaluate_full(often, LIKED, CLIENTS, {"full": model}).ndcg["visit_count"]["all"]
+    assert by_user.n == 20 * alone.n
+    assert (by_user.low, by_user.high) == pytest.approx((alone.low, alone.high))
+
+
+@pytest.mark.parametrize(("step", "constant"), [(0.0, True), (0.001, False)])
+def test_one_score_for_a_whole_request_is_no_order(step: float, constant: bool) -> None:
+    class OneScore(Guess):
+        def score(self, batch: RequestBatch) -> np.ndarray:
+            slot = np.arange(batch.n_candidates) % SLOTS
+            score = batch.request * 0.001 + step * (slot == 3)
+            return np.repeat(score[:, None], len(LIKED.actions), axis=1).astype(np.float32)
+
+    model: FullScorer = OneScore(False)  # type: ignore[assignment]
+    rows = toy_table(LIKED, requests=20, candidates=SLOTS, seed=1)
+    assert evaluate_full(rows, LIKED, CLIENTS, {"full": model}).constant is constant
 
 
 def test_a_model_tells_what_it_learnt_of_positions() -> None:

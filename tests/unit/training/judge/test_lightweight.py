@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from cluster.data.schema import IMPRESSED, RANKED
 from cluster.settings.clients import BoostRule
 from cluster.store.bundles import BundleStore
 from tests.worlds.logs import LogsWorld, make_world
@@ -17,6 +18,7 @@ from training.lightweight.fit import fit_one
 from training.lightweight.jobs import FitJob
 from training.lightweight.train import judge
 from training.log.arrays import Request
+from training.metrics.ranking import ndcg
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,52 @@ def test_a_sample_of_the_candidates_does_not_say_what_the_first_of_all_are(
     assert 0 < mixed["action_recall@10"].n < whole["action_recall@10"].n
 
 
+def replayed(held: list[Request]) -> list[Request]:
+    """The same requests as a backfill would log them: nothing was shown."""
+    return [
+        replace(
+            r,
+            position=np.full(r.n, -1, np.int16),
+            stage=np.where((r.actions > 0).any(axis=1), IMPRESSED, RANKED).astype(np.int8),
+        )
+        for r in held
+    ]
+
+
+def test_replayed_requests_are_judged_over_all_their_candidates(world: LogsWorld, held: list[Request]) -> None:
+    out = report(world, replayed(held), seer=lambda rs: [r.actions[:, 0] for r in rs], visits=visit_count)
+    assert out.alike == 0
+    assert out.orders["seer"]["ndcg@10"].mean == pytest.approx(1.0)
+    visits = out.orders["visits"]["ndcg@10"]
+    assert visits.high < 0.6  # over the acted alone it would be 1, as that of every order
+    worth = np.array([world.clients["homefeed"].utility.get(a, 0.0) for a in world.project.actions])
+    slow = [ndcg((r.actions @ worth)[np.argsort(-r.visit_score, kind="stable")], 10) for r in held]
+    assert visits.mean == pytest.approx(np.nanmean(slow), abs=1e-6)
+
+
+def test_requests_with_nothing_but_actions_cannot_tell_orders_apart(
+    world: LogsWorld, held: list[Request], model: bytes, tmp_path: Path
+) -> None:
+    saves = world.project.actions.index("save")
+    acted = [r.only(np.flatnonzero(r.actions[:, saves] > 0)) for r in replayed(held)]
+    acted = [r for r in acted if r.n]
+    found, decision, _ = judge(world.project, world.clients["homefeed"], BundleStore(tmp_path), model, acted)
+    assert not decision.publish
+    assert f"of {len(acted)} with an action, {len(acted)} have one on every candidate" in decision.reason
+    assert found.alike == len(acted) == found.requests_with_action
+    mixed = judge(world.project, world.clients["homefeed"], BundleStore(tmp_path), model, [*acted, *held])
+    without = judge(world.project, world.clients["homefeed"], BundleStore(tmp_path), model, held)
+    assert mixed[0].orders["lightweight"]["ndcg@10"].n == without[0].orders["lightweight"]["ndcg@10"].n
+
+
+def test_intervals_resample_users(world: LogsWorld, held: list[Request]) -> None:
+    one_each = [replace(r, user=i) for i, r in enumerate(held)]
+    of_few = [replace(r, user=i // 20) for i, r in enumerate([r for r in held for _ in range(20)])]
+    alone, repeated = (report(world, rs, visits=visit_count).orders["visits"]["ndcg@10"] for rs in (one_each, of_few))
+    assert repeated.n == 20 * alone.n
+    assert (repeated.low, repeated.high) == pytest.approx((alone.low, alone.high))  # as many users, as sure
+
+
 def test_shares_of_local_and_impressed_pins(world: LogsWorld, held: list[Request]) -> None:
     local = world.features.candidate.index("cross_locale_match")
     out = report(
@@ -116,7 +164,7 @@ def test_training_beats_visit_count_and_the_bundle_says_so(
     found, decision, incumbent = judge(world.project, client, store, bytes(noise.save_raw("ubj")), held)
     assert incumbent == version
     assert not decision.publish
-    assert "worse than the incumbent" in decision.reason
+    assert "worse than what serves now" in decision.reason
 
     flat = xgb.train({}, xgb.DMatrix(x, label=np.ones(len(x)), feature_names=names), 1)
     assert "same score" in judge(world.project, client, store, bytes(flat.save_raw("ubj")), held)[1].reason

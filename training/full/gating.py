@@ -1,0 +1,70 @@
+"""The gate of a full ranker: judged on held-out rows beside the incumbent or the order that it would replace."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.errors import BundleError
+from cluster.features.assemble import FeatureSet
+from cluster.kinds import FULL
+from cluster.settings.clients import Client
+from cluster.store.bundles import BundleStore
+from training.judge.full import FullReport, evaluate_full
+from training.judge.gate import Decision, Gate, decide, worse_clients
+from training.ranker.batch import RankerSchema
+
+MAX_HELD_OUT = 2000
+"""Held-out requests of all clients together that the gate looks at."""
+
+
+def judge(
+    schema: RankerSchema,
+    features: FeatureSet,
+    clients: Mapping[str, Client],
+    store: BundleStore,
+    model: Path,
+    held: pa.Table | None,
+    gate: Gate | None,
+) -> tuple[FullReport, Decision, str | None]:
+    """Report, decision, and the incumbent's version, of the model in a folder; `held` are rows with `order_score`.
+
+    A first full ranker is held back from clients that it is certainly worse for; a later one is then refused.
+    """
+    from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
+
+    models = {"full": FullScorer.open(model)}
+    version = store.current(FULL)
+    if version is not None:
+        try:
+            incumbent = FullScorer.open(store.open(FULL, version).require_schema(features).path)
+            if incumbent.schema == schema:  # of other clients, actions or topics: serving loads it, rows do not fit it
+                models["incumbent"] = incumbent
+        except BundleError:
+            version = None
+    if held is None:
+        empty = FullReport(0, 0, {}, {}, {}, True, False)
+        return empty, Decision(False, "refused: no held-out requests to judge on: let the log grow"), version
+    report = evaluate_full(held, schema, clients, models)
+    against = "incumbent" if "incumbent" in models else "without_full"
+    label = f"incumbent {version}" if against == "incumbent" else "the order without it"
+    decision = decide(report.differences[against]["all"], label, report.finite, report.constant, gate, report.alike)
+    worse = worse_clients(report.differences[against], gate or Gate())
+    if decision.publish and worse and against == "incumbent":
+        decision = Decision(False, f"refused: worse than {label} for {', '.join(worse)}")
+    elif decision.publish and worse:
+        text = f"{decision.reason}; worse for {', '.join(worse)}, which keep the lightweight order"
+        decision = Decision(True, text, held_back=tuple(worse))
+    return report, decision, version
+
+
+def held_out_rows(paths: list[str], most: int = MAX_HELD_OUT) -> pa.Table | None:
+    """At most `most` of the rows, drawn at random; None without any."""
+    if not paths:
+        return None
+    table = pa.concat_tables([pq.read_table(p, partitioning=None) for p in paths])
+    if table.num_rows > most:
+        table = table.take(np.random.default_rng(0).permutation(table.num_rows)[:most])
+    return table
