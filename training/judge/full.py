@@ -15,6 +15,7 @@ from cluster.errors import DataError
 from cluster.settings.clients import Client
 from training.judge.judged import judged_rows, user_units
 from training.judge.position import position_lift, without_position
+from training.judge.served import as_served
 from training.metrics.by_action import figures_by_action
 from training.metrics.intervals import Interval, bootstrap
 from training.metrics.ranking import ndcg, order_by, tells_apart
@@ -65,6 +66,9 @@ def evaluate_full(
     `rows` is a table of training.full.rows.MakeRows; where it has `order_score`, the order that serving gives without
     a full ranker is judged too, as `without_full`. A model of another schema than `schema` cannot be among them.
 
+    A full ranker sees survivors alone: those of a live request are what the log has of it; of a replayed one, which
+    made no cut, they follow from `order_score` (training.judge.served).
+
     An action counts by the inverse of what its position did for it (training.judge.position), as the candidate has
     learnt that.
     """
@@ -77,9 +81,12 @@ def evaluate_full(
     judged = judged_rows(batch.position, acted, batch.request)
     names = np.asarray(rows.column("client").to_pylist(), dtype=object)
     orders = {name: _utility(p, names[batch.request], clients, schema) for name, p in scored.items()}
+    constant = _constant(orders[first], batch.request)
     orders["visit_count"] = batch.candidates[:, schema.candidate.index("graph_score")]
     if "order_score" in rows.column_names and not rows.column("order_score").null_count:
         orders["without_full"] = ListRows(rows).flat("order_score", np.float32)[0]
+        for name in scored:
+            orders[name] = _as_served(orders[name], orders["without_full"], batch, names, clients)
     lift = position_lift(models[first].position_odds(batch), scored[first])
     values, weights = _ndcg(orders, batch, names, clients, schema, judged, lift)
     groups = {"all": np.ones(rows.num_rows, bool), **{c: names == c for c in sorted(set(names))}}
@@ -95,8 +102,28 @@ def evaluate_full(
         differences={n: intervals(values[first] - v) for n, v in values.items() if n != first},
         actions={n: _by_action(p, batch, judged, schema) for n, p in scored.items()},
         finite=bool(np.isfinite(scored[first]).all()),
-        constant=_constant(orders[first], batch.request),
+        constant=constant,
     )
+
+
+def _as_served(
+    score: np.ndarray, before: np.ndarray, batch: RequestBatch, names: np.ndarray, clients: Mapping[str, Client]
+) -> np.ndarray:
+    """float32[N]: `score`, and for replayed requests the order that is served behind the stage of `before`."""
+    assert batch.position is not None
+    stands_for = np.ones(len(score)) if batch.weights is None else batch.weights
+    out = score.copy()
+    for i, rows in enumerate(_rows_of(batch, len(names))):
+        if not (batch.position[rows] >= 0).any():
+            survivors = clients[names[i]].sizes.lightweight
+            out[rows] = as_served(score[rows], before[rows], stands_for[rows], survivors)
+    return out
+
+
+def _rows_of(batch: RequestBatch, requests: int) -> list[slice]:
+    """Where the candidates of each request stand."""
+    ends = np.searchsorted(batch.request, np.arange(requests), "right")
+    return [slice(start, end) for start, end in zip(np.append(0, ends), ends, strict=False)]
 
 
 def _constant(score: np.ndarray, request: np.ndarray) -> bool:
@@ -131,10 +158,9 @@ def _ndcg(
     """
     worth = {n: np.array([clients[n].utility.get(a, 0.0) for a in schema.actions], np.float32) for n in set(names)}
     labels = np.nan_to_num(batch.labels)  # type: ignore[arg-type]
-    starts = np.append(np.searchsorted(batch.request, np.arange(len(names))), len(batch.request))
     values, weights = {name: np.full(len(names), np.nan) for name in orders}, np.zeros(len(names))
-    for i, client in enumerate(names):
-        part = np.arange(starts[i], starts[i + 1])[judged[starts[i] : starts[i + 1]]]
+    for i, (client, rows) in enumerate(zip(names, _rows_of(batch, len(names)), strict=True)):
+        part = np.flatnonzero(judged[rows]) + rows.start
         gain, weights[i] = without_position(labels[part], lift[part], worth[client], NDCG_AT)
         for name, score in orders.items() if tells_apart(labels[part] @ worth[client]) else ():
             values[name][i] = ndcg(gain[order_by(score[part])], NDCG_AT)

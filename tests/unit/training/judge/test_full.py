@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from apps.bench.full.toy_log import nested, toy_schema, toy_table
-from cluster.settings.clients import Client
+from cluster.settings.clients import Client, StageSizes
 from tests.worlds.ranker import SCHEMA, toy_batch, toy_model
 from training.judge.full import FullReport, evaluate_full
 from training.judge.gate import decide
@@ -82,6 +82,24 @@ def test_replayed_requests_are_judged_over_all_their_candidates() -> None:
     by_chance = np.mean(1 / np.log2(np.arange(SLOTS) + 2) * (np.arange(SLOTS) < 10))
     assert found.ndcg["full"]["all"].low < by_chance < found.ndcg["full"]["all"].high
     assert found.actions["full"]["save"]["auc"] == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_full_ranker_is_judged_behind_the_stage_before_it() -> None:
+    """It cannot bring back a candidate of a replayed request that does not survive to it."""
+    rows = replayed_rows(60, acted_only=False)
+    last = pa.array([np.arange(SLOTS, dtype=np.float32)] * 60)  # the one that is acted on comes last before it
+    rows = rows.append_column("order_score", last)
+
+    class Seer(Guess):
+        def score(self, batch: RequestBatch) -> np.ndarray:
+            assert batch.labels is not None
+            return 0.1 + 0.8 * batch.labels
+
+    model: FullScorer = Seer(False)  # type: ignore[assignment]
+    for survivors, found in ((SLOTS, 1.0), (SLOTS - 1, 0.0)):  # NDCG@10, and it stands twelfth
+        sizes = StageSizes(lightweight=survivors, answer=1)
+        clients = {name: client.model_copy(update={"sizes": sizes}) for name, client in CLIENTS.items()}
+        assert evaluate_full(rows, LIKED, clients, {"full": model}).ndcg["full"]["all"].mean == pytest.approx(found)
 
 
 def test_requests_with_nothing_but_actions_cannot_tell_orders_apart() -> None:
