@@ -20,6 +20,9 @@ from training.judge.orders import baselines, published_order, without_full
 from training.lightweight.train import held_out_requests
 from training.log.requests import LogWindow, join_logs, logged_clients
 
+MOST_JUDGED = 20_000
+"""Requests whose rows are held in memory at once: replayed ones bring all their candidates."""
+
 
 def published_lightweight(
     project: Project,
@@ -52,7 +55,10 @@ def published_full(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> FullReport:
-    """The published full ranker on the shown candidates of the span. Raises BundleError when none is published."""
+    """The published full ranker on the judged candidates of about `MOST_JUDGED` requests of the span, drawn by id.
+
+    Raises BundleError when none is published.
+    """
     from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
 
     features = FeatureSet.of(project.features)
@@ -68,7 +74,8 @@ def published_full(
         unimpressed_replayed=None,
         orders={name: without_full(store, client, features) for name, client in able.items()},
     )
-    rows = joined.requests(LOG_COLUMNS, {name: LogWindow() for name in able})
+    share = min(1.0, MOST_JUDGED / len(joined.index.requested_at))
+    rows = joined.requests(LOG_COLUMNS, {name: LogWindow(share=share) for name in able})
     batches = rows.map_batches(make, batch_format="pyarrow", batch_size=None).iter_batches(
         batch_size=None, batch_format="pyarrow"
     )
