@@ -36,7 +36,7 @@ def make_way(replay: Replay, client: str, plan: ReplayPlan, replace: bool) -> in
     """
     logs = replay.process.logs
     ledger = Ledger.of(job_of(replay, client, plan), logs.root)
-    if ledger.begun and len(ledger.finished()) < len(pieces_of(replay, plan)):
+    if ledger.begun and len(ledger.finished()) < len(pieces_of(replay, client, plan)):
         return 0
     span = plan.since, plan.until
     if not replace and (found := count_replayed(logs, client, span)):
@@ -58,7 +58,7 @@ def backfill(
     """
     job = job_of(replay, client, plan)
     ledger = Ledger.of(job, replay.process.logs.root)
-    pieces = pieces_of(replay, plan)
+    pieces = pieces_of(replay, client, plan)
     ledger.begin()
     finished = ledger.finished()
     total = sum(len(piece.rows) for piece in pieces)
@@ -78,7 +78,10 @@ def _is_done(replay: Replay, client: str, plan: ReplayPlan) -> bool:
     """Whether this very replay was noted to its end, and its rows are still there."""
     logs = replay.process.logs
     noted = Ledger.of(job_of(replay, client, plan), logs.root).finished()
-    return len(noted) == len(pieces_of(replay, plan)) and count_replayed(logs, client, (plan.since, plan.until)) > 0
+    return (
+        len(noted) == len(pieces_of(replay, client, plan))
+        and count_replayed(logs, client, (plan.since, plan.until)) > 0
+    )
 
 
 def _run(
@@ -87,11 +90,11 @@ def _run(
     if workers > 1:
         from apps.backfill.workers import replay_on_ray
 
-        yield from replay_on_ray(job, replay.history, work, workers)
+        yield from replay_on_ray(job, replay.past, work, workers)
         return
     write = PieceWriter(job)
     for piece, graph in work:
-        yield piece, write(replay.history, piece, graph)
+        yield piece, write(replay.past, piece, graph)
 
 
 def _graph_of(replay: Replay, ledger: Ledger, begin: int) -> str:

@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True)
 class Known:
-    """One user's events up to a moment and just after it, oldest first."""
+    """Some of one user's events, oldest first."""
 
-    user_id: int | str
     pins: np.ndarray  # ids
     actions: np.ndarray  # object (str)
     clients: np.ndarray  # object (str), "" for none
@@ -34,18 +33,20 @@ class PastEvents:
 
     @classmethod
     def of(cls, events: pa.Table) -> "PastEvents":
-        """Of cleaned events in any order (`cluster.data.cleaning.clean_events`); equal times keep their order."""
-        order = pc.sort_indices(events, [("user_id", "ascending"), ("occurred_at", "ascending")])
-        events = events.select(["user_id", "pin_id", "action", "client", "occurred_at"]).take(order).combine_chunks()
-        users = events["user_id"].chunk(0)
-        new = pc.not_equal(users[1:], users[:-1]).to_numpy(zero_copy_only=False)
-        return cls(events, np.append(0, np.flatnonzero(new) + 1))
+        """Of cleaned events in any order (`cluster.data.events.clean_events`); equal times keep their order."""
+        events = in_order(events.select(["user_id", "pin_id", "action", "client", "occurred_at"]))
+        return cls(events, runs(events["user_id"]))
 
     @cached_property
     def at(self) -> np.ndarray:
         """int64[E]: time of each row, microseconds."""
         times: np.ndarray = self.events["occurred_at"].chunk(0).cast(pa.int64()).to_numpy()
         return times
+
+    def user(self, row: int) -> int | str:
+        """The user of a row."""
+        user_id: int | str = self.events["user_id"][row].as_py()
+        return user_id
 
     def bounds(self, row: int) -> tuple[int, int]:
         """First row, and the one after the last, of the user that has `row`."""
@@ -55,15 +56,11 @@ class PastEvents:
 
     def known(self, begin: int, end: int) -> Known:
         """The rows [begin, end) of one user."""
-        part = self.events.slice(begin, end - begin)
-        clients = part["client"].to_pylist()
-        return Known(
-            part["user_id"][0].as_py(),
-            np.asarray(part["pin_id"].to_numpy()),
-            np.array(part["action"].to_pylist(), dtype=object),
-            np.array(["" if name is None else name for name in clients], dtype=object),
-            self.at[begin:end],
-        )
+        return _known(self.events.slice(begin, end - begin), self.at[begin:end])
+
+    def taken(self, rows: np.ndarray) -> Known:
+        """Some rows of one user, int64, in order of time."""
+        return _known(self.events.take(pa.array(rows)), self.at[rows])
 
     def moments(self, begin: int, end: int, every: int) -> np.ndarray:
         """Rows at which a request may be made in [begin, end) microseconds, int64[M], in order of time.
@@ -80,3 +77,28 @@ class PastEvents:
         rows = rows[~again]
         order: np.ndarray = rows[np.argsort(self.at[rows], kind="stable")]
         return order
+
+
+def _known(part: pa.Table, at: np.ndarray) -> Known:
+    clients = part["client"].to_pylist()
+    return Known(
+        np.asarray(part["pin_id"].to_numpy()),
+        np.array(part["action"].to_pylist(), dtype=object),
+        np.array(["" if name is None else name for name in clients], dtype=object),
+        at,
+    )
+
+
+def in_order(events: pa.Table) -> pa.Table:
+    """Events by user and time; equal times keep their order. The rows are those of `PastEvents`."""
+    order = pc.sort_indices(events, [("user_id", "ascending"), ("occurred_at", "ascending")])
+    return events.take(order).combine_chunks()
+
+
+def runs(ordered: pa.ChunkedArray) -> np.ndarray:
+    """int64[U]: where each run of equal values of a column begins."""
+    if not len(ordered):
+        return np.empty(0, np.int64)
+    values = ordered.combine_chunks()
+    new = pc.not_equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False)
+    return np.append(0, np.flatnonzero(new) + 1)

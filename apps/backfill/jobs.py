@@ -21,6 +21,7 @@ def job_of(replay: Replay, client: str, plan: ReplayPlan) -> ReplayJob:
         known_topics(replay.process.store),
         (project.ids, project.actions, project.negative_actions, project.features, project.graph),
         project.serving.hidden_per_user,
+        project.attribution_hours,
         opened.clients[client],
         plan,
         PIECE_MOMENTS,
@@ -28,10 +29,10 @@ def job_of(replay: Replay, client: str, plan: ReplayPlan) -> ReplayJob:
     return ReplayJob(opened, client, plan, hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest())
 
 
-def pieces_of(replay: Replay, plan: ReplayPlan) -> list[ReplayPiece]:
-    """All pieces of a plan, in order of time. They do not depend on who does them."""
+def pieces_of(replay: Replay, client: str, plan: ReplayPlan) -> list[ReplayPiece]:
+    """All pieces of a client's plan, in order of time. They do not depend on who does them."""
     pieces: list[ReplayPiece] = []
-    for part in replay.slices(plan):
+    for part in replay.slices_of(client, plan):
         for first in range(0, len(part.rows), PIECE_MOMENTS):
             pieces.append(ReplayPiece(len(pieces), part.begin, part.rows[first : first + PIECE_MOMENTS]))
     return pieces

@@ -1,14 +1,16 @@
 """One past moment through the funnel: what was known then proposes candidates, what came next gives their labels.
 
+Either a moment just before an action, when nothing was shown, or one at which an earlier system really showed pins.
 Pure apart from the funnel that it asks; any process with the graph of that time gives the same answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 
-from apps.backfill.history import PastEvents
+from apps.backfill.history import Known, PastEvents
+from apps.backfill.shown import KnownPast
 from serving.deploy.process import Process
 from serving.request.answer import Answer
 from serving.request.ask import Recents, WalkAsk
@@ -21,8 +23,9 @@ MOST_LIVE = 256
 class ReplayPlan:
     """How densely history is replayed: `graphs` rebuilds, and a request every `every` actions of a user.
 
-    At most `unseen` candidates of a request that led to no action are logged, drawn evenly; training weights them by
-    the inverse of their rate, and itself draws fewer: `labels.table.unimpressed_per_request`,
+    Where it is known what was shown, every request that showed something is replayed instead. At most `unseen`
+    candidates of a request that were neither shown nor acted on are logged, drawn evenly; training weights them by the
+    inverse of their rate, and itself draws fewer: `labels.table.unimpressed_per_request`,
     `ranker.unimpressed_replayed`.
     """
 
@@ -38,12 +41,15 @@ class ReplayPlan:
 
 @dataclass(frozen=True)
 class Replayed:
-    """One past moment: the funnel's answer, and what the user did next with pins not touched before."""
+    """One past moment: the funnel's answer, and what the user did next that counts for it."""
 
     answer: Answer
-    next_pins: np.ndarray  # ids of the next actions, in time order
+    next_pins: np.ndarray  # ids of those actions, in time order
     next_actions: np.ndarray  # object (str)
     next_at: np.ndarray  # int64, microseconds
+    request_id: str = ""  # of the request that an earlier system answered, and what that showed; empty: none did
+    shown_pins: np.ndarray = field(default_factory=lambda: np.empty(0, object))  # ids
+    shown_position: np.ndarray = field(default_factory=lambda: np.empty(0, np.int16))
 
 
 def replay_moment(
@@ -51,35 +57,62 @@ def replay_moment(
 ) -> Replayed | None:
     """The moment just before event `row`; None with too little known, or with nothing new to come.
 
-    `process` walks the graph of `slice_begin` (microseconds): the user's events since are told to it as live ones.
+    What counts are the user's next actions with pins not touched before. `process` walks the graph of `slice_begin`
+    (microseconds): the user's events since are told to it as live ones.
     """
     start, end = history.bounds(row)
     at = int(history.at[row])
     own = history.at[start:end]
-    known = int(np.searchsorted(own, at))  # strictly before: simultaneous events are the future
-    if known < plan.min_history:
+    now = start + int(np.searchsorted(own, at))  # strictly before: simultaneous events are the future
+    if now - start < plan.min_history:
         return None
-    past = history.known(start, start + int(np.searchsorted(own, at + int(plan.horizon_hours * 3.6e9))))
-    after = slice(known, None)
-    fresh = ~np.isin(past.pins[after], past.pins[:known])
+    before = history.known(start, now)
+    after = history.known(now, start + int(np.searchsorted(own, at + int(plan.horizon_hours * 3.6e9))))
+    fresh = ~np.isin(after.pins, before.pins)
     if not fresh.any():
         return None
-    live = slice(max(int(np.searchsorted(own, slice_begin)), known - MOST_LIVE), known)
+    ask = _ask(client, history.user(row), at, plan.seed, row - start, before, slice_begin)
+    answer = process.funnel.recommend_now(ask)
+    return Replayed(answer, after.pins[fresh], after.actions[fresh], after.at[fresh])
+
+
+def replay_request(
+    process: Process, past: KnownPast, client: str, plan: ReplayPlan, slice_begin: int, number: int
+) -> Replayed | None:
+    """Request `number` of an earlier system; None with too little known of its user.
+
+    What was shown is among the candidates, as far as the graph of `slice_begin` has it. What counts are the events that
+    answer the request.
+    """
+    assert past.shown is not None
+    request = past.shown.request(number)
+    start, end = request.past
+    now = start + int(np.searchsorted(past.events.at[start:end], request.at))
+    if now - start < plan.min_history:
+        return None
+    before = past.events.known(start, now)
+    ask = _ask(client, request.user_id, request.at, plan.seed, number, before, slice_begin)
+    answer = process.funnel.recommend_now(replace(ask, also=tuple(request.pins.tolist())))
+    next_ = past.events.taken(request.answers)
+    return Replayed(answer, next_.pins, next_.actions, next_.at, request.request_id, request.pins, request.position)
+
+
+def _ask(client: str, user_id: int | str, at: int, seed: int, nth: int, before: Known, slice_begin: int) -> WalkAsk:
+    """What a server would have asked at `at`, when `before` was all that the user had done; `nth` varies the seed."""
+    live = slice(max(int(np.searchsorted(before.at, slice_begin)), len(before.at) - MOST_LIVE), None)
     newest = slice(None, None, -1)
-    ask = WalkAsk(
+    return WalkAsk(
         client=client,
-        user_id=past.user_id,
+        user_id=user_id,
         query_pins=(),
-        exclude=tuple(past.pins[:known].tolist()),
+        exclude=tuple(before.pins.tolist()),
         locale=None,
         at=at,
-        seed=(plan.seed * 1_000_003 + at + row - start) & 0x7FFFFFFF,
+        seed=(seed * 1_000_003 + at + nth) & 0x7FFFFFFF,
         recents=Recents(
-            past.pins[live][newest].astype(object),
-            past.actions[live][newest],
-            past.clients[live][newest],
-            past.at[live][newest],
+            before.pins[live][newest].astype(object),
+            before.actions[live][newest],
+            before.clients[live][newest],
+            before.at[live][newest],
         ),
     )
-    answer = process.funnel.recommend_now(ask)
-    return Replayed(answer, past.pins[after][fresh], past.actions[after][fresh], past.at[after][fresh])

@@ -1,4 +1,4 @@
-"""Pieces of a replay as Ray tasks: each worker process maps the history and the graph, and writes its own files.
+"""Pieces of a replay as Ray tasks: each worker process maps the past and the graph, and writes its own files.
 
 Ray runs a task again when its process dies; a piece done twice overwrites itself, so nothing is doubled.
 """
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from apps.backfill.history import PastEvents
 from apps.backfill.piece import Backfilled, PieceWriter, ReplayJob, ReplayPiece
+from apps.backfill.shown import KnownPast
 from cluster.errors import PinfunnelError
 
 TRIES_AGAIN = 3
@@ -39,9 +39,9 @@ def workers_up(workers: int | None) -> Iterator[int]:
         yield workers or int(ray.cluster_resources().get("CPU", 1.0))
 
 
-def replay_piece(job: bytes, history: PastEvents, piece: ReplayPiece, graph: str) -> Backfilled:
+def replay_piece(job: bytes, past: KnownPast, piece: ReplayPiece, graph: str) -> Backfilled:
     """The task: one piece by a pickled `ReplayJob`; the process keeps what it has opened for the next one."""
-    return _writer(job)(history, piece, graph)
+    return _writer(job)(past, piece, graph)
 
 
 @lru_cache(maxsize=1)
@@ -50,7 +50,7 @@ def _writer(job: bytes) -> PieceWriter:
 
 
 def replay_on_ray(
-    job: ReplayJob, history: PastEvents, work: Iterator[tuple[ReplayPiece, str]], workers: int, task: Any = replay_piece
+    job: ReplayJob, past: KnownPast, work: Iterator[tuple[ReplayPiece, str]], workers: int, task: Any = replay_piece
 ) -> Iterator[tuple[ReplayPiece, Backfilled]]:
     """Pieces as they are done, with `workers` at work at a time. Ray must be up.
 
@@ -60,7 +60,7 @@ def replay_on_ray(
 
     cpus = cpus_each(ray.cluster_resources().get("CPU", 1.0), workers)
     remote = ray.remote(num_cpus=cpus, max_retries=TRIES_AGAIN)(task)
-    shared, told = ray.put(history), pickle.dumps(job)
+    shared, told = ray.put(past), pickle.dumps(job)
     running: dict[Any, ReplayPiece] = {}
     try:
         for piece, graph in work:

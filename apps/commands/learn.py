@@ -16,14 +16,16 @@ def backfill(
     project: ProjectFile = DEFAULT_PROJECT,
     client: ClientName = None,
     graphs: Annotated[int, typer.Option(min=1, help="how often the graph is rebuilt as time goes on")] = 6,
-    every: Annotated[int, typer.Option(min=1, help="one request for every so many actions of a user")] = 10,
+    every: Annotated[
+        int, typer.Option(min=1, help="one request for every so many actions of a user, where none is known")
+    ] = 10,
     min_history: Annotated[int, typer.Option(min=1, help="actions a user must have had before the first request")] = 3,
     since: Since = None,
     until: Until = None,
     seed: int = 0,
     replace: Annotated[bool, typer.Option(help="replace an earlier replay by the new one")] = False,
     unseen: Annotated[
-        int, typer.Option(min=0, help="candidates without an action to log of each request, drawn evenly")
+        int, typer.Option(min=0, help="candidates neither shown nor acted on to log of each request, drawn evenly")
     ] = 100,
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes, on Ray; 1 is this one alone (default: one a CPU)")
@@ -33,7 +35,9 @@ def backfill(
     """Replay past interactions through the funnel, so that the first models can be trained without a serving log.
 
     At each past moment the funnel built from what was known then proposes candidates with their features; what the user
-    did next gives the labels. Needs `data.events`, and `saved_at` on edges. Then: pinfunnel train lightweight --all
+    did next gives the labels. With `data.impressions` all requests that were really answered are replayed, and what
+    they showed is logged as shown. Needs `data.events`, and `saved_at` on edges.
+    Then: pinfunnel train lightweight --all
 
     A replay that was ended early goes on where it was when the same command runs again.
     """
@@ -49,21 +53,26 @@ def backfill(
 
         replay = Replay(opened)
         plan = ReplayPlan(graphs, every, min_history, opened.project.attribution_hours, *span, seed, unseen)
+        for reason, count in replay.dropped.dropped.items():
+            console.print(f"impressions: {count:,} rows left out: {reason}")
         figures = {}
         for name in [n for n in clients if opened.clients[n].query.source == "request"]:
             console.print(f"{name}: left out, its walks start from the request's own query pins")
             del clients[name]
+        for name in [n for n in clients if replay.past.shown and not replay.past.showed(n)]:
+            console.print(f"{name}: data.impressions has nothing of it, so its requests are made up from actions")
+        for name in clients:
+            if early := replay.before_span(name, plan):
+                console.print(
+                    f"{name}: {early:,} requests left out, as little was known before them (--since: have them)"
+                )
         for name, dropped in make_way_for_all(replay, list(clients), plan, replace).items():
             console.print(f"{name}: {dropped:,} requests of an earlier replay removed")
         with workers_up(workers) as at_once, progress_bar() as bars:
             for name in clients:
                 done = replay_into_logs(replay, name, plan, bars.count(f"backfill {name}", "moments"), at_once)
                 figures[name] = {**asdict(done), "reach": done.reach}
-        for name, row in figures.items():
-            console.print(
-                f"{name}: {row['requests']:,} requests, {row['candidates']:,} candidates, "
-                f"{100 * row['reach']:.1f} % of the next {row['actions']:,} actions were among them"
-            )
+                console.print(f"{name}: {done.text()}")
         write_json(out, figures)
 
 

@@ -4,7 +4,7 @@ Ray comes in by `cluster.graph.build` alone, and only when a build asks for it: 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,8 @@ from cluster.catalog.pins import PinTable, SaveCounts, pin_rows
 from cluster.catalog.pruning import prune_graph, replace_graph
 from cluster.catalog.users import UserTable
 from cluster.catalog.vocabulary import Vocabulary
-from cluster.data.cleaning import Tally, clean_edges, clean_events, now_us, to_us
+from cluster.data.cleaning import Tally, clean_edges, now_us, to_us
+from cluster.data.events import clean_events
 from cluster.data.inputs import open_inputs
 from cluster.data.reading import Input
 from cluster.data.schema import edges_columns, events_columns
@@ -46,6 +47,11 @@ class Tables:
     pins: pa.Table | None = None
     users: pa.Table | None = None
     events: pa.Table | None = None
+
+    @classmethod
+    def read(cls, inputs: Mapping[str, Input]) -> "Tables":
+        """Those of a project's inputs that a graph is built from."""
+        return cls(**{name: inputs[name].read() for name in INPUTS if name in inputs})
 
 
 @dataclass
@@ -81,8 +87,7 @@ def build_catalog(
     meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
     with store.write(GRAPH, meta, publish) as (folder, version):
         if in_memory:
-            tables = Tables(**{name: one.read() for name, one in inputs.items()})
-            catalog = build_catalog_in_memory(tables, project, folder, edges_before, version, topics)
+            catalog = build_catalog_in_memory(Tables.read(inputs), project, folder, edges_before, version, topics)
         else:
             before = None if edges_before is None else to_us(edges_before)
             catalog = _build_on_ray(inputs, Build(project, folder, version, before=before), topics, progress)

@@ -1,5 +1,6 @@
 """Which rows of an input count: the one definition that validation, the in-memory build and the Ray build share.
 
+Edges, pins and users here; `events.py` and `impressions.py` have the rules of theirs.
 Every dropped or changed value is counted under a sentence that says what was wrong. Knows nothing of files or Ray.
 """
 
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.contract.ids import ID_BYTES, shown
+from cluster.contract.ids import ID_BYTES
 from cluster.contract.moments import FIRST, LAST
 from cluster.data.casting import list_matrix
 from cluster.data.schema import TIMESTAMP
@@ -21,8 +22,6 @@ CLOCK_SKEW_US = 5 * 60 * 10**6
 """A timestamp may run ahead of this machine's clock by so much before it counts as in the future."""
 
 INSANE = f"lies outside the years {FIRST.year} to {LAST.year - 1}"
-EMPTY_EVENT_ID = "event_id is empty (now missing)"
-NAMED_ACTIONS = 10
 
 FILE, ROW = "_file", "_row"
 """Columns that validation adds to say where a row came from: the file's number, the row in it from 0."""
@@ -95,7 +94,7 @@ def clean_edges(table: pa.Table, now: int, tally: Tally, before: int | None = No
 
     An edge without saved_at is kept whatever `before` is. Duplicates are found later (`cluster.graph.edges`).
     """
-    table = _drop_bad_ids(table, ("board_id", "pin_id"), tally)
+    table = drop_bad_ids(table, ("board_id", "pin_id"), tally)
     table = _sane_times(table, "saved_at", tally)
     table = _drop_future(table, "saved_at", now, tally)
     if before is not None and "saved_at" in table.column_names:
@@ -111,22 +110,6 @@ def clean_pins(table: pa.Table, now: int, tally: Tally) -> pa.Table:
 def clean_users(table: pa.Table, now: int, tally: Tally) -> pa.Table:
     """Users with an id, each once (see `newest_of_each`); non-finite numbers become missing."""
     return _clean_nodes(table, "user_id", now, tally)
-
-
-def clean_events(
-    table: pa.Table, actions: tuple[str, ...], now: int, tally: Tally, before: int | None = None
-) -> pa.Table:
-    """Events with user, pin, a known action and a time that is not in the future; with `before`, only earlier ones."""
-    table = _drop_bad_ids(table, ("user_id", "pin_id"), tally)
-    table = _no_empty_event_ids(table, tally)
-    table = drop(table, pc.is_null(table["action"]), "action is null", tally)
-    table = _drop_unknown_actions(table, actions, tally)
-    table = drop(table, pc.is_null(table["occurred_at"]), "occurred_at is null", tally)
-    table = drop(table, _insane(table["occurred_at"]), f"occurred_at {INSANE}", tally)
-    table = _drop_future(table, "occurred_at", now, tally)
-    if before is not None:
-        table = table.filter(pc.less(table["occurred_at"], moment(before)))
-    return table
 
 
 def drop_repeats(table: pa.Table, column: str, what: str, tally: Tally) -> pa.Table:
@@ -162,7 +145,7 @@ def newest_of_each(table: pa.Table, key: str, tally: Tally) -> pa.Table:
 
 
 def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
-    table = _drop_bad_ids(table, (key,), tally)
+    table = drop_bad_ids(table, (key,), tally)
     table = newest_of_each(table, key, tally)
     table = _sane_times(table, "created_at", tally)
     for at, column in enumerate(table.schema):
@@ -188,7 +171,15 @@ def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
     return table
 
 
-def _drop_bad_ids(table: pa.Table, names: tuple[str, ...], tally: Tally) -> pa.Table:
+def drop_bad_times(table: pa.Table, name: str, now: int, tally: Tally) -> pa.Table:
+    """Rows with a time in the column `name` that can be, and is not after `now` (microseconds)."""
+    table = drop(table, pc.is_null(table[name]), f"{name} is null", tally)
+    table = drop(table, _insane(table[name]), f"{name} {INSANE}", tally)
+    return _drop_future(table, name, now, tally)
+
+
+def drop_bad_ids(table: pa.Table, names: tuple[str, ...], tally: Tally) -> pa.Table:
+    """Rows with an id in each of the columns `names`."""
     for name in names:
         table = drop(table, pc.is_null(table[name]), f"{name} is null", tally)
         if pa.types.is_string(table.schema.field(name).type):
@@ -196,33 +187,6 @@ def _drop_bad_ids(table: pa.Table, names: tuple[str, ...], tally: Tally) -> pa.T
             long = pc.greater(pc.binary_length(table[name]), ID_BYTES)
             table = drop(table, long, f"{name} is longer than {ID_BYTES} bytes", tally)
     return table
-
-
-def _no_empty_event_ids(table: pa.Table, tally: Tally) -> pa.Table:
-    """An empty event id is none: as an id, all the events that have it would count as one."""
-    at = table.column_names.index("event_id") if "event_id" in table.column_names else None
-    rows = () if at is None else np.flatnonzero(pc.fill_null(pc.equal(table["event_id"], ""), False))
-    if not len(rows):
-        return table
-    tally.changed[EMPTY_EVENT_ID] += len(rows)
-    tally.met(EMPTY_EVENT_ID, table, rows)
-    return table.set_column(at, "event_id", pc.if_else(pc.not_equal(table["event_id"], ""), table["event_id"], None))
-
-
-def _drop_unknown_actions(table: pa.Table, actions: tuple[str, ...], tally: Tally) -> pa.Table:
-    """The most frequent unknown actions are counted by name, the others together: a wrong column has thousands."""
-    known = pc.is_in(table["action"], pa.array(list(actions), pa.string()))
-    if pc.all(known).as_py() in (True, None):
-        return table
-    counts = pc.value_counts(table["action"].filter(pc.invert(known)).combine_chunks())
-    names = counts.field("values")
-    most = np.argsort(-counts.field("counts").to_numpy(), kind="stable")
-    named = [names[int(row)].as_py() for row in most[:NAMED_ACTIONS]]
-    for action in named:
-        table = drop(table, pc.equal(table["action"], action), f"action {shown(action)} is not among `actions`", tally)
-    others = len(names) - len(named)
-    known = pc.is_in(table["action"], pa.array(list(actions), pa.string()))
-    return drop(table, pc.invert(known), f"action is one of {others:,} others that are not among `actions`", tally)
 
 
 def _insane(moments: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -7,7 +7,14 @@ import pyarrow as pa
 
 from cluster.data.files import Found, NotPlainParquet, find_files
 from cluster.data.reading import BadInput, Input
-from cluster.data.schema import InputColumn, edges_columns, events_columns, pins_columns, users_columns
+from cluster.data.schema import (
+    InputColumn,
+    edges_columns,
+    events_columns,
+    impressions_columns,
+    pins_columns,
+    users_columns,
+)
 from cluster.errors import ConfigError, PinfunnelError
 from cluster.settings.project import Project, Source
 
@@ -33,24 +40,29 @@ def open_input(name: str, source: Source, columns: Sequence[InputColumn], given_
 
 
 def open_inputs(project: Project) -> dict[str, Input]:
-    """The inputs that a project has, by name: `edges` and perhaps `pins`, `users`, `events`. Raises as `open_input`."""
+    """The inputs that a project has, by name: `edges`, and of `contract` what else it names. Raises as `open_input`."""
     inputs, refused = open_inputs_leniently(project)
     for error in refused.values():
         raise error
     return inputs
 
 
-def open_inputs_leniently(project: Project) -> tuple[dict[str, Input], dict[str, PinfunnelError]]:
-    """The inputs that could be opened, and for each of the others why not."""
-    contract = {
+def contract(project: Project) -> dict[str, list[InputColumn]]:
+    """The columns of every input that a project may have, by name."""
+    return {
         "edges": edges_columns(project.ids),
         "pins": pins_columns(project.ids, project.features),
         "users": users_columns(project.ids, project.features),
         "events": events_columns(project.ids),
+        "impressions": impressions_columns(project.ids),
     }
+
+
+def open_inputs_leniently(project: Project) -> tuple[dict[str, Input], dict[str, PinfunnelError]]:
+    """The inputs that could be opened, and for each of the others why not."""
     inputs: dict[str, Input] = {}
     refused: dict[str, PinfunnelError] = {}
-    for name, columns in contract.items():
+    for name, columns in contract(project).items():
         source = getattr(project.data, name)
         if source is not None:
             try:

@@ -1,4 +1,4 @@
-"""The data contract: Arrow schemas of edges, pins, users, events and the serving log. Text form: docs/data.md.
+"""The data contract: Arrow schemas of edges, pins, users, events, impressions and the serving log (docs/data.md).
 
 Ids are int64 or string, one choice for the whole project (`ids:` in pinfunnel.yaml); they stay so end to end.
 """
@@ -82,6 +82,21 @@ def events_columns(ids: str) -> list[InputColumn]:
     ]
 
 
+def impressions_columns(ids: str) -> list[InputColumn]:
+    """A pin that some other system showed: one row for each pin of a request. `position` counts from 0, from the top.
+
+    User, client and time are those of the request, the same in all of its rows.
+    """
+    return [
+        InputColumn("request_id", pa.string()),
+        InputColumn("user_id", id_type(ids)),
+        InputColumn("pin_id", id_type(ids)),
+        InputColumn("position", pa.int64()),
+        InputColumn("shown_at", TIMESTAMP),
+        InputColumn("client", pa.string(), required=False, nullable=True),
+    ]
+
+
 def event_schema(ids: str) -> pa.Schema:
     """Schema of the durable event log: every column of the contract plus when the server took the event."""
     return pa.schema([(c.name, c.type) for c in events_columns(ids)] + [("received_at", TIMESTAMP)])
@@ -94,7 +109,7 @@ def serving_schema(ids: str) -> pa.Schema:
     file's metadata. Lists of candidates run in the walk's order. `position` is the slot in the answer, -1 if not shown.
     `teacher_rate`: the chance that a candidate which only the walk chose got a `full_score` all the same, as this one's
     did (serving/funnel/teacher.py); null for the requests without such scores. `kept_rate`: the chance that a candidate
-    which led to nothing was logged, in replayed history that logs a sample of them; null where all are here.
+    neither shown nor acted on was logged, in replayed history that logs a sample of them; null where all are here.
     """
     return pa.schema(
         [

@@ -25,6 +25,7 @@ class DataSettings(Settings):
     pins: Source | None = None
     users: Source | None = None
     events: Source | None = None
+    impressions: Source | None = None
     allow_drops: float = Field(
         0.05, ge=0, le=1, description="share of an input's rows that may be unusable; beyond, `validate` says error"
     )
@@ -191,8 +192,8 @@ class Project(Settings):
         base = path.resolve().parent
         data = {
             name: source.model_copy(update={"path": _anchor(base, source.path)})
-            for name in ("edges", "pins", "users", "events")
-            if (source := getattr(project.data, name)) is not None
+            for name in DataSettings.model_fields
+            if isinstance(source := getattr(project.data, name), Source)
         }
         return project.model_copy(
             update={

@@ -19,6 +19,10 @@ FIXES: Sequence[tuple[str, str]] = (
     ("before 1990", "check the unit: the numbers may be seconds that were written as microseconds"),
     ("among the users", "add them to the users input if you know their locale or interests"),
     ("serving log", "nothing to do for history from before the funnel; else look for lost serving logs"),
+    ("the whole request", "write one user, client and time (the earliest) into all rows of a request"),
+    ("position is negative", "count positions from 0, from the top of what was shown"),
+    ("position is beyond", "count positions from 0, anew in each request"),
+    ("position is taken", "number all that a request showed from 0, or leave it: the later rows are not used"),
     ("graph.m", "set `graph.min_board_pins` and `graph.max_board_pins` in pinfunnel.yaml as you want them"),
 )
 """(part of a reason, what to do); the first that fits counts."""

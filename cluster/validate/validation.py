@@ -7,14 +7,20 @@ counted here as dropped is what the build drops, but for edges that it prunes by
 
 from collections.abc import Mapping
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cluster.data.cleaning import now_us
 from cluster.data.inputs import open_inputs_leniently
 from cluster.progress import Progress, silent
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from cluster.store.home import logs_root
+from cluster.store.logs import LogStore
 from cluster.validate.checks.clients import check_clients
 from cluster.validate.checks.edges import check_edges
-from cluster.validate.checks.events import check_events
+from cluster.validate.checks.events import check_events, logged_requests
+from cluster.validate.checks.impressions import check_answers, check_impressions, note_clients
 from cluster.validate.checks.losses import check_losses
 from cluster.validate.checks.names import check_names
 from cluster.validate.checks.pins import check_pins, note_unreachable
@@ -42,11 +48,21 @@ def validate(project: Project, progress: Progress = silent, clients: Mapping[str
     graph_pins = check_edges(inputs["edges"], run, pins) if "edges" in inputs else None
     if pins is not None and graph_pins is not None:
         note_unreachable(run, pins, graph_pins)
-    done = check_events(inputs["events"], run, graph_pins, users) if "events" in inputs else None
+    impressions = check_impressions(inputs["impressions"], run, graph_pins) if "impressions" in inputs else None
+    events = None
+    if "events" in inputs:
+        requests = logged_requests(LogStore(logs_root(project.home)))
+        if impressions is not None:
+            requests = pa.concat_arrays([requests, impressions["request_id"].combine_chunks()])
+        events = check_events(inputs["events"], run, graph_pins, users, requests)
+    if impressions is not None and events is not None:
+        check_answers(run, events, impressions)
     categorical = {"pins": project.features.pin_categorical, "users": project.features.user_categorical}
     for finding in check_names(run.clean, categorical, clients or {}):
         report.tables[finding.table].findings.append(finding)
     check_losses(run)
     if clients is not None:
-        check_clients(run, clients, done)
+        if impressions is not None:
+            note_clients(run, impressions, clients)
+        check_clients(run, clients, None if events is None else set(pc.unique(events["action"]).to_pylist()))
     return report

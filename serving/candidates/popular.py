@@ -41,10 +41,11 @@ class PopularLogic:
 
 
 def topped_up(catalog: Catalog, client: Client, query: Query, found: WalkResult | None, labels: LabelRules) -> Walked:
-    """What a walk found, followed by popular pins when that is fewer than an answer needs."""
+    """What a walk found, then popular pins when that is fewer than an answer needs, then what the request brings."""
     walked = np.empty(0, np.int32) if found is None else found.pins
     behind = _popular_behind(catalog, client, query, walked)
     pins = np.concatenate([walked, behind]).astype(np.int32)
+    pins = np.append(pins, query.also[~np.isin(query.also, pins)])
     n = len(pins)
     return Walked(
         graph_version=catalog.version,
@@ -94,7 +95,7 @@ def _popular_behind(catalog: Catalog, client: Client, query: Query, pins: np.nda
 
 
 def _padded(values: np.ndarray | None, shape: tuple[int, ...], kind: type) -> np.ndarray:
-    """`values` and a row of zeros for each of the popular pins behind them."""
+    """`values` and a row of zeros for each of the pins behind them, which no walk reached."""
     if values is not None and len(values) == shape[0]:
         return values
     out: np.ndarray = np.zeros(shape, kind)

@@ -26,6 +26,7 @@ class Query:
     weight: np.ndarray  # float32[Q]
     age: np.ndarray  # float32[Q], hours
     exclude: np.ndarray  # int32[e], sorted: what may not be shown to this user, and what the policy shows to nobody
+    also: np.ndarray  # int32[k], pins that are candidates whatever a source finds
     wanted: int  # pins that the answer is to have
     unknown: tuple[int | str, ...]  # query pins that the request names and the catalog does not have
     barred: tuple[int | str, ...]  # query pins that the request names and the user hid
@@ -45,6 +46,7 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
     known = index >= 0
     exclude = index_of(catalog, [*ask.barred(), *ask.seen, *hidden, *sequence.pin_ids.tolist()])
     named = [pin for pin, _ in ask.query_pins]
+    also = index_of(catalog, list(ask.also))
     return Query(
         locale=user.locale if user.locale >= 0 else catalog.pins.locale_code(ask.locale),
         sequence=sequence,
@@ -52,6 +54,7 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
         weight=weight[known],
         age=age[known],
         exclude=_merged(forbidden, np.unique(exclude[exclude >= 0]).astype(np.int32)),
+        also=also[also >= 0],
         wanted=ask.limit or client.sizes.answer,
         barred=tuple(pin for pin in named if pin in hidden),
         unknown=tuple(np.array(named, object)[index_of(catalog, named) < 0].tolist()),

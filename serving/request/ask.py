@@ -43,6 +43,7 @@ class WalkAsk:
     recents: Recents = field(default_factory=Recents.none)
     limit: int = 0  # pins that the answer is to have; 0: the client's answer size
     seen: tuple[int | str, ...] = ()  # what the user was shown too often to see it again
+    also: tuple[int | str, ...] = ()  # pins that are candidates whatever is found, as those that history showed
     hidden: tuple[int | str, ...] = ()  # what the user hid since the graph was built, however many actions ago
 
     def barred(self) -> list[int | str]:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.data.schema import InputColumn, edges_columns, events_columns, pins_columns, users_columns
+from cluster.data.inputs import contract
+from cluster.data.schema import InputColumn
 from cluster.settings.clients import load_client
 from cluster.settings.project import Project, Source
 from cluster.validate.validation import validate
@@ -35,6 +36,10 @@ def values(column: InputColumn, project: Project) -> Any:
         return pa.array([[float(row + 1)] * column.type.list_size for row in range(ROWS)])
     if pa.types.is_list(column.type):
         return pa.array([["rock", "jazz"]] * ROWS)
+    if column.name == "client":
+        return pa.array(["homefeed"] * ROWS)
+    if column.name == "position":
+        return pa.array([0] * ROWS)
     if pa.types.is_floating(column.type):
         return pa.array([float(row) for row in range(ROWS)])
     return pa.array([f"value {row % 2}" for row in range(ROWS)])
@@ -55,13 +60,7 @@ def test_a_printed_project_passes_validation(page: str, block: str, tmp_path: Pa
     file = tmp_path / "pinfunnel.yaml"
     file.write_text(block)
     project = Project.load(file)
-    contract = {
-        "edges": edges_columns(project.ids),
-        "pins": pins_columns(project.ids, project.features),
-        "users": users_columns(project.ids, project.features),
-        "events": events_columns(project.ids),
-    }
-    for name, columns in contract.items():
+    for name, columns in contract(project).items():
         source = getattr(project.data, name)
         if source is None:
             continue

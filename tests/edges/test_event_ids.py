@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from cluster.contract.moments import MomentContract
-from cluster.data.cleaning import EMPTY_EVENT_ID, Tally, clean_events, now_us
+from cluster.data.cleaning import Tally, now_us
+from cluster.data.events import EMPTY_EVENT_ID, clean_events
 from cluster.data.schema import TIMESTAMP
 from cluster.settings.project import DEFAULT_ACTIONS
 from cluster.store.logs import LogStore

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.contract.ids import ID_BYTES
-from cluster.data.cleaning import Tally, clean_edges, clean_events, clean_pins, now_us
+from cluster.data.cleaning import Tally, clean_edges, clean_pins, now_us
+from cluster.data.events import clean_events
+from cluster.data.impressions import clean_impressions
 from cluster.data.inputs import open_input
 from cluster.data.reading import Input
-from cluster.data.schema import TIMESTAMP, edges_columns, events_columns, pins_columns
+from cluster.data.schema import TIMESTAMP, edges_columns, events_columns, impressions_columns, pins_columns
 from cluster.errors import ConfigError, DataError
 from cluster.settings.project import DEFAULT_ACTIONS, FeatureSettings, Project, Source
 from tests.worlds.fuzz import examples
@@ -311,9 +313,33 @@ def any_array() -> st.SearchStrategy[pa.Array]:
     return st.one_of(small, large, floats, texts, coded, raw, badly, stamps, dates, lists, structs, empty)
 
 
-def read_or_reason(folder: Path, ids: str) -> pa.Table | str:
+@pytest.mark.fuzz
+@given(any_array(), any_array(), any_array(), any_array(), st.sampled_from(["int64", "string"]))
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_impressions_are_counted_row_by_row_or_refused_in_one_line(
+    tmp_path_factory: Any, request: pa.Array, pin: pa.Array, position: pa.Array, shown: pa.Array, ids: str
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    columns = {"request_id": request, "user_id": [1, 2, 3], "pin_id": pin, "position": position, "shown_at": shown}
     try:
-        return edges(folder, ids).read()
+        write(folder / "i.parquet", columns)
+    except (pa.ArrowException, UnicodeDecodeError):
+        return  # not even Arrow can write it
+    source = open_input("impressions", Source(path=str(folder)), impressions_columns(ids))
+    table = read_or_reason(source)
+    if isinstance(table, str):
+        assert "\n" not in table
+        assert "impressions: " in table
+        return
+    tally = Tally()
+    clean = clean_impressions(table, now_us(), tally)
+    assert len(clean) + sum(tally.dropped.values()) == 3
+    assert not sum(clean[name].null_count for name in columns)
+
+
+def read_or_reason(source: Input) -> pa.Table | str:
+    try:
+        return source.read()
     except DataError as error:
         return str(error)
 
@@ -329,7 +355,7 @@ def test_any_arrow_column_is_read_losslessly_or_refused_in_one_line(
         write(folder / "e.parquet", {"board_id": board, "pin_id": pin, "saved_at": saved})
     except (pa.ArrowException, UnicodeDecodeError):
         return  # not even Arrow can write it
-    table = read_or_reason(folder, ids)
+    table = read_or_reason(edges(folder, ids))
     if isinstance(table, str):
         assert "\n" not in table
         assert "edges: " in table

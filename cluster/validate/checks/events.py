@@ -6,24 +6,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.catalog.history import NOT_IN_GRAPH, REPEATED_EVENT
-from cluster.data.cleaning import Tally, clean_events, drop, drop_repeats
+from cluster.data.cleaning import Tally, drop, drop_repeats
+from cluster.data.events import clean_events
 from cluster.data.reading import Input
 from cluster.graph.ids import IdMap
-from cluster.store.home import logs_root
 from cluster.store.logs import LogStore
 from cluster.validate.checks.notes import note, note_old
 from cluster.validate.examination import Examination
 
 UNKNOWN_USER = "user_id is not among the users (it gets a row of its own)"
-UNKNOWN_REQUEST = "request_id is not in the serving log (the event counts as history and labels nothing)"
+UNKNOWN_REQUEST = "request_id is neither in the serving log nor among the impressions (the event labels nothing)"
 
 
-def check_events(source: Input, run: Examination, graph_pins: IdMap | None, users: IdMap | None) -> set[str]:
-    """Fills in the report; returns the actions of the events that a build would use.
+def check_events(
+    source: Input, run: Examination, graph_pins: IdMap | None, users: IdMap | None, requests: pa.Array
+) -> pa.Table:
+    """Fills in the report; returns the events that a build would use.
 
-    `graph_pins`: the pins of the graph, `users`: those of the input; None where unknown.
+    `graph_pins`: the pins of the graph, `users`: those of the input; None where unknown. `requests`: ids of the
+    requests that an event may name.
     """
-    requests = logged_requests(LogStore(logs_root(run.project.home)))
 
     def rules(table: pa.Table, tally: Tally) -> pa.Table:
         table = clean_events(table, run.project.actions, run.now, tally)
@@ -34,11 +36,11 @@ def check_events(source: Input, run: Examination, graph_pins: IdMap | None, user
         if users is not None:
             note(table, np.asarray(users.index_of(table["user_id"]) < 0), UNKNOWN_USER, tally)
         asked = np.asarray(table["request_id"].is_valid())
-        logged = np.asarray(pc.is_in(table["request_id"], requests))
-        note(table, asked & ~logged, UNKNOWN_REQUEST, tally)
+        known = np.asarray(pc.is_in(table["request_id"], requests))
+        note(table, asked & ~known, UNKNOWN_REQUEST, tally)
         return table
 
-    return set(pc.unique(run.apply(source, rules)["action"]).to_pylist())
+    return run.apply(source, rules)
 
 
 def logged_requests(logs: LogStore) -> pa.Array:

@@ -30,7 +30,7 @@ def test_the_past_of_a_user_is_that_of_a_slow_reading(ids: str) -> None:
         begin, end = history.bounds(row)
         assert [r[0] == rows[row][0] for r in rows] == [begin <= i < end for i in range(len(rows))]
         known = history.known(begin, end)
-        assert known.user_id == rows[row][0]
+        assert history.user(row) == rows[row][0]
         assert known.pins.tolist() == [r[1] for r in rows[begin:end]]  # equal times: in the order of the file
         assert known.clients.tolist() == [r[3] or "" for r in rows[begin:end]]
 

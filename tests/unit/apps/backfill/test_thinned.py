@@ -23,8 +23,20 @@ def row(request: str = "backfill-homefeed-1-2") -> dict:
     }
 
 
+NONE = np.zeros(CANDIDATES, bool)
+
+
+def test_what_was_acted_on_without_being_shown_stays_too() -> None:
+    acted = NONE.copy()
+    acted[[7, 8]] = True
+    out = thinned(row(), acted, 100)
+    assert {7, 8} <= set(out["pin_id"])
+    assert len(out["pin_id"]) == 107
+    assert out["kept_rate"] == pytest.approx(100 / 293)
+
+
 def test_what_was_acted_on_stays_and_the_rest_is_a_sample() -> None:
-    out = thinned(row(), 100)
+    out = thinned(row(), NONE, 100)
     kept = out["pin_id"]
     assert len(kept) == 105
     assert set(kept[out["stage"] == IMPRESSED]) == {3, 50, 120, 121, 299}
@@ -32,18 +44,18 @@ def test_what_was_acted_on_stays_and_the_rest_is_a_sample() -> None:
     assert out["kept_rate"] == pytest.approx(100 / 295)
     assert all((out[name] == kept).all() for name in PER_CANDIDATE if name != "stage")
     assert (out["candidate_features"].reshape(-1, WIDTH) == kept[:, None]).all()
-    assert (thinned(row(), 100)["pin_id"] == kept).all()  # any process draws the same
+    assert (thinned(row(), NONE, 100)["pin_id"] == kept).all()  # any process draws the same
 
 
 def test_a_short_request_is_whole() -> None:
     whole = row()
-    assert thinned(whole, 295) is whole
+    assert thinned(whole, NONE, 295) is whole
 
 
 def test_every_candidate_has_the_same_chance() -> None:
     drawn = np.zeros(CANDIDATES)
     for i in range(2000):
-        drawn[thinned(row(f"request-{i}"), 100)["pin_id"]] += 1
+        drawn[thinned(row(f"request-{i}"), NONE, 100)["pin_id"]] += 1
     others = row()["stage"] != IMPRESSED
     assert (drawn[~others] == 2000).all()
     assert np.abs(drawn[others] / 2000 - 100 / 295).max() < 0.055  # 5 standard deviations

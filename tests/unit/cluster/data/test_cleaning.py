@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-from cluster.data.cleaning import Tally, clean_edges, clean_events, clean_pins, drop_repeats
+from cluster.data.cleaning import Tally, clean_edges, clean_pins, drop_repeats
+from cluster.data.events import clean_events
 from cluster.data.schema import TIMESTAMP
 from tests.worlds.inputs import times_of
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.validate.checks.events import UNKNOWN_REQUEST
 from cluster.validate.validation import validate
 from tests.unit.cluster.validate.faulty import clean_tables, spoiled
 from tests.worlds.inputs import FEATURES, write_project
@@ -29,5 +30,5 @@ def test_events_for_what_nobody_knows(tmp_path: Path) -> None:
         "pin_id is not in the graph": ("dropped", 1, 2),
         "user_id is not among the users (it gets a row of its own)": ("noted", 1, 3),
         "action 'eat' is not among `actions`": ("dropped", 1, 4),
-        "request_id is not in the serving log (the event counts as history and labels nothing)": ("noted", 1, 0),
+        UNKNOWN_REQUEST: ("noted", 1, 0),
     }
