@@ -15,9 +15,6 @@ from serving.deploy.process import Process
 from serving.request.answer import Answer
 from serving.request.ask import Recents, WalkAsk
 
-MOST_LIVE = 256
-"""Newest actions of a slice that the walk is told of, as a server remembers them."""
-
 
 @dataclass(frozen=True)
 class ReplayPlan:
@@ -71,7 +68,7 @@ def replay_moment(
     fresh = ~np.isin(after.pins, before.pins)
     if not fresh.any():
         return None
-    ask = _ask(client, history.user(row), at, plan.seed, row - start, before, slice_begin)
+    ask = _ask(process, client, history.user(row), at, plan.seed, row - start, before, slice_begin)
     answer = process.funnel.recommend_now(ask)
     return Replayed(answer, after.pins[fresh], after.actions[fresh], after.at[fresh])
 
@@ -91,15 +88,18 @@ def replay_request(
     if now - start < plan.min_history:
         return None
     before = past.events.known(start, now)
-    ask = _ask(client, request.user_id, request.at, plan.seed, number, before, slice_begin)
+    ask = _ask(process, client, request.user_id, request.at, plan.seed, number, before, slice_begin)
     answer = process.funnel.recommend_now(replace(ask, also=tuple(request.pins.tolist())))
     next_ = past.events.taken(request.answers)
     return Replayed(answer, next_.pins, next_.actions, next_.at, request.request_id, request.pins, request.position)
 
 
-def _ask(client: str, user_id: int | str, at: int, seed: int, nth: int, before: Known, slice_begin: int) -> WalkAsk:
+def _ask(
+    process: Process, client: str, user_id: int | str, at: int, seed: int, nth: int, before: Known, slice_begin: int
+) -> WalkAsk:
     """What a server would have asked at `at`, when `before` was all that the user had done; `nth` varies the seed."""
-    live = slice(max(int(np.searchsorted(before.at, slice_begin)), len(before.at) - MOST_LIVE), None)
+    remembered = process.project.features.remembered  # as a server does
+    live = slice(max(int(np.searchsorted(before.at, slice_begin)), len(before.at) - remembered), None)
     newest = slice(None, None, -1)
     return WalkAsk(
         client=client,

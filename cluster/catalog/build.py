@@ -4,7 +4,7 @@ Ray comes in by `cluster.graph.build` alone, and only when a build asks for it: 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cluster.catalog.activity import activity_of
 from cluster.catalog.catalog import FORMAT, Catalog
-from cluster.catalog.history import NewestActions
+from cluster.catalog.history import History, NewestActions
 from cluster.catalog.nodes import ON_NO_BOARD, Nodes, conform
 from cluster.catalog.pins import PinTable, SaveCounts, pin_rows
 from cluster.catalog.pruning import prune_graph, replace_graph
@@ -34,6 +35,8 @@ from cluster.graph.span import Span
 from cluster.kinds import GRAPH
 from cluster.progress import Progress, silent
 from cluster.settings.project import Project
+from cluster.similarity.build import measure
+from cluster.similarity.tables import Similarity
 from cluster.store.bundles import BundleStore, note_meta
 
 INPUTS = ("edges", "pins", "users", "events")
@@ -137,11 +140,12 @@ def build_catalog_in_memory(
     write_links(folder / "graph", graph.halves, project.graph.links)
     schema = pa.schema([(c.name, c.type) for c in events_columns(project.ids)])
     events = [] if tables.events is None else [conform(tables.events, schema)]
-    return finish_catalog(build, graph, nodes, saves, events)
+    return finish_catalog(build, graph, nodes, saves, events, lambda past: measure(graph, past, project.similarity))
 
 
 def _build_on_ray(inputs: dict[str, Input], build: Build, topics: tuple[str, ...], progress: Progress) -> Catalog:
     from cluster.graph.build import build_graph  # Ray is loaded only by those who build with it
+    from cluster.similarity.tasks import blocks_on_ray
 
     project = build.project
     target = build.folder / "graph"
@@ -169,33 +173,47 @@ def _build_on_ray(inputs: dict[str, Input], build: Build, topics: tuple[str, ...
     write_links(target, graph.halves, project.graph.links)
     progress("write pins and users", 0.0)
     events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
-    catalog = finish_catalog(build, graph, nodes, saves, events)
+
+    def similar(past: History | None) -> Similarity:
+        return measure(graph, past, project.similarity, blocks_on_ray(progress))
+
+    catalog = finish_catalog(build, graph, nodes, saves, events, similar)
     progress("write pins and users", 1.0)
     return catalog
 
 
-def finish_catalog(build: Build, graph: Graph, nodes: Nodes, saves: SaveCounts, events: Iterable[pa.Table]) -> Catalog:
-    """Writes pins/, users/ and catalog.json beside a saved graph/; for both builds and for `cluster.catalog.merge`.
+def finish_catalog(
+    build: Build,
+    graph: Graph,
+    nodes: Nodes,
+    saves: SaveCounts,
+    events: Iterable[pa.Table],
+    similar: Callable[[History | None], Similarity],
+) -> Catalog:
+    """Writes similar/, pins/, users/ and catalog.json beside a saved graph/; for builds and `cluster.catalog.merge`.
 
-    `events`: tables of the events input, not yet cleaned.
+    `events`: tables of the events input, not yet cleaned. `similar` measures how alike pins are, given the past.
     """
     project = build.project
     folder = build.folder
-    PinTable.build(folder / "pins", graph, nodes.vocabulary, project.features, nodes.pins, saves)
     tally = build.tally("events")
-    newest = NewestActions(2 * project.features.sequence_length, graph.pin_ids, tally)
+    newest = NewestActions(project.features.remembered, graph.pin_ids, tally)
     hides = NewestActions(project.serving.hidden_per_user, graph.pin_ids, Tally(), project.negative_actions)
     for batch in events:
         clean = clean_events(batch, project.actions, build.now, tally, build.before)
         newest.feed(clean)
         hides.feed(clean)
+    history = newest.finish()
+    similar(history).save(folder / "similar")
+    activity = activity_of(history, graph.n_pins, project.features.history_actions)
+    PinTable.build(folder / "pins", graph, nodes.vocabulary, project.features, nodes.pins, saves, activity)
     users = UserTable.build(
         folder / "users",
         graph.pin_ids,
         nodes.vocabulary,
         project.features,
         nodes.users,
-        newest.finish(),
+        history,
         hides.finish(),
     )
     if nodes.pins is not None:

@@ -1,7 +1,7 @@
 """A graph bundle opened whole: graph, pin table, user table, feature set. Knows nothing of how one is built.
 
-Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.catalog.pins), users/ (cluster.catalog.users), and
-catalog.json.
+Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.catalog.pins), users/ (cluster.catalog.users),
+similar/ (cluster.similarity.tables), and catalog.json.
 """
 
 import json
@@ -15,6 +15,7 @@ from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
 from cluster.settings.project import FeatureSettings
+from cluster.similarity.tables import Similarity
 from cluster.store.damage import opening
 
 FORMAT = 1
@@ -29,6 +30,7 @@ class Catalog:
     graph: Graph
     pins: PinTable
     users: UserTable
+    similarity: Similarity
     feature_set: FeatureSet
     ids: str  # "int64" or "string"
     actions: tuple[str, ...]
@@ -53,9 +55,11 @@ class Catalog:
         if len(pins) != graph.n_pins:
             raise BundleError(f"{path}: {len(pins)} pin rows for {graph.n_pins} pins; build the graph again")
         users = UserTable.open(path / "users", graph.pin_ids)
+        similarity = Similarity.open(path / "similar", graph.n_pins)
         features = FeatureSet.of(settings)
         actions = tuple(facts["actions"])
-        return cls(path, version, graph, pins, users, features, facts["ids"], actions, facts["counts"], facts["drops"])
+        counts, drops = facts["counts"], facts["drops"]
+        return cls(path, version, graph, pins, users, similarity, features, facts["ids"], actions, counts, drops)
 
     def require_ids(self, ids: str | None) -> "Catalog":
         """Itself, or a BundleError when the project's ids are of the other type (None: any)."""

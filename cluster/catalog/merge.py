@@ -2,7 +2,8 @@
 
 The graph is merged in memory in time linear in its edges; pins/ and users/ are written anew from the project's inputs,
 because pin indices move. Until the next full build an old pin keeps its locale and its edges, whatever the pins input
-says by now; limits on board size do not apply; and a pin's share of recent saves is an estimate (`carried_saves`).
+says by now; limits on board size do not apply; a pin's share of recent saves is an estimate (`carried_saves`); and how
+alike pins are stays as it was measured, so that a new pin has no similar ones.
 """
 
 from dataclasses import dataclass, replace
@@ -85,7 +86,8 @@ def merge_edges(
         build.drops["edges"] = Tally.of(base.drops["edges"])
         build.drops["edges"].add(tally)
         events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
-        catalog = finish_catalog(build, graph, nodes, saves, events)
+        to = moved_pins(base.graph, graph)
+        catalog = finish_catalog(build, graph, nodes, saves, events, lambda _: base.similarity.moved(to, graph.n_pins))
         added = {name: catalog.counts[name] - base.counts[name] for name in ("edges", "pins", "boards")}
         note_meta(folder, counts=catalog.counts, drops=catalog.drops, added=added, base=base.version)
         progress("write pins and users", 1.0)

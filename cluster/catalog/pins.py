@@ -18,7 +18,7 @@ from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.casting import list_matrix
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet, fill_pin_columns
-from cluster.features.inputs import PinInput
+from cluster.features.inputs import PinActivity, PinInput
 from cluster.features.likeness import unit_rows
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
@@ -116,8 +116,9 @@ class PinTable:
         settings: FeatureSettings,
         pins: pa.Table | None,
         saves: SaveCounts,
+        activity: PinActivity | None = None,
     ) -> "PinTable":
-        """Writes `folder` from the cleaned pins input and how often pins were saved.
+        """Writes `folder` from the cleaned pins input, how often pins were saved and what users did with them.
 
         A pin's locale is the range of the graph that it lies in, so that walks, popular pins and features agree on it.
         """
@@ -126,7 +127,7 @@ class PinTable:
         rows = pin_rows(graph.pin_ids, pins)
         features = FeatureSet.of(settings)
         static = np.lib.format.open_memmap(folder / "static.npy", "w+", np.float32, (n, len(features.pin)))
-        known = PinInput(saves.degree, saves.dated, saves.recent, saves.span.newest, pins, rows)
+        known = PinInput(saves.degree, saves.dated, saves.recent, saves.span.newest, pins, rows, activity)
         fill_pin_columns(features, known, static)
         topics = np.lib.format.open_memmap(folder / "topics.npy", "w+", np.float32, (n, vocabulary.width))
         vectors = np.zeros((n, settings.pin_vector_width), np.float16)

@@ -32,6 +32,7 @@ class UserRow:
     locale: int  # code, -1 unknown
     interests: np.ndarray  # float32[T], unit length or zero
     numeric: np.ndarray  # float32[K], NaN unknown
+    pins: np.ndarray  # int32[H], the graph's pin index
     pin_ids: np.ndarray  # [H] int64, or object of str
     actions: np.ndarray  # object[H] of str
     clients: np.ndarray  # object[H] of str, "" when the event named none
@@ -55,6 +56,7 @@ class UserTable:
             locale=-1,
             interests=np.zeros(arrays["interests"].shape[1], np.float32),
             numeric=np.full(arrays["numeric"].shape[1], np.nan, np.float32),
+            pins=np.empty(0, np.int32),
             pin_ids=no_pins,
             actions=no_text,
             clients=no_text,
@@ -83,6 +85,7 @@ class UserTable:
             int(a["locale"][at]),
             np.asarray(a["interests"][at]),
             np.asarray(a["numeric"][at]),
+            np.asarray(a["pins"][rows]),
             self._pin_ids.ids_of(a["pins"][rows]),
             self._actions[a["actions"][rows]],
             self._clients[a["clients"][rows]],

@@ -14,11 +14,12 @@ import numpy as np
 from cluster.errors import ConfigError
 from cluster.features.context import CONTEXT
 from cluster.features.cross import CROSS
+from cluster.features.cross import told_apart as linear_and_apart
 from cluster.features.feature import Feature, Side, SideName
 from cluster.features.graph import GRAPH
-from cluster.features.inputs import CandidateInput, PinInput, QueryInput, RequestInput, UserInput
-from cluster.features.pin import PIN, own_pin_features
-from cluster.features.user import USER, own_user_features
+from cluster.features.inputs import PinInput, RequestInput
+from cluster.features.pin import PIN, action_shares, own_pin_features
+from cluster.features.user import USER, action_rates, own_user_features
 from cluster.features.version import schema_hash
 from cluster.features.version_0_1 import schema_hash_0_1
 from cluster.settings.project import FeatureSettings
@@ -32,12 +33,15 @@ class FeatureSet:
 
     features: tuple[Feature, ...]
     vector_width: int = 0
+    history_actions: tuple[str, ...] = ()  # that features tell apart
+    history_length: int = 512  # newest actions of a user that features look back on
 
     @classmethod
     def of(cls, settings: FeatureSettings) -> "FeatureSet":
         """Built-in features, side by side, then the configured columns. Raises ConfigError for a name that is taken."""
         built_in = [f for side in SIDES for f in side if settings.pin_vector_width or not f.of_vectors]
-        features = (*built_in, *own_user_features(settings), *own_pin_features(settings))
+        told_apart = (*action_rates(settings), *action_shares(settings), *linear_and_apart(settings))
+        features = (*built_in, *told_apart, *own_user_features(settings), *own_pin_features(settings))
         names = [f.name for f in features]
         for name in names:
             if names.count(name) > 1:
@@ -45,7 +49,7 @@ class FeatureSet:
                     f"features: two of them are named {name}: rename the column in pinfunnel.yaml "
                     "(docs/features.md lists the names that are built in)"
                 )
-        return cls(features, settings.pin_vector_width)
+        return cls(features, settings.pin_vector_width, settings.history_actions, settings.history_length)
 
     @cached_property
     def shared(self) -> tuple[str, ...]:
@@ -111,9 +115,9 @@ class FeatureBlock:
         return np.ascontiguousarray(np.concatenate([left, self.candidates], axis=1))
 
 
-def build_features(features: FeatureSet, user: UserInput, query: QueryInput, found: CandidateInput) -> FeatureBlock:
-    """All features of one request. `found.static` must hold the columns `features.pin`."""
-    request = RequestInput(user, query, found)
+def build_features(features: FeatureSet, request: RequestInput) -> FeatureBlock:
+    """All features of one request. `found.static` and `history.static` must hold the columns `features.pin`."""
+    found = request.found
     shared = np.array([function(request) for function in features._of_request], np.float32)
     functions, static = features._of_candidates, found.static.shape[1]
     candidates = np.empty((request.candidates, static + len(functions)), np.float32)

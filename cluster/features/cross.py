@@ -3,10 +3,13 @@
 The cosines and the strongest query pin are shared: `RequestInput` computes each once.
 """
 
+from functools import partial
+
 import numpy as np
 
-from cluster.features.feature import Side
+from cluster.features.feature import Feature, Side
 from cluster.features.inputs import RequestInput
+from cluster.settings.project import FeatureSettings
 
 CROSS = Side[RequestInput, np.ndarray]("cross")
 
@@ -75,6 +78,110 @@ def cross_best_vector(request: RequestInput) -> np.ndarray:
 def cross_history_vector(request: RequestInput) -> np.ndarray:
     """Cosine of the pin's vector with the mean of the user's recent actions'."""
     return request.vector_likeness.history
+
+
+@CROSS.feature(version=1)
+def cross_linear_history(request: RequestInput) -> np.ndarray:
+    """Linear weights of the pins that the user liked, summed."""
+    return request.linear.history
+
+
+@CROSS.feature(version=1)
+def cross_linear_recent(request: RequestInput) -> np.ndarray:
+    """The same of the newest ten of them."""
+    return request.linear.recent
+
+
+@CROSS.feature(version=1)
+def cross_linear_query(request: RequestInput) -> np.ndarray:
+    """Linear weights of the query pins, by their share of the weight."""
+    return request.linear.query
+
+
+@CROSS.feature(version=1)
+def cross_cosine_history(request: RequestInput) -> np.ndarray:
+    """Shrunk cosines of boards with the pins that the user liked, summed."""
+    return request.cosine.history
+
+
+@CROSS.feature(version=1)
+def cross_cosine_recent(request: RequestInput) -> np.ndarray:
+    """The same of the newest ten of them."""
+    return request.cosine.recent
+
+
+@CROSS.feature(version=1)
+def cross_cosine_query(request: RequestInput) -> np.ndarray:
+    """Shrunk cosines of boards with the query pins, by their share of the weight."""
+    return request.cosine.query
+
+
+@CROSS.feature(version=1)
+def cross_cosine_best(request: RequestInput) -> np.ndarray:
+    """The largest shrunk cosine of boards with a pin that the user liked."""
+    return request.nearest
+
+
+@CROSS.feature(version=1)
+def cross_steps_history(request: RequestInput) -> np.ndarray:
+    """Exact chances of a walk of two steps from the pins that the user liked, summed (RP3β)."""
+    return request.steps.history
+
+
+@CROSS.feature(version=1)
+def cross_steps_query(request: RequestInput) -> np.ndarray:
+    """Exact chance of a walk of two steps from the query pins, by their share of the weight."""
+    return request.steps.query
+
+
+@CROSS.feature(version=1)
+def cross_follows_recent(request: RequestInput) -> np.ndarray:
+    """How much users act on the pin after what this one did in the last ten actions, the last counting most."""
+    return request.follows.recent
+
+
+@CROSS.feature(version=1)
+def cross_follows_wider(request: RequestInput) -> np.ndarray:
+    """The same as a mean over the last fifty actions."""
+    return request.follows.wider
+
+
+def told_apart(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """Linear weights by action, and distances in the project's own numeric columns of pins."""
+    by_action = [
+        Feature(
+            f"cross_linear_of_{name}",
+            "cross",
+            "numeric",
+            1,
+            "linear weights of the pins with an action, summed",
+            partial(_linear_of, code=code),
+        )
+        for code, name in enumerate(settings.history_actions)
+    ]
+    apart = [
+        Feature(
+            f"cross_{name}_apart",
+            "cross",
+            "numeric",
+            1,
+            "distance of a column of the pins input from its mean over the user's history",
+            partial(_apart, column=column),
+        )
+        for column, name in enumerate(settings.pin_numeric, -len(settings.pin_numeric + settings.pin_categorical))
+    ]
+    return (*by_action, *apart)
+
+
+def _linear_of(request: RequestInput, code: int) -> np.ndarray:
+    return request.linear.by_action[:, code]
+
+
+def _apart(request: RequestInput, column: int) -> np.ndarray:
+    """`column` counts from the end of the static columns, where the project's own ones stand."""
+    known = request.history.static[:, column]
+    known = known[np.isfinite(known)]
+    return np.abs(request.found.static[:, column] - known.mean()) if len(known) else _unknown(request)
 
 
 def _unknown(request: RequestInput) -> np.ndarray:

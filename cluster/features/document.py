@@ -33,6 +33,11 @@ Columns that `pinfunnel.yaml` names become features after the built-in ones, wit
 columns. Of the pins input (`features.pin_numeric`, `features.pin_categorical`): `pin_<column>`, last of the pin's.
 A categorical value becomes a code, its hash modulo 2^20.
 
+Each of the project's actions (`features.history_actions`) has a column `pin_share_of_<action>` (its smoothed share of
+the users' actions on the pin), `user_share_of_<action>` (its share of a user's history) and `cross_linear_of_<action>`
+(linear weights of the user's pins with it, summed). Each numeric column of the pins input has `cross_<column>_apart`,
+its distance from the mean over the user's history.
+
 Features marked *vectors* are there when `features.pin_vector_width` is set.
 
 ## The schema hash

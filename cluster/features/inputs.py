@@ -10,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.features.likeness import Likeness, likeness, strongest
+from cluster.features.similar import Follows, Sums, best, follows, sums
+from cluster.similarity.neighbours import Neighbours
+from cluster.similarity.tables import Similarity
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,20 @@ class UserInput:
 
 
 @dataclass(frozen=True)
+class HistoryInput:
+    """What the user did before the request, newest first, as far back as is kept; only with pins of the graph."""
+
+    pins: np.ndarray  # int32[H], the graph's pin index
+    action: np.ndarray  # int16[H], index into `FeatureSettings.history_actions`; -1: another action
+    liked: np.ndarray  # bool[H], by an action that starts walks of the client
+    static: np.ndarray  # float32[H, P], the `pin` columns of these pins
+
+
+@dataclass(frozen=True)
 class QueryInput:
     """The query pins of one request, aligned with the walk's provenance columns."""
 
+    pins: np.ndarray  # int32[Q], the graph's pin index
     weight: np.ndarray  # float32[Q]
     age_hours: np.ndarray  # float32[Q], 0 for the pin on screen
     topics: np.ndarray  # float32[Q, T]
@@ -41,6 +55,7 @@ class QueryInput:
 class CandidateInput:
     """What the walk returned, with the static pin rows gathered from the bundle."""
 
+    pins: np.ndarray  # int32[n], the graph's pin index
     score: np.ndarray  # float32[n], best first
     visits: np.ndarray  # [n]
     hits: np.ndarray  # [n]
@@ -59,6 +74,9 @@ class RequestInput:
     user: UserInput
     query: QueryInput
     found: CandidateInput
+    history: HistoryInput
+    similarity: Similarity
+    history_actions: int = 0  # that features tell apart
 
     @property
     def actions(self) -> int:
@@ -94,6 +112,45 @@ class RequestInput:
         alike = likeness(self.found.vectors, self.query.vectors, self.query.weight, recent)
         return Likeness(*(np.where(has, column, np.nan) for column in alike))
 
+    @cached_property
+    def linear(self) -> Sums:
+        """What the linear weights say."""
+        return self._sums(self.similarity.linear, self.history_actions)
+
+    @cached_property
+    def cosine(self) -> Sums:
+        """What boards in common say."""
+        return self._sums(self.similarity.cosine)
+
+    @cached_property
+    def steps(self) -> Sums:
+        """What walks of two steps say, exactly."""
+        return self._sums(self.similarity.steps)
+
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """float32[n]: the cosine of boards with the pin of a liking action that is nearest."""
+        return best(self.similarity.cosine, self.history.pins[self.history.liked], self.found.pins)
+
+    @cached_property
+    def follows(self) -> Follows:
+        """What users do after what this one did."""
+        return follows(self.similarity.follows, self.history.pins, self.found.pins)
+
+    def _sums(self, table: Neighbours | None, actions: int = 0) -> Sums:
+        did, asked = self.history, self.query
+        return sums(table, did.pins, did.action, did.liked, asked.pins, asked.weight, self.found.pins, actions)
+
+
+@dataclass(frozen=True)
+class PinActivity:
+    """How often users acted on each of n pins (cluster.catalog.activity)."""
+
+    total: np.ndarray  # int32[n], all actions
+    by_action: np.ndarray  # int32[n, A], in the order of `FeatureSettings.history_actions`
+    week: np.ndarray  # int32[n], those of the newest 7 days
+    month: np.ndarray  # int32[n], those of the newest 30 days
+
 
 @dataclass(frozen=True)
 class PinInput:
@@ -105,6 +162,7 @@ class PinInput:
     newest: int | None  # time of the newest edge in microseconds since 1970; None without times
     table: pa.Table | None  # the cleaned pins input
     rows: np.ndarray  # int64[n], each pin's row of `table`, -1 where it has none
+    activity: PinActivity | None = None  # None without past actions
 
     def gather(self, column: np.ndarray | None) -> np.ndarray:
         """Values of the table's rows as values of pins, float32[n]; NaN for a pin without a row."""

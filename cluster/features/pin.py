@@ -12,6 +12,9 @@ from cluster.settings.project import FeatureSettings
 
 US_PER_DAY = 86_400e6
 
+PRIOR = 10.0
+"""Actions that everybody's shares weigh in those of one pin."""
+
 PIN = Side[PinInput, np.ndarray]("pin")
 
 
@@ -37,6 +40,32 @@ def pin_recent_share(pins: PinInput) -> np.ndarray:
     return np.where(pins.dated > 0, pins.recent / np.maximum(pins.dated, 1), np.nan)
 
 
+@PIN.feature(version=1)
+def pin_actions(pins: PinInput) -> np.ndarray:
+    """log1p of the users' actions on the pin; NaN without past actions."""
+    return _logged(pins, None if pins.activity is None else pins.activity.total)
+
+
+@PIN.feature(version=1)
+def pin_week(pins: PinInput) -> np.ndarray:
+    """log1p of those within the newest 7 days before the graph was built."""
+    return _logged(pins, None if pins.activity is None else pins.activity.week)
+
+
+@PIN.feature(version=1)
+def pin_month(pins: PinInput) -> np.ndarray:
+    """log1p of those within the newest 30 days before the graph was built."""
+    return _logged(pins, None if pins.activity is None else pins.activity.month)
+
+
+def action_shares(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """Which actions people take on a pin: a column for each action that is told apart."""
+    return tuple(
+        Feature(f"pin_share_of_{name}", "pin", "numeric", 1, "smoothed share of an action", partial(_share, code=code))
+        for code, name in enumerate(settings.history_actions)
+    )
+
+
 def own_pin_features(settings: FeatureSettings) -> tuple[Feature, ...]:
     """The columns of the pins input that pinfunnel.yaml names."""
     named: list[tuple[str, Dtype]] = [(name, "numeric") for name in settings.pin_numeric]
@@ -46,6 +75,19 @@ def own_pin_features(settings: FeatureSettings) -> tuple[Feature, ...]:
         Feature(f"pin_{name}", "pin", dtype, 1, "a column of the pins input", partial(read[dtype], name=name))
         for name, dtype in named
     )
+
+
+def _logged(pins: PinInput, counts: np.ndarray | None) -> np.ndarray:
+    return np.full(len(pins.rows), np.nan) if counts is None else np.log1p(counts)
+
+
+def _share(pins: PinInput, code: int) -> np.ndarray:
+    """The action's share of the pin's actions, drawn towards its share of all by PRIOR actions."""
+    if pins.activity is None:
+        return np.full(len(pins.rows), np.nan)
+    counts, total = pins.activity.by_action[:, code], pins.activity.total
+    everywhere = counts.sum() / max(int(total.sum()), 1)
+    return (counts + PRIOR * everywhere) / (total + PRIOR)
 
 
 def _numeric(pins: PinInput, name: str) -> np.ndarray:

@@ -31,6 +31,27 @@ def user_positive_share(request: RequestInput) -> float:
     return request.user.recent_positive.mean() if request.actions else np.nan
 
 
+@USER.feature(version=1)
+def user_history(request: RequestInput) -> float:
+    """log1p of the user's known actions on pins of the graph, as far back as is kept."""
+    return np.log1p(len(request.history.pins))
+
+
+def action_rates(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """What the user does: a column for each action that is told apart."""
+    return tuple(
+        Feature(
+            f"user_share_of_{name}",
+            "user",
+            "numeric",
+            1,
+            "share of an action in the user's history",
+            partial(_share, code=code),
+        )
+        for code, name in enumerate(settings.history_actions)
+    )
+
+
 def own_user_features(settings: FeatureSettings) -> tuple[Feature, ...]:
     """The columns of the users input that pinfunnel.yaml names, in the order of the user table's columns."""
     named: list[tuple[str, Dtype]] = [(name, "numeric") for name in settings.user_numeric]
@@ -39,6 +60,10 @@ def own_user_features(settings: FeatureSettings) -> tuple[Feature, ...]:
         Feature(f"user_{name}", "user", dtype, 1, "a column of the users input", partial(_own, column=column))
         for column, (name, dtype) in enumerate(named)
     )
+
+
+def _share(request: RequestInput, code: int) -> float:
+    return (request.history.action == code).mean() if len(request.history.action) else np.nan
 
 
 def _own(request: RequestInput, column: int) -> float:

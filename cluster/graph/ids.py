@@ -73,7 +73,7 @@ def _string_arrays(ids: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _as_column(ids: Any) -> Any:
-    """numpy int64 for integers; anything else (list, object array, Arrow) is passed on as strings."""
+    """numpy int64 for integers, in object arrays too; anything else (list, array, Arrow) is passed on as strings."""
     if isinstance(ids, (pa.Array, pa.ChunkedArray)):
         column = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
         if column.null_count:
@@ -85,9 +85,14 @@ def _as_column(ids: Any) -> Any:
     array = np.asarray(values)
     if array.size == 0 and array.dtype.kind not in "iuOUS":
         array = array.astype(np.int64)
-    if array.dtype.kind in "iu":
+    if array.dtype.kind in "iu" or (array.dtype.kind == "O" and _all_integers(array)):
         return array.astype(np.int64, copy=False)
     return array.astype(object)
+
+
+def _all_integers(array: np.ndarray) -> bool:
+    """Whether an object array holds integers alone, as ids do that travelled beside text."""
+    return array.size > 0 and {type(value) for value in array.tolist()} <= {int, np.int64, np.int32}
 
 
 class IdMap:

@@ -24,7 +24,7 @@ def run_step(plan: PartitionPlan, step: str, tasks: Sequence[Task], progress: Pr
     progress(step, 1 - len(todo) / max(len(tasks), 1))
     if todo:
         plan.path(step, 0).parent.mkdir(parents=True, exist_ok=True)
-        with _quiet():
+        with quiet():
             work = ray.data.from_items([{"at": at} for at in todo], override_num_blocks=len(todo))
             faults = work.map(_Attempt(plan, step, list(tasks)), num_cpus=1)
             for done, row in enumerate(faults.iter_rows(), 1):
@@ -35,7 +35,7 @@ def run_step(plan: PartitionPlan, step: str, tasks: Sequence[Task], progress: Pr
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Ray Data without its bars and chatter: progress goes to the caller's function, and faults come back as errors."""
     context = ray.data.DataContext.get_current()
     logger = logging.getLogger("ray.data")

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cluster.contract.text import field_fault
 from cluster.settings.parsing import Settings, parse, read_yaml
+from cluster.settings.similarity import SimilaritySettings
 
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
 
@@ -44,6 +45,17 @@ class FeatureSettings(Settings):
     pin_vector_width: int = Field(0, ge=0, le=4096)
     max_topics: int = Field(64, ge=1, le=1024)
     sequence_length: int = Field(32, ge=1, le=512)
+    history_length: int = Field(
+        512, ge=1, le=10_000, description="newest actions of a user that features look back on; kept with the graph"
+    )
+    history_actions: tuple[str, ...] = Field(
+        (), description="actions whose pins are told apart in features; default: all of `actions`"
+    )
+
+    @property
+    def remembered(self) -> int:
+        """Newest actions of each user to keep: enough for features, and for a sequence where some do not count."""
+        return max(self.history_length, 2 * self.sequence_length)
 
 
 class GraphSettings(Settings):
@@ -152,6 +164,7 @@ class Project(Settings):
     data: DataSettings
     features: FeatureSettings = FeatureSettings()
     graph: GraphSettings = GraphSettings()
+    similarity: SimilaritySettings = SimilaritySettings()
     gbdt: GbdtSettings = GbdtSettings()
     ranker: RankerSettings = RankerSettings()
     serving: ServingSettings = ServingSettings()
@@ -171,6 +184,8 @@ class Project(Settings):
         for action in actions:
             if not action or actions.count(action) > 1 or field_fault("action", action):
                 raise ValueError(f"{action!r}: each action needs a short name of its own")
+            if set(action) & set("[]<"):  # actions name features, and XGBoost refuses these in a feature's name
+                raise ValueError(f"{action!r}: the name of an action may not have [, ] or < in it")
         return actions
 
     @model_validator(mode="after")
@@ -179,6 +194,19 @@ class Project(Settings):
         if unknown:
             raise ValueError(f"negative_actions names {sorted(unknown)}, not among actions {list(self.actions)}")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _history_actions(cls, raw: Any) -> Any:
+        """Features tell all of the project's actions apart, unless they are told which."""
+        if not isinstance(raw, dict):
+            return raw
+        features, actions = raw.get("features", {}), raw.get("actions", DEFAULT_ACTIONS)
+        if isinstance(features, FeatureSettings) and not features.history_actions:
+            return {**raw, "features": features.model_copy(update={"history_actions": tuple(actions)})}
+        if isinstance(features, dict) and "history_actions" not in features:
+            return {**raw, "features": {**features, "history_actions": actions}}
+        return raw
 
     @classmethod
     def load(cls, path: str | Path) -> "Project":

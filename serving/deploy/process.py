@@ -117,7 +117,7 @@ class Process:
             EventContract.of(self.project.ids, self.project.actions, window),
             UserStates(
                 self.project.negative_actions,
-                remember=2 * self.project.features.sequence_length,
+                remember=self.project.features.remembered,
                 hidden=settings.hidden_per_user,
             ),
             patience,

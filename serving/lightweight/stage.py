@@ -10,6 +10,7 @@ from cluster.features.assemble import FeatureBlock, FeatureSet
 from cluster.features.boosts import boosted_visits
 from cluster.features.likeness import warm
 from cluster.settings.clients import Client
+from cluster.similarity.spread import warm as warm_spread
 from cluster.store.bundles import BundleStore
 from cluster.store.damage import opening
 from serving.forest.forest import Forest
@@ -66,6 +67,7 @@ class LightweightLogic:
         self._negative = negative_actions
         self._models: dict[str, LightweightModel] = {}
         warm()
+        warm_spread()
 
     def load(self, client: str, version: str) -> None:
         """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""
@@ -83,7 +85,7 @@ class LightweightLogic:
         Without a model the order is the walk's own, times the client's `boosts`; `by_visits` asks for the walk's alone.
         """
         catalog, client = self._catalogs.get(walked.graph_version), self._clients[ask.client]
-        block = request_features(catalog, walked, ask.user_id, ask.at, self._negative)
+        block = request_features(catalog, walked, ask, client, self._negative)
         model = self._models.get(ask.client)
         n = len(walked.pins)
         scores = np.full(n, np.nan, np.float32)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.data.schema import TIMESTAMP
-from cluster.settings.project import DataSettings, FeatureSettings, GraphSettings, Project, Source
+from cluster.settings.project import DEFAULT_ACTIONS, DataSettings, FeatureSettings, GraphSettings, Project, Source
 
 FEATURES = FeatureSettings(
     pin_numeric=("price",),
@@ -17,6 +17,8 @@ FEATURES = FeatureSettings(
     user_categorical=("job",),
     pin_vector_width=3,
     sequence_length=4,
+    history_length=8,
+    history_actions=DEFAULT_ACTIONS,
 )
 YEAR_US = 365 * 86_400 * 10**6
 START_US = 1_600_000_000 * 10**6

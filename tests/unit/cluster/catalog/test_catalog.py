@@ -100,7 +100,7 @@ def test_user_rows_hold_the_newest_known_actions(tmp_path: Path, kind: str) -> N
         row = catalog.users.row(user)
         events = [e for e in tables["events"].to_pylist() if e["user_id"] == user and e["pin_id"] in in_graph]
         events.sort(key=lambda e: e["occurred_at"], reverse=True)
-        events = events[: 2 * FEATURES.sequence_length]
+        events = events[: FEATURES.remembered]
         assert row.pin_ids.tolist() == [e["pin_id"] for e in events]
         assert row.actions.tolist() == [e["action"] for e in events]
         assert row.clients.tolist() == [e["client"] or "" for e in events]

@@ -3,11 +3,23 @@
 import numpy as np
 import pyarrow as pa
 
-from cluster.features.inputs import CandidateInput, PinInput, QueryInput, UserInput
+from cluster.features.inputs import (
+    CandidateInput,
+    HistoryInput,
+    PinActivity,
+    PinInput,
+    QueryInput,
+    RequestInput,
+    UserInput,
+)
 from cluster.features.likeness import unit_rows
 from cluster.features.pin import PIN
+from cluster.similarity.neighbours import Neighbours
+from cluster.similarity.tables import Similarity
 
 TOPICS = 4
+PINS = 60
+ACTIONS = 2
 US_PER_DAY = 86_400_000_000
 
 
@@ -30,7 +42,8 @@ def query(pins: int = 2, vectors: np.ndarray | None = None) -> QueryInput:
     topics = np.eye(TOPICS, dtype=np.float32)[:pins]
     none = np.zeros((pins, 0), np.float32)
     ages = np.arange(pins, dtype=np.float32)
-    return QueryInput(np.ones(pins, np.float32), ages, topics, none if vectors is None else vectors, 13, 6)
+    graph = np.arange(pins, dtype=np.int32)
+    return QueryInput(graph, np.ones(pins, np.float32), ages, topics, none if vectors is None else vectors, 13, 6)
 
 
 def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> CandidateInput:
@@ -38,6 +51,7 @@ def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> Candi
     rng = np.random.default_rng(0)
     by_query = rng.integers(0, 9, (n, pins)).astype(np.uint32)
     return CandidateInput(
+        pins=np.arange(n, dtype=np.int32),
         score=np.sort(rng.random(n).astype(np.float32))[::-1] * 50,
         visits=by_query.sum(axis=1),
         hits=(by_query > 0).sum(axis=1),
@@ -67,14 +81,35 @@ def pins() -> PinInput:
         newest=107 * US_PER_DAY,
         table=table,
         rows=np.array([0, 1, -1, 2]),
+        activity=PinActivity(
+            total=np.array([9, 0, 2, 1], np.int32),
+            by_action=np.array([[8, 1], [0, 0], [0, 2], [1, 0]], np.int32),
+            week=np.array([2, 0, 0, 1], np.int32),
+            month=np.array([5, 0, 1, 1], np.int32),
+        ),
     )
+
+
+def no_history(static: int = 0) -> HistoryInput:
+    """A user who did nothing yet."""
+    none = np.empty(0, np.int32)
+    return HistoryInput(none, none.astype(np.int16), none.astype(bool), np.empty((0, static), np.float32))
+
+
+def asked(
+    by: UserInput, of: QueryInput, reached: CandidateInput, history: HistoryInput | None = None, **changes: object
+) -> RequestInput:
+    """A request of these parts; without a history of the user and without similar pins, unless said otherwise."""
+    history = history or no_history(reached.static.shape[1])
+    fields: dict = {"similarity": Similarity(), **changes}
+    return RequestInput(by, of, reached, history, **fields)
 
 
 def random_request(
     seed: int, n: int, queries: int, recents: int, topics: int, width: int, own: int, static: int
-) -> tuple[UserInput, QueryInput, CandidateInput]:
+) -> RequestInput:
     """A request in which anything may be unknown: no interests, no locale, pins without a vector, zero visits."""
-    rng = np.random.default_rng(seed)
+    rng, more = np.random.default_rng(seed), np.random.default_rng([seed, 1])
 
     def rows(count: int, columns: int) -> np.ndarray:
         drawn = rng.normal(size=(count, columns)).astype(np.float32)
@@ -91,7 +126,8 @@ def random_request(
         recent_topics=rows(max(recents, 1), topics),
         recent_vectors=rows(max(recents, 1), width),
     )
-    asked = QueryInput(
+    asked_of = QueryInput(
+        pins=more.integers(0, PINS, queries).astype(np.int32),
         weight=rng.random(queries).astype(np.float32),
         age_hours=(rng.normal(size=queries) * 50).astype(np.float32),
         topics=rows(queries, topics),
@@ -100,6 +136,7 @@ def random_request(
         weekday=int(rng.integers(0, 7)),
     )
     reached = CandidateInput(
+        pins=more.permutation(PINS)[:n].astype(np.int32),
         score=np.sort((rng.random(n) * 90).astype(np.float32))[::-1],
         visits=by_query.sum(axis=1),
         hits=(by_query > 0).sum(axis=1),
@@ -110,4 +147,20 @@ def random_request(
         vectors=rows(n, width),
         static=rng.normal(size=(n, static)).astype(np.float32),
     )
-    return asked_by, asked, reached
+    did = HistoryInput(
+        pins=more.integers(0, PINS, 3 * recents).astype(np.int32),
+        action=more.integers(-1, ACTIONS, 3 * recents).astype(np.int16),
+        liked=more.random(3 * recents) < 0.7,
+        static=more.normal(size=(3 * recents, static)).astype(np.float32),
+    )
+    similarity = Similarity(*(random_neighbours(more) for _ in range(4)))
+    return RequestInput(asked_by, asked_of, reached, did, similarity, ACTIONS)
+
+
+def random_neighbours(rng: np.random.Generator, k: int = 9) -> Neighbours:
+    """Rows of up to `k` other pins with weights of any sign."""
+    ids = np.stack([rng.permutation(PINS)[:k] for _ in range(PINS)]).astype(np.int32)
+    length = rng.integers(0, k + 1, PINS)
+    there = np.arange(k) < length[:, None]
+    weights = rng.normal(size=(PINS, k)).astype(np.float32)
+    return Neighbours(np.where(there, ids, -1).astype(np.int32), np.where(there, weights, 0.0).astype(np.float32))

@@ -16,17 +16,18 @@ from tests.unit.cluster.features.given import pins, random_request
 
 FILE = Path(__file__).with_name("golden_features.json")
 COMMAND = "python -m tests.unit.cluster.features.golden"
+ACTIONS = ("save", "hide")
 SEED, WIDTH = 2332, 3  # a request in which most is known, and one candidate has no locale and one no vector
 Entry = dict[str, Any]
 
 
 def present() -> list[Entry]:
     """All built-in features in the order of their registration: name, side, type, version, and the values."""
-    features = FeatureSet.of(FeatureSettings(pin_vector_width=WIDTH))
+    features = FeatureSet.of(FeatureSettings(pin_vector_width=WIDTH, history_actions=ACTIONS))
     request = random_request(
         seed=SEED, n=4, queries=2, recents=3, topics=4, width=WIDTH, own=0, static=len(features.pin)
     )
-    block = build_features(features, *request)
+    block = build_features(features, request)
     values = dict(zip(features.shared, block.shared[:, None], strict=True))
     values |= dict(zip(features.candidate, block.candidates.T, strict=True))
     static = np.zeros((4, len(features.pin)), np.float32)

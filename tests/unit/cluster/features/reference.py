@@ -5,12 +5,13 @@ Only the compiled loops (cluster.features.likeness) are shared; they have a NumP
 
 import numpy as np
 
-from cluster.features.inputs import CandidateInput, PinInput, QueryInput, UserInput
+from cluster.features.inputs import PinInput, RequestInput
 from cluster.features.likeness import likeness, strongest
 
 
-def request_columns_0_1(user: UserInput, query: QueryInput, found: CandidateInput) -> dict[str, np.ndarray]:
+def request_columns_0_1(request: RequestInput) -> dict[str, np.ndarray]:
     """Every column of one request by name, without the project's own: float32[n], or a scalar for all candidates."""
+    user, query, found = request.user, request.query, request.found
     n, queries = found.by_query.shape
     actions = len(user.recent_age_hours)
     unknown = np.full(n, np.nan)

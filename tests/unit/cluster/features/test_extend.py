@@ -11,7 +11,7 @@ from cluster.features.assemble import FeatureSet, build_features
 from cluster.features.feature import Side
 from cluster.features.inputs import RequestInput
 from cluster.settings.project import FeatureSettings
-from tests.unit.cluster.features.given import found, query, user
+from tests.unit.cluster.features.given import asked, found, query, user
 
 PAGE = Path(__file__).parents[4] / "docs" / "extend" / "feature.md"
 
@@ -25,7 +25,7 @@ def test_the_function_of_the_page_becomes_a_column() -> None:
     before = FeatureSet.of(FeatureSettings())
     features = FeatureSet((*before.features, added))
     candidates = found()
-    block = build_features(features, user(), query(), candidates)
+    block = build_features(features, asked(user(), query(), candidates))
     column = block.candidates[:, features.candidate.index("graph_visits_per_hit")]
     assert column == pytest.approx(candidates.visits / candidates.hits)
     others = [name for name in features.candidate if name.startswith(("pin_", "graph_"))]

@@ -10,7 +10,7 @@ from cluster.features.columns import category_code
 from cluster.features.graph import rank_of
 from cluster.features.likeness import unit_rows
 from cluster.settings.project import FeatureSettings
-from tests.unit.cluster.features.given import TOPICS, found, query, user
+from tests.unit.cluster.features.given import TOPICS, asked, found, query, user
 
 
 def columns(features: FeatureSet, block: FeatureBlock) -> dict[str, np.ndarray]:
@@ -19,7 +19,7 @@ def columns(features: FeatureSet, block: FeatureBlock) -> dict[str, np.ndarray]:
 
 def test_widths_follow_the_feature_set() -> None:
     features = FeatureSet.of(FeatureSettings())
-    block = build_features(features, user(), query(), found())
+    block = build_features(features, asked(user(), query(), found()))
     assert block.shared.shape == (len(features.shared),)
     assert block.candidates.shape == (3, len(features.candidate))
     assert block.matrix().dtype == np.float32
@@ -28,7 +28,7 @@ def test_widths_follow_the_feature_set() -> None:
 
 def test_values_are_what_their_text_says() -> None:
     features, candidates = FeatureSet.of(FeatureSettings()), found()
-    got = columns(features, build_features(features, user(), query(), candidates))
+    got = columns(features, build_features(features, asked(user(), query(), candidates)))
     assert got["context_hour"].tolist() == [13, 13, 13]
     assert got["graph_rank"] == pytest.approx(np.log1p([0, 1, 2]))
     assert got["graph_hit_share"] == pytest.approx(candidates.hits / 2)
@@ -43,7 +43,7 @@ def test_values_are_what_their_text_says() -> None:
 def test_a_new_user_has_missing_values_not_zeros() -> None:
     nobody = user(0, interests=np.zeros(TOPICS, np.float32), recent_topics=np.zeros((1, TOPICS), np.float32), locale=-1)
     features = FeatureSet.of(FeatureSettings())
-    got = columns(features, build_features(features, nobody, query(0), found(pins=0)))
+    got = columns(features, build_features(features, asked(nobody, query(0), found(pins=0))))
     for name in ("user_hours_idle", "user_positive_share", "cross_history_topic", "cross_interest_topic",
                  "cross_query_topic", "cross_locale_match"):  # fmt: skip
         assert np.isnan(got[name]).all(), name
@@ -55,7 +55,7 @@ def test_pretrained_vectors_become_cosines() -> None:
     queries, pins, recents = (unit_rows(rng.normal(size=(n, 5)).astype(np.float32)) for n in (2, 3, 4))
     pins[2] = 0.0  # a pin without a vector
     features = FeatureSet.of(FeatureSettings(pin_vector_width=5))
-    block = build_features(features, user(recent_vectors=recents), query(vectors=queries), found(vectors=pins))
+    block = build_features(features, asked(user(recent_vectors=recents), query(vectors=queries), found(vectors=pins)))
     got = columns(features, block)
     mean, history = queries.sum(axis=0), recents.mean(axis=0)
     for name, of in (("cross_query_vector", mean), ("cross_history_vector", history)):
@@ -65,7 +65,7 @@ def test_pretrained_vectors_become_cosines() -> None:
 
 
 def test_no_candidates_is_no_error() -> None:
-    block = build_features(FeatureSet.of(FeatureSettings()), user(), query(), found(0))
+    block = build_features(FeatureSet.of(FeatureSettings()), asked(user(), query(), found(0)))
     assert block.candidates.shape[0] == 0
 
 
@@ -75,7 +75,7 @@ def test_configured_columns_follow_the_built_in_ones() -> None:
     assert features.shared[-2:] == ("user_age", "user_plan")
     assert features.pin[-1] == "pin_price"
     assert features.categorical == ("user_plan",)
-    block = build_features(features, user(numeric=np.array([30.0, 7.0], np.float32)), query(), found())
+    block = build_features(features, asked(user(numeric=np.array([30.0, 7.0], np.float32)), query(), found()))
     assert block.shared[-2:].tolist() == [30.0, 7.0]
 
 
@@ -84,8 +84,8 @@ def test_a_feature_set_travels_between_processes() -> None:
     there = pickle.loads(pickle.dumps(features))
     assert there == features
     assert hash(there) == hash(features)
-    given = user(numeric=np.ones(1, np.float32)), query(), found()
-    block, other = build_features(features, *given), build_features(there, *given)
+    given = asked(user(numeric=np.ones(1, np.float32)), query(), found())
+    block, other = build_features(features, given), build_features(there, given)
     assert other.shared.tobytes() == block.shared.tobytes()
     assert other.candidates.tobytes() == block.candidates.tobytes()
 

@@ -26,13 +26,12 @@ def test_columns_have_the_bits_of_0_1(
     names = tuple(f"own{i}" for i in range(own))
     features = FeatureSet.of(FeatureSettings(pin_vector_width=width, user_categorical=names, pin_numeric=names))
     request = random_request(seed, n, queries, recents, topics, width, own, len(features.pin))
-    block = build_features(features, *request)
+    block = build_features(features, request)
     assert block.shared.dtype == block.candidates.dtype == np.float32
     assert block.candidates.shape == (n, len(features.candidate))
-    user, _, found = request
-    expected = request_columns_0_1(*request)
-    expected |= {f"user_{name}": value for name, value in zip(names, user.numeric, strict=True)}
-    expected |= dict(zip(features.pin, found.static.T, strict=True))
+    expected = request_columns_0_1(request)
+    expected |= {f"user_{name}": value for name, value in zip(names, request.user.numeric, strict=True)}
+    expected |= dict(zip(features.pin, request.found.static.T, strict=True))
     got = dict(zip(features.shared, block.shared, strict=True))
     got |= dict(zip(features.candidate, block.candidates.T, strict=True))
     versions = {feature.name: feature.version for feature in features.features}

@@ -32,6 +32,7 @@ def of_0_1(settings: FeatureSettings) -> FeatureSet:
     """The features that 0.1 had: those of now, without what was added since and before versions were raised."""
     features = FeatureSet.of(settings)
     added = {f.name for side in SIDES for f in side} - SENTENCES.keys()
+    added |= {f"cross_{name}_apart" for name in settings.pin_numeric}
     kept = tuple(replace(f, version=1) for f in features.features if f.name not in added)
     return FeatureSet(kept, features.vector_width)
 
@@ -90,7 +91,7 @@ def test_a_bundle_of_0_1_opens(tmp_path: Path) -> None:
 
 
 def test_logs_of_0_1_are_read_beside_new_ones(tmp_path: Path) -> None:
-    logs = make_world(tmp_path, names=("homefeed",), requests=3, n=20, days=3).logs
+    logs = make_world(tmp_path, names=("homefeed",), requests=30, n=20, days=3).logs
     carried = ["bbe7362edcbdb4fa", PLAIN.schema_hash, "another"]
     for path, schema_hash in zip(logs.serving_files().paths, carried, strict=True):
         table = pq.read_table(path, partitioning=None)

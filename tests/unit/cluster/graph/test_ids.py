@@ -84,3 +84,11 @@ def test_missing_and_damaged_files_are_bundle_errors(tmp_path: Path) -> None:
     np.save(tmp_path / "pins.order.npy", np.zeros(5, np.int32))
     with pytest.raises(BundleError, match="damaged"):
         IdMap.open(tmp_path, "pins")
+
+
+def test_integers_in_an_object_array_are_integers() -> None:
+    """Ids that travel beside text come as objects; they were unknown to every map of int64 ids."""
+    numbers = IdMap.from_ids([7, 5, 9])
+    assert numbers.index_of(np.array([9, 5, 4], object)).tolist() == [2, 1, -1]
+    assert numbers.index_of(np.array(["9", "5"], object)).tolist() == [-1, -1]
+    assert IdMap.from_ids(["9", "5"]).index_of(np.array([9, 5], object)).tolist() == [-1, -1]

@@ -13,7 +13,7 @@ from cluster.errors import BundleError
 from serving.forest.engine import scoring
 from serving.lightweight.features import request_features
 from serving.logs.impressions import log_row, rows_to_table
-from tests.worlds.funnel import NOW, ask, opened_world, publish_full, publish_lightweight, some_user
+from tests.worlds.funnel import ask, opened_world, publish_full, publish_lightweight, some_user
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeyp
     asked = ask(user_id=some_user(world))
     walked = process.walker.walk(asked)
     block = request_features(
-        process.catalogs.current, walked, asked.user_id, asked.at, process.project.negative_actions
+        process.catalogs.current, walked, asked, world.clients["homefeed"], process.project.negative_actions
     )
     booster = xgb.Booster(model_file=str(process.store.open("lightweight/homefeed").path / "model.ubj"))
     matrix = xgb.DMatrix(block.matrix(), feature_names=list(process.features.names))
@@ -140,7 +140,9 @@ def test_replayed_features_equal_the_logged_ones(world: Opened) -> None:
     logged = np.array(table["candidate_features"][0].as_py(), np.float32).reshape(len(answer.walked.pins), -1)
     walked = process.walker.walk(ask(user_id=user))
     catalog = process.catalogs.get(table["graph_version"][0].as_py())
-    block = request_features(catalog, walked, user, NOW, world.project.negative_actions)
+    block = request_features(
+        catalog, walked, ask(user_id=user), world.clients["homefeed"], world.project.negative_actions
+    )
     assert table["pin_id"][0].as_py() == walked.pin_ids.tolist()
     np.testing.assert_array_equal(logged, block.candidates)
     np.testing.assert_array_equal(np.array(table["shared_features"][0].as_py(), np.float32), block.shared)

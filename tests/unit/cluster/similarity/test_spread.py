@@ -1,0 +1,36 @@
+"""Sums over rows of similar pins are those of a loop, and a request leaves nothing behind for the next one."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cluster.similarity.neighbours import Neighbours
+from cluster.similarity.spread import spread, strongest_of
+from tests.unit.cluster.features.given import PINS, random_neighbours
+
+
+def slow(table: Neighbours, pins: np.ndarray, share: np.ndarray, candidates: np.ndarray) -> tuple:
+    total = np.zeros((len(candidates), share.shape[1]))
+    best = np.zeros(len(candidates))
+    for h, row in enumerate(pins):
+        for pin, weight in zip(table.ids[row], table.weights[row], strict=True):
+            for slot in np.flatnonzero(candidates == pin):
+                total[slot] += share[h] * weight
+                best[slot] = max(best[slot], weight)
+    return total, best
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 10_000), history=st.integers(0, 12), candidates=st.integers(0, 30), columns=st.integers(1, 4)
+)
+def test_sums_and_maxima(seed: int, history: int, candidates: int, columns: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = random_neighbours(rng)
+    for _ in range(2):  # the second request must not see the first one's candidates
+        pins = rng.integers(0, PINS, history)
+        asked = rng.permutation(PINS)[:candidates]
+        share = rng.normal(size=(history, columns)).astype(np.float32)
+        total, best = slow(table, pins, share, asked)
+        np.testing.assert_allclose(spread(table, pins, share, asked), total, atol=1e-4)
+        np.testing.assert_allclose(strongest_of(table, pins, asked), best, atol=1e-6)
