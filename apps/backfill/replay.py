@@ -140,6 +140,7 @@ class Replay:
         meta = {"schema_hash": self.process.features.schema_hash, "edges_before": moment.isoformat()}
         with self.process.store.write(GRAPH, meta, publish=False) as (folder, version):
             topics = known_topics(self.process.store)
-            catalog = build_catalog_in_memory(self._tables, project, folder, moment, version, topics)
+            logs = self.process.logs
+            catalog = build_catalog_in_memory(self._tables, project, folder, moment, version, topics, logs)
             note_meta(folder, counts=catalog.counts)
         return version

@@ -3,25 +3,22 @@
 Ray comes in by `cluster.graph.build` alone, and only when a build asks for it: merging and tests run without.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from cluster.catalog.activity import activity_of
-from cluster.catalog.catalog import FORMAT, Catalog
-from cluster.catalog.history import History, NewestActions
-from cluster.catalog.nodes import ON_NO_BOARD, Nodes, conform
-from cluster.catalog.pins import PinTable, SaveCounts, pin_rows
+from cluster.catalog.catalog import Catalog
+from cluster.catalog.finish import INPUTS, Build, finish_catalog
+from cluster.catalog.history import History
+from cluster.catalog.nodes import Nodes, conform
+from cluster.catalog.pins import SaveCounts
 from cluster.catalog.pruning import prune_graph, replace_graph
-from cluster.catalog.users import UserTable
 from cluster.catalog.vocabulary import Vocabulary
-from cluster.data.cleaning import Tally, clean_edges, now_us, to_us
-from cluster.data.events import clean_events
+from cluster.data.cleaning import Tally, clean_edges, to_us
 from cluster.data.inputs import open_inputs
 from cluster.data.reading import Input
 from cluster.data.schema import edges_columns, events_columns
@@ -38,8 +35,8 @@ from cluster.settings.project import Project
 from cluster.similarity.build import measure
 from cluster.similarity.tables import Similarity
 from cluster.store.bundles import BundleStore, note_meta
-
-INPUTS = ("edges", "pins", "users", "events")
+from cluster.store.home import logs_root
+from cluster.store.logs import LogStore
 
 
 @dataclass(frozen=True)
@@ -57,22 +54,6 @@ class Tables:
         return cls(**{name: inputs[name].read() for name in INPUTS if name in inputs})
 
 
-@dataclass
-class Build:
-    """One build under way: what of, into which folder, and what it counts of each input on its way."""
-
-    project: Project
-    folder: Path
-    version: str = ""
-    now: int = field(default_factory=now_us)  # microseconds; what lies later is in the future
-    before: int | None = None  # microseconds; edges and events from then on are left out
-    drops: dict[str, Tally] = field(default_factory=dict)
-
-    def tally(self, name: str) -> Tally:
-        """The counts of one input."""
-        return self.drops.setdefault(name, Tally())
-
-
 def build_catalog(
     project: Project,
     store: BundleStore,
@@ -87,13 +68,15 @@ def build_catalog(
     """
     inputs = open_inputs(project)
     topics = known_topics(store)
+    logs = LogStore(logs_root(project.home))
     meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
     with store.write(GRAPH, meta, publish) as (folder, version):
         if in_memory:
-            catalog = build_catalog_in_memory(Tables.read(inputs), project, folder, edges_before, version, topics)
+            tables = Tables.read(inputs)
+            catalog = build_catalog_in_memory(tables, project, folder, edges_before, version, topics, logs)
         else:
             before = None if edges_before is None else to_us(edges_before)
-            catalog = _build_on_ray(inputs, Build(project, folder, version, before=before), topics, progress)
+            catalog = _build_on_ray(inputs, Build(project, folder, version, before=before, logs=logs), topics, progress)
         note_meta(folder, counts=catalog.counts, drops=catalog.drops)
     return version
 
@@ -105,14 +88,15 @@ def build_catalog_in_memory(
     before: datetime | None = None,
     version: str = "",
     topics: tuple[str, ...] = (),
+    logs: LogStore | None = None,
 ) -> Catalog:
     """Builds a catalog in `folder` from tables, without Ray or files.
 
     Rows are cleaned by the same rules as files; with `before`, edges and events from then on are left out. Of the
     project, only ids, actions, features, graph settings and `serving.hidden_per_user` are used. `topics` keep their
-    columns (see Vocabulary). Raises DataError when no edge is left.
+    columns (see Vocabulary); `logs` tell how often clients showed a pin. Raises DataError when no edge is left.
     """
-    build = Build(project, folder, version, before=None if before is None else to_us(before))
+    build = Build(project, folder, version, before=None if before is None else to_us(before), logs=logs)
     tally = build.tally("edges")
     nodes = Nodes.of(project, tables.pins, tables.users, build.now, build.drops, topics)
     edges = conform(tables.edges, pa.schema([(c.name, c.type) for c in edges_columns(project.ids)]))
@@ -180,55 +164,6 @@ def _build_on_ray(inputs: dict[str, Input], build: Build, topics: tuple[str, ...
     catalog = finish_catalog(build, graph, nodes, saves, events, similar)
     progress("write pins and users", 1.0)
     return catalog
-
-
-def finish_catalog(
-    build: Build,
-    graph: Graph,
-    nodes: Nodes,
-    saves: SaveCounts,
-    events: Iterable[pa.Table],
-    similar: Callable[[History | None], Similarity],
-) -> Catalog:
-    """Writes similar/, pins/, users/ and catalog.json beside a saved graph/; for builds and `cluster.catalog.merge`.
-
-    `events`: tables of the events input, not yet cleaned. `similar` measures how alike pins are, given the past.
-    """
-    project = build.project
-    folder = build.folder
-    tally = build.tally("events")
-    newest = NewestActions(project.features.remembered, graph.pin_ids, tally)
-    hides = NewestActions(project.serving.hidden_per_user, graph.pin_ids, Tally(), project.negative_actions)
-    for batch in events:
-        clean = clean_events(batch, project.actions, build.now, tally, build.before)
-        newest.feed(clean)
-        hides.feed(clean)
-    history = newest.finish()
-    similar(history).save(folder / "similar")
-    activity = activity_of(history, graph.n_pins, project.features.history_actions)
-    PinTable.build(folder / "pins", graph, nodes.vocabulary, project.features, nodes.pins, saves, activity)
-    users = UserTable.build(
-        folder / "users",
-        graph.pin_ids,
-        nodes.vocabulary,
-        project.features,
-        nodes.users,
-        history,
-        hides.finish(),
-    )
-    if nodes.pins is not None:
-        reached = int((pin_rows(graph.pin_ids, nodes.pins) >= 0).sum())
-        build.tally("pins").noted[ON_NO_BOARD] += len(nodes.pins) - reached
-    facts = {
-        "format": FORMAT,
-        "ids": project.ids,
-        "actions": project.actions,
-        "features": project.features.model_dump(),
-        "counts": {"pins": graph.n_pins, "boards": graph.n_boards, "edges": graph.n_edges, "users": len(users)},
-        "drops": {name: build.drops[name].as_dict() for name in INPUTS if name in build.drops},
-    }
-    (folder / "catalog.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
-    return Catalog.open(folder, build.version)
 
 
 def known_topics(store: BundleStore) -> tuple[str, ...]:

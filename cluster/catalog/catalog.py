@@ -1,7 +1,7 @@
 """A graph bundle opened whole: graph, pin table, user table, feature set. Knows nothing of how one is built.
 
 Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.catalog.pins), users/ (cluster.catalog.users),
-similar/ (cluster.similarity.tables), and catalog.json.
+similar/ (cluster.similarity.tables), rates/ (cluster.catalog.rates), and catalog.json.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.catalog.pins import PinTable
+from cluster.catalog.rates import ActionRates
 from cluster.catalog.users import UserTable
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
@@ -31,6 +32,7 @@ class Catalog:
     pins: PinTable
     users: UserTable
     similarity: Similarity
+    rates: ActionRates
     feature_set: FeatureSet
     ids: str  # "int64" or "string"
     actions: tuple[str, ...]
@@ -56,10 +58,11 @@ class Catalog:
             raise BundleError(f"{path}: {len(pins)} pin rows for {graph.n_pins} pins; build the graph again")
         users = UserTable.open(path / "users", graph.pin_ids)
         similarity = Similarity.open(path / "similar", graph.n_pins)
+        rates = ActionRates.open(path / "rates", graph.n_pins)
         features = FeatureSet.of(settings)
         actions = tuple(facts["actions"])
         counts, drops = facts["counts"], facts["drops"]
-        return cls(path, version, graph, pins, users, similarity, features, facts["ids"], actions, counts, drops)
+        return cls(path, version, graph, pins, users, similarity, rates, features, facts["ids"], actions, counts, drops)
 
     def require_ids(self, ids: str | None) -> "Catalog":
         """Itself, or a BundleError when the project's ids are of the other type (None: any)."""

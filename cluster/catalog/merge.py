@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cluster.catalog.build import Build, finish_catalog
 from cluster.catalog.catalog import Catalog
+from cluster.catalog.finish import Build, finish_catalog
 from cluster.catalog.nodes import Nodes
 from cluster.catalog.pins import SaveCounts
 from cluster.catalog.pruning import PRUNED
@@ -30,6 +30,8 @@ from cluster.kinds import GRAPH
 from cluster.progress import Progress, silent
 from cluster.settings.project import GraphSettings, Project, Source
 from cluster.store.bundles import BundleStore, note_meta
+from cluster.store.home import logs_root
+from cluster.store.logs import LogStore
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def merge_edges(
     saves = SaveCounts.open(base.path / "pins", base.graph)
     meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
     with store.write(GRAPH, meta, publish) as (folder, version):
-        build = Build(project, folder, version)
+        build = Build(project, folder, version, logs=LogStore(logs_root(project.home)))
         inputs = open_inputs(project)
         progress("read", 0.0)
         pins, users = (inputs[name].read() if name in inputs else None for name in ("pins", "users"))

@@ -146,6 +146,18 @@ def cross_follows_wider(request: RequestInput) -> np.ndarray:
     return request.follows.wider
 
 
+@CROSS.feature(version=1)
+def cross_client_lift(request: RequestInput) -> np.ndarray:
+    """Log of the client's smoothed rate of actions on the pin over its mean, by the log before the graph was built."""
+    return request.found.lift
+
+
+@CROSS.feature(version=1)
+def cross_client_shown(request: RequestInput) -> np.ndarray:
+    """log1p of how often the client showed the pin, by that log."""
+    return np.log1p(request.found.impressions)
+
+
 def told_apart(settings: FeatureSettings) -> tuple[Feature, ...]:
     """Linear weights by action, and distances in the project's own numeric columns of pins."""
     by_action = [

@@ -65,6 +65,8 @@ class CandidateInput:
     topics: np.ndarray  # float32[n, T], rows of unit length or zero
     vectors: np.ndarray  # float32[n, V], rows of unit length or zero; V = 0: the project has none
     static: np.ndarray  # float32[n, P], the `pin` columns
+    lift: np.ndarray  # float32[n], log of the client's rate of actions on the pin over its mean; NaN unknown
+    impressions: np.ndarray  # float32[n], how often the client showed the pin before the graph was built; NaN unknown
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class FeatureSettings(Settings):
     history_length: int = Field(
         512, ge=1, le=10_000, description="newest actions of a user that features look back on; kept with the graph"
     )
+    rate_days: int = Field(30, ge=1, le=3650, description="days of the logs that tell rates of actions, before a build")
     history_actions: tuple[str, ...] = Field(
         (), description="actions whose pins are told apart in features; default: all of `actions`"
     )

@@ -58,6 +58,8 @@ def request_features(
             topics=topics[walked.pins],
             vectors=vectors[walked.pins].astype(np.float32),
             static=catalog.pins.static[walked.pins],
+            lift=catalog.rates.lift(ask.client, walked.pins),
+            impressions=catalog.rates.impressions(ask.client, walked.pins),
         ),
         history=history_of(catalog, row, ask, liked),
         similarity=catalog.similarity,

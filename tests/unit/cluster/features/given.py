@@ -61,6 +61,8 @@ def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> Candi
         topics=unit_rows(rng.random((n, TOPICS)).astype(np.float32)),
         vectors=np.zeros((n, 0), np.float32) if vectors is None else vectors,
         static=rng.random((n, len(list(PIN)))).astype(np.float32),
+        lift=np.zeros(n, np.float32),
+        impressions=np.arange(n, dtype=np.float32),
     )
 
 
@@ -109,7 +111,7 @@ def random_request(
     seed: int, n: int, queries: int, recents: int, topics: int, width: int, own: int, static: int
 ) -> RequestInput:
     """A request in which anything may be unknown: no interests, no locale, pins without a vector, zero visits."""
-    rng, more = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    rng, more, rates = np.random.default_rng(seed), np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2])
 
     def rows(count: int, columns: int) -> np.ndarray:
         drawn = rng.normal(size=(count, columns)).astype(np.float32)
@@ -146,6 +148,8 @@ def random_request(
         topics=rows(n, topics),
         vectors=rows(n, width),
         static=rng.normal(size=(n, static)).astype(np.float32),
+        lift=rates.normal(size=n).astype(np.float32),
+        impressions=rates.integers(0, 99, n).astype(np.float32),
     )
     did = HistoryInput(
         pins=more.integers(0, PINS, 3 * recents).astype(np.int32),
