@@ -119,7 +119,7 @@ def cross_cosine_query(request: RequestInput) -> np.ndarray:
 @CROSS.feature(version=1)
 def cross_cosine_best(request: RequestInput) -> np.ndarray:
     """The largest shrunk cosine of boards with a pin that the user liked."""
-    return request.nearest
+    return request.cosine.best
 
 
 @CROSS.feature(version=1)

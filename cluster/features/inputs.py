@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.features.likeness import Likeness, likeness, strongest
-from cluster.features.similar import Follows, Sums, best, follows, sums
+from cluster.features.similar import Follows, Sums, follows, sums
 from cluster.similarity.neighbours import Neighbours
 from cluster.similarity.tables import Similarity
 
@@ -128,11 +128,6 @@ class RequestInput:
     def steps(self) -> Sums:
         """What walks of two steps say, exactly."""
         return self._sums(self.similarity.steps)
-
-    @cached_property
-    def nearest(self) -> np.ndarray:
-        """float32[n]: the cosine of boards with the pin of a liking action that is nearest."""
-        return best(self.similarity.cosine, self.history.pins[self.history.liked], self.found.pins)
 
     @cached_property
     def follows(self) -> Follows:

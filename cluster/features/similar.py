@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster.similarity.neighbours import Neighbours
-from cluster.similarity.spread import spread, strongest_of
+from cluster.similarity.spread import spread
 
 RECENT = 10
 """Newest actions that count as recent; the sketch's best on MovieLens."""
@@ -23,6 +23,7 @@ class Sums(NamedTuple):
     history: np.ndarray  # over all liked pins
     recent: np.ndarray  # over the newest `RECENT` of them
     query: np.ndarray  # over the query pins, by their share of the weight
+    best: np.ndarray  # the largest weight of one liked pin
     by_action: np.ndarray  # float32[n, A], over the pins of each action
 
 
@@ -55,7 +56,8 @@ def sums(
     """
     n = len(candidates)
     if table is None:
-        return Sums(*np.full((3, n), np.nan, np.float32), np.full((n, actions), np.nan, np.float32))
+        unknown = np.full(n, np.nan, np.float32)
+        return Sums(unknown, unknown, unknown, unknown, np.full((n, actions), np.nan, np.float32))
     share = np.zeros((len(pins) + len(query), 3 + actions), np.float32)
     rows = np.flatnonzero(liked)
     rows = rows[newest_once(pins[rows])]
@@ -67,15 +69,11 @@ def sums(
         did = np.flatnonzero(action == code)
         share[did[newest_once(pins[did])], 3 + code] = 1.0
     out = spread(table, np.concatenate([pins, query]), share, candidates)
-    out[:, np.append([not len(rows), not len(rows), not len(query)], np.zeros(actions, bool))] = np.nan
-    return Sums(out[:, 0], out[:, 1], out[:, 2], out[:, 3:])
-
-
-def best(table: Neighbours | None, pins: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """float32[n]: the largest weight of one of `pins`, int32[H]; NaN without any."""
-    if table is None or not len(pins):
-        return np.full(len(candidates), np.nan, np.float32)
-    return strongest_of(table, pins, candidates)
+    if not len(rows):
+        out[:, [0, 1, -1]] = np.nan
+    if not len(query):
+        out[:, 2] = np.nan
+    return Sums(out[:, 0], out[:, 1], out[:, 2], out[:, -1], out[:, 3:-1])
 
 
 def follows(table: Neighbours | None, pins: np.ndarray, candidates: np.ndarray) -> Follows:

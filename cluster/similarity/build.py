@@ -24,7 +24,7 @@ BETA = 0.3
 """Power of a pin's boards that its two-step chance is divided by; the sketchbook's best on MovieLens."""
 
 
-class PastActions(Protocol):
+class UsersPast(Protocol):
     """What users did, as far as likeness is concerned: CSR over users, newest first (cluster.catalog.history)."""
 
     @property
@@ -68,7 +68,7 @@ class MeasureBlock:
 
 
 def measure(
-    graph: Graph, past: PastActions | None, settings: SimilaritySettings, map_blocks: MapBlocks | None = None
+    graph: Graph, past: UsersPast | None, settings: SimilaritySettings, map_blocks: MapBlocks | None = None
 ) -> Similarity:
     """All measures for a graph and the users' past; without a past `follows` is None, with `neighbours` 0 all are."""
     if not settings.neighbours:
@@ -99,6 +99,6 @@ def _linear(saves: Saves, rows: list[BlockRows], settings: SimilaritySettings, k
     return Neighbours.strongest(sp.vstack(predictors).T.tocsr(), k)
 
 
-def _follows(past: PastActions, n_pins: int, settings: SimilaritySettings, k: int) -> Neighbours:
+def _follows(past: UsersPast, n_pins: int, settings: SimilaritySettings, k: int) -> Neighbours:
     actions = np.bincount(past.pins, minlength=n_pins).astype(np.float64)
     return follow_rows(followed(past.offsets, past.pins, n_pins, settings.window), actions, k, settings.damping)

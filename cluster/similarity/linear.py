@@ -38,7 +38,8 @@ def near_weights(saves: Saves, pins: np.ndarray, near: Neighbours, l2: float) ->
 
     The transpose of `exact_weights`: of each pin what the others add to it.
     """
-    rows, columns, values = [], [], []
+    shape = (len(pins), saves.by_pin.shape[0])
+    entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # rows, columns, values
     for row, pin in enumerate(pins):
         others = near.ids[row][near.ids[row] >= 0]
         if not len(others):
@@ -47,10 +48,8 @@ def near_weights(saves: Saves, pins: np.ndarray, near: Neighbours, l2: float) ->
         gram = (x @ x.T).toarray().astype(np.float64)
         gram[np.diag_indices_from(gram)] += l2
         target = (x @ saves.by_pin[[pin]].T).toarray()[:, 0].astype(np.float64)
-        rows.append(np.full(len(others), row))
-        columns.append(others)
-        values.append(sl.solve(gram, target, assume_a="pos"))
-    if not rows:
-        return sp.csr_array((len(pins), saves.by_pin.shape[0]), dtype=np.float32)
-    data = np.concatenate(values).astype(np.float32), (np.concatenate(rows), np.concatenate(columns))
-    return sp.csr_array(data, shape=(len(pins), saves.by_pin.shape[0]))
+        entries.append((np.full(len(others), row), others, sl.solve(gram, target, assume_a="pos")))
+    if not entries:
+        return sp.csr_array(shape, dtype=np.float32)
+    rows, columns, values = (np.concatenate(part) for part in zip(*entries, strict=True))
+    return sp.csr_array((values.astype(np.float32), (rows, columns)), shape=shape)

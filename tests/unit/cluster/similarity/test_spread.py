@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.similarity.neighbours import Neighbours
-from cluster.similarity.spread import spread, strongest_of
+from cluster.similarity.spread import spread
 from tests.unit.cluster.features.given import PINS, random_neighbours
 
 
@@ -16,7 +16,7 @@ def slow(table: Neighbours, pins: np.ndarray, share: np.ndarray, candidates: np.
         for pin, weight in zip(table.ids[row], table.weights[row], strict=True):
             for slot in np.flatnonzero(candidates == pin):
                 total[slot] += share[h] * weight
-                best[slot] = max(best[slot], weight)
+                best[slot] = max(best[slot], weight) if share[h, 0] else best[slot]
     return total, best
 
 
@@ -31,6 +31,8 @@ def test_sums_and_maxima(seed: int, history: int, candidates: int, columns: int)
         pins = rng.integers(0, PINS, history)
         asked = rng.permutation(PINS)[:candidates]
         share = rng.normal(size=(history, columns)).astype(np.float32)
+        share[rng.random(share.shape) < 0.5] = 0.0
         total, best = slow(table, pins, share, asked)
-        np.testing.assert_allclose(spread(table, pins, share, asked), total, atol=1e-4)
-        np.testing.assert_allclose(strongest_of(table, pins, asked), best, atol=1e-6)
+        got = spread(table, pins, share, asked)
+        np.testing.assert_allclose(got[:, :-1], total, atol=1e-4)
+        np.testing.assert_allclose(got[:, -1], best, atol=1e-6)
