@@ -9,39 +9,36 @@ release_year), users (user_id, age, gender, occupation); items and users may be 
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from prepare import prepare
-from rich.table import Table
 
 from apps.backfill.backfill import backfill
 from apps.backfill.moment import ReplayPlan
 from apps.backfill.replay import Replay
+from apps.bench.recommenders.panel import PeerPanel, recommenders
 from apps.console import console, guarded, progress_bar
 from apps.project import open_project
-from apps.reports.stages import ORDERS, evaluate_stages
+from apps.reports.stages import evaluate_stages, positive_actions
+from apps.reports.stages_quality import StageQuality
+from apps.reports.stages_table import remarks, stages_table
 from cluster import session
 from cluster.catalog.build import build_catalog
+from cluster.errors import PinfunnelError
 from training.full.train import train_full_ranker
 from training.lightweight.train import train_lightweight
 
 CLIENT = "movies"
-TITLES = {
-    "popularity": "popularity",
-    "visit_count": "visit count",
-    "visit_count_corrected": "visit count / √degree",
-    "lightweight": "lightweight ranker",
-    "full": "full ranker",
-}
 
 
 def run_once(
-    work: Path, ratings: Path, items: Path | None, users: Path | None, seed: int, split: float
-) -> dict[str, Any]:
-    """One seed: backfill before the split, train both rankers, evaluate after it."""
+    work: Path, ratings: Path, items: Path | None, users: Path | None, seed: int, split: float, slow_peers: bool
+) -> tuple[dict[str, Any], StageQuality]:
+    """One seed: backfill before the split, train both rankers, evaluate after it. What was done, and the quality."""
     path = prepare(work, ratings, items, users, seed)
     opened = open_project(path)
     replay = Replay(opened)
@@ -51,41 +48,39 @@ def run_once(
         filled = backfill(replay, CLIENT, plan, bar.count("backfill", "moments"))
         build_catalog(opened.project, replay.process.store, edges_before=cut, in_memory=True)
         store, logs = replay.process.store, replay.process.logs
-        light = train_lightweight(
-            opened.project, opened.clients[CLIENT], store, logs, held_out_share=0.1, progress=bar.at("lightweight")
+        light = outcome(
+            lambda: train_lightweight(
+                opened.project, opened.clients[CLIENT], store, logs, held_out_share=0.1, progress=bar.at("lightweight")
+            )
         )
-        full = train_full_ranker(
-            opened.project, opened.clients, store, logs, held_out_share=0.1, progress=bar.at("full")
+        full = outcome(
+            lambda: train_full_ranker(
+                opened.project, opened.clients, store, logs, held_out_share=0.1, progress=bar.at("full")
+            )
         )
         fresh = Replay(opened)
         fresh.process.watcher("lightweight", "full").poll()
         after = ReplayPlan(graphs=4, every=10, since=cut, seed=seed + 1)
-        quality = evaluate_stages(fresh, CLIENT, after, progress=bar.at("evaluate"))
-    return {
+        peers = PeerPanel(fresh.history, positive_actions(opened, CLIENT), recommenders(slow_peers))
+        quality = evaluate_stages(fresh, CLIENT, after, progress=bar.at("evaluate"), more=peers)
+    done = {
         "seed": seed,
         "split_at": cut.isoformat(),
         "backfill": {**asdict(filled), "reach": filled.reach},
-        "lightweight": {"published": light.published, "reason": light.reason},
-        "full": {"published": full.published, "reason": full.reason},
+        "lightweight": light,
+        "full": full,
         "quality": quality.as_json(),
     }
+    return done, quality
 
 
-def show(runs: list[dict[str, Any]]) -> None:
-    """The table: mean over seeds, with the first seed's interval from resampled requests."""
-    first = runs[0]["quality"]
-    table = Table(title=f"Held-out time: {first['requests']} requests of {first['users']} users, {len(runs)} seed(s)")
-    for heading in ("order", f"Recall@{first['recall_at']}", f"NDCG@{first['ndcg_at']}"):
-        table.add_column(heading)
-    for name in ORDERS:
-        if name in first["recall"]:
-            cells = [
-                f"{sum(r['quality'][m][name]['mean'] for r in runs) / len(runs):.4f} "
-                f"[{first[m][name]['low']:.4f}, {first[m][name]['high']:.4f}]"
-                for m in ("recall", "ndcg")
-            ]
-            table.add_row(TITLES[name], *cells)
-    console.print(table)
+def outcome(train: Callable[[], Any]) -> dict[str, Any]:
+    """Whether a model was published, and the reason; a log that cannot be learned from is such a reason, too."""
+    try:
+        done = train()
+    except PinfunnelError as error:
+        return {"published": False, "reason": str(error)}
+    return {"published": done.published, "reason": done.reason}
 
 
 def main(
@@ -98,17 +93,26 @@ def main(
     split: Annotated[
         float, typer.Option(min=0.3, max=0.95, help="share of ratings that lies before held-out time")
     ] = 0.8,
+    slow_peers: Annotated[bool, typer.Option(help="SASRec too: minutes a seed")] = False,
 ) -> None:
     """Backfill, train and judge the funnel on a ratings file."""
     began = time.perf_counter()
     with guarded(), session.session(dashboard=False):
-        runs = []
+        runs: list[dict[str, Any]] = []
+        found: list[StageQuality] = []
         for seed in range(seeds):
             folder = Path(tempfile.mkdtemp()) if work is None else work / f"seed-{seed}"
             folder.mkdir(parents=True, exist_ok=True)
-            runs.append(run_once(folder, ratings, items, users, seed, split))
+            done, quality = run_once(folder, ratings, items, users, seed, split, slow_peers)
+            runs.append(done)
+            found.append(quality)
         report = {"runs": runs, "seconds": time.perf_counter() - began}
-        show(runs)
+        console.print(stages_table("Held-out time", found))
+        trained = [
+            f"seed {run['seed']}, {kind}: {run[kind]['reason']}" for run in runs for kind in ("lightweight", "full")
+        ]
+        for line in [*trained, *remarks(found)]:
+            console.print(line, highlight=False)
         if out is not None:
             out.write_text(json.dumps(report, indent=1))
             console.print(f"figures: {out}")

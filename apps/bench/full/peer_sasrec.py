@@ -27,11 +27,16 @@ class SASRec(nn.Module):
 
     def forward(self, sequence: Tensor, pins: Tensor) -> Tensor:
         """Sequence [B, L] newest first, candidates [B, C] → logits [B, C]."""
-        x = self.pins(sequence) + self.slot.weight
-        causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril(-1)  # newest first: see older slots only
-        state = self.layers(x, mask=causal, src_key_padding_mask=None)[:, 0]
+        state = self.states(sequence)[:, 0]
         out: Tensor = (self.pins(pins) @ state.unsqueeze(-1)).squeeze(-1) + self.bias(pins).squeeze(-1)
         return out
+
+    def states(self, sequence: Tensor) -> Tensor:
+        """Sequence [B, L] newest first → the state [B, L, W] behind each of its films and those before it."""
+        x = self.pins(sequence) + self.slot.weight
+        causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril(-1)  # newest first: see older slots only
+        states: Tensor = self.layers(x, mask=causal, src_key_padding_mask=None)
+        return states
 
 
 def sasrec(train: RequestBatch, validation: RequestBatch, test: RequestBatch) -> Floats:
