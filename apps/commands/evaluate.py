@@ -175,14 +175,62 @@ def evaluate_full(
         with session.session(dashboard=False):
             report = published_full(opened.project, opened.clients, process.store, process.logs, *span)
         _show(f"NDCG by client, {report.requests} requests", report.ndcg)
-        table = Table(title="By action")
-        figures = report.actions["full"]
-        names = list(dict.fromkeys(k for row in figures.values() for k in row))
-        for heading in ("action", *names):
-            table.add_column(heading)
-        for action, row in figures.items():
-            table.add_row(
-                action, *(f"{row[n]:.4g}" if isinstance(row.get(n), float) else str(row.get(n, "")) for n in names)
-            )
-        console.print(table)
+        _show_actions("By action", report.actions["full"])
         write_json(out, report.to_dict())
+
+
+def _show_actions(title: str, figures: dict[str, Any]) -> None:
+    names = list(dict.fromkeys(k for row in figures.values() for k in row))
+    table = Table(title=title)
+    for heading in ("action", *names):
+        table.add_column(heading)
+    for action, row in figures.items():
+        table.add_row(
+            action, *(f"{row[n]:.4g}" if isinstance(row.get(n), float) else str(row.get(n, "")) for n in names)
+        )
+    console.print(table)
+
+
+@evaluate_app.command("model")
+def evaluate_model(
+    version_a: Annotated[str, typer.Argument(help="a stored version of a ranker, like 20260131T120000-abc123")],
+    version_b: Annotated[str, typer.Argument(help="another one of the same ranker")],
+    project: ProjectFile = DEFAULT_PROJECT,
+    since: Since = None,
+    until: Until = None,
+    out: JsonFile = None,
+) -> None:
+    """Two stored versions of one ranker, published or not, on the same logged requests, and what B is better by.
+
+    Both of one client's lightweight ranker, or both full rankers. Give --since a moment after the training of both for
+    held-out time. Versions are the folders below the bundles' kinds, and stand in what `train` writes to --json.
+    """
+    from cluster import session
+
+    with guarded():
+        span = moment(since, "--since"), moment(until, "--until")
+        opened = open_project(project)
+        from training.judge.lightweight import LightweightReport
+        from training.report.versions import common_kind, compare_versions
+
+        process = opened.new_process()
+        versions = (version_a, version_b)
+        kind = common_kind(process.store, opened.clients, process.features, opened.project.ids, versions)
+        with session.session(dashboard=False):
+            report = compare_versions(
+                opened.project, opened.clients, process.store, process.logs, version_a, version_b, *span
+            )
+        if isinstance(report, LightweightReport):
+            _show(f"{kind}: {report.requests} requests", report.orders)
+        else:
+            _show(f"{kind}: NDCG by client, {report.requests} requests", report.ndcg)
+            for version, figures in report.actions.items():
+                _show_actions(f"{version} by action", figures)
+        for figure, interval in report.differences[version_a].items():
+            if interval.n:
+                console.print(
+                    f"B - A, {figure}: {interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}] "
+                    f"on {interval.n:,} requests",
+                    highlight=False,
+                )
+        write_json(out, {"kind": kind, "a": version_a, "b": version_b, **report.to_dict()})

@@ -60,9 +60,15 @@ def published_order(store: BundleStore, client: str, features: FeatureSet) -> tu
     version = store.current(kind)
     if version is None:
         return None
+    return version, stored_order(store, client, version, features)
+
+
+def stored_order(store: BundleStore, client: str, version: str, features: FeatureSet) -> Order:
+    """Scorer of one stored version, published or not. Raises BundleError when it cannot be used."""
+    kind = kinds.lightweight(client)
     bundle = store.open(kind, version).require_schema(features)
     with opening(f"{kind} {version}", "train it again"):
-        return version, booster_order((bundle.path / "model.ubj").read_bytes(), features.names)
+        return booster_order((bundle.path / "model.ubj").read_bytes(), features.names)
 
 
 def usable_order(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Order] | None:
