@@ -1,29 +1,12 @@
-"""A comparison as one self-contained HTML page with inline SVG: no scripts, nothing fetched."""
+"""A comparison as one HTML page with inline SVG."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from apps.reports.comparison import UTILITY, Comparison, Row, percent
+from apps.reports.page import write_page
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d2430; --soft: #68717f; --line: #d8dde5; --paper: #ffffff; --good: #157f4b;
-  --bad: #b3372f; --calm: #7a8596; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e7ebf1; --soft: #9aa4b2; --line: #364050; --paper: #151a21;
-  --good: #4cc38a; --bad: #ef7a70; --calm: #8b96a6; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
-  margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-p.note, dt { color: var(--soft); }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; } th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
-tr.primary td { font-weight: 600; } .good { color: var(--good); } .bad { color: var(--bad); }
-svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: var(--ink); }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; } dd { margin: 0;
-  overflow-wrap: anywhere; }
-"""
 WIDTH = 760
 LEFT = 190
 RIGHT = 130
@@ -47,13 +30,7 @@ def write_html(comparison: Comparison, path: str | Path, title: str, facts: Mapp
     if facts:
         items = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items())
         body.append(f"<h2>About this run</h2><dl>{items}</dl>")
-    path = Path(path)
-    path.write_text(
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
-    return path
+    return write_page(path, title, body)
 
 
 def forest_plot(rows: Sequence[Row]) -> str:

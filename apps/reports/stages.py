@@ -2,23 +2,18 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 
 from apps.backfill.moment import Replayed, ReplayPlan
 from apps.backfill.replay import Replay
-from apps.project import Opened
 from apps.reports.stages_orders import TITLES, MoreOrders, orders, unpublished
+from apps.reports.stages_protocol import positive_actions
 from apps.reports.stages_quality import CUTS, Judgements, StageQuality, longest
 from apps.reports.stages_segments import Segments, few_locales
 from cluster.progress import Progress, silent
 from training.metrics.metric import Cuts
-
-
-def positive_actions(opened: Opened, client: str) -> list[str]:
-    """The actions that make a pin relevant: those of positive weight in the client's labels."""
-    weights = opened.clients[client].labels.action_weights
-    return [a for a, w in weights.items() if w > 0 and a not in set(opened.project.negative_actions)]
 
 
 def evaluate_stages(
@@ -37,6 +32,7 @@ def evaluate_stages(
     good = positive_actions(replay.opened, client)
     titles = {**TITLES, **({} if more is None else more.titles)}
     begins = np.array([part.begin for part in replay.slices(plan)])
+    asked = np.zeros(len(begins), int)
     rows = Judgements(cuts)
     cold = Judgements(cuts)
     parts = []
@@ -48,11 +44,13 @@ def evaluate_stages(
             continue
         ask = moment.answer.ask
         found = orders(replay.process, moment)
+        now = int(np.searchsorted(begins, ask.at, "right")) - 1
+        asked[now] += 1
         if more is not None:
-            if (now := int(np.searchsorted(begins, ask.at, "right")) - 1) != current:
+            if now != current:
                 more.refit(int(begins[now]))
-                current = now
             found |= more.orders(ask, longest(cuts))
+        current = now
         for name in titles.keys() - found.keys():
             lacking[name][_fault(moment, name)] += 1
         rows.add(ask.user_id, found, relevant)
@@ -69,7 +67,9 @@ def evaluate_stages(
         for name in sorted({name for names in named for name in names}):
             by_part[name] = rows.quality(titles, [i for i, names in enumerate(named) if name in names])
         by_part[segments.cold] = cold.quality(titles)
-    return replace(rows.quality(titles), missing=missing, segments=by_part)
+    said = [datetime.fromtimestamp(begin / 1e6, UTC).isoformat() for begin in begins.tolist()]
+    slices = dict(zip(said, asked.tolist(), strict=True))
+    return replace(rows.quality(titles), missing=missing, slices=slices, segments=by_part)
 
 
 def _fault(moment: Replayed, name: str) -> str:

@@ -30,8 +30,13 @@ STAGES = ("visit_count", "lightweight", "full")
 class MoreOrders(Protocol):
     """Orders that are no stage of the funnel, over the same requests: `apps/bench/recommenders/panel.py` has some."""
 
-    titles: Mapping[str, str]  # by name, of all that there are
-    missing: Mapping[str, str]  # why one of them gives no order at all
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """What each is called, by name: of all that there are."""
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Why one of them gives no order at all, by name."""
 
     def refit(self, begin: int) -> None:
         """A slice of the replay begins at this moment (microseconds): learn from what was known then."""

@@ -27,8 +27,10 @@ class StageQuality:
     users: int
     figures: dict[str, dict[str, Interval]]  # figure (recall@50, …) → order
     differences: dict[str, Interval]  # "after - before figure", of one order and the next, and of a ranker and a peer
+    lifts: dict[str, dict[str, Interval]] = field(default_factory=dict)  # figure → order: what it has over visit count
     missing: dict[str, str] = field(default_factory=dict)  # order → why some requests or all of them lack it
     titles: dict[str, str] = field(default_factory=dict)  # every order that was asked for, in the order of reports
+    slices: dict[str, int] = field(default_factory=dict)  # moment at which a slice begins → its requests
     segments: dict[str, "StageQuality"] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -39,6 +41,10 @@ class StageQuality:
             out[f"{metric}_at"] = int(k)
             out[metric] = {name: asdict(interval) for name, interval in by_order.items()}
         out["differences"] = {name.partition("@")[0]: asdict(interval) for name, interval in self.differences.items()}
+        out["over_visit_count"] = {
+            figure.partition("@")[0]: {name: asdict(interval) for name, interval in row.items()}
+            for figure, row in self.lifts.items()
+        }
         out |= {"missing": self.missing, "titles": self.titles}
         return out | ({"segments": {n: part.as_json() for n, part in self.segments.items()}} if self.segments else {})
 
@@ -86,19 +92,21 @@ class Judgements:
             for figure in names
             for name in present
         }
-        pairs = [(before, after, figure) for before, after in compared(present) for figure in names]
+        others = [name for name in present if STAGES[0] in present and name != STAGES[0]]
+        asked = dict.fromkeys([*compared(present), *((STAGES[0], name) for name in others)])
+        pairs = [(before, after, figure) for before, after in asked for figure in names]
         columns = [*value.values(), *(value[after, figure] - value[before, figure] for before, after, figure in pairs)]
         user = np.unique([str(self._users[i]) for i in at], return_inverse=True)[1]
         found = bootstrap_columns(np.stack(columns, axis=1), unit=user) if columns else []
         means = dict(zip(value, found[: len(value)], strict=True))
+        between = dict(zip(pairs, found[len(value) :], strict=True))
+        in_line = set(compared(present))
         return StageQuality(
             requests=len(at),
             users=len(set(user.tolist())),
             figures={figure: {name: means[name, figure] for name in present} for figure in names},
-            differences={
-                f"{after} - {before} {figure}": interval
-                for (before, after, figure), interval in zip(pairs, found[len(value) :], strict=True)
-            },
+            differences={f"{b} - {a} {figure}": i for (a, b, figure), i in between.items() if (a, b) in in_line},
+            lifts={figure: {name: between[STAGES[0], name, figure] for name in others} for figure in names},
             titles=dict(titles),
         )
 

@@ -10,7 +10,8 @@ from apps.reports.stages_quality import StageQuality
 def stages_table(title: str, runs: Sequence[StageQuality]) -> Table:
     """Means over `runs` (seeds), with the first run's interval from resampled users."""
     first = runs[0]
-    table = Table(title=f"{title}: {first.requests:,} requests of {first.users:,} users, {len(runs)} seed(s)")
+    seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
+    table = Table(title=f"{title}: {first.requests:,} requests of {first.users:,} users{seeds}")
     for heading in ("order", *(_heading(figure) for figure in first.figures)):
         table.add_column(heading)
     for name, said in first.titles.items():
@@ -18,6 +19,20 @@ def stages_table(title: str, runs: Sequence[StageQuality]) -> Table:
             table.add_row(said, *(_cell(runs, figure, name) for figure in first.figures))
         elif name in first.missing:
             table.add_row(said, *("–" for _ in first.figures))
+    return table
+
+
+def segments_table(title: str, quality: StageQuality) -> Table:
+    """A row per part of the requests, a column per order: the first figure, with half of its interval."""
+    figure = next(iter(quality.figures), "")
+    present = {n: said for n, said in quality.titles.items() if n in quality.figures.get(figure, {})}
+    table = Table(title=f"{title}, by part of the requests: {_heading(figure)}")
+    for heading in ("part", "requests", *present.values()):
+        table.add_column(heading)
+    for name, part in quality.segments.items():
+        found = [part.figures.get(figure, {}).get(order) for order in present]
+        cells = ["–" if i is None or not i.n else f"{i.mean:.3f} ±{(i.high - i.low) / 2:.3f}" for i in found]
+        table.add_row(name, f"{part.requests:,}", *cells)
     return table
 
 

@@ -23,7 +23,8 @@ from apps.backfill.replay import Replay
 from apps.bench.recommenders.panel import PeerPanel, recommenders
 from apps.console import console, guarded, progress_bar
 from apps.project import open_project
-from apps.reports.stages import evaluate_stages, positive_actions
+from apps.reports.stages import evaluate_stages
+from apps.reports.stages_protocol import positive_actions, protocol_lines, protocol_of
 from apps.reports.stages_quality import StageQuality
 from apps.reports.stages_table import remarks, stages_table
 from cluster import session
@@ -70,6 +71,7 @@ def run_once(
         "lightweight": light,
         "full": full,
         "quality": quality.as_json(),
+        "protocol": protocol_of(fresh, CLIENT, after, quality),
     }
     return done, quality
 
@@ -94,6 +96,7 @@ def main(
         float, typer.Option(min=0.3, max=0.95, help="share of ratings that lies before held-out time")
     ] = 0.8,
     slow_peers: Annotated[bool, typer.Option(help="SASRec too: minutes a seed")] = False,
+    protocol: Annotated[bool, typer.Option(help="also print how the orders were judged")] = False,
 ) -> None:
     """Backfill, train and judge the funnel on a ratings file."""
     began = time.perf_counter()
@@ -111,7 +114,8 @@ def main(
         trained = [
             f"seed {run['seed']}, {kind}: {run[kind]['reason']}" for run in runs for kind in ("lightweight", "full")
         ]
-        for line in [*trained, *remarks(found)]:
+        asked = protocol_lines(runs[0]["protocol"]) if protocol else []
+        for line in [*trained, *remarks(found), *asked]:
             console.print(line, highlight=False)
         if out is not None:
             out.write_text(json.dumps(report, indent=1))

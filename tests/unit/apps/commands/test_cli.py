@@ -28,6 +28,8 @@ GROUPS = [
     "evaluate lightweight",
     "evaluate full",
     "evaluate strategies",
+    "evaluate stages",
+    "evaluate model",
 ]
 
 

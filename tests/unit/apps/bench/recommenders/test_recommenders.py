@@ -17,7 +17,7 @@ from apps.bench.recommenders.panel import PeerPanel, recommenders
 from apps.bench.recommenders.popularity import DAY_US, Popularity, Trending
 from apps.bench.recommenders.recommender import Question, Recommender
 from apps.bench.recommenders.sasrec import NextLike, sequences
-from apps.reports.stages import positive_actions
+from apps.reports.stages_protocol import positive_actions
 from tests.worlds.funnel import ask, opened_world
 
 NOW = 10**9
