@@ -122,7 +122,7 @@ class RankerSettings(Settings):
     unimpressed_replayed: int = Field(
         60,
         ge=1,
-        description="the same from each request of a backfill, which showed nothing and has no other negatives",
+        description="the same from each request that a backfill made up, which showed nothing: its only negatives",
     )
     seed: int = 0
 

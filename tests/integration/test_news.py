@@ -1,6 +1,7 @@
 """A news site's own impressions, through the README's commands: what nobody clicked becomes impressed negatives."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,10 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from apps.backfill.backfill import backfill
+from apps.backfill.moment import ReplayPlan
+from apps.backfill.replay import Replay
 from apps.cli import app
 from apps.project import Opened, open_project
 from cluster.features.assemble import FeatureSet
 from tests.worlds.news import SLOTS, News, write_news
+from tests.worlds.replay import written
 from tests.worlds.training import joined_table
 from training.full.rows import Contents, MakeRows
 from training.full.train import train_full_ranker
@@ -20,6 +25,7 @@ from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
 
 CLIENT = "front"
+PLAN = ReplayPlan(min_history=2)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> tuple[O
     for line in (
         "validate",
         "build-graph",
-        f"backfill --client {CLIENT} --min-history 2",
+        f"backfill --client {CLIENT} --min-history {PLAN.min_history} --workers 2",
         f"train lightweight --client {CLIENT}",
     ):
         told = folder / f"{line.split()[0]}.json"
@@ -49,6 +55,14 @@ def test_validation_tells_how_many_clicks_answer_what_was_shown(site: tuple[Open
     labels = sum(map(len, news.slow_labels().values()))
     answers = f"{labels} of {len(news.clicks)} events answer one of {len(news.shown)} requests"
     assert report["tables"]["impressions"]["remark"] == answers
+
+
+def test_workers_write_the_rows_of_one_process(site: tuple[Opened, News, Path], tmp_path: Path) -> None:
+    write_news(tmp_path)
+    alone = Replay(open_project(tmp_path / "pinfunnel.yaml"))
+    done = backfill(alone, CLIENT, PLAN)
+    assert written(alone, CLIENT) == written(Replay(site[0]), CLIENT)
+    assert json.loads((site[2] / "backfill.json").read_text())[CLIENT] == {**asdict(done), "reach": done.reach}
 
 
 def test_what_was_shown_and_not_clicked_is_a_negative_of_the_trees(site: tuple[Opened, News, Path]) -> None:

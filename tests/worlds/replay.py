@@ -19,14 +19,14 @@ PIECE = 16
 """Moments a piece: the toy world has dozens of them only."""
 
 
-def written(replay: Replay) -> tuple[dict[str, str], list[str]]:
-    """Every row of the serving log by request id, as text without its graph, and all event ids, sorted.
+def written(replay: Replay, client: str = "homefeed") -> tuple[dict[str, str], list[str]]:
+    """Every row of the client's serving log by request id, as text without its graph, and all event ids, sorted.
 
     Fails when a request was written twice.
     """
     logs = replay.process.logs
     rows: dict[str, str] = {}
-    for path in logs.serving_files("homefeed").paths:
+    for path in logs.serving_files(client).paths:
         for row in pq.read_table(path, partitioning=None).drop_columns(["graph_version"]).to_pylist():
             assert row["request_id"] not in rows, "written twice"
             rows[row["request_id"]] = repr(row)
