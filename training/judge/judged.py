@@ -1,8 +1,8 @@
 """What both judges look at in a held-out request: one definition for trees and networks. NumPy only.
 
 A *live* request showed an answer: of what it did not show nobody can say whether it would have led to an action, so
-only shown candidates count, and those acted on. A *replayed* one (backfill) showed nothing, and its actions were found
-among all candidates alike: all of them count.
+only shown candidates count, and those acted on. A *replayed* one (backfill of actions
+without impressions) showed nothing, and its actions were found among all candidates alike: all of them count.
 """
 
 import numpy as np

@@ -45,7 +45,7 @@ class Request:
 
     @property
     def live(self) -> bool:
-        """Whether it showed an answer; replayed history (backfill) showed nothing."""
+        """Whether it showed an answer; history replayed without impressions showed nothing."""
         return bool((self.position >= 0).any())
 
     def only(self, rows: np.ndarray) -> "Request":
