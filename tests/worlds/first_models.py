@@ -22,7 +22,8 @@ from apps.backfill.moment import ReplayPlan
 from apps.backfill.replay import Replay
 from apps.cli import app
 from apps.project import open_project
-from apps.reports.stages import StageQuality, evaluate_stages
+from apps.reports.stages import evaluate_stages
+from apps.reports.stages_quality import StageQuality
 
 START = 1_700_000_000
 DAY = 86_400
