@@ -48,9 +48,11 @@ def open_project(path: str | Path) -> Opened:
         clients = {n: fitted(c, project.actions, project.negative_actions) for n, c in shipped.items()}
         if line := said(project.actions, project.negative_actions):
             log.warning(line)
+    from training.full.plan import check_ranker
     from training.lightweight.strategies.registry import check_strategies  # NumPy loads only for a file that parses
 
     check_strategies(clients)
+    check_ranker(project)
     return Opened(project, clients)
 
 

@@ -20,10 +20,10 @@ from apps.bench.full.cost import flops_of, matrix_peak, timed, torch_machine
 from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
-from training.ranker.fit import learn_inputs
 from training.ranker.inputs import Inputs, to_inputs, to_targets
 from training.ranker.loss import MultiTaskLoss
 from training.ranker.model import FullRanker
+from training.ranker.start import learn_inputs
 
 
 def _half(device: torch.device) -> AbstractContextManager[Any]:

@@ -144,4 +144,5 @@ def train_full(
         console.print(f"full: {outcome.reason}", highlight=False)
         for note in outcome.notes:
             console.print(f"  {note}", highlight=False)
+        console.print(f"  plan {outcome.plan['reason']}", highlight=False)
         write_json(out, outcome.to_dict())

@@ -105,12 +105,17 @@ class GbdtSettings(Settings):
 
 
 class RankerSettings(Settings):
-    """The full ranker: a size from training/ranker/config.py and the plan of a fit."""
+    """The full ranker: a size from training/ranker/config.py and how it is fitted; what is not given, the size decides.
 
-    size: Literal["small", "debug", "base", "large"] = "small"
-    epochs: int = Field(10, ge=1)
-    batch_requests: int = Field(16, ge=1)
-    learning_rate: float = Field(4e-3, gt=0)
+    `auto` tries the sizes that a log of this length can teach, and takes the one that orders later requests best.
+    """
+
+    size: Literal["auto", "small", "debug", "sequence", "medium", "base", "large"] = "auto"
+    model: dict[str, Any] = Field({}, description="changes of the network, by the names of ModelConfig")
+    fit: dict[str, Any] = Field({}, description="changes of the fit, by the names of FitConfig")
+    epochs: int | None = Field(None, ge=1)
+    batch_requests: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
     workers: int = Field(1, ge=1)
     use_gpu: Literal["auto", "yes", "no"] = "auto"
     request_balance: float = Field(

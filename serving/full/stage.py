@@ -18,7 +18,7 @@ from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
 from training.ranker.batch import RequestBatch
-from training.ranker.columns import columns_of
+from training.ranker.columns import columns_of, with_score
 from training.ranker.scorer import FullScorer, best_device, empty_requests, utility
 
 log = logging.getLogger(__name__)
@@ -127,6 +127,8 @@ class FullLogic:
         batch.client[:] = schema.client_index(ask.client)
         batch.shared, batch.shared_category = self._shared.split(ranked.shared[None, :])
         batch.candidates, batch.candidate_category = self._candidate.split(ranked.candidates[survivors])
+        if schema.reads_score:
+            batch.candidates = with_score(batch.candidates, ranked.scores[survivors])
         batch.candidate_pin[:] = hash_ids(walked.pin_ids[survivors])
         batch.candidate_vector[:] = content(walked.pins[survivors], schema.n_topics)
         sequence, length = walked.sequence, min(len(walked.sequence.pin_ids), schema.sequence_length)

@@ -65,7 +65,7 @@ def test_rows_hold_the_shown_candidates_as_they_were_logged(world: LogsWorld, st
     table = joined_table(world, "homefeed")
     rows = make(store)(table)
     width = make(store).contents.width()
-    schema = ranker_schema(world.features, tuple(world.clients), world.project.actions, width, 3)
+    schema = ranker_schema(world.features, tuple(world.clients), world.project.actions, width, 3, scored=False)
     batch = RequestBatch.from_table(rows, schema)
     logged = requests(world, "homefeed")
     assert batch.n_requests == len(logged) == rows.num_rows
@@ -132,6 +132,25 @@ def test_replayed_requests_bring_negatives_unless_told_how_many(world: LogsWorld
             assert sum(weights) == pytest.approx(len(a))  # they stand for all candidates
 
 
+def test_rows_hold_the_lightweight_scores_of_their_time(world: LogsWorld, store: BundleStore) -> None:
+    def margins(request: Request, at: np.datetime64) -> np.ndarray:
+        return request.visit_score + at.astype("datetime64[s]").astype(np.int64) % 1000
+
+    table = joined_table(world, "homefeed").slice(0, 20)
+    scored = make(store)
+    rows = replace(scored, scores={"homefeed": margins})(table)
+    width = len(ranker_schema(world.features, (), (), 0, 0).candidate)
+    at = table.column("requested_at").to_pylist()
+    for request, values in zip(read_requests(table), rows.column("candidates").to_pylist(), strict=True):
+        shown = request.stage == IMPRESSED
+        got = np.array(values).reshape(-1, width)
+        np.testing.assert_array_equal(got[:, :-1], request.candidates[shown])
+        expected = request.visit_score[shown] + int(at[request.row].timestamp()) % 1000
+        np.testing.assert_allclose(got[:, -1], expected, rtol=1e-6)
+    others = replace(scored, scores={"another": margins})(table)
+    assert np.isnan(np.array(others.column("candidates")[0].as_py()).reshape(-1, width)[:, -1]).all()
+
+
 def test_rows_to_judge_hold_the_order_without_a_full_ranker(world: LogsWorld, store: BundleStore) -> None:
     table = joined_table(world, "homefeed").slice(0, 20)
     assert make(store)(table).column("order_score").null_count == 20
@@ -162,6 +181,10 @@ def test_the_model_is_trained_published_and_guarded(world: LogsWorld, store: Bun
     assert out.metrics["differences"]["visit_count"]["all"]["mean"] > 0
     assert out.metrics["actions"]["full"]["save"]["auc"] > 0.6
     assert not list((Path(world.project.home) / "train").glob("*"))  # nothing is left behind
+    assert out.plan == bundle.meta["plan"]
+    assert (out.plan["name"], out.plan["fit"]["epochs"]) == ("debug", 12)
+    assert out.plan["reason"] == "debug: the only plan for this log"
+    assert scorer.config.to_dict() == out.plan["model"]
 
     refused = train_full_ranker(
         world.project, world.clients, store, world.logs, num_workers=0, gate=Gate(min_requests=10**6)

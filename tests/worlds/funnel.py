@@ -58,10 +58,12 @@ def publish_lightweight(store: BundleStore, features: FeatureSet, client: str, c
     return version
 
 
-def publish_full(process: Process, clients: dict[str, Client], held_back: tuple[str, ...] = ()) -> str:
+def publish_full(
+    process: Process, clients: dict[str, Client], held_back: tuple[str, ...] = (), scored: bool = True
+) -> str:
     """An untrained full ranker of the smallest size; returns its version."""
     width = process.catalogs.current.pins.topics.shape[1]
-    schema = ranker_schema(process.features, tuple(clients), process.project.actions, width, 8)
+    schema = ranker_schema(process.features, tuple(clients), process.project.actions, width, 8, scored)
     scorer = FullScorer(schema, ModelConfig.debug(), FullRanker(schema.widths, ModelConfig.debug()))
     meta = {"schema_hash": process.features.schema_hash, "held_back": list(held_back)}
     with process.store.write("full", meta) as (folder, version):

@@ -5,8 +5,8 @@ import torch
 from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
-from training.ranker.fit import learn_inputs
 from training.ranker.model import FullRanker
+from training.ranker.start import learn_inputs
 
 SCHEMA = toy_schema(shared=3, candidate=6, topics=4, length=5)
 TINY = ModelConfig.debug().but(pin_buckets=256, dropout=0.0, id_dropout=0.0)

@@ -21,12 +21,13 @@ from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.kinds import GRAPH
 from cluster.store.bundles import BundleStore
+from training.full.margins import Margins
 from training.judge.orders import Order
 from training.lightweight.strategies.strategy import sample
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64
 from training.ranker.batch import RankerSchema
-from training.ranker.columns import columns_of
+from training.ranker.columns import LIGHTWEIGHT_SCORE, columns_of, with_score
 
 LOG_COLUMNS = (
     *COLUMNS,
@@ -79,13 +80,20 @@ def _catalog_if_stored(root: str, version: str) -> Catalog | None:
 
 
 def ranker_schema(
-    features: FeatureSet, clients: Sequence[str], actions: Sequence[str], n_topics: int, sequence_length: int
+    features: FeatureSet,
+    clients: Sequence[str],
+    actions: Sequence[str],
+    n_topics: int,
+    sequence_length: int,
+    scored: bool = True,
 ) -> RankerSchema:
-    """The tensor contract of a project's full ranker: every logged feature, categorical ones as embeddings."""
+    """The tensor contract of a project's full ranker: every logged feature, categorical ones as embeddings, and the
+    lightweight ranker's score where the rows are `scored`.
+    """
     shared, candidate = columns_of(features)
     return RankerSchema(
         shared=shared.dense_names,
-        candidate=candidate.dense_names,
+        candidate=candidate.dense_names + (LIGHTWEIGHT_SCORE,) * scored,
         actions=tuple(actions),
         clients=tuple(clients),
         n_topics=n_topics,
@@ -104,6 +112,7 @@ class MakeRows:
     sequence_length: int
     unimpressed: int = 0  # survivors not shown, sampled from each request that showed something
     unimpressed_replayed: int | None = 60  # the same of those that showed nothing; None: all of them, to judge by
+    scores: Mapping[str, Margins] | None = None  # by client, NaN for one without; None: rows without that column
     orders: Mapping[str, Order] = field(default_factory=dict)  # client → its order without a full ranker, to judge by
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -138,6 +147,10 @@ class MakeRows:
         of_request, of_candidate = columns_of(self.features)
         shared, shared_category = of_request.split(request.shared)
         candidates, candidate_category = of_candidate.split(request.candidates[kept])
+        if self.scores is not None:
+            margins = self.scores.get(request.client)
+            score = np.full(len(kept), np.nan) if margins is None else margins(request.only(kept), at)
+            candidates = with_score(candidates, score)
         ids = _ids(pin_ids)[kept]
         length = self.sequence_length
         history = _ids(row["sequence_pin_id"])[:length]

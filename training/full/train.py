@@ -4,32 +4,30 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from cluster.errors import BundleError, ModelError
 from cluster.features.assemble import FeatureSet
 from cluster.kinds import FULL, GRAPH
 from cluster.progress import Progress, silent
 from cluster.settings.clients import Client
-from cluster.settings.project import Project, RankerSettings
+from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
+from training.full.choose import choose
 from training.full.classes import ActionCounts
+from training.full.fit import fit_plan, on_gpu
 from training.full.gating import held_out_rows, judge
-from training.full.rows import LOG_COLUMNS, Contents, MakeRows, ranker_schema
+from training.full.parts import write_parts
+from training.full.plan import plans_for
+from training.full.rows import Contents, MakeRows, ranker_schema
 from training.judge.gate import Gate
-from training.judge.orders import Order, without_full
-from training.log.attribution import split_time
-from training.log.requests import Joined, join_logs, logged_clients
-from training.log.tasks import LogWindow
-from training.log.windows import windows_of
-from training.ranker.batch import RankerSchema
-from training.ranker.config import FitConfig, ModelConfig
+from training.judge.orders import without_full
+from training.log.requests import join_logs, logged_clients
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class FullOutcome:
     requests: dict[str, int]
     fit: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)  # the network, the fit, and why this plan
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,6 +70,9 @@ def train_full_ranker(
     process. Raises DataError, ModelError (no examples, or all of one class), BundleError (no graph bundle to take
     content vectors from).
     """
+    import ray
+
+    gpu = on_gpu(project.ranker, float(ray.cluster_resources().get("GPU", 0)))
     able = logged_clients(clients, logs, since, until)
     graph = _published_graph(store)
     features = FeatureSet.of(project.features)
@@ -79,27 +81,35 @@ def train_full_ranker(
     progress("join", 1.0)
     contents = Contents(store.root, graph)
     contents.require_ids(project.ids)
-    schema = ranker_schema(
-        features, tuple(clients), project.actions, contents.width(), project.features.sequence_length
-    )
+    length = project.features.sequence_length
+    schema = ranker_schema(features, tuple(clients), project.actions, contents.width(), length, scored=False)
     with _scratch(project) as scratch:
         progress("rows", 0.0)
         settings = project.ranker
-        sampled = settings.unimpressed, settings.unimpressed_replayed
-        make = MakeRows(contents, features, project.features.sequence_length, *sampled)
+        make = MakeRows(contents, features, length, settings.unimpressed, settings.unimpressed_replayed)
         orders = {name: without_full(store, client, features) for name, client in able.items()}
-        parts = _write_rows(joined, list(able), held_out_share, make, orders, scratch)
+        parts = write_parts(joined, list(able), held_out_share, make, orders, scratch)
         progress("rows", 1.0)
-        if not parts["train"]:
+        if not parts.train:
             raise ModelError("no shown candidate before the held-out time: let the log grow first")
-        counts = ActionCounts.of(parts["train"], schema.actions)
+        counts = ActionCounts.of(parts.train, schema.actions)
         counts.require_learnable()
         progress("fit", 0.0)
-        fit = _fit(settings, schema, parts, counts.task_weights(), scratch, num_workers)
+        plans = plans_for(settings, project.negative_actions, parts.requests()["train"])
+        workers = settings.workers if num_workers is None else num_workers
+        chosen = choose(
+            [plan.of_tasks(counts.task_weights()) for plan in plans],
+            schema,
+            parts,
+            able,
+            scratch / "models",
+            partial(fit_plan, workers=workers, use_gpu=gpu),
+            partial(progress, "fit"),
+        )
         progress("fit", 1.0)
-        held = held_out_rows(parts["held"])
-        report, decision, incumbent = judge(schema, features, able, store, scratch / "model", held, gate)
-        requests = {name: sum(pq.read_metadata(p).num_rows for p in paths) for name, paths in parts.items()}
+        held = held_out_rows(parts.held)
+        report, decision, incumbent = judge(schema, features, able, store, chosen.model, held, gate)
+        requests = parts.requests()
         meta = {
             "schema_hash": features.schema_hash,
             "ids": project.ids,
@@ -107,13 +117,14 @@ def train_full_ranker(
             "clients": list(schema.clients),
             "graph_version": graph,
             "requests": requests,
+            "plan": chosen.to_dict(),
             "events": None if joined.counts is None else asdict(joined.counts),
             "metrics": report.to_dict(),
             "gate": asdict(decision),
             "held_back": list(decision.held_back),
         }
         with store.write(FULL, meta, publish=decision.publish) as (folder, version):
-            shutil.copytree(scratch / "model", folder, dirs_exist_ok=True)
+            shutil.copytree(chosen.model, folder, dirs_exist_ok=True)
     progress("evaluate", 1.0)
     return FullOutcome(
         decision.publish,
@@ -121,8 +132,9 @@ def train_full_ranker(
         version,
         incumbent,
         requests,
-        fit,
+        chosen.fit,
         report.to_dict(),
+        chosen.to_dict(),
         (*joined.notes, *counts.notes()),
     )
 
@@ -144,74 +156,3 @@ def _scratch(project: Project) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_rows(
-    joined: Joined,
-    clients: list[str],
-    held_out_share: float,
-    make: MakeRows,
-    orders: Mapping[str, Order],
-    scratch: Path,
-) -> dict[str, list[str]]:
-    """Parquet rows of the fit, of the later requests that stop and calibrate it, and of the held-out ones."""
-    before, held = windows_of(joined, clients, held_out_share)
-    cuts = {}
-    for name in clients:
-        times = joined.index.times(name)
-        cuts[name] = split_time(times[times < before[name].until], 0.15)
-    windows: dict[str, dict[str, LogWindow]] = {
-        "train": {n: LogWindow(until=cuts[n]) for n in clients},
-        "valid": {n: LogWindow(since=cuts[n], until=before[n].until) for n in clients},
-        "held": held,
-    }
-    out = {}
-    for part, window in windows.items():
-        judged = replace(make, orders=orders, unimpressed_replayed=None)
-        rows = joined.requests(LOG_COLUMNS, window).map_batches(
-            judged if part == "held" else make, batch_format="pyarrow", batch_size=None
-        )
-        rows.write_parquet(str(scratch / part))
-        files = sorted(str(p) for p in (scratch / part).glob("*.parquet"))
-        out[part] = [f for f in files if pq.read_metadata(f).num_rows]
-    return out
-
-
-def _fit(
-    settings: RankerSettings,
-    schema: RankerSchema,
-    parts: dict[str, list[str]],
-    task_weights: tuple[float, ...],
-    scratch: Path,
-    num_workers: int | None,
-) -> dict[str, Any]:
-    import ray
-
-    from training.ranker.trainer import RunPlan, train_full  # torch loads only where a model is fitted
-
-    model: ModelConfig = getattr(ModelConfig, settings.size)()
-    gpus = float(ray.cluster_resources().get("GPU", 0))
-    if settings.use_gpu == "yes" and gpus < 1:
-        raise ModelError("ranker.use_gpu is yes and the cluster has no GPU: add one, or set it to auto")
-    fit_config = FitConfig.debug() if settings.size in ("small", "debug") else FitConfig()
-    fit_config = fit_config.but(
-        epochs=settings.epochs,
-        batch_requests=settings.batch_requests,
-        learning_rate=settings.learning_rate,
-        request_balance=settings.request_balance,
-        task_weights=task_weights,
-        seed=settings.seed,
-    )
-    return train_full(
-        parts["train"],
-        schema,
-        model,
-        fit_config,
-        scratch / "model",
-        validation=parts["valid"],
-        plan=RunPlan(
-            num_workers=settings.workers if num_workers is None else num_workers,
-            use_gpu=settings.use_gpu != "no" and gpus >= 1,
-            storage=scratch / "checkpoints",
-        ),
-    )

@@ -37,8 +37,8 @@ def baselines(client: Client, features: FeatureSet) -> dict[str, Order]:
     return {"visit_count": visit_count, "boost": boost(features, client.boosts)}
 
 
-def booster_order(model: bytes, features: Sequence[str], chunk: int = 64) -> Order:
-    """Predictions (not margins: they are probabilities for a logistic objective) of a UBJ model."""
+def booster_order(model: bytes, features: Sequence[str], chunk: int = 64, margin: bool = False) -> Order:
+    """Predictions of a UBJ model, or its margins: predictions are probabilities for a logistic objective."""
     import xgboost as xgb
 
     booster = xgb.Booster(model_file=bytearray(model))
@@ -48,27 +48,36 @@ def booster_order(model: bytes, features: Sequence[str], chunk: int = 64) -> Ord
         for start in range(0, len(requests), chunk):
             part = requests[start : start + chunk]
             matrix = xgb.DMatrix(np.concatenate([r.matrix() for r in part]), feature_names=list(features))
-            out += np.split(booster.predict(matrix), np.cumsum([r.n for r in part])[:-1])
+            out += np.split(booster.predict(matrix, output_margin=margin), np.cumsum([r.n for r in part])[:-1])
         return out
 
     return score
 
 
+def published_model(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, bytes] | None:
+    """Version and UBJ of a client's published model; None without one. Raises BundleError when it cannot be used."""
+    version = store.current(kinds.lightweight(client))
+    return None if version is None else (version, stored_model(store, client, version, features))
+
+
+def stored_model(store: BundleStore, client: str, version: str, features: FeatureSet) -> bytes:
+    """UBJ of one stored version, published or not. Raises BundleError when it cannot be used."""
+    kind = kinds.lightweight(client)
+    bundle = store.open(kind, version).require_schema(features)
+    with opening(f"{kind} {version}", "train it again"):
+        return (bundle.path / "model.ubj").read_bytes()
+
+
 def published_order(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Order] | None:
     """Version and scorer of a client's published model; None without one. Raises BundleError when it cannot be used."""
-    kind = kinds.lightweight(client)
-    version = store.current(kind)
-    if version is None:
-        return None
-    return version, stored_order(store, client, version, features)
+    version = store.current(kinds.lightweight(client))
+    return None if version is None else (version, stored_order(store, client, version, features))
 
 
 def stored_order(store: BundleStore, client: str, version: str, features: FeatureSet) -> Order:
     """Scorer of one stored version, published or not. Raises BundleError when it cannot be used."""
-    kind = kinds.lightweight(client)
-    bundle = store.open(kind, version).require_schema(features)
-    with opening(f"{kind} {version}", "train it again"):
-        return booster_order((bundle.path / "model.ubj").read_bytes(), features.names)
+    with opening(f"{kinds.lightweight(client)} {version}", "train it again"):
+        return booster_order(stored_model(store, client, version, features), features.names)
 
 
 def usable_order(store: BundleStore, client: str, features: FeatureSet) -> tuple[str, Order] | None:

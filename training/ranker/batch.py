@@ -7,7 +7,7 @@ once. Knows nothing of torch and Ray.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cluster.errors import DataError
+from training.ranker.columns import LIGHTWEIGHT_SCORE
 from training.ranker.config import Widths
 from training.ranker.rows import ListRows, Sequences, index_of_names
 
@@ -42,6 +43,11 @@ class RankerSchema:
         return self.clients.index(client) + 1 if client in self.clients else 0
 
     @property
+    def reads_score(self) -> bool:
+        """Whether the last candidate column is the lightweight ranker's score; models of earlier formats lack it."""
+        return self.candidate[-1:] == (LIGHTWEIGHT_SCORE,)
+
+    @property
     def widths(self) -> Widths:
         """Sizes for the model."""
         sides = [side for _, side in self.categorical]
@@ -54,6 +60,7 @@ class RankerSchema:
             actions=len(self.actions),
             clients=len(self.clients),
             sequence=self.sequence_length,
+            score=self.reads_score,
         )
 
     def to_json(self) -> str:
@@ -138,6 +145,16 @@ class RequestBatch:
                 value = new_request if f.name == "request" else value[requests if whole else rows]
             out[f.name] = value
         return RequestBatch(**out)
+
+    def of_new_clients(self, hidden: npt.NDArray[np.bool_], scored: bool) -> "RequestBatch":
+        """The requests in `hidden` (bool[B]) as a new client makes them: unknown, and without a lightweight ranker,
+        whose score is the last candidate column if the batch is `scored`.
+        """
+        candidates = self.candidates
+        if scored:
+            candidates = candidates.copy()
+            candidates[hidden[self.request], -1] = np.nan
+        return replace(self, client=np.where(hidden, 0, self.client), candidates=candidates)
 
     def thin_negatives(self, share: float, rng: np.random.Generator) -> "RequestBatch":
         """Keep every candidate with an action and a random `share` of the others, whose weights grow by 1 / share:

@@ -11,6 +11,9 @@ import numpy as np
 
 from cluster.features.assemble import FeatureSet
 
+LIGHTWEIGHT_SCORE = "lightweight_score"
+"""The last candidate column of a ranker that sees how the lightweight ranker scores a candidate: its margin."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -36,6 +39,11 @@ class Columns:
             return values, np.zeros((*values.shape[:-1], 0), np.int64)
         dense = [at for at in range(len(self.names)) if at not in category]
         return values[..., dense], np.nan_to_num(values[..., category] + 1.0, nan=0.0).astype(np.int64)
+
+
+def with_score(dense: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Dense candidate columns float32[n, C] and the lightweight margins float32[n] as float32[n, C + 1]."""
+    return np.concatenate([dense, score.astype(np.float32)[:, None]], axis=1)
 
 
 @lru_cache(maxsize=8)

@@ -26,6 +26,9 @@ from training.ranker.loss import MultiTaskLoss
 from training.ranker.model import FullRanker
 from training.ranker.optimiser import Optimiser
 
+START = -1
+"""As `best_epoch`: before the first step nothing was worse than after any epoch."""
+
 State = dict[str, Any]
 Batches = Callable[[int, int], Iterable[RequestBatch]]
 """(epoch, requests of it that all workers together have used) -> this worker's batches of the rest."""
@@ -47,7 +50,9 @@ class Hooks:
 
 @dataclass
 class FitResult:
-    """`history`: one dict per epoch. `held_out`: the best model on the validation batches, None without any."""
+    """`history`: one dict per epoch. `best_epoch`: START if no epoch was better than that. `held_out`: the best model
+    on the validation batches, None without any.
+    """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
@@ -159,7 +164,7 @@ class _Run:
         """One optimiser step; the batch's cross-entropy of each action, float[A] on the CPU."""
         if self.config.client_dropout:
             hidden = self.dropout.random(batch.n_requests) < self.config.client_dropout
-            batch.client = np.where(hidden, 0, batch.client)
+            batch = batch.of_new_clients(hidden, self.model.widths.score)
         batch = batch.thin_negatives(self.config.negatives, self.dropout)
         inputs = to_inputs(batch, self.device)
         targets = to_targets(batch, self.device, self.config.request_balance)
@@ -176,11 +181,10 @@ class _Run:
         return out
 
     def judge(self, validation: Sequence[RequestBatch]) -> dict[str, list[float]]:
-        """Figures of the model as it is, which is kept if it is the best so far: least loss, weighted by task."""
+        """Figures of the model as it is, which is kept if it is the best so far: least loss, as training has it."""
         scored = evaluate(self.model, validation, self.device)
         found = figures(scored)
-        weight = self.loss.fixed.cpu().numpy()
-        loss = float(np.nansum(np.array(found["validation_loss"]) * weight) / float(self.loss.fixed.sum()))
+        loss = self.loss.held_out(np.array(found["validation_loss"]), scored)
         if loss < self.best_loss:
             self.best_loss = loss
             self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -206,18 +210,6 @@ class _Run:
         return self.result
 
 
-def learn_inputs(model: FullRanker, batches: Sequence[RequestBatch]) -> None:
-    """Set the model's input statistics (dense columns, positions shown) from a sample of training batches."""
-    if not batches:
-        raise ModelError("the full ranker got no training requests: check the date range and the client filter")
-    model.shared_numeric.learn(np.concatenate([b.shared for b in batches]))
-    model.candidate_numeric.learn(np.concatenate([b.candidates for b in batches]))
-    positions = [b.position for b in batches if b.position is not None]
-    if model.position is not None and len(positions) == len(batches):
-        client = np.concatenate([b.client[b.request] for b in batches])
-        model.position.learn(torch.from_numpy(client), torch.from_numpy(np.concatenate(positions)))
-
-
 def fit(
     model: FullRanker,
     batches: Batches,
@@ -238,6 +230,9 @@ def fit(
     run = _Run(model, config, torch.device(device), total_steps)
     if resume is not None:
         run.restore(resume)
+    elif validation and model.residual is not None:
+        run.judge(validation)  # the start may be the best: then nothing that was learnt is kept
+        run.result.best_epoch = START
     while run.epoch < config.epochs:
         row = run.train_epoch(batches, hooks)
         if validation:

@@ -76,6 +76,9 @@ class Folded:
                 if self._scale is not None:
                     met *= self._scale[batch.client[r]]
                 self._judge(met, client[rows], out[rows])
+        if m.residual is not None:
+            score = np.array(batch.candidates[:, -1], np.float32)  # Arrow's memory is read-only
+            out += m.residual(torch.from_numpy(score), torch.from_numpy(client)).numpy()
         return out
 
     def _meet(self, batch: RequestBatch, rows: slice, user: Tensor, encoded: Tensor | None) -> Tensor:

@@ -19,10 +19,11 @@ from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration, fit_calibration
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.evaluate import HeldOutScores
-from training.ranker.fit import FitResult, learn_inputs
+from training.ranker.fit import FitResult
 from training.ranker.inputs import to_targets
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer
+from training.ranker.start import learn_inputs, start_from_score
 
 SAMPLE_REQUESTS = 1024  # rows that set the input statistics
 VALIDATION_REQUESTS = 20_000  # held-out rows kept in memory
@@ -96,12 +97,14 @@ def _base_rate(job: Job, held: HeldOutScores | None, action: int) -> tuple[float
 
 
 def build_model(job: Job, sparse: bool) -> FullRanker:
-    """The network before its first step: inputs scaled on the sample, weights of the incumbent when warm."""
+    """The network before its first step: in the lightweight order, or with the incumbent's weights when warm."""
     torch.manual_seed(job.fit.seed)
     model = FullRanker(job.schema.widths, job.model, sparse=sparse)
     sample = RequestBatch.from_table(job.sample, job.schema)
     learn_inputs(model, [sample] if sample.n_requests else [])
-    if job.warm is not None:
+    if job.warm is None:
+        start_from_score(model, job.schema, sample, job.fit)
+    else:
         model.load_state_dict(dict(job.warm))  # also the incumbent's input statistics: its weights expect them
     return model
 

@@ -5,10 +5,12 @@ A candidate may carry several actions (save and click), so each action is a yes/
 like the others; it counts against a candidate only in the utility.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.ranker.evaluate import HeldOutScores
 from training.ranker.inputs import Targets
 
 
@@ -61,3 +63,17 @@ class MultiTaskLoss(nn.Module):
         if self.log_variance is not None:
             tasks = (-self.log_variance).exp() * tasks + 0.5 * self.log_variance
         return (tasks * self.fixed).sum() / self.fixed.sum(), entropy.detach()
+
+    @torch.no_grad()
+    def held_out(self, entropy: np.ndarray, scored: HeldOutScores) -> float:
+        """The same loss of validation requests with cross-entropy float[A], NaN for an action of unknown labels.
+
+        Learned task weights stay out of it: they change from epoch to epoch.
+        """
+        fixed = self.fixed.cpu().numpy()
+        tasks = entropy
+        if self.listwise:
+            targets = Targets(*(torch.from_numpy(a) for a in (scored.labels, scored.weights, scored.request)))
+            ranked = listwise_loss(torch.from_numpy(scored.logits), targets, int(scored.request.max()) + 1)
+            tasks = (1 - self.listwise) * entropy + self.listwise * ranked.numpy()
+        return float(np.nansum(tasks * fixed) / fixed.sum())

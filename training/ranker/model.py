@@ -18,6 +18,7 @@ from training.ranker.experts import Experts, Grouped
 from training.ranker.inputs import Inputs
 from training.ranker.numeric import Numeric
 from training.ranker.position import PositionBias
+from training.ranker.residual import ScoreResidual
 from training.ranker.sequence import CandidateAttention, SequenceEncoder
 
 
@@ -54,6 +55,7 @@ class Encoded(NamedTuple):
     client_scale: Tensor | None  # float[R, width]
     client_gate: Tensor | None  # float[R, A * experts]
     client_bias: Tensor  # float[R, A]
+    score: Tensor | None  # float[N, A], what the lightweight score adds to the logits
     sequence: Tensor | None  # float[B, L, d], 0 where there is no action
     real: Tensor  # bool[B, L], slots that hold an action
     acted: Tensor | None = None  # float[R, 1], 0 as if there were no action, 1 (None) as it is
@@ -112,6 +114,7 @@ class FullRanker(nn.Module):
         )
         self.tower_in = Grouped(w.actions, c.expert_out, c.tower_width)
         self.tower_out = Grouped(w.actions, c.tower_width, 1)
+        self.residual = ScoreResidual(w.clients, w.actions) if c.residual and w.score else None
         self.position = PositionBias(w.clients, w.actions, c.position_buckets) if c.position else None
         self.drop = nn.Dropout(c.dropout)
 
@@ -144,6 +147,7 @@ class FullRanker(nn.Module):
             client_scale=None if self.client_scale is None else self.client_scale(x.client),
             client_gate=None if gate is None else gate(x.client),
             client_bias=self.client_bias(x.client),
+            score=None if self.residual is None else self.residual(x.candidates[:, -1], x.client[x.request]),
             sequence=sequence,
             real=real,
         )
@@ -169,7 +173,7 @@ class FullRanker(nn.Module):
         mixed = self.experts(self.drop(self.norm(self.crossing(x0))), gate)
         hidden = torch.relu_(self.tower_in(mixed))
         logits: Tensor = self.tower_out(hidden).squeeze(-1).transpose(0, 1) + e.client_bias[x.request]
-        return logits
+        return logits if e.score is None else logits + e.score
 
     def forward(self, x: Inputs) -> Tensor:
         """float[N, A]; position counts in training mode only."""

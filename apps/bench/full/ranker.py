@@ -25,11 +25,12 @@ from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
 from training.ranker.feed import ParquetFeed
-from training.ranker.fit import fit, learn_inputs
+from training.ranker.fit import fit
 from training.ranker.inputs import to_inputs, to_targets
 from training.ranker.loss import MultiTaskLoss
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer
+from training.ranker.start import learn_inputs
 
 
 @contextmanager

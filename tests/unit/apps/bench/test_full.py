@@ -2,15 +2,18 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
+import pytest
 
 from apps.bench import gpu
 from apps.bench.full.cost import flops_of
 from apps.bench.full.movielens import replay
-from apps.bench.full.peer_quality import GAIN, judge
+from apps.bench.full.peer_quality import GAIN, judge, ours
 from apps.bench.full.peers import flat_features
 from apps.bench.full.ranker import serving, training
+from cluster.errors import ConfigError
 from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
 
@@ -80,3 +83,13 @@ def test_perfect_scores_win_the_comparison(tmp_path) -> None:
     assert perfect["auc"] == 1.0
     assert judge(np.full_like(train.labels, 0.5), train)["auc_save"] == 0.5
     assert len(GAIN) == train.labels.shape[1]
+
+    settings: dict[str, Any] = {"epochs": 1, "model": {"pin_buckets": 64}}
+    parts = tuple(RequestBatch.from_table(t, data.schema) for t in (data.train, data.validation, data.test))
+    trained = ours(data, **settings)(*parts)
+    assert trained.shape == parts[2].labels.shape  # type: ignore[union-attr]
+    assert ((trained > 0) & (trained < 1)).all()
+    fewer = ours(data, every=2, **settings)(*parts)
+    assert not np.allclose(trained, fewer, atol=1e-4)
+    with pytest.raises(ConfigError, match=r"ranker\.model\.pins"):
+        ours(data, model={"pins": 1})

@@ -13,10 +13,13 @@ from cluster.errors import BundleError, ConfigError, ModelError
 from tests.worlds.ranker import SCHEMA, TINY, toy_batch, toy_model
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
-from training.ranker.fit import Hooks, fit, learn_inputs
+from training.ranker.evaluate import figures, predict
+from training.ranker.fit import Hooks, fit
 from training.ranker.inputs import to_targets
+from training.ranker.loss import MultiTaskLoss
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer, empty_requests, utility
+from training.ranker.start import learn_inputs
 from training.ranker.trainer import train_full
 
 
@@ -191,3 +194,13 @@ def test_curves_of_odd_histories_are_drawn() -> None:
     assert "a<b" in [e.text for e in root.iter()]
     assert "nan" not in history_svg(rows, ("a", "c"))
     assert history_svg([], ("a",)).startswith("<svg")
+
+
+@pytest.mark.parametrize("listwise", [0.0, 0.6])
+def test_epochs_are_compared_by_the_loss_that_training_has(listwise: float) -> None:
+    batch = toy_batch(12, 15, seed=3)
+    model = toy_model()
+    loss = MultiTaskLoss(model.widths.actions, (2.0, 1.0, 1.0, 0.5, 1.0), listwise=listwise)
+    scored = predict(model, [batch.take(np.arange(0, 5)), batch.take(np.arange(5, 12))])
+    whole, _ = loss(torch.from_numpy(scored.logits), to_targets(batch), batch.n_requests)
+    assert loss.held_out(np.array(figures(scored)["validation_loss"]), scored) == pytest.approx(float(whole), rel=1e-5)

@@ -11,13 +11,13 @@ import torch
 from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import ModelConfig
-from training.ranker.fit import learn_inputs
 from training.ranker.folded import TILE, Folded
 from training.ranker.folded_numeric import FoldedNumeric
 from training.ranker.inputs import to_inputs
 from training.ranker.model import FullRanker
 from training.ranker.numeric import Numeric
 from training.ranker.scorer import FullScorer
+from training.ranker.start import learn_inputs
 
 DEBUG = ModelConfig.debug().but(pin_buckets=64)
 

@@ -1,0 +1,83 @@
+"""The rows of one training run in three parts of time: to fit on, to choose and calibrate by, held out for the gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.store.logs import ROW_GROUP_REQUESTS
+from training.full.rows import LOG_COLUMNS, MakeRows
+from training.judge.orders import Order
+from training.log.attribution import as_datetime64, split_time
+from training.log.requests import Joined
+from training.log.tasks import LogWindow
+from training.log.windows import windows_of
+
+VALID_SHARE = 0.15
+"""Of the requests before the held-out time, the last ones that stop and calibrate the fit."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Paths of the Parquet files of each part that hold any row; requests of different parts are apart in time."""
+
+    train: list[str]
+    valid: list[str]
+    held: list[str]
+
+    def requests(self) -> dict[str, int]:
+        """Number of requests by part."""
+        return {name: sum(pq.read_metadata(p).num_rows for p in paths) for name, paths in vars(self).items()}
+
+    def newest(self, requests: int, folder: Path) -> "Parts":
+        """These parts with at most so many training requests, the latest ones, written below `folder`."""
+        if self.requests()["train"] <= requests:
+            return self
+        times = [pq.read_table(path, columns=["requested_at"], partitioning=None) for path in self.train]
+        at = np.sort(as_datetime64(pa.concat_tables(times).column("requested_at")))
+        first, target = at[-requests], folder / "newest.parquet"
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = None
+        for path in self.train:
+            for batch in pq.ParquetFile(path).iter_batches(ROW_GROUP_REQUESTS):
+                table = pa.Table.from_batches([batch])
+                table = table.filter(pa.array(as_datetime64(table.column("requested_at")) >= first))
+                writer = writer or pq.ParquetWriter(target, table.schema)
+                writer.write_table(table)
+        assert writer is not None
+        writer.close()
+        return replace(self, train=[str(target)])
+
+
+def write_parts(
+    joined: Joined,
+    clients: list[str],
+    held_out_share: float,
+    make: MakeRows,
+    orders: Mapping[str, Order],
+    folder: Path,
+) -> Parts:
+    """Write the rows below `folder`; the held-out ones with the `orders` that serving has without a full ranker."""
+    before, held = windows_of(joined, clients, held_out_share)
+    cuts = {}
+    for name in clients:
+        times = joined.index.times(name)
+        cuts[name] = split_time(times[times < before[name].until], VALID_SHARE)
+    windows: dict[str, dict[str, LogWindow]] = {
+        "train": {n: LogWindow(until=cuts[n]) for n in clients},
+        "valid": {n: LogWindow(since=cuts[n], until=before[n].until) for n in clients},
+        "held": held,
+    }
+    judged = replace(make, orders=orders, unimpressed_replayed=None)
+    out = {}
+    for part, window in windows.items():
+        rows = joined.requests(LOG_COLUMNS, window).map_batches(
+            judged if part == "held" else make, batch_format="pyarrow", batch_size=None
+        )
+        rows.write_parquet(str(folder / part))
+        files = sorted(str(p) for p in (folder / part).glob("*.parquet"))
+        out[part] = [f for f in files if pq.read_metadata(f).num_rows]
+    return Parts(**out)
