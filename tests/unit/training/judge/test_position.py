@@ -56,7 +56,7 @@ def test_the_lift_of_a_chance_is_that_of_its_odds() -> None:
 @pytest.fixture(scope="module")
 def shown_at_random(tmp_path_factory: pytest.TempPathFactory) -> tuple[LogsWorld, list[Request]]:
     """Answers of pins in the order of a score that says nothing, and people who see the first of them."""
-    world = make_world(tmp_path_factory.mktemp("logs"), ("homefeed",), requests=2, n=40)
+    world = make_world(tmp_path_factory.mktemp("logs"), ("homefeed",), requests=20, n=40)
     one = requests(world, "homefeed")[0]
     rng = np.random.default_rng(0)
     made = []
