@@ -14,6 +14,7 @@ from ray.serve.handle import DeploymentHandle
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
+from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
@@ -40,12 +41,17 @@ class RemoteStages(Stages):
     async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
         """Probabilities and utility from the full deployment."""
         kept = ranked.survivors  # the rest would only cost its transport
-        asked = replace(ask, exclude=(), hidden=(), seen=())
-        return await _answer(self._full.score.remote(asked, walked.only(kept), ranked.only(kept), seconds))
+        return await _answer(self._full.score.remote(_light(ask), walked.only(kept), ranked.only(kept), seconds))
 
     async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
         """Strongest features from the lightweight deployment."""
         return await _answer(self._lightweight.explain.remote(client, ranked, rows))
+
+    async def explain_full(
+        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+    ) -> list[Reasons]:
+        """Reasons from the full deployment."""
+        return await _answer(self._full.explain.remote(_light(ask), walked, ranked, version, seconds))
 
 
 class RemoteEvents:
@@ -65,6 +71,11 @@ class RemoteEvents:
     async def flush(self) -> int:
         """Write stored events to Parquet."""
         return await self._events.flush.remote()
+
+
+def _light(ask: WalkAsk) -> WalkAsk:
+    """Without the lists that only walk and policy read, which would cost their transport."""
+    return replace(ask, exclude=(), hidden=(), seen=())
 
 
 async def _answer(response: Awaitable[T]) -> T:

@@ -24,6 +24,7 @@ from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
+from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
@@ -98,6 +99,12 @@ class FullReplica(Replica):
     async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
         """One request's probabilities and utility, of as many survivors as `seconds` from now allow."""
         return await self._score((ask, walked, ranked, self._logic.pace.clock() + seconds))
+
+    async def explain(
+        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+    ) -> list[Reasons]:
+        """Why the survivors have the probabilities that `version` gave them."""
+        return await asyncio.to_thread(self._logic.explain, ask, walked, ranked, version, seconds)
 
     def versions(self) -> dict[str, str | None]:
         """What this replica serves with."""

@@ -14,9 +14,11 @@ from cluster.store.bundles import BundleStore
 from serving.full.pacing import Pace, Part
 from serving.request.ask import WalkAsk
 from serving.request.catalogs import Catalogs
+from serving.request.log_odds import LogOdds, Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
+from training.ranker.attribution import Attribution
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of, with_score
 from training.ranker.scorer import FullScorer, best_device, empty_requests, utility
@@ -24,6 +26,11 @@ from training.ranker.scorer import FullScorer, best_device, empty_requests, util
 log = logging.getLogger(__name__)
 
 Request = tuple[WalkAsk, Walked, Ranked]
+
+EXPLAINED = 25
+"""Pins that are explained in one pass: the usual answer."""
+TOP = 5
+"""Inputs that an explanation names for each action."""
 
 
 class FullLogic:
@@ -92,7 +99,33 @@ class FullLogic:
         limits = [math.inf if until is None else until[i] for i in wanted]
         results = self._passes(scorer, [requests[i] for i in wanted], limits)
         for i, (probabilities, utilities) in zip(wanted, results, strict=True):
-            out[i] = Scored(version, utilities, probabilities, scorer.schema.actions)
+            worth = self._worth(requests[i][0].client, scorer.schema.actions)
+            weights = tuple(worth.get(action, 0.0) for action in scorer.schema.actions)
+            out[i] = Scored(version, utilities, probabilities, scorer.schema.actions, weights)
+        return out
+
+    def _worth(self, client: str, actions: tuple[str, ...]) -> dict[str, float]:
+        """The client's utility weights of those actions that the model predicts."""
+        return with_weights_of(self._clients[client], actions).utility
+
+    def explain(
+        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float = math.inf
+    ) -> list[Reasons]:
+        """Why the survivors have their probabilities, as many of them, in their order, as can be begun in `seconds`.
+
+        The others' reasons are empty, and there is none at all when the model has been swapped meanwhile.
+        """
+        loaded, until = self._loaded, self.pace.clock() + seconds
+        if loaded is None or loaded[0] != version:
+            return []
+        scorer, n = loaded[1], len(ranked.survivors)
+        out: list[Reasons] = [{} for _ in range(n)]
+        for start in range(0, n, EXPLAINED):
+            if self.pace.clock() >= until:
+                break
+            end = min(start + EXPLAINED, n)
+            found = scorer.explain(self._batch(scorer, ask, walked, ranked, start, end))
+            out[start:end] = [_reasons(found, row, scorer.schema.actions) for row in range(end - start)]
         return out
 
     def _passes(
@@ -112,8 +145,7 @@ class FullLogic:
                 rows = scores[at : at + end - start]
                 at += len(rows)
                 probabilities[i][start:end] = rows
-                client = with_weights_of(self._clients[requests[i][0].client], actions)
-                utilities[i][start:end] = utility(rows, client.utility, actions)
+                utilities[i][start:end] = utility(rows, self._worth(requests[i][0].client, actions), actions)
 
         self.pace.score(sizes, until, run)
         return list(zip(probabilities, utilities, strict=True))
@@ -147,6 +179,17 @@ def _unscored(ranked: Ranked) -> Scored:
     return Scored(
         None, np.full(len(ranked.survivors), np.nan, np.float32), np.empty((len(ranked.survivors), 0), np.float32)
     )
+
+
+def _reasons(found: Attribution, row: int, actions: tuple[str, ...]) -> Reasons:
+    """The largest contributions to each action of one candidate."""
+    out = {}
+    whole = zip(actions, found.values[row], found.baseline.tolist(), found.logits[row].tolist(), strict=True)
+    for action, values, baseline, log_odds in whole:
+        top = np.argsort(-np.abs(values), kind="stable")[:TOP]
+        inputs = {found.names[i]: float(values[i]) for i in top}
+        out[action] = LogOdds(baseline, inputs, log_odds - baseline - sum(inputs.values()))
+    return out
 
 
 def _codes(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:

@@ -23,6 +23,7 @@ from serving.policy.seen import Seen
 from serving.policy.slate import rows_of, slate_of
 from serving.request.answer import Answer, StageTiming
 from serving.request.ask import WalkAsk
+from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
@@ -103,6 +104,7 @@ class Funnel:
         self._tell(run, answer, size)
         if explain:
             answer.contributions = await self._explain(run, answer)
+            answer.reasons = await self._explain_full(run, answer)
 
         answer.stages = _timings(run, answer, size)
         answer.faults = run.faults
@@ -142,6 +144,24 @@ class Funnel:
         if ranked is None or ranked.version is None:
             return []
         return await run.run("explain", self._stages.explain, answer.ask.client, ranked, answer.shown) or []
+
+    async def _explain_full(self, run: Runner, answer: Answer) -> list[Reasons]:
+        ranked, scored = answer.ranked, answer.scored
+        known = np.isfinite(answer.full_scores()[answer.shown])
+        if ranked is None or scored is None or scored.version is None or not known.any():
+            return []
+        rows = answer.shown[known]
+        walked = answer.walked.only(rows)
+        ranked = ranked.only(rows)
+        seconds = run.deadline.budget()
+        call = self._stages.explain_full
+        found = await run.run("explain_full", call, answer.ask, walked, ranked, scored.version, seconds)
+        if not found:
+            return []
+        if (told := sum(map(bool, found))) < len(found):
+            run.note(f"explain_full: {told} of {len(found)} pins explained within the deadline")
+        reasons = iter(found)
+        return [next(reasons) if is_known else {} for is_known in known]
 
     def _choose(self, answer: Answer, client: Client, size: int, by_visits: bool) -> None:
         """What is shown: the policy over the slate, then exploration; an answer without ranking explores nothing."""

@@ -12,6 +12,7 @@ from serving.candidates.walker import WalkerLogic
 from serving.full.stage import FullLogic
 from serving.lightweight.stage import LightweightLogic
 from serving.request.ask import WalkAsk
+from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
@@ -42,6 +43,12 @@ class Stages(Protocol):
         """The strongest features of the candidates in `rows`."""
         ...
 
+    async def explain_full(
+        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+    ) -> list[Reasons]:
+        """Why the full ranker, if still of `version`, scores the survivors so; of as many as `seconds` allow."""
+        ...
+
 
 class DirectStages(Stages):
     """Called in place, never waiting: for callers without an event loop to keep free (notebooks, backfill, tests)."""
@@ -67,6 +74,12 @@ class DirectStages(Stages):
         """Strongest features, in place."""
         return self._lightweight.explain(client, ranked, rows)
 
+    async def explain_full(
+        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+    ) -> list[Reasons]:
+        """The full ranker's reasons, in place."""
+        return self._full.explain(ask, walked, ranked, version, seconds)
+
 
 class ThreadedStages(Stages):
     """In this process, each call in a thread, so that a server's event loop stays free."""
@@ -91,3 +104,9 @@ class ThreadedStages(Stages):
     async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
         """Strongest features, from a thread."""
         return await asyncio.to_thread(self._lightweight.explain, client, ranked, rows)
+
+    async def explain_full(
+        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+    ) -> list[Reasons]:
+        """The full ranker's reasons, from a thread."""
+        return await asyncio.to_thread(self._full.explain, ask, walked, ranked, version, seconds)

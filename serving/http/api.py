@@ -45,17 +45,34 @@ class QueryVisits(BaseModel):
     visits: int
 
 
+class LogOddsParts(BaseModel):
+    """Why an action has its probability p: log(p / (1 - p)) = baseline + all of `inputs` + others."""
+
+    baseline: float = Field(description="of a request and a pin of which nothing is known")
+    inputs: dict[str, float] = Field(description="the inputs that moved it most (integrated gradients), largest first")
+    others: float = Field(description="what is left: all other inputs together")
+
+
 class Explanation(BaseModel):
-    """Why a pin is in the answer."""
+    """Why a pin stands where it stands: at each stage its score, its rank (from 0) and what moved it most.
+
+    What a stage did not score lacks its part. From `full_rank` to the pin's position it was the policy, and `explored`.
+    """
 
     visit_score: float
-    visit_rank: int
+    visit_rank: int = Field(description="among the candidates")
     reached_from: list[QueryVisits]
     lightweight_score: float | None = None
-    lightweight_top_features: dict[str, float] = Field(default_factory=dict)
-    full_score: float | None = None
+    lightweight_rank: int | None = Field(None, description="among the survivors of the lightweight stage")
+    lightweight_top_features: dict[str, float] = Field(default_factory=dict, description="TreeSHAP, in margin units")
+    full_score: float | None = Field(None, description="the utility")
+    full_rank: int | None = Field(None, description="among the same survivors, by utility")
     probabilities: dict[str, float] = Field(default_factory=dict)
-    explored: bool = False
+    utility_parts: dict[str, float] = Field(
+        default_factory=dict, description="the client's weight x probability, by action; they add up to `full_score`"
+    )
+    full_log_odds: dict[str, LogOddsParts] = Field(default_factory=dict, description="by action")
+    explored: bool = Field(False, description="drawn at random for its position")
 
 
 class RankedPin(BaseModel):
@@ -86,6 +103,9 @@ class RecommendationResponse(BaseModel):
     versions: dict[str, str | None]
     stages: list[StageReport]
     degraded: str = ""
+    removed: dict[str, int] | None = Field(
+        None, description="with `explain`: how many candidates each policy step took out of the slate"
+    )
     milliseconds: float
 
 

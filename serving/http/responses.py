@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from serving.http.api import Explanation, QueryVisits, RankedPin, RecommendationResponse, StageReport
+from serving.http.api import Explanation, LogOddsParts, QueryVisits, RankedPin, RecommendationResponse, StageReport
 from serving.request.answer import Answer
 
 
@@ -34,6 +34,7 @@ def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: fl
         },
         stages=[StageReport.model_validate(vars(stage)) for stage in answer.stages],
         degraded=answer.degraded,
+        removed=answer.removed if explain else None,
         milliseconds=milliseconds,
     )
 
@@ -60,10 +61,21 @@ def _explain(answer: Answer, position: int, row: int) -> Explanation:
         out.lightweight_score = float(ranked.scores[row])
     if answer.contributions:
         out.lightweight_top_features = answer.contributions[position]
-    survivor = np.flatnonzero(ranked.survivors == row)
-    if len(survivor) and scored is not None and np.isfinite(scored.utility[survivor[0]]):
-        out.full_score = float(scored.utility[survivor[0]])
-        out.probabilities = dict(zip(scored.actions, map(float, scored.probabilities[survivor[0]]), strict=True))
+    found = np.flatnonzero(ranked.survivors == row).tolist()
+    if not found:
+        return out
+    out.lightweight_rank = survivor = found[0]
+    if scored is None or not np.isfinite(scored.utility[survivor]):
+        return out
+    probabilities = scored.probabilities[survivor].tolist()
+    out.full_score = float(scored.utility[survivor])
+    out.full_rank = scored.order().tolist().index(survivor)
+    out.probabilities = dict(zip(scored.actions, probabilities, strict=True))
+    parts = zip(scored.actions, scored.weights, probabilities, strict=True)
+    out.utility_parts = {action: weight * p for action, weight, p in parts if weight}
+    if answer.reasons:
+        reasons = answer.reasons[position].items()
+        out.full_log_odds = {action: LogOddsParts.model_validate(vars(parts)) for action, parts in reasons}
     return out
 
 

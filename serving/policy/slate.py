@@ -59,7 +59,7 @@ def slate_of(walked: Walked, ranked: Ranked | None, scored: Scored | None, by_vi
         if ranked.version is not None:
             score = ranked.scores[rows]
         if scored is not None and scored.version is not None:
-            order = np.argsort(-scored.utility, kind="stable")  # NaN, not scored in time, goes last and keeps its order
+            order = scored.order()
             known = np.isfinite(scored.utility)
             by_rank = 1.0 - np.argsort(order, kind="stable").astype(np.float32) / max(n, 1)
             score = scored.utility if known.all() else by_rank

@@ -13,3 +13,8 @@ class Scored:
     utility: np.ndarray  # float32[k]; NaN without a model, and for survivors that were not scored in time
     probabilities: np.ndarray  # float32[k, A]
     actions: tuple[str, ...] = ()  # what the model predicts, A names in the order of the columns
+    weights: tuple[float, ...] = ()  # what each of them counts in this client's utility, 0 for nothing
+
+    def order(self) -> np.ndarray:
+        """Survivors by utility, best first, int64[k]: what was not scored in time goes last and keeps its order."""
+        return np.argsort(-self.utility, kind="stable")

@@ -60,6 +60,11 @@ class Numeric(nn.Module):
                 self.edge[column] = torch.from_numpy(edges[:-1]).float()
                 self.step[column] = torch.from_numpy(np.where(gaps > 1e-6, 1 / np.maximum(gaps, 1e-6), 0)).float()
 
+    def middle(self) -> Tensor:
+        """What every column has on average where it is standardised: float32[1, D], 0 before `learn`."""
+        back = torch.sign(self.mean) * torch.expm1(self.mean.abs())
+        return torch.where(self.tail > 0, back, self.mean).unsqueeze(0)
+
     def forward(self, x: Tensor) -> Tensor:
         """Encode; see the class."""
         missing = torch.isnan(x)

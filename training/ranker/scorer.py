@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from cluster.errors import BundleError, ModelError
+from training.ranker.attribution import Attribution, attribute
 from training.ranker.batch import Floats, Ints, RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration
 from training.ranker.config import ModelConfig
@@ -105,6 +106,14 @@ class FullScorer:
         width.
         """
         return self.calibration.apply(self.logits(batch), batch.client[batch.request])
+
+    def explain(self, batch: RequestBatch) -> Attribution:
+        """What each input of one request adds to the log-odds of each probability (training/ranker/attribution.py)."""
+        self._check(batch)
+        found = attribute(self.model, self.schema, to_inputs(batch, self.device)._replace(position=None))
+        slope, offset = self.calibration.slope[batch.client[0]], self.calibration.offset[batch.client[0]]
+        parts = (found.values * slope[:, None], found.baseline * slope + offset, found.logits * slope + offset)
+        return Attribution(found.names, *(part.astype(np.float32) for part in parts))
 
     def position_odds(self, batch: RequestBatch) -> Floats:
         """By how much a candidate's position alone multiplied the odds of each action: float32[N, A].

@@ -3,7 +3,7 @@ peak.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,21 +22,32 @@ def torch_machine() -> dict[str, Any]:
 def timed(
     call: Callable[[], Any], repeat: int, warm: int = 3, sync: Callable[[], None] | None = None
 ) -> dict[str, float]:
-    """Milliseconds of `repeat` calls: wall p50, p99, least, and this thread's CPU time p50 (what a call costs when
-    other processes hold the core for part of the time). On a GPU pass `sync`.
+    """`in_turns` of one call."""
+    return in_turns({"call": call}, repeat, warm, sync)["call"]
+
+
+def in_turns(
+    calls: Mapping[str, Callable[[], Any]], repeat: int, warm: int = 3, sync: Callable[[], None] | None = None
+) -> dict[str, dict[str, float]]:
+    """Milliseconds of `repeat` rounds of one call each, so that a slow minute falls on all: wall p50, p99, least, and
+    this thread's CPU time p50 (what a call costs when other processes hold the core for part of the time). On a GPU
+    pass `sync`.
     """
-    for _ in range(warm):
-        call()
-    wall, cpu = [], []
-    for _ in range(repeat):
-        if sync is not None:
-            sync()
-        w, c = time.perf_counter(), time.thread_time()
-        call()
-        if sync is not None:
-            sync()
-        wall.append(time.perf_counter() - w)
-        cpu.append(time.thread_time() - c)
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for turn in range(warm + repeat):
+        for name, call in calls.items():
+            if sync is not None:
+                sync()
+            wall, cpu = time.perf_counter(), time.thread_time()
+            call()
+            if sync is not None:
+                sync()
+            if turn >= warm:
+                times[name].append((time.perf_counter() - wall, time.thread_time() - cpu))
+    return {name: _figures(*zip(*taken, strict=True)) for name, taken in times.items()}
+
+
+def _figures(wall: Sequence[float], cpu: Sequence[float]) -> dict[str, float]:
     p50, p99 = np.percentile(wall, [50, 99]) * 1e3
     return {
         "p50_ms": float(p50),

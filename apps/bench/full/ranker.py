@@ -3,7 +3,7 @@
 The plain loop takes the same tensors, which stand ready in memory; ours reads Parquet. Serving is measured by number of
 candidates, length of the sequence and requests at once.
 
-    python -m apps.bench.full.ranker [--quick] [--json OUT] [--plot OUT.svg]
+    python -m apps.bench.full.ranker [--quick] [--brief] [--json OUT] [--plot OUT.svg]
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from apps.bench.full.cost import flops_of, matrix_peak, timed, torch_machine
+from apps.bench.full.cost import flops_of, in_turns, matrix_peak, timed, torch_machine
 from apps.bench.full.toy_log import toy_schema, toy_table
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
@@ -31,6 +31,11 @@ from training.ranker.loss import MultiTaskLoss
 from training.ranker.model import FullRanker
 from training.ranker.scorer import FullScorer
 from training.ranker.start import learn_inputs
+
+BAR_MS = 8.0
+"""What scoring 500 candidates with `base()` may take on one core, p50."""
+SHOWN = 25
+"""Pins of an answer that is explained."""
 
 
 @contextmanager
@@ -110,16 +115,24 @@ def training(config: ModelConfig, requests: int, candidates: int, rounds: int) -
 
 
 def serving(config: ModelConfig, repeat: int, curves: bool) -> dict[str, Any]:
-    """One request, 500 candidates, one core; and how the cost grows with candidates, sequence length and requests
-    at once.
+    """One request of 500 candidates on one core, in turns with a plain torch forward of the same network over tensors
+    that stand ready; explaining an answer's pins; and how the cost grows with candidates, actions and requests at once.
     """
     schema = toy_schema(16, 48, 16, 50)
     batch = RequestBatch.from_table(toy_table(schema, 1, 500), schema)
     scorer = scorer_of(schema, config, batch)
     inputs = to_inputs(batch)._replace(position=None)
-    out: dict[str, Any] = {"request_500": timed(lambda: scorer.score(batch), repeat)}
+    shown = RequestBatch.from_table(toy_table(schema, 1, SHOWN), schema)
     with torch.inference_mode():
         flops = flops_of(lambda: scorer.model(inputs))
+        taken = in_turns({"ours": lambda: scorer.score(batch), "plain": lambda: scorer.model(inputs)}, repeat)
+    out: dict[str, Any] = {
+        "request_500": taken["ours"],
+        "plain_torch_500": taken["plain"],
+        "ratio_to_plain_torch": taken["ours"]["p50_ms"] / taken["plain"]["p50_ms"],
+        "bar_ms": BAR_MS,
+        "explain_25": timed(lambda: scorer.explain(shown), max(5, repeat // 4), warm=1),
+    }
     peak = matrix_peak()
     out |= {
         "flops_per_request": flops,
@@ -142,15 +155,17 @@ def serving(config: ModelConfig, repeat: int, curves: bool) -> dict[str, Any]:
     return out
 
 
-def run(quick: bool = False) -> dict[str, Any]:
+def run(quick: bool = False, brief: bool = False) -> dict[str, Any]:
     """All figures as one JSON-able dict. `quick` uses debug() and small sizes: a check that it runs, not a
-    measurement.
+    measurement. `brief` measures one request and its explanation, without curves and training.
     """
     config = ModelConfig.debug() if quick else ModelConfig.base()
     with one_core():
-        served = serving(config, 5 if quick else 40, curves=not quick)
-        trained = training(config, 64 if quick else 256, 50 if quick else 200, 1 if quick else 3)
-    return {"machine": torch_machine(), "config": config.to_dict(), "serving": served, "training": trained}
+        served = serving(config, 5 if quick else 40, curves=not (quick or brief))
+        figures = {"machine": torch_machine(), "config": config.to_dict(), "serving": served}
+        if not brief:
+            figures["training"] = training(config, 64 if quick else 256, 50 if quick else 200, 1 if quick else 3)
+    return figures
 
 
 def plot(figures: dict[str, Any], path: Path) -> None:
@@ -187,13 +202,14 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m apps.bench.full.ranker", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
+    parser.add_argument("--brief", action="store_true", help="one request of 500 and its explanation: a minute")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--plot", type=Path, help="draw the cost curves here")
     args = parser.parse_args()
-    figures = run(args.quick)
+    figures = run(args.quick, args.brief)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1))
-    if args.plot and not args.quick:
+    if args.plot and not (args.quick or args.brief):
         plot(figures, args.plot)
     print(json.dumps(figures, indent=1))
 

@@ -34,6 +34,8 @@ def test_serving_and_training_figures_are_there() -> None:
     served = serving(TINY, 2, curves=False)
     assert served["flops_per_request"] > 0
     assert served["request_500"]["p50_ms"] >= served["request_500"]["min_ms"] > 0
+    assert served["ratio_to_plain_torch"] == served["request_500"]["p50_ms"] / served["plain_torch_500"]["p50_ms"]
+    assert served["explain_25"]["min_ms"] > 0
     trained = training(TINY, 32, 10, 1)
     assert trained["steps"] == 2
     assert trained["ratio"] > 0

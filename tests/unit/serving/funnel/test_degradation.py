@@ -16,12 +16,19 @@ from serving.funnel.stages import Contributions, DirectStages, Overloaded, Stage
 from serving.logs.impressions import log_row
 from serving.request.answer import Answer
 from serving.request.ask import WalkAsk
+from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.walked import Walked
 from tests.worlds.funnel import ask, opened_world, publish_full, publish_lightweight, some_user
 
-NAMES = {"walk": "walker", "rank": "lightweight", "score": "full", "explain": "explain"}
+NAMES = {
+    "walk": "walker",
+    "rank": "lightweight",
+    "score": "full",
+    "explain": "explain",
+    "explain_full": "explain_full",
+}
 
 
 class Observed:
@@ -52,6 +59,7 @@ def whole(process: Process) -> Answer:
     """An answer that lacks nothing."""
     answer = process.funnel.recommend_now(_ask(process), explain=True)
     assert answer.contributions
+    assert all(answer.reasons)
     return answer
 
 
@@ -79,6 +87,9 @@ class Canned:
     async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
         return self._whole.contributions
 
+    async def explain_full(self, *_: Any) -> list[Reasons]:
+        return self._whole.reasons
+
 
 def _break(stages: Stages, **faults: str) -> Stages:
     """The stages, of which the named ones raise or hang."""
@@ -102,7 +113,7 @@ def _answer(process: Process, stages: Stages, deadline_ms: float, observed: Obse
     return asyncio.run(funnel.recommend(_ask(process), explain=True))
 
 
-@pytest.mark.parametrize("stage", ["walk", "rank", "score", "explain"])
+@pytest.mark.parametrize("stage", NAMES)
 @pytest.mark.parametrize("fault", ["raises", "hangs"])
 def test_a_failed_or_late_stage_costs_the_answer_that_stage_only(
     process: Process, whole: Answer, stage: str, fault: str
@@ -116,8 +127,10 @@ def test_a_failed_or_late_stage_costs_the_answer_that_stage_only(
     reason = f"RuntimeError: {stage} boom" if fault == "raises" else "not done within the deadline"
     assert answer.faults[0] == f"{NAMES[stage]}: {reason}"
     assert observed.outcomes[NAMES[stage]] == ("failed" if fault == "raises" else "late")
-    assert bool(answer.contributions) == (fault == "raises" and stage in ("walk", "score"))
-    if stage == "explain":
+    later = fault == "raises"
+    assert bool(answer.contributions) == (stage == "explain_full" or (later and stage in ("walk", "score")))
+    assert bool(answer.reasons) == (later and stage in ("walk", "explain"))
+    if stage.startswith("explain"):
         assert answer.shown.tolist() == whole.shown.tolist()
 
 
@@ -161,7 +174,8 @@ def test_the_fallback_is_what_a_walk_without_a_start_gives(process: Process) -> 
 
 
 def test_every_reason_is_kept_and_logged(process: Process) -> None:
-    answer = _answer(process, _break(_direct(process), walk="raises", score="raises", explain="raises"), 60_000)
+    faults = dict.fromkeys(("walk", "score", "explain"), "raises")
+    answer = _answer(process, _break(_direct(process), **faults), 60_000)
     assert answer.faults == [
         "walker: RuntimeError: walk boom",
         "full: RuntimeError: score boom",
@@ -211,6 +225,8 @@ def test_threads_answer_bit_for_bit_as_direct_calls(process: Process) -> None:
         assert not threaded.faults
         assert direct.shown.tolist() == threaded.shown.tolist()
         assert direct.contributions == threaded.contributions
+        assert all(direct.reasons)
+        assert direct.reasons == threaded.reasons
         for one, other in (
             (direct.walked, threaded.walked),
             (direct.ranked, threaded.ranked),

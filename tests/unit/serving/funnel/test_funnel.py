@@ -11,9 +11,11 @@ from apps.project import Opened
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from cluster.errors import BundleError
 from serving.forest.engine import scoring
+from serving.http.responses import to_response
 from serving.lightweight.features import request_features
 from serving.logs.impressions import log_row, rows_to_table
 from tests.worlds.funnel import ask, opened_world, publish_full, publish_lightweight, some_user
+from training.ranker.attribution import ACTIONS, CLIENT, CONTENT, PIN
 
 
 @pytest.fixture
@@ -175,3 +177,59 @@ def test_the_full_ranker_orders_the_answer_except_for_clients_held_back(world: O
     assert ads.scored is not None
     assert ads.scored.version is None
     assert ads.shown[~ads.explored].tolist() == sorted(ads.shown[~ads.explored].tolist())
+
+
+def test_reasons_add_up_to_the_probabilities_that_were_served(world: Opened) -> None:
+    process = world.new_process()
+    publish_full(process, world.clients)
+    process.watcher().poll()
+    answer = process.funnel.recommend_now(ask(user_id=some_user(world)), explain=True)
+    ranked, scored = answer.ranked, answer.scored
+    assert ranked is not None
+    assert scored is not None
+    assert len(answer.reasons) == len(answer.shown)
+    names = {*process.features.names, PIN, CONTENT, ACTIONS, CLIENT}
+    for row, reasons in zip(answer.shown.tolist(), answer.reasons, strict=True):
+        p = scored.probabilities[ranked.survivors.tolist().index(row)]
+        assert tuple(reasons) == scored.actions
+        for why, log_odds in zip(reasons.values(), np.log(p / (1 - p)).tolist(), strict=True):
+            assert why.baseline + sum(why.inputs.values()) + why.others == pytest.approx(log_odds, abs=1e-3)
+            sizes = [abs(value) for value in why.inputs.values()]
+            assert sizes == sorted(sizes, reverse=True)
+            assert len(sizes) == 5
+            assert set(why.inputs) <= names
+            assert abs(why.others) < 40 * sizes[-1] + 0.01  # none of the others is larger than the last one named
+
+
+def test_reasons_of_a_model_that_was_swapped_meanwhile_are_not_given(world: Opened) -> None:
+    process = world.new_process()
+    version = publish_full(process, world.clients)
+    process.watcher().poll()
+    asked = ask(user_id=some_user(world))
+    walked = process.walker.walk(asked)
+    ranked = process.lightweight.rank(asked, walked).only(np.arange(60))
+    walked = walked.only(np.arange(60))
+    whole = process.full.explain(asked, walked, ranked, version)
+    assert len(whole) == 60
+    assert all(whole)
+    assert process.full.explain(asked, walked, ranked, version, seconds=0.0) == [{}] * 60
+    process.full.load(publish_full(process, world.clients))
+    assert process.full.explain(asked, walked, ranked, version) == []
+
+
+def test_what_there_was_no_time_to_explain_is_said(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = world.new_process()
+    publish_full(process, world.clients)
+    process.watcher().poll()
+    explain = process.full.explain
+    monkeypatch.setattr(process.full, "explain", lambda *args: [*explain(*args)[:3], *[{}] * (len(args[1].pins) - 3)])
+    answer = process.funnel.recommend_now(ask(user_id=some_user(world)), explain=True)
+    assert [bool(reasons) for reasons in answer.reasons] == [True] * 3 + [False] * (len(answer.shown) - 3)
+    assert answer.faults == [f"explain_full: 3 of {len(answer.shown)} pins explained within the deadline"]
+
+
+def test_an_explained_answer_says_how_many_candidates_each_policy_step_removed(world: Opened) -> None:
+    answer = world.new_process().funnel.recommend_now(ask(user_id=some_user(world)))
+    answer.removed = {"min_visits": 3}
+    assert to_response(answer, "r", True, 1.0).removed == {"min_visits": 3}
+    assert to_response(answer, "r", False, 1.0).removed is None

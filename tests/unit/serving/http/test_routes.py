@@ -63,6 +63,32 @@ def test_explanations_name_query_pins_scores_and_features(face: Opener, world: O
         assert "graph_rank" in explanation["lightweight_top_features"]
 
 
+def test_an_explanation_tells_where_a_pin_stood_at_every_stage_and_why(face: Opener, world: Opened) -> None:
+    publish_lightweight(world.new_process().store, world.new_process().features, "homefeed", "graph_rank", sign=-1)
+    publish_full(world.new_process(), world.clients)
+    http, body = face(world), {"user_id": some_user(world), "explain": True}
+    answer = http.post("/v1/homefeed/recommendations", json=body).json()
+    assert answer["removed"] == {}
+    told = [pin["explanation"] for pin in answer["pins"]]
+    for stage in ("lightweight", "full"):
+        order = sorted(told, key=lambda why: why[f"{stage}_rank"])
+        scores = [why[f"{stage}_score"] for why in order]
+        assert scores == sorted(scores, reverse=True)
+        assert len({why[f"{stage}_rank"] for why in told}) == len(told)
+    weights = world.clients["homefeed"].utility
+    for why in told:
+        assert why["utility_parts"] == {
+            a: pytest.approx(weights[a] * p) for a, p in why["probabilities"].items() if weights[a]
+        }
+        assert sum(why["utility_parts"].values()) == pytest.approx(why["full_score"], abs=1e-5)
+        assert set(why["full_log_odds"]) == set(why["probabilities"])
+        for action, parts in why["full_log_odds"].items():
+            p = why["probabilities"][action]
+            total = parts["baseline"] + sum(parts["inputs"].values()) + parts["others"]
+            assert total == pytest.approx(np.log(p / (1 - p)), abs=1e-3)
+    assert "removed" not in http.post("/v1/homefeed/recommendations", json={"user_id": body["user_id"]}).json()
+
+
 @pytest.mark.parametrize("stops", [False, True])
 def test_the_teacher_works_behind_the_answer_and_no_row_is_lost(tmp_path: Path, stops: bool) -> None:
     world = opened_world(tmp_path, teacher_share=1.0, teacher_candidates=7)

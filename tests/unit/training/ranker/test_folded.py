@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from apps.bench.full.toy_log import toy_schema, toy_table
-from training.ranker.batch import RankerSchema, RequestBatch
+from tests.worlds.ranker import shaken, varied_batch
+from training.ranker.batch import RequestBatch
 from training.ranker.config import ModelConfig
 from training.ranker.folded import TILE, Folded
 from training.ranker.folded_numeric import FoldedNumeric
@@ -20,33 +21,6 @@ from training.ranker.scorer import FullScorer
 from training.ranker.start import learn_inputs
 
 DEBUG = ModelConfig.debug().but(pin_buckets=64)
-
-
-def _shaken(model: FullRanker) -> FullRanker:
-    """Weights as after training: nothing at its initial zero, outputs of the size of real logits."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
-    return model.eval()
-
-
-def _batch(schema: RankerSchema, requests: int = 3, candidates: int = 40) -> RequestBatch:
-    """Requests with full, partly filled, gappy and empty sequences, categories and missing values."""
-    plain = replace(schema, categorical=())
-    batch = RequestBatch.from_table(toy_table(plain, requests, candidates), plain)
-    rng = np.random.default_rng(0)
-    batch.sequence_pin = batch.sequence_pin.copy()
-    if batch.sequence_pin.shape[1]:
-        batch.sequence_pin[1, 5:] = 0
-        batch.sequence_pin[1, 2] = 0
-        batch.sequence_pin[-1] = 0
-    batch.client = np.array([0, *batch.client[1:]])
-    batch.shared = batch.shared.copy()
-    batch.shared[0, 0] = np.nan
-    batch.shared_category = rng.integers(0, 9, (requests, 2))
-    batch.candidate_category = rng.integers(0, 9, (requests * candidates, 1))
-    return batch
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -72,10 +46,10 @@ def test_every_part_folds_to_the_same_logits(change: dict[str, Any], length: int
         toy_schema(shared=5, candidate=7, topics=6, length=length),
         categorical=(("a", "shared"), ("b", "shared"), ("c", "candidate")),
     )
-    batch = _batch(schema)
+    batch = varied_batch(schema)
     model = FullRanker(schema.widths, DEBUG.but(**change))
     learn_inputs(model, [batch])
-    _shaken(model)
+    shaken(model)
     with torch.inference_mode():
         expected = model(to_inputs(batch)._replace(position=None)).numpy()
     np.testing.assert_allclose(Folded(model).logits(batch), expected, rtol=2e-4, atol=2e-4)
@@ -87,7 +61,7 @@ def test_tiles_threads_and_neighbours_change_nothing() -> None:
     batch = RequestBatch.from_table(toy_table(schema, 2, TILE + 30), schema)
     model = FullRanker(schema.widths, DEBUG)
     learn_inputs(model, [batch])
-    folded = Folded(_shaken(model))
+    folded = Folded(shaken(model))
     together = folded.logits(batch)
     alone = np.concatenate([folded.logits(batch.take(np.array([i]))) for i in range(2)])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
@@ -131,7 +105,7 @@ def test_numeric_columns_fold_at_corners_tails_and_beyond() -> None:
 def test_the_scorer_serves_the_folded_pass_on_a_cpu() -> None:
     schema = toy_schema(shared=4, candidate=6, topics=5, length=8)
     batch = RequestBatch.from_table(toy_table(schema, 2, 20), schema)
-    scorer = FullScorer(schema, DEBUG, _shaken(FullRanker(schema.widths, DEBUG)))
+    scorer = FullScorer(schema, DEBUG, shaken(FullRanker(schema.widths, DEBUG)))
     with torch.inference_mode():
         expected = torch.sigmoid(scorer.model(to_inputs(batch)._replace(position=None))).numpy()
     np.testing.assert_allclose(scorer.score(batch), expected, rtol=1e-4, atol=1e-4)
