@@ -92,6 +92,8 @@ class GbdtSettings(Settings):
     """
 
     backend: Literal["ray-train", "xgboost-ray"] = "ray-train"
+    objective: Literal["auto", "logistic", "rank"] = "auto"
+    rank_pairs: int = Field(20, ge=1, description="how many of the best candidates a ranking pairs with the others")
     rounds: int = Field(400, ge=1)
     early_stopping_rounds: int = Field(40, ge=1)
     max_depth: int = Field(3, ge=1, le=8)

@@ -13,6 +13,7 @@ import xgboost as xgb
 from training.lightweight.portable import make_portable
 
 NAMES = ["degree", "lift", "topic", "age"]
+OBJECTIVES = ("binary:logistic", "reg:squarederror", "rank:ndcg")
 
 
 def _matrix() -> np.ndarray:
@@ -22,11 +23,13 @@ def _matrix() -> np.ndarray:
 
 
 def write_models(folder: Path) -> None:
-    """A logistic and a regression model, and their margins, named by version and objective."""
+    """A logistic, a regression and a ranking model, and their margins, named by version and objective."""
     folder.mkdir(parents=True, exist_ok=True)
     x = _matrix()
-    for objective in ("binary:logistic", "reg:squarederror"):
+    for objective in OBJECTIVES:
         data = xgb.DMatrix(x, label=(x[:, 0] > 0.7).astype(float), feature_names=NAMES)
+        if objective == "rank:ndcg":
+            data.set_info(group=[20] * 20)
         booster = xgb.train({"objective": objective, "tree_method": "hist", "seed": 0}, data, 8)
         stem = folder / f"{xgb.__version__}-{objective.split(':')[1]}"
         stem.with_name(stem.name + ".ubj").write_bytes(make_portable(bytes(booster.save_raw("ubj"))))
@@ -49,6 +52,6 @@ if __name__ == "__main__":
     if "--check" in sys.argv:
         at = sys.argv.index("--check")
         count = check_models(Path(sys.argv[1]), sys.argv[at + 1])
-        assert count == 2, f"{count} models of xgboost {sys.argv[at + 1]} in {sys.argv[1]}, expected 2"
+        assert count == len(OBJECTIVES), f"{count} models of xgboost {sys.argv[at + 1]}, expected {len(OBJECTIVES)}"
     else:
         write_models(Path(sys.argv[1]))

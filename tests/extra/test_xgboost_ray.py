@@ -19,12 +19,13 @@ if not xgb.__version__.startswith("2.0."):
 from cluster.settings.project import GbdtSettings  # noqa: E402
 from tests.extra.models_of_both import check_models, write_models  # noqa: E402
 from tests.worlds.logs import LogsWorld, make_world  # noqa: E402
-from tests.worlds.training import examples, split  # noqa: E402
-from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes  # noqa: E402
+from tests.worlds.training import examples, split, time_split  # noqa: E402
+from training.lightweight.blocks import ExampleRows, count_classes, named_counts  # noqa: E402
+from training.lightweight.examples import ClientExamples  # noqa: E402
 from training.lightweight.fit import fit_clients  # noqa: E402
-from training.lightweight.jobs import parameters  # noqa: E402
+from training.lightweight.jobs import FitJob, example_rows, parameters  # noqa: E402
+from training.lightweight.splits import TRAIN, VALID  # noqa: E402
 from training.lightweight.strategies.registry import resolve  # noqa: E402
-from training.lightweight.strategies.strategy import CLASSES  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -41,42 +42,50 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> LogsWorld:
     return make_world(tmp_path_factory.mktemp("logs"), ("homefeed",), requests=160, n=40)
 
 
-def client_examples(world: LogsWorld, put: object) -> tuple[ClientExamples, list]:
-    table = examples(world, "homefeed", split(world, "homefeed")[0])
-    blocks = [table.slice(0, table.num_rows // 2), table.slice(table.num_rows // 2)]
-    total = count_classes(table, 1)[0]
-    counts = {s: dict(zip(CLASSES, map(int, total[i]), strict=True)) for i, s in enumerate(("train", "valid"))}
-    rule = resolve(world.clients["homefeed"].labels, world.project.actions, world.project.negative_actions)
-    return ClientExamples("homefeed", 0, world.features.names, rule, [put(b) for b in blocks], counts), blocks  # type: ignore[operator]
-
-
+@pytest.mark.parametrize("objective", ["logistic", "rank"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_backend_fits_the_trees_of_plain_xgboost(ray_cluster: None, world: LogsWorld, workers: int) -> None:
+def test_the_backend_fits_the_trees_of_plain_xgboost(
+    ray_cluster: None, world: LogsWorld, workers: int, objective: str
+) -> None:
     import ray
 
-    made, blocks = client_examples(world, ray.put)
-    settings = GbdtSettings(backend="xgboost-ray", rounds=30, early_stopping_rounds=5, max_depth=3, workers=workers)
+    window = split(world, "homefeed")[0]
+    table = examples(world, "homefeed", window)
+    blocks = [table.slice(0, table.num_rows // 2), table.slice(table.num_rows // 2)]
+    settings = GbdtSettings(
+        backend="xgboost-ray", objective=objective, rounds=30, early_stopping_rounds=5, max_depth=3, workers=workers
+    )
+    rule = resolve(world.clients["homefeed"].labels, world.project.actions, world.project.negative_actions)
+    times = time_split(world, "homefeed", window)
+    counts = named_counts(count_classes(table, [times])[0])
+    refs = [ray.put(block) for block in blocks]
+    made = ClientExamples("homefeed", 0, world.features.names, rule, refs, times, counts)
+    job = FitJob.of(made, settings)
     fitted = fit_clients({"homefeed": made}, settings)["homefeed"]
     assert fitted.backend == "xgboost-ray"
-    (x, y, w), (vx, vy, vw) = (
-        tuple(np.concatenate(p) for p in zip(*(block_arrays(b, 0, s) for b in blocks), strict=True))
-        for s in (TRAIN, VALID)
-    )
-    assert fitted.rows == len(x)
+    rows, later = (ExampleRows.joined(list(example_rows(job, role, blocks))) for role in (TRAIN, VALID))
+    assert fitted.rows == len(rows.x)
     names = list(world.features.names)
+    told = [
+        {"label": r.grade, "weight": r.request_weight, "group": r.group}
+        if objective == "rank"
+        else {"label": r.label, "weight": r.weight}
+        for r in (rows, later)
+    ]
     plain = xgb.train(
-        parameters(settings, "binary:logistic", 1),
-        xgb.DMatrix(x, label=y, weight=w, feature_names=names),
+        parameters(settings, job.objective, 1),
+        xgb.DMatrix(rows.x, **told[0], feature_names=names),
         settings.rounds,
-        evals=[(xgb.DMatrix(vx, label=vy, weight=vw, feature_names=names), "valid")],
+        evals=[(xgb.DMatrix(later.x, **told[1], feature_names=names), "valid")],
         early_stopping_rounds=settings.early_stopping_rounds,
         verbose_eval=False,
     )
     mine = xgb.Booster(model_file=bytearray(fitted.model))
     assert mine.feature_names == names
-    assert fitted.loss == pytest.approx(plain.best_score, abs=0.01)
-    a = mine.predict(xgb.DMatrix(vx, feature_names=names))
-    b = plain.predict(xgb.DMatrix(vx, feature_names=names), iteration_range=(0, plain.best_iteration + 1))
+    best = 1.0 - plain.best_score if objective == "rank" else plain.best_score
+    assert fitted.loss == pytest.approx(best, abs=0.01)
+    a = mine.predict(xgb.DMatrix(later.x, feature_names=names))
+    b = plain.predict(xgb.DMatrix(later.x, feature_names=names), iteration_range=(0, plain.best_iteration + 1))
     assert np.corrcoef(a, b)[0, 1] > 0.97
 
 
@@ -86,10 +95,10 @@ def test_models_of_the_main_environment_load_here(tmp_path: Path) -> None:
         pytest.skip(
             "set PINFUNNEL_MODELS to the folder that the main environment filled (tests/extra/models_of_both.py)"
         )
-    assert check_models(Path(folder), "3.") == 2
+    assert check_models(Path(folder), "3.") == 3
 
 
 def test_models_of_this_environment_are_left_for_the_main_one(tmp_path: Path) -> None:
     folder = Path(os.environ.get("PINFUNNEL_MODELS", tmp_path))
     write_models(folder)
-    assert check_models(folder, "2.0.") == 2
+    assert check_models(folder, "2.0.") == 3

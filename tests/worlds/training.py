@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 
 from tests.worlds.logs import LogsWorld
 from training.lightweight.examples import MakeExamples
+from training.lightweight.jobs import FitJob
+from training.lightweight.splits import TimeSplit, inside, split_without
 from training.lightweight.strategies.registry import resolve
 from training.log.arrays import Request, read_requests
 from training.log.attribution import group_events, split_time
@@ -37,17 +39,22 @@ def split(world: LogsWorld, client: str, held_out: float = 0.25) -> tuple[LogWin
     return LogWindow(until=cut), LogWindow(since=cut)
 
 
-def examples(world: LogsWorld, client: str, window: LogWindow, valid_share: float = 0.2) -> pa.Table:
+def examples(world: LogsWorld, client: str, window: LogWindow) -> pa.Table:
     """Labelled examples of one client."""
-    index = read_index(world.logs.serving_files(client), LogWindow())
-    times = index.times(client)
-    times = times if window.until is None else times[times < window.until]
     rule = resolve(world.clients[client].labels, world.project.actions, world.project.negative_actions)
-    make = MakeExamples(
-        (client,),
-        (rule,),
-        (split_time(times, valid_share),),
-        world.features.candidate.index("cross_locale_match"),
-        len(world.features.names),
-    )
+    make = MakeExamples((client,), (rule,), world.features.candidate.index("cross_locale_match"))
     return make(joined_table(world, client, window))
+
+
+def time_split(world: LogsWorld, client: str, window: LogWindow, valid_share: float = 0.2) -> TimeSplit:
+    """The roles of one client's requests in a window."""
+    times = read_index(world.logs.serving_files(client), LogWindow()).times(client)
+    return split_without(times[inside(window, times)], (), valid_share)
+
+
+def fit_job(
+    world: LogsWorld, client: str, window: LogWindow, objective: str = "binary:logistic", **settings: object
+) -> FitJob:
+    """The fit of one client's requests in a window; its blocks are given to `fit_one`."""
+    trees = world.project.gbdt.model_copy(update=settings)
+    return FitJob(client, 0, world.features.names, objective, 0, [], time_split(world, client, window), trees)

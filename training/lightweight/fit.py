@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ import numpy as np
 from cluster.errors import ModelError
 from cluster.progress import Progress, silent
 from cluster.settings.project import GbdtSettings
-from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays
-from training.lightweight.jobs import FitJob, Fitted, finish, parameters, plan_lanes
+from training.lightweight.blocks import ExampleRows
+from training.lightweight.examples import ClientExamples
+from training.lightweight.jobs import FitJob, Fitted, example_rows, finish, given, parameters, plan_lanes
+from training.lightweight.splits import TRAIN, VALID
 from training.lightweight.xgboost_ray import fit_jobs
 
 LOCAL_ROWS = 1_000_000
@@ -31,8 +33,6 @@ starting a worker."""
 BATCH_ROWS = 400_000
 """Rows that XGBoost bins at once: with a quarter of them, building a matrix took a seventh longer."""
 
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
-
 
 def fit_clients(
     examples: Mapping[str, ClientExamples],
@@ -40,65 +40,65 @@ def fit_clients(
     progress: Progress = silent,
     storage: str | None = None,
     local_rows: int = LOCAL_ROWS,
+    chosen: Mapping[str, GbdtSettings] | None = None,
 ) -> dict[str, Fitted]:
     """One GBDT for each client, on the backend that `settings` names. Ray must be running.
 
-    `storage` is where Ray Train keeps its run state; on several hosts it must be one that they all reach. Raises
-    ModelError when a client has nothing to learn from or a worker fails.
+    `chosen` are the settings of the clients whose trees differ from `settings`. `storage` is where Ray Train keeps its
+    run state; on several hosts it must be one that they all reach. Raises ModelError when a client has nothing to learn
+    from or a worker fails.
     """
     for one in examples.values():
         one.require_learnable()
-    jobs = [
-        FitJob(e.client, e.code, e.features, e.rule.strategy.objective, e.rows, e.blocks) for e in examples.values()
-    ]
+    jobs = [FitJob.of(one, (chosen or {}).get(name, settings)) for name, one in examples.items()]
     progress("fit", 0.0)
-    if settings.backend == "xgboost-ray":
-        fitted = fit_jobs(jobs, settings)
-    else:
-        fitted = _fit_lanes(jobs, settings, storage, local_rows)
+    fitted = fit_all(jobs, settings, storage, local_rows)
     progress("fit", 1.0)
     return {f.client: f for f in fitted}
 
 
-def fit_one(
-    job: FitJob, settings: GbdtSettings, blocks: Callable[[], Iterable[Any]], rank: int = 0, world: int = 1
-) -> Fitted:
+def fit_all(
+    jobs: Sequence[FitJob], settings: GbdtSettings, storage: str | None = None, local_rows: int = LOCAL_ROWS
+) -> list[Fitted]:
+    """The trees of each job, in their order; `settings` say on which backend and with how many workers."""
+    if not jobs:
+        return []
+    if settings.backend == "xgboost-ray":
+        return fit_jobs(jobs)
+    return _fit_lanes(jobs, settings, storage, local_rows)
+
+
+def fit_one(job: FitJob, blocks: Callable[[], Iterable[Any]], rank: int = 0, world: int = 1) -> Fitted:
     """Boost one client's trees in this process, from a restartable stream of Arrow blocks.
 
     The blocks are binned as they stream by (XGBoost's QuantileDMatrix): the float matrix never stands in memory as a
-    whole. With `world` > 1 each worker takes every world-th row, inside XGBoost's collective.
+    whole. With `world` > 1 each worker takes every world-th request, inside XGBoost's collective.
     """
     import xgboost as xgb
 
     started = time.perf_counter()
+    settings = job.settings
     threads = max(1, int(settings.cpus_per_worker))
 
-    def matrix(split: int, ref: Any = None) -> Any:
+    def matrix(role: int, ref: Any = None) -> Any:
         class Stream(xgb.DataIter):
             def __init__(self) -> None:
                 super().__init__()
                 self.reset()
 
             def reset(self) -> None:
-                self._left = iter(blocks())
+                self._left = _batches(job, role, blocks(), rank, world)
 
             def next(self, input_data: Callable[..., Any]) -> bool:
-                parts: list[Arrays] = []
-                for block in self._left:
-                    x, label, weight = (a[rank::world] for a in block_arrays(block, job.code, split))
-                    if len(x):
-                        parts.append((x, label, weight))
-                    if sum(len(x) for x, _, _ in parts) >= BATCH_ROWS:
-                        break
-                if not parts:
+                rows = next(self._left, None)
+                if rows is None:
                     return False
-                x, label, weight = (np.concatenate([p[i] for p in parts]) for i in range(3))
-                input_data(data=x, label=label, weight=weight, feature_names=list(job.features))
+                input_data(data=rows.x, feature_names=list(job.features), **given(job, rows))
                 return True
 
         return xgb.QuantileDMatrix(Stream(), max_bin=settings.max_bin, ref=ref, nthread=threads)
 
-    has_valid = any(len(block_arrays(b, job.code, VALID)[0]) >= world for b in blocks())
+    has_valid = sum(len(rows.group) for rows in example_rows(job, VALID, blocks())) >= world
     train = matrix(TRAIN)
     watched = [(matrix(VALID, train), "valid")] if has_valid else []
     log: dict[str, Any] = {}
@@ -114,6 +114,23 @@ def fit_one(
     return finish(job, booster, log, int(train.num_row()), time.perf_counter() - started, "ray-train")
 
 
+def _batches(job: FitJob, role: int, blocks: Iterable[Any], rank: int, world: int) -> Iterator[ExampleRows]:
+    """Every world-th request's examples, some `BATCH_ROWS` at a time: a request is never parted."""
+    parts: list[ExampleRows] = []
+    seen = 0
+    for rows in example_rows(job, role, blocks):
+        number = seen + np.arange(len(rows.group))
+        seen += len(rows.group)
+        mine = rows.only(number % world == rank)
+        if len(mine.group):
+            parts.append(mine)
+        if sum(len(part.x) for part in parts) >= BATCH_ROWS:
+            yield ExampleRows.joined(parts)
+            parts = []
+    if parts:
+        yield ExampleRows.joined(parts)
+
+
 def _worker(config: dict[str, Any]) -> list[Fitted]:
     """What each Ray Train worker runs; rank 0's return value is the run's."""
     import ray
@@ -126,13 +143,11 @@ def _worker(config: dict[str, Any]) -> list[Fitted]:
         def blocks(refs: Sequence[Any] = job.blocks) -> Iterable[Any]:
             return (ray.get(ref) for ref in refs)
 
-        out.append(fit_one(job, config["settings"], blocks, context.get_world_rank(), context.get_world_size()))
+        out.append(fit_one(job, blocks, context.get_world_rank(), context.get_world_size()))
     return out
 
 
-def run_trainer(
-    jobs: Sequence[FitJob], settings: GbdtSettings, workers: int, reserve: float, storage: str | None
-) -> list[Fitted]:
+def run_trainer(jobs: Sequence[FitJob], workers: int, reserve: float, storage: str | None) -> list[Fitted]:
     """One Ray Train run that fits `jobs` one after the other; without workers in this process."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # default 2: how long a finished worker waits
@@ -143,7 +158,7 @@ def run_trainer(
     with tempfile.TemporaryDirectory(prefix="pinfunnel-train-") as folder:
         trainer = XGBoostTrainer(
             _worker,
-            train_loop_config={"jobs": list(jobs), "settings": settings},
+            train_loop_config={"jobs": list(jobs)},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers, resources_per_worker={"CPU": reserve} if workers else None
             ),
@@ -169,14 +184,18 @@ def _fit_lanes(jobs: Sequence[FitJob], settings: GbdtSettings, storage: str | No
     import ray
 
     if settings.workers == 1 and sum(j.rows for j in jobs) <= local_rows:
-        return run_trainer(jobs, settings, 0, 0.0, storage)
+        return run_trainer(jobs, 0, 0.0, storage)
 
     total = float(ray.cluster_resources().get("CPU", 1))
     free = float(ray.available_resources().get("CPU", 0))
     lanes, reserve = plan_lanes(len(jobs), total, free, settings)
     if lanes == 1:
-        return run_trainer(jobs, settings, settings.workers, reserve, storage)
-    ordered = sorted(jobs, key=lambda j: -j.rows)
+        return run_trainer(jobs, settings.workers, reserve, storage)
+    ordered = sorted(range(len(jobs)), key=lambda i: -jobs[i].rows)
     task = ray.remote(num_cpus=0)(run_trainer)
-    runs = [task.remote(ordered[i::lanes], settings, settings.workers, reserve, storage) for i in range(lanes)]
-    return [fitted for run in ray.get(runs) for fitted in run]
+    shares = [ordered[lane::lanes] for lane in range(lanes)]
+    runs = [task.remote([jobs[i] for i in share], settings.workers, reserve, storage) for share in shares]
+    found = {
+        i: one for share, run in zip(shares, ray.get(runs), strict=True) for i, one in zip(share, run, strict=True)
+    }
+    return [found[i] for i in range(len(jobs))]

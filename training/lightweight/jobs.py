@@ -1,6 +1,6 @@
 """What both backends of the lightweight rankers' fit share: the job, XGBoost's parameters, CPUs, the finished model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from cluster.settings.project import GbdtSettings
+from training.lightweight.blocks import ExampleRows, roles_in
+from training.lightweight.examples import ClientExamples
 from training.lightweight.portable import make_portable
+from training.lightweight.splits import TimeSplit
+from training.lightweight.strategies.strategy import Strategy
+
+RANK = "rank:ndcg"
+"""XGBoost's LambdaMART: scores are margins, comparable within a request only."""
+
+METRICS = {"binary:logistic": "logloss", "reg:squarederror": "rmse", RANK: "ndcg@10"}
+"""What is watched on later requests to stop the boosting."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +28,7 @@ class Fitted:
     client: str
     model: bytes = field(repr=False)
     rounds: int
-    loss: float  # on the later requests that stopped the boosting; NaN when there were none
+    loss: float  # on the later requests that stopped the boosting, 1 - NDCG for a ranking; NaN when there were none
     rows: int
     seconds: float  # inside the worker: matrices and boosting
     backend: str
@@ -35,16 +45,70 @@ class FitJob:
     client: str
     code: int
     features: tuple[str, ...]
-    objective: str
+    objective: str  # XGBoost's
     rows: int
-    blocks: Sequence[Any] = field(repr=False)
+    blocks: Sequence[Any] = field(repr=False)  # of examples; ObjectRef[pa.Table]
+    split: TimeSplit
+    settings: GbdtSettings
+
+    @classmethod
+    def of(cls, examples: ClientExamples, settings: GbdtSettings) -> "FitJob":
+        """The fit of a client's examples."""
+        return cls(
+            examples.client,
+            examples.code,
+            examples.features,
+            objective_of(examples.rule.strategy, settings),
+            examples.rows,
+            examples.blocks,
+            examples.split,
+            settings,
+        )
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it learns the order of a request's candidates and not the value of each."""
+        return self.objective == RANK
+
+
+def objective_of(strategy: Strategy, settings: GbdtSettings) -> str:
+    """XGBoost's name of what is fitted: a strategy of values regresses, one of classes classifies or ranks."""
+    return RANK if strategy.classifies and settings.objective == "rank" else strategy.objective
+
+
+def example_rows(job: FitJob, role: int, blocks: Iterable[Any]) -> Iterator[ExampleRows]:
+    """A job's examples of one role, block by block; to a ranking, requests without an order to learn are none."""
+    for block in blocks:
+        mine = roles_in(block, job.code, job.split) == role
+        if mine.any():
+            rows = ExampleRows.of(block, mine)
+            rows = rows.of_several_grades() if job.ranks else rows
+            if len(rows.group):
+                yield rows
+
+
+def given(job: FitJob, rows: ExampleRows) -> dict[str, np.ndarray]:
+    """What XGBoost wants to know of the rows: a ranking objective takes grades, and one weight for each request."""
+    if job.ranks:
+        return {"label": rows.grade, "weight": rows.request_weight, "group": rows.group}
+    return {"label": rows.label, "weight": rows.weight}
 
 
 def parameters(settings: GbdtSettings, objective: str, threads: int) -> dict[str, Any]:
-    """XGBoost's parameters, the same on both backends."""
+    """XGBoost's parameters, the same on both backends.
+
+    Ranking is LambdaMART (Burges, 2010) with linear gains, as the product's NDCG has, on pairs with the best candidates
+    of the present order.
+    """
+    ranking: dict[str, Any] = {
+        "lambdarank_pair_method": "topk",
+        "lambdarank_num_pair_per_sample": settings.rank_pairs,
+        "ndcg_exp_gain": False,
+    }
     return {
         "objective": objective,
-        "eval_metric": "logloss" if objective == "binary:logistic" else "rmse",
+        "eval_metric": METRICS[objective],
+        **(ranking if objective == RANK else {}),
         "tree_method": "hist",
         "max_bin": settings.max_bin,
         "max_depth": settings.max_depth,
@@ -72,7 +136,8 @@ def plan_lanes(jobs: int, total: float, free: float, settings: GbdtSettings) -> 
 def finish(job: FitJob, booster: Any, log: Mapping[str, Any], rows: int, seconds: float, backend: str) -> Fitted:
     """Cut the trees after the best round, name the features, write a model that both xgboost versions read."""
     stopped = next(iter(log.values()), None)
-    losses = next(iter(stopped.values())) if stopped else []
+    losses = np.asarray(next(iter(stopped.values())) if stopped else [])
+    losses = 1.0 - losses if job.ranks else losses
     best = int(np.argmin(losses)) if len(losses) else booster.num_boosted_rounds() - 1
     if best + 1 < booster.num_boosted_rounds():
         booster = booster[: best + 1]

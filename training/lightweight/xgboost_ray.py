@@ -8,33 +8,32 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from cluster.errors import ConfigError, ModelError
-from cluster.settings.project import GbdtSettings
-from training.lightweight.examples import TRAIN, VALID, block_arrays
-from training.lightweight.jobs import FitJob, Fitted, finish, parameters, plan_lanes
+from training.lightweight.blocks import ExampleRows
+from training.lightweight.jobs import FitJob, Fitted, example_rows, finish, given, parameters, plan_lanes
+from training.lightweight.splits import TRAIN, VALID
 
 
-def fit_jobs(jobs: Sequence[FitJob], settings: GbdtSettings) -> list[Fitted]:
-    """Fit the clients one after the other. Raises ConfigError without the extra, ModelError when a run fails."""
+def fit_jobs(jobs: Sequence[FitJob]) -> list[Fitted]:
+    """Fit the jobs one after the other. Raises ConfigError without the extra, ModelError when a run fails."""
     require_backend("xgboost-ray")
-    return [_fit(job, settings) for job in jobs]
+    return [_fit(job) for job in jobs]
 
 
-def _fit(job: FitJob, settings: GbdtSettings) -> Fitted:
+def _fit(job: FitJob) -> Fitted:
     import ray
     from xgboost_ray import RayDMatrix, RayParams, train
 
     started = time.perf_counter()
 
-    def matrix(split: int) -> tuple[Any, int]:
-        parts = [block_arrays(ray.get(block), job.code, split) for block in job.blocks]
-        parts = [p for p in parts if len(p[0])]
+    settings = job.settings
+
+    def matrix(role: int) -> tuple[Any, int]:
+        parts = list(example_rows(job, role, (ray.get(block) for block in job.blocks)))
         if not parts:
             return None, 0
-        x, label, weight = (np.concatenate([p[i] for p in parts]) for i in range(3))
-        return RayDMatrix(x, label=label, weight=weight, feature_names=list(job.features)), len(x)
+        rows = ExampleRows.joined(parts)
+        return RayDMatrix(rows.x, feature_names=list(job.features), **given(job, rows)), len(rows.x)
 
     data, rows = matrix(TRAIN)
     valid, held = matrix(VALID)

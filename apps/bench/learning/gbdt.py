@@ -27,9 +27,11 @@ from apps.bench.processes import tree_memory
 from cluster.session import session
 from cluster.settings.clients import LabelSettings
 from cluster.settings.project import GbdtSettings
-from training.lightweight.examples import TRAIN, VALID, ClientExamples
+from training.lightweight.blocks import SCHEMA, block_of
+from training.lightweight.examples import ClientExamples
 from training.lightweight.fit import LOCAL_ROWS, fit_clients
 from training.lightweight.jobs import Fitted, parameters
+from training.lightweight.splits import TimeSplit
 from training.lightweight.strategies.registry import resolve
 
 ACTIONS, NEGATIVE = ("save", "click"), ()
@@ -38,6 +40,8 @@ CLIENTS, SMALL_ROWS = 5, 20_000
 LARGE_ROWS = 5_900_000  # of which HELD stop the boosting
 BLOCK, HELD = 100_000, 0.15
 REPEATS = 3
+REQUEST = 50  # rows
+SPLIT = TimeSplit(np.datetime64(1, "us"))
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -59,13 +63,23 @@ def make_client(code: int, rows: int) -> tuple[list[pa.Table], Rows, Rows]:
     for at in range(0, rows, BLOCK):
         x, label, weight = make_block(code * 1_000_003 + at, min(BLOCK, rows - at))
         cut = int(len(x) * (1 - HELD))
-        split = np.where(np.arange(len(x)) < cut, TRAIN, VALID).astype(np.int8)
-        flat = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1])
-        columns = {"client": np.full(len(x), code, np.int16), "split": split, "label": label, "weight": weight}
-        tables.append(pa.table({"x": flat, **columns}))
+        tables.append(requests_block(code, (x[:cut], label[:cut], weight[:cut]), (x[cut:], label[cut:], weight[cut:])))
         fit.append((x[:cut], label[:cut], weight[:cut]))
         held.append((x[cut:], label[cut:], weight[cut:]))
     return tables, _join(fit), _join(held)
+
+
+def requests_block(code: int, fit: Rows, held: Rows) -> pa.Table:
+    """Both as requests of `REQUEST` rows each, the held-out ones later."""
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    for later, (x, label, weight) in enumerate((fit, held)):
+        for at in range(0, len(x), REQUEST):
+            part = slice(at, at + REQUEST)
+            numbers = {"client": code, "requested_at": later, "draw": 0.0, "request_weight": 1.0}
+            lists = {"x": x[part].ravel(), "label": label[part], "weight": weight[part], "grade": label[part]}
+            for name, value in {**numbers, **lists, "class": label[part].astype(np.int8)}.items():
+                columns[name].append(value)
+    return block_of(columns)
 
 
 def _join(parts: list[Rows]) -> Rows:
@@ -110,7 +124,7 @@ class Clients:
             counts = {"train": {"action": positive, "unimpressed": len(fit[1]) - positive}}
             name = f"client{code}"
             blocks = [ray.put(table) for table in tables]
-            self.examples[name] = ClientExamples(name, code, FEATURES, rule, blocks, counts)
+            self.examples[name] = ClientExamples(name, code, FEATURES, rule, blocks, SPLIT, counts)
             self.arrays.append((fit, held))
 
     def ours(self, settings: GbdtSettings, local_rows: int) -> tuple[float, dict[str, Fitted]]:

@@ -40,6 +40,13 @@ class Labels:
     weight: np.ndarray  # float32, 0 where not kept
     kept: np.ndarray  # bool
     example_class: np.ndarray  # int8, index into CLASSES
+    relevance: np.ndarray | None = None  # float32, the gain of each for a ranking objective; None: its label
+
+    @property
+    def grade(self) -> np.ndarray:
+        """float32[n], not negative: what each is worth in an order of its request."""
+        worth = self.label if self.relevance is None else self.relevance
+        return np.maximum(worth, 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True)

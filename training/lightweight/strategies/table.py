@@ -26,18 +26,20 @@ def label_by_table(rule: LabelRule, of: LoggedCandidates, kind: np.ndarray) -> L
     A candidate shown by exploration passed no ranker, so without an action it is never a positive. Unimpressed
     candidates are sampled uniformly, `unimpressed_per_request` of them, each weighted by the inverse of its rate. All
     weights are divided by (number of acted candidates)^`request_balance`: metrics are means over requests, and so is
-    the loss.
+    the loss. A candidate's relevance to a ranking objective is its label times its weight in the table.
     """
     table = rule.table
     label, weight, kept = _by_class(table, kind, of.explored, worth(rule, of))
     label, weight = _with_local(rule, kind, of.local, label, weight)
+    relevance = label * weight  # before rates and balance, which say how often an example counts and not how much
     if table.unimpressed_label is not None and _unseen_means_worse(table, kind, of.teacher):
         picked, rate = sample(np.flatnonzero(kind == UNSEEN), table.unimpressed_per_request, of.request_id)
         kept[picked] = True
         weight[picked] /= rate * of.kept_rate
     kept &= weight > 0
     weight /= max(int((kind == ACTION).sum()), 1) ** rule.request_balance
-    return Labels(label.astype(np.float32), np.where(kept, weight, 0.0).astype(np.float32), kept, kind)
+    weight = np.where(kept, weight, 0.0).astype(np.float32)
+    return Labels(label.astype(np.float32), weight, kept, kind, relevance.astype(np.float32))
 
 
 def _by_class(

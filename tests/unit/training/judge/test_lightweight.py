@@ -11,11 +11,10 @@ from cluster.data.schema import IMPRESSED, RANKED
 from cluster.settings.clients import BoostRule
 from cluster.store.bundles import BundleStore
 from tests.worlds.logs import LogsWorld, make_world
-from tests.worlds.training import examples, requests, split
+from tests.worlds.training import examples, fit_job, requests, split
 from training.judge.lightweight import evaluate_lightweight
 from training.judge.orders import boost, booster_order, visit_count
 from training.lightweight.fit import fit_one
-from training.lightweight.jobs import FitJob
 from training.lightweight.train import judge
 from training.log.arrays import Request
 from training.metrics.ranking import ndcg
@@ -33,9 +32,9 @@ def held(world: LogsWorld) -> list[Request]:
 
 @pytest.fixture(scope="module")
 def model(world: LogsWorld) -> bytes:
-    table = examples(world, "homefeed", split(world, "homefeed")[0])
-    job = FitJob("homefeed", 0, world.features.names, "binary:logistic", 0, [])
-    return fit_one(job, world.project.gbdt, lambda: iter([table])).model
+    window = split(world, "homefeed")[0]
+    table = examples(world, "homefeed", window)
+    return fit_one(fit_job(world, "homefeed", window), lambda: iter([table])).model
 
 
 def report(world: LogsWorld, held: list[Request], **orders: object):  # type: ignore[no-untyped-def]

@@ -6,16 +6,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.errors import DataError, ModelError
 from cluster.features.assemble import FeatureBlock
 from tests.worlds.logs import LogsWorld, make_world
-from tests.worlds.training import examples, requests, split
-from training.lightweight.examples import TRAIN, VALID, ClientExamples, block_arrays, count_classes
+from tests.worlds.training import examples, requests, split, time_split
+from training.lightweight.blocks import ExampleRows, count_classes, roles_in
+from training.lightweight.examples import ClientExamples
+from training.lightweight.splits import LEFT_OUT, TRAIN, VALID, TimeSplit, inside, split_without, time_folds
 from training.lightweight.strategies.registry import known_strategies, resolve
 from training.lightweight.strategies.strategy import CLASSES, LabelRule, LoggedCandidates, label_request
 from training.log.requests import read_index
 from training.log.tasks import Cut, LogWindow, Read
+
+NO_SPLIT = TimeSplit(np.datetime64("2026-01-01", "us"))
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +42,19 @@ def test_rows_are_the_logged_features_with_the_labels_of_the_request(world: Logs
     table = examples(world, "homefeed", LogWindow())
     rule = resolve(client.labels, world.project.actions, world.project.negative_actions)
     local = world.features.candidate.index("cross_locale_match")
-    x, label, weight = [], [], []
+    x, label, weight, grade = [], [], [], []
     for r in requests(world, "homefeed"):
         shown = LoggedCandidates(r.request_id, r.stage, r.explored, r.actions, r.candidates[:, local], r.full_score)
         out = label_request(rule, shown)
         x.append(FeatureBlock(r.shared, r.candidates).matrix()[out.kept])
         label.append(out.label[out.kept])
         weight.append(out.weight[out.kept])
-    got = [np.concatenate(p) for p in zip(*(block_arrays(table, 0, s) for s in (TRAIN, VALID)), strict=True)]
-    for expected, found in zip((x, label, weight), got, strict=True):
-        np.testing.assert_array_equal(np.sort(np.concatenate(expected), axis=0), np.sort(found, axis=0))
-    assert np.isnan(got[0]).any()  # a missing value stays missing
+        grade.append(out.grade[out.kept])
+    got = ExampleRows.of(table, np.ones(table.num_rows, bool))
+    for expected, found in zip((x, label, weight, grade), (got.x, got.label, got.weight, got.grade), strict=True):
+        np.testing.assert_array_equal(np.concatenate(expected), found)
+    assert got.group.tolist() == [len(part) for part in x]  # a row a request, its examples side by side
+    assert np.isnan(got.x).any()  # a missing value stays missing
 
 
 def test_examples_lie_before_the_held_out_requests_and_validate_on_the_latest(world: LogsWorld) -> None:
@@ -56,7 +64,7 @@ def test_examples_lie_before_the_held_out_requests_and_validate_on_the_latest(wo
     assert not names & later
     assert len(later) == 20
     assert max(names) < min(later)  # ids of this world run in time
-    counts = count_classes(examples(world, "notifications", before), 1)[0]
+    counts = count_classes(examples(world, "notifications", before), [time_split(world, "notifications", before)])[0]
     assert counts[VALID].sum() / counts.sum() == pytest.approx(0.2, abs=0.03)
     assert counts.sum(axis=0)[CLASSES.index("unimpressed")] == 30 * 60
 
@@ -114,12 +122,38 @@ def test_what_cannot_be_learnt_from_is_refused_with_the_reason(
     strategy = known_strategies()["distillation" if distillation else "engagement"]
     rule = LabelRule(strategy, (1.0,))
     with pytest.raises(ModelError, match=why):
-        ClientExamples("ads", 0, (), rule, [], {"train": counts}).require_learnable()
+        ClientExamples("ads", 0, (), rule, [], NO_SPLIT, {"train": counts}).require_learnable()
 
 
 def test_a_block_that_ray_data_left_without_rows_and_columns_counts_nothing() -> None:
     """What comes back for a log file whose requests all lie outside the windows of training."""
     nothing = pa.table({})
-    assert count_classes(nothing, 3).shape == (3, 2, len(CLASSES))
-    assert not count_classes(nothing, 3).any()
-    assert [len(part) for part in block_arrays(nothing, 0, TRAIN)] == [0, 0, 0]
+    assert count_classes(nothing, [NO_SPLIT] * 3).shape == (3, 2, len(CLASSES))
+    assert not count_classes(nothing, [NO_SPLIT] * 3).any()
+    assert not len(roles_in(nothing, 0, NO_SPLIT))
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=60), st.integers(2, 6))
+def test_folds_of_time_hold_every_request_once_and_never_part_a_moment(minutes: list[int], folds: int) -> None:
+    times = np.array(minutes).astype("datetime64[us]")
+    windows = time_folds(times, folds)
+    held = np.stack([inside(window, times) for window in windows])
+    assert (held.sum(axis=0) == 1).all()
+    assert held.any(axis=1).all()
+    assert len(windows) <= folds
+    if len(set(minutes)) == len(minutes) >= folds:
+        assert np.ptp(held.sum(axis=1)) <= 1
+
+
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=60), st.floats(0, 1))
+def test_a_split_leaves_out_what_it_should_and_stops_on_the_latest_rest(minutes: list[int], share: float) -> None:
+    times = np.array(minutes).astype("datetime64[us]")
+    without = time_folds(times, 3)[0]
+    draw = np.random.default_rng(len(minutes)).random(len(times))
+    roles = split_without(times, [without], 0.2, share).roles(times, draw)
+    assert (roles[inside(without, times)] == LEFT_OUT).all()
+    assert (roles[draw >= share] == LEFT_OUT).all()
+    kept = ~inside(without, times) & (draw < share)
+    assert (roles[kept] != LEFT_OUT).all()
+    if (roles == TRAIN).any() and (roles == VALID).any():
+        assert times[roles == TRAIN].max() < times[roles == VALID].min()

@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 from cluster.errors import ConfigError, ModelError
 from cluster.settings.project import GbdtSettings
 from tests.worlds.logs import LogsWorld, make_world
-from tests.worlds.training import examples, split
-from training.lightweight.examples import TRAIN, VALID, block_arrays
+from tests.worlds.training import examples, fit_job, split
+from training.lightweight import fit as fit_module
+from training.lightweight.blocks import ExampleRows, roles_in
 from training.lightweight.fit import fit_one
-from training.lightweight.jobs import FitJob, Fitted, parameters, plan_lanes
+from training.lightweight.jobs import FitJob, Fitted, example_rows, parameters, plan_lanes
 from training.lightweight.portable import make_portable
+from training.lightweight.splits import TRAIN, VALID
 from training.lightweight.xgboost_ray import require_backend
 
 
@@ -27,28 +30,41 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> LogsWorld:
     return make_world(tmp_path_factory.mktemp("logs"), ("homefeed",), requests=200, n=40)
 
 
-def fit(world: LogsWorld, parts: int = 3, **changes: object) -> tuple[Fitted, list]:
-    table = examples(world, "homefeed", split(world, "homefeed")[0])
+def fit(
+    world: LogsWorld, parts: int = 3, objective: str = "binary:logistic", **changes: object
+) -> tuple[Fitted, list, FitJob]:
+    window = split(world, "homefeed")[0]
+    table = examples(world, "homefeed", window)
     edges = np.linspace(0, table.num_rows, parts + 1).astype(int)
     blocks = [table.slice(a, b - a) for a, b in itertools.pairwise(edges)]
-    job = FitJob("homefeed", 0, world.features.names, str(changes.pop("objective", "binary:logistic")), 0, blocks)
-    settings = world.project.gbdt.model_copy(update=changes)
-    return fit_one(job, settings, lambda: iter(blocks)), blocks
+    job = fit_job(world, "homefeed", window, objective, **changes)
+    return fit_one(job, lambda: iter(blocks)), blocks, job
 
 
-def stacked(blocks: list, split_code: int) -> tuple[np.ndarray, ...]:
-    return tuple(np.concatenate(p) for p in zip(*(block_arrays(b, 0, split_code) for b in blocks), strict=True))
+def stacked(blocks: list, job: FitJob) -> tuple[ExampleRows, ExampleRows]:
+    """Those that fit the trees, and the later ones."""
+    fitted, later = (list(example_rows(job, role, blocks)) for role in (TRAIN, VALID))
+    return ExampleRows.joined(fitted), ExampleRows.joined(later)
 
 
-def test_the_trees_are_those_of_plain_xgboost_on_the_same_matrix(world: LogsWorld) -> None:
+def expected_labels(rows: ExampleRows, objective: str) -> dict[str, np.ndarray]:
+    """What XGBoost should be told, written out: a ranking takes grades and one weight a request."""
+    if objective == "rank:ndcg":
+        return {"label": rows.grade, "weight": rows.request_weight, "group": rows.group}
+    return {"label": rows.label, "weight": rows.weight}
+
+
+@pytest.mark.parametrize("objective", ["binary:logistic", "rank:ndcg"])
+def test_the_trees_are_those_of_plain_xgboost_on_the_same_matrix(world: LogsWorld, objective: str) -> None:
     fast = {"learning_rate": 0.15}  # the 40 rounds of this world must be too many
-    fitted, blocks = fit(world, **fast)
-    settings, names = world.project.gbdt.model_copy(update=fast), list(world.features.names)
-    (x, y, w), (vx, vy, vw) = stacked(blocks, TRAIN), stacked(blocks, VALID)
-    train = xgb.QuantileDMatrix(x, label=y, weight=w, feature_names=names, max_bin=settings.max_bin)
-    valid = xgb.QuantileDMatrix(vx, label=vy, weight=vw, feature_names=names, max_bin=settings.max_bin, ref=train)
+    fitted, blocks, job = fit(world, objective=objective, **fast)
+    settings, names = job.settings, list(world.features.names)
+    rows, later = stacked(blocks, job)
+    told, told_later = expected_labels(rows, objective), expected_labels(later, objective)
+    train = xgb.QuantileDMatrix(rows.x, **told, feature_names=names, max_bin=settings.max_bin)
+    valid = xgb.QuantileDMatrix(later.x, **told_later, feature_names=names, max_bin=settings.max_bin, ref=train)
     plain = xgb.train(
-        parameters(settings, "binary:logistic", 1),
+        parameters(settings, objective, 1),
         train,
         settings.rounds,
         evals=[(valid, "valid")],
@@ -56,43 +72,81 @@ def test_the_trees_are_those_of_plain_xgboost_on_the_same_matrix(world: LogsWorl
         verbose_eval=False,
     )
     assert fitted.rounds == plain.best_iteration + 1 < settings.rounds  # it did stop early
-    assert fitted.rows == len(x)
-    assert fitted.loss == pytest.approx(plain.best_score, abs=2e-3)
+    assert fitted.rows == len(rows.x)
+    best = 1.0 - plain.best_score if job.ranks else plain.best_score
+    assert fitted.loss == pytest.approx(best, abs=2e-3)
     mine = xgb.Booster(model_file=bytearray(fitted.model))
-    a = mine.predict(xgb.DMatrix(vx, feature_names=names))
-    b = plain.predict(xgb.DMatrix(vx, feature_names=names), iteration_range=(0, fitted.rounds))
+    matrix = xgb.DMatrix(later.x, feature_names=names)
+    a = mine.predict(matrix)
+    b = plain.predict(matrix, iteration_range=(0, fitted.rounds))
     # blocks are sketched one by one, so a cut may lie a rank beside that of the whole matrix
     assert np.corrcoef(a, b)[0, 1] > 0.995
 
 
+@pytest.mark.parametrize("objective", ["binary:logistic", "rank:ndcg"])
 @pytest.mark.parametrize("parts", [1, 7])
-def test_blocks_below_a_batch_give_the_very_same_trees(world: LogsWorld, parts: int) -> None:
-    fitted, blocks = fit(world, parts=parts)
+def test_blocks_below_a_batch_give_the_very_same_trees(world: LogsWorld, parts: int, objective: str) -> None:
+    fitted, blocks, job = fit(world, parts=parts, objective=objective)
     names = list(world.features.names)
-    (x, y, w), (vx, _, _) = stacked(blocks, TRAIN), stacked(blocks, VALID)
-    train = xgb.QuantileDMatrix(x, label=y, weight=w, feature_names=names, max_bin=256)
-    plain = xgb.train(parameters(world.project.gbdt, "binary:logistic", 1), train, fitted.rounds)
+    rows, later = stacked(blocks, job)
+    train = xgb.QuantileDMatrix(rows.x, **expected_labels(rows, objective), feature_names=names, max_bin=256)
+    plain = xgb.train(parameters(world.project.gbdt, objective, 1), train, fitted.rounds)
     mine = xgb.Booster(model_file=bytearray(fitted.model))
-    margins = [b.predict(xgb.DMatrix(vx, feature_names=names), output_margin=True) for b in (mine, plain)]
+    margins = [b.predict(xgb.DMatrix(later.x, feature_names=names), output_margin=True) for b in (mine, plain)]
     np.testing.assert_array_equal(*margins)
 
 
-def test_the_model_carries_its_features_and_a_scalar_base_score(world: LogsWorld, tmp_path: Path) -> None:
-    for objective in ("binary:logistic", "reg:squarederror"):
-        fitted, blocks = fit(world, objective=objective)
-        fitted.save(tmp_path / "model.ubj")
-        loaded = xgb.Booster(model_file=str(tmp_path / "model.ubj"))
-        assert loaded.feature_names == list(world.features.names)
-        assert loaded.num_boosted_rounds() == fitted.rounds
-        x = stacked(blocks, VALID)[0]
-        renewed = bytes(loaded.save_raw("ubj"))  # 3.x writes a vector again
-        assert renewed != fitted.model
-        assert make_portable(renewed) == make_portable(fitted.model) == fitted.model
-        both = [
-            xgb.Booster(model_file=bytearray(m)).inplace_predict(x, predict_type="margin")
-            for m in (renewed, fitted.model)
-        ]
-        np.testing.assert_array_equal(*both)
+@pytest.mark.parametrize("objective", ["binary:logistic", "rank:ndcg"])
+@pytest.mark.parametrize("most", [1, 700])
+def test_workers_and_batches_share_whole_requests(
+    world: LogsWorld, monkeypatch: pytest.MonkeyPatch, objective: str, most: int
+) -> None:
+    monkeypatch.setattr(fit_module, "BATCH_ROWS", most)
+    _, blocks, job = fit(world, parts=5, objective=objective)
+    whole, _ = stacked(blocks, job)
+    bounds = np.append(0, np.cumsum(whole.group))
+    requests = {whole.x[a:b].tobytes() for a, b in itertools.pairwise(bounds)}
+    met = []
+    for rank in range(3):
+        for batch in fit_module._batches(job, TRAIN, blocks, rank, 3):
+            ends = np.append(0, np.cumsum(batch.group))
+            assert ends[-1] == len(batch.x) == len(batch.grade)
+            met += [batch.x[a:b].tobytes() for a, b in itertools.pairwise(ends)]
+    assert len(met) == len(set(met)) == len(whole.group)
+    assert set(met) == requests
+
+
+def test_a_ranking_learns_from_the_requests_that_have_an_order(world: LogsWorld) -> None:
+    _, blocks, job = fit(world, objective="rank:ndcg")
+    everything = ExampleRows.joined([ExampleRows.of(b, np.ones(b.num_rows, bool)) for b in blocks])
+    starts = np.append(0, np.cumsum(everything.group))
+    mixed = [len(np.unique(everything.grade[a:b])) > 1 for a, b in itertools.pairwise(starts)]
+    assert 0 < sum(mixed) < len(mixed)
+    assert sum(len(rows.group) for role in (TRAIN, VALID) for rows in example_rows(job, role, blocks)) == sum(mixed)
+    alike = replace(everything, grade=np.zeros_like(everything.grade))
+    assert not len(alike.of_several_grades().group)
+
+
+@pytest.mark.parametrize("objective", ["binary:logistic", "reg:squarederror", "rank:ndcg"])
+def test_the_model_carries_its_features_and_a_scalar_base_score(
+    world: LogsWorld, tmp_path: Path, objective: str
+) -> None:
+    fitted, blocks, job = fit(world, objective=objective)
+    fitted.save(tmp_path / "model.ubj")
+    loaded = xgb.Booster(model_file=str(tmp_path / "model.ubj"))
+    assert loaded.feature_names == list(world.features.names)
+    assert loaded.num_boosted_rounds() == fitted.rounds
+    x = stacked(blocks, job)[1].x
+    renewed = bytes(loaded.save_raw("ubj"))  # 3.x writes a vector again
+    assert renewed != fitted.model
+    assert make_portable(renewed) == make_portable(fitted.model) == fitted.model
+    both = [
+        xgb.Booster(model_file=bytearray(m)).inplace_predict(x, predict_type="margin") for m in (renewed, fitted.model)
+    ]
+    np.testing.assert_array_equal(*both)
+
+
+def test_what_is_no_model_cannot_be_made_portable() -> None:
     with pytest.raises(ModelError, match="base_score"):
         make_portable(b"nothing")
 
@@ -106,12 +160,11 @@ def test_several_outputs_cannot_be_made_portable() -> None:
 
 
 def test_without_later_requests_it_boosts_to_the_end(world: LogsWorld) -> None:
-    table = examples(world, "homefeed", split(world, "homefeed")[0])
-    early = table.filter(np.asarray(table.column("split")) == TRAIN)
-    settings = GbdtSettings(rounds=7, max_depth=2)
-    fitted = fit_one(
-        FitJob("homefeed", 0, world.features.names, "binary:logistic", 0, []), settings, lambda: iter([early])
-    )
+    window = split(world, "homefeed")[0]
+    job = fit_job(world, "homefeed", window, rounds=7, max_depth=2)
+    table = examples(world, "homefeed", window)
+    early = table.filter(roles_in(table, 0, job.split) == TRAIN)
+    fitted = fit_one(job, lambda: iter([early]))
     assert fitted.rounds == 7
     assert np.isnan(fitted.loss)
 

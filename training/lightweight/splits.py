@@ -1,0 +1,59 @@
+"""Which requests, by their time, fit the trees, which stop the boosting, and which the trees must never see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.log.attribution import split_time
+from training.log.tasks import LogWindow, bounds
+
+TRAIN, VALID, LEFT_OUT = range(3)
+"""What an example is for: it fits the trees, it stops the boosting, or it is none of this model's business."""
+
+VALID_SHARE = 0.15
+"""The latest share of a model's requests, which stops its boosting."""
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """One model's use of a client's requests. `share` of them is used, by hash of the request id; 1: all."""
+
+    valid_from: np.datetime64
+    without: tuple[LogWindow, ...] = ()  # times whose requests are left out
+    share: float = 1.0
+
+    def roles(self, at: np.ndarray, draw: np.ndarray) -> np.ndarray:
+        """int8[g] of requests at datetime64[us][g], with `draw` float[g] in [0, 1) each: TRAIN, VALID or LEFT_OUT."""
+        roles = np.where(at >= self.valid_from, VALID, TRAIN).astype(np.int8)
+        for window in self.without:
+            roles[inside(window, at)] = LEFT_OUT
+        roles[draw >= self.share] = LEFT_OUT
+        return roles
+
+
+def split_without(
+    times: np.ndarray, without: Sequence[LogWindow] = (), valid_share: float = VALID_SHARE, share: float = 1.0
+) -> TimeSplit:
+    """The split of requests at `times` (datetime64[us]) that leaves `without` out; the latest of the rest stop it."""
+    left = np.zeros(len(times), bool)
+    for window in without:
+        left |= inside(window, times)
+    return TimeSplit(split_time(times[~left], valid_share), tuple(without), share)
+
+
+def inside(window: LogWindow, times: np.ndarray) -> np.ndarray:
+    """bool[n]: which of datetime64[us][n] lie in a window."""
+    low, high = bounds(window)
+    return (times >= low) & (times < high)
+
+
+def time_folds(times: np.ndarray, folds: int) -> tuple[LogWindow, ...]:
+    """`folds` windows with about as many of `times` (datetime64[us]) each; the first and the last are open-ended.
+
+    Fewer where requests share their moments: no moment is in two folds.
+    """
+    ordered = np.sort(times)
+    cuts = np.unique(ordered[[len(ordered) * i // folds for i in range(1, folds)]]) if len(ordered) else ordered
+    cuts = cuts[cuts > ordered[0]] if len(ordered) else cuts
+    return tuple(LogWindow(low, high) for low, high in zip([None, *cuts], [*cuts, None], strict=True))
