@@ -113,6 +113,8 @@ def train_lightweight(
             )
         for name, outcome in outcomes.items():
             console.print(f"{name}: {outcome.reason}", highlight=False)
+            if outcome.trees:
+                console.print(f"  trees: {outcome.trees['reason']}", highlight=False)
             for note in outcome.notes:
                 console.print(f"  {note}", highlight=False)
         write_json(out, {name: outcome.to_dict() for name, outcome in outcomes.items()})

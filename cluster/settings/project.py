@@ -87,8 +87,11 @@ class GraphSettings(Settings):
 class GbdtSettings(Settings):
     """Parameters of the lightweight rankers; `backend` picks Ray Train's own trainer or xgboost-ray (an extra).
 
-    Shallow trees by default: a first model learns from some hundred answers and then ranks thousands of candidates that
-    nobody was shown, and deep trees are sure of what they never saw (docs/experiments/training.md).
+    With `objective: auto` training chooses, for each client and by its own log, between a logistic loss on each example
+    and a ranking of each request's (LambdaMART), and how deep the trees are; what this section names is not chosen.
+    Shallow trees and logistic loss are what a small log gets: a first model learns from some hundred answers and then
+    ranks thousands of candidates that nobody was shown, and deep trees are sure of what they never saw
+    (docs/experiments/training.md).
     """
 
     backend: Literal["ray-train", "xgboost-ray"] = "ray-train"
@@ -100,6 +103,9 @@ class GbdtSettings(Settings):
     learning_rate: float = Field(0.05, gt=0, le=1)
     min_child_weight: float = Field(10.0, ge=0)
     column_share: float = Field(0.5, gt=0, le=1, description="share of the features that each tree may use")
+    monotone: dict[str, Literal[-1, 1]] = Field(
+        {}, description="feature -> 1 where more of it may only raise the score, -1 where it may only lower it"
+    )
     max_bin: int = Field(256, ge=2)
     workers: int = Field(1, ge=1)
     cpus_per_worker: float = Field(1.0, gt=0)

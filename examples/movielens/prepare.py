@@ -46,7 +46,7 @@ def prepare(work: Path, ratings: Path, items: Path | None, users: Path | None, s
         "attribution_hours": 24.0,
         "data": {"edges": {"path": "edges"}, "events": {"path": "events"}},
         "features": {"max_topics": 32, "sequence_length": 32},
-        "gbdt": {"rounds": 200, "max_depth": 5, "learning_rate": 0.08, "min_child_weight": 20.0, "seed": seed},
+        "gbdt": {"seed": seed},
         "ranker": {"seed": seed},
     }
     if items is not None:

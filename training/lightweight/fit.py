@@ -98,12 +98,17 @@ def fit_one(job: FitJob, blocks: Callable[[], Iterable[Any]], rank: int = 0, wor
 
         return xgb.QuantileDMatrix(Stream(), max_bin=settings.max_bin, ref=ref, nthread=threads)
 
+    if not any(True for _ in example_rows(job, TRAIN, blocks())):
+        raise ModelError(
+            f"client {job.client}: no request has examples of several worths, so there is no order to learn: log "
+            "candidates without an action too (labels.table.unimpressed_label), or set gbdt.objective: logistic"
+        )
     has_valid = sum(len(rows.group) for rows in example_rows(job, VALID, blocks())) >= world
     train = matrix(TRAIN)
     watched = [(matrix(VALID, train), "valid")] if has_valid else []
     log: dict[str, Any] = {}
     booster = xgb.train(
-        parameters(settings, job.objective, threads),
+        parameters(settings, job.objective, threads, job.features),
         train,
         settings.rounds,
         evals=watched,

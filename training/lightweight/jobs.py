@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cluster.errors import ConfigError
 from cluster.settings.project import GbdtSettings
 from training.lightweight.blocks import ExampleRows, roles_in
 from training.lightweight.examples import ClientExamples
@@ -94,8 +96,17 @@ def given(job: FitJob, rows: ExampleRows) -> dict[str, np.ndarray]:
     return {"label": rows.label, "weight": rows.weight}
 
 
-def parameters(settings: GbdtSettings, objective: str, threads: int) -> dict[str, Any]:
-    """XGBoost's parameters, the same on both backends.
+def require_monotone(settings: GbdtSettings, features: Sequence[str]) -> None:
+    """Raises ConfigError for a name under `gbdt.monotone` that is no feature of the project."""
+    for name in settings.monotone:
+        if name not in features:
+            near = get_close_matches(name, features, 1)
+            hint = f"did you mean '{near[0]}'?" if near else "docs/features.md lists them"
+            raise ConfigError(f"gbdt.monotone: no feature is called '{name}': {hint}")
+
+
+def parameters(settings: GbdtSettings, objective: str, threads: int, features: Sequence[str] = ()) -> dict[str, Any]:
+    """XGBoost's parameters, the same on both backends; `features` in their order, to which constraints belong.
 
     Ranking is LambdaMART (Burges, 2010) with linear gains, as the product's NDCG has, on pairs with the best candidates
     of the present order.
@@ -109,6 +120,7 @@ def parameters(settings: GbdtSettings, objective: str, threads: int) -> dict[str
         "objective": objective,
         "eval_metric": METRICS[objective],
         **(ranking if objective == RANK else {}),
+        **({"monotone_constraints": tuple(settings.monotone.get(f, 0) for f in features)} if settings.monotone else {}),
         "tree_method": "hist",
         "max_bin": settings.max_bin,
         "max_depth": settings.max_depth,

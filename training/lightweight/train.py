@@ -1,4 +1,4 @@
-"""From logs to published lightweight rankers: examples → fit → compare with the incumbent → gate → bundle.
+"""From logs to published lightweight rankers: examples → choose → fit → compare with the incumbent → gate → bundle.
 
 The bundle `lightweight/<client>` holds model.ubj and features.json; its manifest the strategy, row counts and metrics.
 """
@@ -23,17 +23,15 @@ from training.judge.gate import Decision, Gate, decide
 from training.judge.learnt_positions import effect_in_full_ranker
 from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.judge.orders import Order, baselines, booster_order, usable_order, without_model
+from training.lightweight.choose import Choice, choose
 from training.lightweight.examples import ClientExamples, build_examples
 from training.lightweight.fit import fit_clients
-from training.lightweight.jobs import Fitted
+from training.lightweight.held_out import held_out_requests
+from training.lightweight.jobs import Fitted, objective_of, require_monotone
 from training.lightweight.xgboost_ray import require_backend
-from training.log.arrays import COLUMNS, Request, read_requests
+from training.log.arrays import Request
 from training.log.requests import Joined, join_logs, logged_clients
-from training.log.tasks import LogWindow
 from training.log.windows import windows_of
-
-MAX_HELD_OUT = 1000
-"""Held-out requests a client is judged on; more are drawn by hash of the request id."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ class Outcome:
     fit: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    trees: dict[str, Any] = field(default_factory=dict)  # how they were boosted, why, and the figures that chose it
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -81,6 +80,7 @@ def train_all_lightweight(
     ModelError.
     """
     require_backend(project.gbdt.backend)
+    require_monotone(project.gbdt, FeatureSet.of(project.features).names)
     outcomes: dict[str, Outcome] = {}
     able = dict(clients)
     if not strict:
@@ -101,29 +101,18 @@ def train_all_lightweight(
             if strict:
                 raise
             outcomes[name] = Outcome(name, False, f"not trained: {error}", counts=examples.pop(name).counts)
-    fitted = fit_clients(examples, project.gbdt, progress, f"{project.home}/train") if examples else {}
+    storage = f"{project.home}/train"
+    choices = choose(joined, able, examples, project.gbdt, progress, storage)
+    trees = {name: choice.settings for name, choice in choices.items()}
+    fitted = fit_clients(examples, project.gbdt, progress, storage, chosen=trees) if examples else {}
     progress("evaluate", 0.0)
     held = held_out_requests(joined, {n: held_windows[n] for n in fitted}) if fitted else {}
     for at, (name, model) in enumerate(fitted.items()):
-        outcomes[name] = _judge(joined, able[name], store, examples[name], model, held.get(name, []), gate)
+        outcomes[name] = _judge(
+            joined, able[name], store, examples[name], choices[name], model, held.get(name, []), gate
+        )
         progress("evaluate", (at + 1) / len(fitted))
     return {name: outcomes[name] for name in clients}
-
-
-def held_out_requests(
-    joined: Joined, windows: Mapping[str, LogWindow], most: int = MAX_HELD_OUT
-) -> dict[str, list[Request]]:
-    """The requests of each client's window, at most about `most` of each, in this process."""
-    limited = {}
-    for name, window in windows.items():
-        times = joined.index.times(name)
-        inside = int(((times >= window.since) if window.since is not None else np.ones(len(times), bool)).sum())
-        limited[name] = LogWindow(window.since, window.until, min(1.0, most / max(inside, 1)))
-    out: dict[str, list[Request]] = {name: [] for name in windows}
-    for table in joined.requests(COLUMNS, limited).iter_batches(batch_size=None, batch_format="pyarrow"):
-        for request in read_requests(table):
-            out[request.client].append(request)
-    return out
 
 
 def _judge(
@@ -131,6 +120,7 @@ def _judge(
     client: Client,
     store: BundleStore,
     examples: ClientExamples,
+    choice: Choice,
     model: Fitted,
     held: list[Request],
     gate: Gate | None,
@@ -146,7 +136,8 @@ def _judge(
         "client": client.name,
         "strategy": client.labels.strategy,
         "table": examples.rule.table.model_dump(),
-        "objective": examples.rule.strategy.objective,
+        "objective": objective_of(examples.rule.strategy, choice.settings),
+        "trees": choice.to_dict(),
         "examples": examples.counts,
         "events": None if joined.counts is None else asdict(joined.counts),
         "fit": fit,
@@ -168,6 +159,7 @@ def _judge(
         fit,
         report.to_dict(),
         joined.notes,
+        choice.to_dict(),
     )
 
 

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cluster.errors import ConfigError, ModelError
 from training.lightweight.blocks import ExampleRows
 from training.lightweight.jobs import FitJob, Fitted, example_rows, finish, given, parameters, plan_lanes
@@ -33,7 +35,7 @@ def _fit(job: FitJob) -> Fitted:
         if not parts:
             return None, 0
         rows = ExampleRows.joined(parts)
-        return RayDMatrix(rows.x, feature_names=list(job.features), **given(job, rows)), len(rows.x)
+        return RayDMatrix(rows.x, feature_names=list(job.features), **_told(job, rows)), len(rows.x)
 
     data, rows = matrix(TRAIN)
     valid, held = matrix(VALID)
@@ -51,7 +53,7 @@ def _fit(job: FitJob) -> Fitted:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`num_actors`")  # one actor is what was asked for
             booster = train(
-                {k: v for k, v in parameters(settings, job.objective, threads).items() if k != "nthread"},
+                {k: v for k, v in parameters(settings, job.objective, threads, job.features).items() if k != "nthread"},
                 data,
                 num_boost_round=settings.rounds,
                 evals=watched,
@@ -63,6 +65,22 @@ def _fit(job: FitJob) -> Fitted:
     except Exception as error:
         raise ModelError(f"fitting {job.client} through xgboost-ray failed: {str(error).splitlines()[0]}") from error
     return finish(job, booster, log, rows, time.perf_counter() - started, "xgboost-ray")
+
+
+def _told(job: FitJob, rows: ExampleRows) -> dict[str, np.ndarray]:
+    """What RayDMatrix takes of the rows: it knows requests by number, and no weights of them.
+
+    Raises ConfigError where that is not what the settings ask for: it shards rows, and would part requests.
+    """
+    told = given(job, rows)
+    if not job.ranks:
+        return told
+    if job.settings.workers > 1 or np.ptp(told["weight"]) > 0:
+        raise ConfigError(
+            f"client {job.client}: gbdt.backend xgboost-ray ranks with one worker and without weights of requests: set "
+            "gbdt.workers: 1 and labels.request_balance: 1, or gbdt.backend: ray-train"
+        )
+    return {"label": told["label"], "qid": np.repeat(np.arange(len(rows.group)), rows.group)}
 
 
 def require_backend(name: str) -> None:

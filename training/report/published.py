@@ -20,7 +20,7 @@ from training.judge.full import FullReport, evaluate_full
 from training.judge.learnt_positions import effect_in_full_ranker
 from training.judge.lightweight import LightweightReport, evaluate_lightweight
 from training.judge.orders import Order, baselines, published_order, without_full
-from training.lightweight.train import held_out_requests
+from training.lightweight.held_out import held_out_requests
 from training.log.requests import LogWindow, join_logs, logged_clients
 from training.ranker.batch import RankerSchema
 

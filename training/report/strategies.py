@@ -15,11 +15,12 @@ from cluster.settings.project import Project
 from cluster.store.logs import LogStore
 from training.judge.lightweight import LightweightReport, evaluate_lightweight
 from training.judge.orders import baselines, booster_order
+from training.lightweight.choose import choose
 from training.lightweight.examples import build_examples
 from training.lightweight.fit import fit_clients
+from training.lightweight.held_out import held_out_requests
 from training.lightweight.jobs import Fitted
 from training.lightweight.strategies.registry import check_strategies, known_strategies
-from training.lightweight.train import held_out_requests
 from training.log.requests import join_logs, logged_clients
 from training.log.windows import windows_of
 
@@ -65,16 +66,20 @@ def compare_strategies(
     able = logged_clients(clients, logs, since, until)
     joined = join_logs(project, logs, list(able), since, until)
     train, later = windows_of(joined, list(able), held_out_share)
+    storage = f"{project.home}/train"
     models: dict[str, dict[str, Fitted]] = {}
     counts: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
     refused: dict[str, dict[str, str]] = {}
     for at, (name, change) in enumerate(changes.items()):
         progress(name, at / len(changes))
-        examples = build_examples(joined, {c: labelled(client, change) for c, client in able.items()}, train)
+        labelling = {c: labelled(client, change) for c, client in able.items()}
+        examples = build_examples(joined, labelling, train)
         counts[name] = {c: made.counts for c, made in examples.items()}
         refused[name] = {c: why for c, made in examples.items() if (why := made.unlearnable())}
         fit = {c: made for c, made in examples.items() if c not in refused[name]}
-        models[name] = fit_clients(fit, project.gbdt, storage=f"{project.home}/train") if fit else {}
+        choices = choose(joined, labelling, fit, project.gbdt, storage=storage)
+        trees = {c: choice.settings for c, choice in choices.items()}
+        models[name] = fit_clients(fit, project.gbdt, storage=storage, chosen=trees) if fit else {}
     progress("evaluate", 1.0)
     held = held_out_requests(joined, later)
     features = FeatureSet.of(project.features)

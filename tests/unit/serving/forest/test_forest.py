@@ -35,7 +35,10 @@ def train(rows: np.ndarray, rounds: int, seed: int = 0, **params: object) -> xgb
         label = signal
     if "num_class" in params:
         label = np.digitize(signal, [-1, 1])
-    return xgboost.train({**PARAMS, **params}, xgboost.DMatrix(rows, label), rounds)
+    matrix = xgboost.DMatrix(rows, label)
+    if str(params.get("objective", "")).startswith("rank:"):
+        matrix.set_info(group=[10] * (len(rows) // 10))
+    return xgboost.train({**PARAMS, **params}, matrix, rounds)
 
 
 def one_user(rows: np.ndarray, n_shared: int) -> np.ndarray:
@@ -77,7 +80,7 @@ def check(booster: xgboost.Booster, rows: np.ndarray, n_shared: int, levels: lis
     missing=st.sampled_from([0.0, 0.1, 0.6]),
     grid=st.sampled_from([0, 2, 20]),
     method=st.sampled_from(["hist", "exact", "approx"]),
-    objective=st.sampled_from(["binary:logistic", "reg:squarederror", "count:poisson", "rank:pairwise"]),
+    objective=st.sampled_from(["binary:logistic", "reg:squarederror", "count:poisson", "rank:pairwise", "rank:ndcg"]),
     wild=st.booleans(),
     n=st.integers(1, 700),
 )

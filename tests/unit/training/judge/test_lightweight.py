@@ -170,6 +170,18 @@ def test_training_beats_visit_count_and_the_bundle_says_so(
     assert "let the log grow" in judge(world.project, client, store, model, [])[1].reason
 
 
+def test_a_ranking_is_judged_by_its_order_and_has_no_probabilities(
+    world: LogsWorld, held: list[Request], tmp_path: Path
+) -> None:
+    window = split(world, "homefeed")[0]
+    table = examples(world, "homefeed", window)
+    ranking = fit_one(fit_job(world, "homefeed", window, "rank:ndcg"), lambda: iter([table])).model
+    found, decision, _ = judge(world.project, world.clients["homefeed"], BundleStore(tmp_path), ranking, held)
+    assert decision.publish
+    assert found.differences["visit_count"]["ndcg@10"].low > 0
+    assert np.isnan(found.calibration["lightweight"])
+
+
 def test_a_first_model_is_held_against_the_order_it_replaces(
     world: LogsWorld, held: list[Request], model: bytes, tmp_path: Path
 ) -> None:

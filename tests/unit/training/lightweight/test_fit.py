@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import xgboost as xgb
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from cluster.errors import ConfigError, ModelError
 from cluster.settings.project import GbdtSettings
+from serving.forest.forest import Forest
 from tests.worlds.logs import LogsWorld, make_world
 from tests.worlds.training import examples, fit_job, split
 from training.lightweight import fit as fit_module
@@ -146,6 +148,21 @@ def test_the_model_carries_its_features_and_a_scalar_base_score(
     np.testing.assert_array_equal(*both)
 
 
+@pytest.mark.parametrize("objective", ["binary:logistic", "rank:ndcg"])
+def test_serving_scores_the_model_bit_for_bit(world: LogsWorld, tmp_path: Path, objective: str) -> None:
+    fitted, blocks, job = fit(world, objective=objective)
+    fitted.save(tmp_path / "model.ubj")
+    shared = len(world.features.shared)
+    forest = Forest.load(tmp_path / "model.ubj", shared)
+    assert forest.supported
+    x = stacked(blocks, job)[1].x[:200]
+    x[:, :shared] = x[0, :shared]
+    booster = xgb.Booster(model_file=bytearray(fitted.model))
+    margins = booster.predict(xgb.DMatrix(x, feature_names=list(world.features.names)), output_margin=True)
+    np.testing.assert_array_equal(forest.margins(x[0, :shared], x[:, shared:]), margins)
+    np.testing.assert_array_equal(forest.predict(x[0, :shared], x[:, shared:]) == margins, objective == "rank:ndcg")
+
+
 def test_what_is_no_model_cannot_be_made_portable() -> None:
     with pytest.raises(ModelError, match="base_score"):
         make_portable(b"nothing")
@@ -157,6 +174,33 @@ def test_several_outputs_cannot_be_made_portable() -> None:
     assert len(json.loads(json.loads(booster.save_config())["learner"]["learner_model_param"]["base_score"])) == 3
     with pytest.raises(ModelError, match="several outputs"):
         make_portable(bytes(booster.save_raw("ubj")))
+
+
+def test_a_monotone_feature_may_only_raise_the_score(world: LogsWorld) -> None:
+    name = "cross_history_topic"  # decides in this world: more of it is better
+    column = world.features.names.index(name)
+    margins = {}
+    for sign in (1, -1):
+        fitted, blocks, job = fit(world, objective="rank:ndcg", monotone={name: sign})
+        x = np.repeat(stacked(blocks, job)[1].x[:20], 30, axis=0)
+        x[:, column] = np.tile(np.linspace(0, 1, 30), 20)
+        booster = xgb.Booster(model_file=bytearray(fitted.model))
+        found = booster.predict(xgb.DMatrix(x, feature_names=list(world.features.names)), output_margin=True)
+        margins[sign] = np.diff(found.reshape(20, 30), axis=1)
+    assert (margins[1] >= 0).all()
+    assert (margins[1] > 0).any()
+    assert (margins[-1] <= 0).all()
+
+
+def test_a_ranking_without_an_order_to_learn_says_so(world: LogsWorld) -> None:
+    window = split(world, "homefeed")[0]
+    table = examples(world, "homefeed", window)
+    flat = [np.zeros(n, np.float32) for n in table.column("grade").combine_chunks().value_lengths().to_pylist()]
+    index = table.schema.get_field_index("grade")
+    alike = table.set_column(index, "grade", pa.array(flat, table.schema.field("grade").type))
+    job = fit_job(world, "homefeed", window, "rank:ndcg")
+    with pytest.raises(ModelError, match="no request has examples of several worths"):
+        fit_one(job, lambda: iter([alike]))
 
 
 def test_without_later_requests_it_boosts_to_the_end(world: LogsWorld) -> None:
