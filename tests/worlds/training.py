@@ -53,8 +53,13 @@ def time_split(world: LogsWorld, client: str, window: LogWindow, valid_share: fl
 
 
 def fit_job(
-    world: LogsWorld, client: str, window: LogWindow, objective: str = "binary:logistic", **settings: object
+    world: LogsWorld,
+    client: str,
+    window: LogWindow,
+    objective: str = "binary:logistic",
+    objective_setting: str = "auto",
+    **settings: object,
 ) -> FitJob:
     """The fit of one client's requests in a window; its blocks are given to `fit_one`."""
-    trees = world.project.gbdt.model_copy(update=settings)
+    trees = world.project.gbdt.model_copy(update={**settings, "objective": objective_setting})
     return FitJob(client, 0, world.features.names, objective, 0, [], time_split(world, client, window), trees)

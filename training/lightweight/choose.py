@@ -27,16 +27,17 @@ from training.log.arrays import Request
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
 
-GRID: Mapping[str, Mapping[str, Any]] = {
-    "logistic, depth 3": {"objective": "logistic", "max_depth": 3, "min_child_weight": 10.0},
-    "logistic, depth 5": {"objective": "logistic", "max_depth": 5, "min_child_weight": 20.0},
-    "rank, depth 3": {"objective": "rank", "max_depth": 3, "min_child_weight": 1.0},
-    "rank, depth 5": {"objective": "rank", "max_depth": 5, "min_child_weight": 1.0},
-}
-"""The candidates, by name; the first is what a client gets whose log cannot say.
+SHALLOW: Mapping[str, Any] = {"max_depth": 3, "min_child_weight": 10.0}
+DEEP: Mapping[str, Any] = {"max_depth": 5, "min_child_weight": 20.0}
 
-A ranking's trees see gradients of pairs, whose weights are far below those of examples: so `min_child_weight` is 1.
-"""
+GRID: Mapping[str, Mapping[str, Any]] = {
+    "logistic, depth 3": {"objective": "logistic", **SHALLOW},
+    "logistic, depth 5": {"objective": "logistic", **DEEP},
+    "rank, depth 5": {"objective": "rank", **DEEP},
+    "both, depth 3": {"objective": "both", **SHALLOW},
+    "both, depth 5": {"objective": "both", **DEEP},
+}
+"""The candidates, by name; the first is what a client gets whose log cannot say."""
 
 FOLDS = 4
 """Parts of the training time; the third is judged by trees of the first two, the fourth by trees of the first three."""
@@ -81,7 +82,9 @@ def candidates(settings: GbdtSettings) -> dict[str, GbdtSettings]:
     Candidates that are then alike are one. A single one is no choice.
     """
     fixed = {name: getattr(settings, name) for name in _TREES if name in settings.model_fields_set}
-    able = ("logistic", "rank") if settings.backend == "ray-train" else ("logistic",)  # the other ranks only if told to
+    able = (
+        ("logistic", "rank", "both") if settings.backend == "ray-train" else ("logistic",)
+    )  # the other ranks only if told to
     wanted = able if settings.objective == "auto" else (settings.objective,)
     out: dict[str, GbdtSettings] = {}
     for name, changes in GRID.items():

@@ -22,7 +22,7 @@ from cluster.progress import Progress, silent
 from cluster.settings.project import GbdtSettings
 from training.lightweight.blocks import ExampleRows
 from training.lightweight.examples import ClientExamples
-from training.lightweight.jobs import FitJob, Fitted, example_rows, finish, given, parameters, plan_lanes
+from training.lightweight.jobs import AFTER_SHARE, FitJob, Fitted, example_rows, finish, given, parameters, plan_lanes
 from training.lightweight.splits import TRAIN, VALID
 from training.lightweight.xgboost_ray import fit_jobs
 
@@ -80,7 +80,7 @@ def fit_one(job: FitJob, blocks: Callable[[], Iterable[Any]], rank: int = 0, wor
     settings = job.settings
     threads = max(1, int(settings.cpus_per_worker))
 
-    def matrix(role: int, ref: Any = None) -> Any:
+    def matrix(objective: str, role: int, ref: Any = None) -> Any:
         class Stream(xgb.DataIter):
             def __init__(self) -> None:
                 super().__init__()
@@ -93,7 +93,7 @@ def fit_one(job: FitJob, blocks: Callable[[], Iterable[Any]], rank: int = 0, wor
                 rows = next(self._left, None)
                 if rows is None:
                     return False
-                input_data(data=rows.x, feature_names=list(job.features), **given(job, rows))
+                input_data(data=rows.x, feature_names=list(job.features), **given(objective, rows))
                 return True
 
         return xgb.QuantileDMatrix(Stream(), max_bin=settings.max_bin, ref=ref, nthread=threads)
@@ -104,19 +104,28 @@ def fit_one(job: FitJob, blocks: Callable[[], Iterable[Any]], rank: int = 0, wor
             "candidates without an action too (labels.table.unimpressed_label), or set gbdt.objective: logistic"
         )
     has_valid = sum(len(rows.group) for rows in example_rows(job, VALID, blocks())) >= world
-    train = matrix(TRAIN)
-    watched = [(matrix(VALID, train), "valid")] if has_valid else []
+    booster: Any = None
     log: dict[str, Any] = {}
-    booster = xgb.train(
-        parameters(settings, job.objective, threads, job.features),
-        train,
-        settings.rounds,
-        evals=watched,
-        evals_result=log,
-        early_stopping_rounds=settings.early_stopping_rounds if watched else None,
-        verbose_eval=False,
-    )
-    return finish(job, booster, log, int(train.num_row()), time.perf_counter() - started, "ray-train")
+    before = rows = 0
+    for objective in job.phases:
+        train = matrix(objective, TRAIN)
+        valid = matrix(objective, VALID, train) if has_valid else None
+        before = 0 if booster is None else booster.num_boosted_rounds()
+        rows, log = int(train.num_row()), {}
+        booster = xgb.train(
+            parameters(settings, objective, threads, job.features),
+            train,
+            max(1, round(settings.rounds * AFTER_SHARE)) if before else settings.rounds,
+            evals=[(valid, "valid")] if has_valid else [],
+            evals_result=log,
+            early_stopping_rounds=settings.early_stopping_rounds if has_valid else None,
+            verbose_eval=False,
+            # As bytes: a Booster brings its metric along, which would read weights of rows where there are of requests.
+            xgb_model=None if booster is None else bytearray(booster.save_raw("ubj")),
+        )
+        if objective != job.objective and has_valid:
+            booster = booster[: booster.best_iteration + 1]
+    return finish(job, booster, log, rows, time.perf_counter() - started, "ray-train", before)
 
 
 def _batches(job: FitJob, role: int, blocks: Iterable[Any], rank: int, world: int) -> Iterator[ExampleRows]:

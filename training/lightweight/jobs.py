@@ -19,6 +19,12 @@ from training.lightweight.strategies.strategy import Strategy
 RANK = "rank:ndcg"
 """XGBoost's LambdaMART: scores are margins, comparable within a request only."""
 
+PAIR_WEIGHT = 0.1
+"""`gbdt.min_child_weight` times this is a ranking's: gradients of pairs weigh far less than those of examples."""
+
+AFTER_SHARE = 0.25
+"""Of `gbdt.rounds`, what a ranking may add to trees of another objective."""
+
 METRICS = {"binary:logistic": "logloss", "reg:squarederror": "rmse", RANK: "ndcg@10"}
 """What is watched on later requests to stop the boosting."""
 
@@ -69,29 +75,36 @@ class FitJob:
 
     @property
     def ranks(self) -> bool:
-        """Whether it learns the order of a request's candidates and not the value of each."""
+        """Whether it learns the order of a request's candidates, at last, and not the value of each."""
         return self.objective == RANK
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The objectives that trees are boosted for, one after the other: each goes on where the last one ended."""
+        if self.ranks and self.settings.objective == "both":
+            return ("binary:logistic", RANK)
+        return (self.objective,)
 
 
 def objective_of(strategy: Strategy, settings: GbdtSettings) -> str:
     """XGBoost's name of what is fitted: a strategy of values regresses, one of classes classifies or ranks."""
-    return RANK if strategy.classifies and settings.objective == "rank" else strategy.objective
+    return RANK if strategy.classifies and settings.objective in ("rank", "both") else strategy.objective
 
 
 def example_rows(job: FitJob, role: int, blocks: Iterable[Any]) -> Iterator[ExampleRows]:
-    """A job's examples of one role, block by block; to a ranking, requests without an order to learn are none."""
+    """A job's examples of one role, block by block; to a ranking alone, requests without an order to learn are none."""
     for block in blocks:
         mine = roles_in(block, job.code, job.split) == role
         if mine.any():
             rows = ExampleRows.of(block, mine)
-            rows = rows.of_several_grades() if job.ranks else rows
+            rows = rows.of_several_grades() if job.phases == (RANK,) else rows
             if len(rows.group):
                 yield rows
 
 
-def given(job: FitJob, rows: ExampleRows) -> dict[str, np.ndarray]:
+def given(objective: str, rows: ExampleRows) -> dict[str, np.ndarray]:
     """What XGBoost wants to know of the rows: a ranking objective takes grades, and one weight for each request."""
-    if job.ranks:
+    if objective == RANK:
         return {"label": rows.grade, "weight": rows.request_weight, "group": rows.group}
     return {"label": rows.label, "weight": rows.weight}
 
@@ -125,7 +138,7 @@ def parameters(settings: GbdtSettings, objective: str, threads: int, features: S
         "max_bin": settings.max_bin,
         "max_depth": settings.max_depth,
         "learning_rate": settings.learning_rate,
-        "min_child_weight": settings.min_child_weight,
+        "min_child_weight": settings.min_child_weight * (PAIR_WEIGHT if objective == RANK else 1.0),
         "colsample_bytree": settings.column_share,
         "seed": settings.seed,
         "nthread": threads,
@@ -145,15 +158,20 @@ def plan_lanes(jobs: int, total: float, free: float, settings: GbdtSettings) -> 
     return lanes, reserve
 
 
-def finish(job: FitJob, booster: Any, log: Mapping[str, Any], rows: int, seconds: float, backend: str) -> Fitted:
-    """Cut the trees after the best round, name the features, write a model that both xgboost versions read."""
+def finish(
+    job: FitJob, booster: Any, log: Mapping[str, Any], rows: int, seconds: float, backend: str, before: int = 0
+) -> Fitted:
+    """Cut the trees after the best round, name the features, write a model that both xgboost versions read.
+
+    `log` is of the rounds after the first `before`.
+    """
     stopped = next(iter(log.values()), None)
     losses = np.asarray(next(iter(stopped.values())) if stopped else [])
     losses = 1.0 - losses if job.ranks else losses
-    best = int(np.argmin(losses)) if len(losses) else booster.num_boosted_rounds() - 1
-    if best + 1 < booster.num_boosted_rounds():
-        booster = booster[: best + 1]
+    rounds = before + int(np.argmin(losses)) + 1 if len(losses) else booster.num_boosted_rounds()
+    if rounds < booster.num_boosted_rounds():
+        booster = booster[:rounds]
     booster.feature_names = list(job.features)
     model = make_portable(bytes(booster.save_raw("ubj")))
-    loss = float(losses[best]) if len(losses) else float("nan")
-    return Fitted(job.client, model, best + 1, loss, rows, seconds, backend)
+    loss = float(losses.min()) if len(losses) else float("nan")
+    return Fitted(job.client, model, rounds, loss, rows, seconds, backend)

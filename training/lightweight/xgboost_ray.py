@@ -72,13 +72,13 @@ def _told(job: FitJob, rows: ExampleRows) -> dict[str, np.ndarray]:
 
     Raises ConfigError where that is not what the settings ask for: it shards rows, and would part requests.
     """
-    told = given(job, rows)
+    told = given(job.objective, rows)
     if not job.ranks:
         return told
-    if job.settings.workers > 1 or np.ptp(told["weight"]) > 0:
+    if job.settings.workers > 1 or len(job.phases) > 1 or np.ptp(told["weight"]) > 0:
         raise ConfigError(
             f"client {job.client}: gbdt.backend xgboost-ray ranks with one worker and without weights of requests: set "
-            "gbdt.workers: 1 and labels.request_balance: 1, or gbdt.backend: ray-train"
+            "gbdt.objective: rank, gbdt.workers: 1 and labels.request_balance: 1, or gbdt.backend: ray-train"
         )
     return {"label": told["label"], "qid": np.repeat(np.arange(len(rows.group)), rows.group)}
 

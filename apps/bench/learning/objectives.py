@@ -25,7 +25,7 @@ from apps.project import Opened, open_project
 from cluster import session
 from cluster.features.assemble import FeatureBlock
 from cluster.settings.project import GbdtSettings
-from training.lightweight.choose import candidates, choose
+from training.lightweight.choose import DEEP, SHALLOW, candidates, choose
 from training.lightweight.examples import ClientExamples, build_examples
 from training.lightweight.fit import fit_all
 from training.lightweight.jobs import FitJob, Fitted
@@ -41,8 +41,8 @@ CUTS: Cuts = {"survivors": (50,), "head": (20,)}
 HELD_OUT = 0.1
 
 VARIATIONS: Mapping[str, Mapping[str, Any]] = {
-    "rank, depth 5, 100 pairs": {"objective": "rank", "max_depth": 5, "min_child_weight": 1.0, "rank_pairs": 100},
-    "rank, depth 5, weight 10": {"objective": "rank", "max_depth": 5, "min_child_weight": 10.0},
+    "rank, depth 3": {"objective": "rank", **SHALLOW},
+    "rank, depth 5, 100 pairs": {"objective": "rank", "rank_pairs": 100, **DEEP},
     "logistic, depth 7": {"objective": "logistic", "max_depth": 7, "min_child_weight": 20.0},
 }
 """Tried beside the grid, with --more."""

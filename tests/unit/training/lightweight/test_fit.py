@@ -33,13 +33,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> LogsWorld:
 
 
 def fit(
-    world: LogsWorld, parts: int = 3, objective: str = "binary:logistic", **changes: object
+    world: LogsWorld, parts: int = 3, objective: str = "binary:logistic", way: str = "auto", **changes: object
 ) -> tuple[Fitted, list, FitJob]:
     window = split(world, "homefeed")[0]
     table = examples(world, "homefeed", window)
     edges = np.linspace(0, table.num_rows, parts + 1).astype(int)
     blocks = [table.slice(a, b - a) for a, b in itertools.pairwise(edges)]
-    job = fit_job(world, "homefeed", window, objective, **changes)
+    job = fit_job(world, "homefeed", window, objective, objective_setting=way, **changes)
     return fit_one(job, lambda: iter(blocks)), blocks, job
 
 
@@ -96,6 +96,32 @@ def test_blocks_below_a_batch_give_the_very_same_trees(world: LogsWorld, parts: 
     mine = xgb.Booster(model_file=bytearray(fitted.model))
     margins = [b.predict(xgb.DMatrix(later.x, feature_names=names), output_margin=True) for b in (mine, plain)]
     np.testing.assert_array_equal(*margins)
+
+
+def test_a_ranking_goes_on_from_logistic_trees(world: LogsWorld) -> None:
+    fitted, blocks, job = fit(world, objective="rank:ndcg", way="both", learning_rate=0.15)
+    settings, names = job.settings, list(world.features.names)
+    rows, later = stacked(blocks, job)
+    assert len(rows.group) > len(rows.of_several_grades().group)  # logistic loss learns from all of them
+    matrices = {}
+    for objective in ("binary:logistic", "rank:ndcg"):
+        train = xgb.QuantileDMatrix(rows.x, **expected_labels(rows, objective), feature_names=names, max_bin=256)
+        told = expected_labels(later, objective)
+        matrices[objective] = train, xgb.QuantileDMatrix(later.x, **told, feature_names=names, max_bin=256, ref=train)
+    plain = None
+    for objective, rounds in (("binary:logistic", 40), ("rank:ndcg", 10)):
+        train, valid = matrices[objective]
+        given = parameters(settings, objective, 1)
+        watched = {"evals": [(valid, "valid")], "early_stopping_rounds": 5, "verbose_eval": False}
+        plain = xgb.train(given, train, rounds, xgb_model=plain and bytearray(plain.save_raw("ubj")), **watched)
+        plain = plain[: plain.best_iteration + 1]
+    mine = xgb.Booster(model_file=bytearray(fitted.model))
+    assert fitted.rounds == mine.num_boosted_rounds() == plain.num_boosted_rounds()
+    assert 0 < fitted.loss < 1
+    matrix = xgb.DMatrix(later.x, feature_names=names)
+    a, b = (one.predict(matrix, output_margin=True) for one in (mine, plain))
+    # batches are sketched block by block, so a cut may lie a rank beside that of the whole matrix
+    assert np.corrcoef(a, b)[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("objective", ["binary:logistic", "rank:ndcg"])
