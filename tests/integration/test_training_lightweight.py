@@ -13,6 +13,7 @@ from cluster.store.bundles import BundleStore
 from tests.worlds.logs import LogsWorld, make_world, project_at
 from tests.worlds.training import joined_table
 from training.judge.gate import Gate
+from training.lightweight import fit as fit_module
 from training.lightweight.examples import build_examples
 from training.lightweight.fit import fit_clients
 from training.lightweight.jobs import Fitted
@@ -92,6 +93,16 @@ def test_train_workers_fit_what_this_process_fits(world: LogsWorld, workers: int
         else:
             assert two.rows == pytest.approx(one.rows / 2, abs=4)
             assert two.loss == pytest.approx(one.loss, rel=0.15)
+
+
+def test_where_no_cpu_is_free_this_process_fits(world: LogsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = join_logs(world.project, world.logs, ["homefeed"])
+    only = {"homefeed": world.clients["homefeed"]}
+    examples = build_examples(joined, only, windows_of(joined, ["homefeed"], 0.2)[0])
+    here = fit_clients(examples, world.project.gbdt)["homefeed"]
+    monkeypatch.setattr(fit_module, "plan_lanes", lambda *_: (1, 0.0))
+    there = fit_clients(examples, world.project.gbdt, local_rows=0)["homefeed"]
+    assert there.model == here.model
 
 
 def test_distillation_follows_the_full_rankers_scores(world: LogsWorld, tmp_path: Path) -> None:

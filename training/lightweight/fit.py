@@ -203,6 +203,8 @@ def _fit_lanes(jobs: Sequence[FitJob], settings: GbdtSettings, storage: str | No
     total = float(ray.cluster_resources().get("CPU", 1))
     free = float(ray.available_resources().get("CPU", 0))
     lanes, reserve = plan_lanes(len(jobs), total, free, settings)
+    if settings.workers == 1 and reserve <= 0:  # no CPU is free: a worker would not be placed
+        return run_trainer(jobs, 0, 0.0, storage)
     if lanes == 1:
         return run_trainer(jobs, settings.workers, reserve, storage)
     ordered = sorted(range(len(jobs)), key=lambda i: -jobs[i].rows)
