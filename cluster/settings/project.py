@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cluster.contract.text import field_fault
+from cluster.settings.gbdt import GbdtSettings as GbdtSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
 from cluster.settings.similarity import SimilaritySettings
 
@@ -82,35 +83,6 @@ class GraphSettings(Settings):
     def prunes(self) -> bool:
         """Whether a build drops edges by topic."""
         return self.prune_boards > 0.0 or self.prune_delta < 1.0
-
-
-class GbdtSettings(Settings):
-    """Parameters of the lightweight rankers; `backend` picks Ray Train's own trainer or xgboost-ray (an extra).
-
-    With `objective: auto` training chooses, for each client and by its own log, between logistic loss on each example,
-    a ranking of each request's (LambdaMART), and a ranking that goes on from the logistic trees (`both`); and how deep
-    the trees are. What this section names is not chosen.
-    Shallow trees and logistic loss are what a small log gets: a first model learns from some hundred answers and then
-    ranks thousands of candidates that nobody was shown, and deep trees are sure of what they never saw
-    (docs/experiments/training.md).
-    """
-
-    backend: Literal["ray-train", "xgboost-ray"] = "ray-train"
-    objective: Literal["auto", "logistic", "rank", "both"] = "auto"
-    rank_pairs: int = Field(20, ge=1, description="how many of the best candidates a ranking pairs with the others")
-    rounds: int = Field(400, ge=1)
-    early_stopping_rounds: int = Field(40, ge=1)
-    max_depth: int = Field(3, ge=1, le=8)
-    learning_rate: float = Field(0.05, gt=0, le=1)
-    min_child_weight: float = Field(10.0, ge=0, description="of a ranking a tenth of it: its gradients are smaller")
-    column_share: float = Field(0.5, gt=0, le=1, description="share of the features that each tree may use")
-    monotone: dict[str, Literal[-1, 1]] = Field(
-        {}, description="feature -> 1 where more of it may only raise the score, -1 where it may only lower it"
-    )
-    max_bin: int = Field(256, ge=2)
-    workers: int = Field(1, ge=1)
-    cpus_per_worker: float = Field(1.0, gt=0)
-    seed: int = 0
 
 
 class RankerSettings(Settings):
