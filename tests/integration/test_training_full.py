@@ -1,5 +1,6 @@
 """The full ranker from a synthetic log: rows in the agreed layout, a published model, a gate that keeps the better."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,16 @@ from cluster.store.logs import LogStore
 from tests.worlds.logs import LogsWorld, make_world
 from tests.worlds.training import joined_table, requests
 from training.full.gating import judge
+from training.full.margins import cross_fitted, margins_of, serving_trees
 from training.full.rows import Contents, MakeRows, ranker_schema
 from training.full.train import train_full_ranker
 from training.judge.gate import Gate
 from training.judge.orders import Order, visit_count
+from training.lightweight.train import train_lightweight
 from training.log.arrays import Request, read_requests
+from training.log.attribution import as_datetime64
+from training.log.requests import join_logs
+from training.log.windows import windows_of
 from training.ranker.batch import RequestBatch
 from training.ranker.scorer import FullScorer
 
@@ -211,3 +217,33 @@ def test_what_is_missing_is_named(world: LogsWorld, store: BundleStore, tmp_path
         train_full_ranker(world.project, world.clients, BundleStore(tmp_path), world.logs)
     with pytest.raises(DataError, match="serve, simulate or backfill"):
         train_full_ranker(world.project, world.clients, store, LogStore(tmp_path))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_scores_are_those_of_trees_that_never_saw_the_request(
+    world: LogsWorld, store: BundleStore, tmp_path: Path
+) -> None:
+    own = BundleStore(tmp_path / "bundles")
+    shutil.copytree(Path(store.root) / "graph", tmp_path / "bundles" / "graph")
+    light = train_lightweight(world.project, world.clients["homefeed"], own, world.logs, gate=Gate(min_requests=1))
+    assert light.published, light.reason
+    trees = serving_trees(own, world.clients, world.features, world.project.gbdt)
+    assert {name: one.version for name, one in trees.items()} == {"homefeed": light.version}
+    joined = join_logs(world.project, world.logs, ["homefeed"])
+    before, held = windows_of(joined, ["homefeed"], 0.2)
+    margins = cross_fitted(joined, world.clients, before, trees)["homefeed"]
+    serving = margins_of(trees["homefeed"].model, world.features)
+    table = joined_table(world, "homefeed")
+    when = as_datetime64(table.column("requested_at"))
+    later = when >= held["homefeed"].since
+    for request in read_requests(table):
+        at = when[request.row]
+        assert np.array_equal(margins(request, at), serving(request, at)) == later[request.row]
+
+    out = train_full_ranker(world.project, world.clients, own, world.logs, num_workers=0, gate=Gate(min_requests=1))
+    bundle = own.open("full", out.version)
+    assert bundle.meta["lightweight"] == {"homefeed": light.version}
+    scorer = FullScorer.open(bundle.path)
+    assert scorer.schema.reads_score
+    assert scorer.model.residual is not None
+    assert (scorer.model.residual.slope.weight[1] != 0).any()

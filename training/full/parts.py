@@ -14,7 +14,6 @@ from training.judge.orders import Order
 from training.log.attribution import as_datetime64, split_time
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
-from training.log.windows import windows_of
 
 VALID_SHARE = 0.15
 """Of the requests before the held-out time, the last ones that stop and calibrate the fit."""
@@ -54,22 +53,24 @@ class Parts:
 
 def write_parts(
     joined: Joined,
-    clients: list[str],
-    held_out_share: float,
+    before: Mapping[str, LogWindow],
+    held: Mapping[str, LogWindow],
     make: MakeRows,
     orders: Mapping[str, Order],
     folder: Path,
 ) -> Parts:
-    """Write the rows below `folder`; the held-out ones with the `orders` that serving has without a full ranker."""
-    before, held = windows_of(joined, clients, held_out_share)
+    """Write the rows of the windows `before` and `held` of each client below `folder`.
+
+    The held-out ones have the `orders` that serving gives without a full ranker.
+    """
     cuts = {}
-    for name in clients:
+    for name in before:
         times = joined.index.times(name)
         cuts[name] = split_time(times[times < before[name].until], VALID_SHARE)
     windows: dict[str, dict[str, LogWindow]] = {
-        "train": {n: LogWindow(until=cuts[n]) for n in clients},
-        "valid": {n: LogWindow(since=cuts[n], until=before[n].until) for n in clients},
-        "held": held,
+        "train": {n: LogWindow(until=cut) for n, cut in cuts.items()},
+        "valid": {n: LogWindow(since=cut, until=before[n].until) for n, cut in cuts.items()},
+        "held": dict(held),
     }
     judged = replace(make, orders=orders, unimpressed_replayed=None)
     out = {}

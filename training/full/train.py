@@ -22,12 +22,14 @@ from training.full.choose import choose
 from training.full.classes import ActionCounts
 from training.full.fit import fit_plan, on_gpu
 from training.full.gating import held_out_rows, judge
+from training.full.margins import cross_fitted, serving_trees
 from training.full.parts import write_parts
 from training.full.plan import plans_for
 from training.full.rows import Contents, MakeRows, ranker_schema
 from training.judge.gate import Gate
 from training.judge.orders import without_full
 from training.log.requests import join_logs, logged_clients
+from training.log.windows import windows_of
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,18 @@ def train_full_ranker(
     progress("join", 1.0)
     contents = Contents(store.root, graph)
     contents.require_ids(project.ids)
+    before, held = windows_of(joined, list(able), held_out_share)
+    trees = serving_trees(store, able, features, project.gbdt)
+    scores = cross_fitted(joined, able, before, trees) if trees else {}
     length = project.features.sequence_length
-    schema = ranker_schema(features, tuple(clients), project.actions, contents.width(), length, scored=False)
+    schema = ranker_schema(features, tuple(clients), project.actions, contents.width(), length, scored=bool(scores))
     with _scratch(project) as scratch:
         progress("rows", 0.0)
         settings = project.ranker
-        make = MakeRows(contents, features, length, settings.unimpressed, settings.unimpressed_replayed)
+        negatives = settings.unimpressed, settings.unimpressed_replayed
+        make = MakeRows(contents, features, length, *negatives, scores=scores or None)
         orders = {name: without_full(store, client, features) for name, client in able.items()}
-        parts = write_parts(joined, list(able), held_out_share, make, orders, scratch)
+        parts = write_parts(joined, before, held, make, orders, scratch)
         progress("rows", 1.0)
         if not parts.train:
             raise ModelError("no shown candidate before the held-out time: let the log grow first")
@@ -107,8 +113,8 @@ def train_full_ranker(
             partial(progress, "fit"),
         )
         progress("fit", 1.0)
-        held = held_out_rows(parts.held)
-        report, decision, incumbent = judge(schema, features, able, store, chosen.model, held, gate)
+        judged = held_out_rows(parts.held)
+        report, decision, incumbent = judge(schema, features, able, store, chosen.model, judged, gate)
         requests = parts.requests()
         meta = {
             "schema_hash": features.schema_hash,
@@ -116,6 +122,7 @@ def train_full_ranker(
             "actions": list(schema.actions),
             "clients": list(schema.clients),
             "graph_version": graph,
+            "lightweight": {name: trees[name].version for name in scores},
             "requests": requests,
             "plan": chosen.to_dict(),
             "events": None if joined.counts is None else asdict(joined.counts),

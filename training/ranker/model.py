@@ -55,7 +55,8 @@ class Encoded(NamedTuple):
     client_scale: Tensor | None  # float[R, width]
     client_gate: Tensor | None  # float[R, A * experts]
     client_bias: Tensor  # float[R, A]
-    score: Tensor | None  # float[N, A], what the lightweight score adds to the logits
+    score: Tensor | None  # float[N, 1], the standardised lightweight score
+    client_slope: Tensor | None  # float[R, A], what it counts
     sequence: Tensor | None  # float[B, L, d], 0 where there is no action
     real: Tensor  # bool[B, L], slots that hold an action
     acted: Tensor | None = None  # float[R, 1], 0 as if there were no action, 1 (None) as it is
@@ -139,7 +140,7 @@ class FullRanker(nn.Module):
                 pin = pin * (torch.rand(len(pin), 1, device=pin.device) >= self.config.id_dropout)
             candidate.append(pin)
         candidate.append(x.vector)
-        gate = self.experts.client_gate
+        gate, residual = self.experts.client_gate, self.residual
         return Encoded(
             shared=torch.cat(shared, 1),
             candidate=torch.cat(candidate, 1),
@@ -147,7 +148,8 @@ class FullRanker(nn.Module):
             client_scale=None if self.client_scale is None else self.client_scale(x.client),
             client_gate=None if gate is None else gate(x.client),
             client_bias=self.client_bias(x.client),
-            score=None if self.residual is None else self.residual(x.candidates[:, -1], x.client[x.request]),
+            score=None if residual is None else residual.standardised(x.candidates[:, -1], x.client[x.request]),
+            client_slope=None if residual is None else residual.slope(x.client),
             sequence=sequence,
             real=real,
         )
@@ -173,7 +175,9 @@ class FullRanker(nn.Module):
         mixed = self.experts(self.drop(self.norm(self.crossing(x0))), gate)
         hidden = torch.relu_(self.tower_in(mixed))
         logits: Tensor = self.tower_out(hidden).squeeze(-1).transpose(0, 1) + e.client_bias[x.request]
-        return logits if e.score is None else logits + e.score
+        if e.score is not None and e.client_slope is not None:
+            logits = logits + e.client_slope[x.request] * e.score
+        return logits
 
     def forward(self, x: Inputs) -> Tensor:
         """float[N, A]; position counts in training mode only."""

@@ -18,7 +18,8 @@ class ScoreResidual(nn.Module):
 
     def __init__(self, clients: int, actions: int) -> None:
         super().__init__()
-        self.slope = nn.Parameter(torch.zeros(clients + 1, actions))
+        self.slope = nn.Embedding(clients + 1, actions)
+        nn.init.zeros_(self.slope.weight)
         self.register_buffer("mean", torch.zeros(clients + 1))
         self.register_buffer("scale", torch.ones(clients + 1))  # 1 / standard deviation; 0 = constant in training
 
@@ -34,9 +35,10 @@ class ScoreResidual(nn.Module):
             self.scale[row] = 1 / deviation if deviation > 0 else 0.0
 
     def standardised(self, score: Tensor, client: Tensor) -> Tensor:
-        """float[N]; 0 for a candidate without a score."""
-        return torch.nan_to_num((score - self.mean[client]) * self.scale[client], nan=0.0)
+        """float[N, 1]; 0 for a candidate without a score."""
+        return torch.nan_to_num((score - self.mean[client]) * self.scale[client], nan=0.0).unsqueeze(-1)
 
     def forward(self, score: Tensor, client: Tensor) -> Tensor:
         """`client` int64[N]."""
-        return self.slope[client] * self.standardised(score, client).unsqueeze(-1)
+        out: Tensor = self.slope(client) * self.standardised(score, client)
+        return out

@@ -14,7 +14,7 @@ from cluster.settings.own_actions import with_weights_of
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
-from training.full.margins import margins_of, serving_models
+from training.full.margins import margins_of, serving_trees
 from training.full.rows import LOG_COLUMNS, Contents, MakeRows
 from training.judge.full import FullReport, evaluate_full
 from training.judge.learnt_positions import effect_in_full_ranker
@@ -116,13 +116,13 @@ def full_report(
     logged = logged_clients(clients, logs, since, until)
     able = {name: with_weights_of(client, actions) for name, client in logged.items()}
     joined = join_logs(project.model_copy(update={"actions": actions}), logs, list(able), since, until)
-    models = serving_models(store, able, features)
+    trees = serving_trees(store, able, features, project.gbdt)
     make = MakeRows(
         Contents(store.root, store.open(GRAPH, verify=False).version),
         features,
         project.features.sequence_length,
         unimpressed_replayed=None,
-        scores={n: margins_of(m, features) for n, (_, m) in models.items()} if scorer.schema.reads_score else None,
+        scores={n: margins_of(t.model, features) for n, t in trees.items()} if scorer.schema.reads_score else None,
         orders={name: without_full(store, client, features) for name, client in able.items()},
     )
     share = min(1.0, MOST_JUDGED / len(joined.index.requested_at))
