@@ -39,12 +39,14 @@ class NetworkPlan:
         return {"name": self.name, "model": self.model.to_dict(), "fit": self.fit.to_dict()}
 
 
-def _named(size: str) -> NetworkPlan:
+def _named(size: str, scored: bool) -> NetworkPlan:
+    if size == "small":
+        return NetworkPlan(size, ModelConfig.small(), FitConfig.small(residual=scored))
     if size == "sequence":
         return NetworkPlan(size, ModelConfig.medium().but(pin_buckets=0), FitConfig.medium())
-    fits = {"small": FitConfig.small, "debug": FitConfig.debug, "medium": FitConfig.medium}
     model: ModelConfig = getattr(ModelConfig, size)()
-    return NetworkPlan(size, model, fits.get(size, FitConfig)())
+    fits = {"debug": FitConfig.debug(), "medium": FitConfig.medium()}
+    return NetworkPlan(size, model, fits.get(size, FitConfig()))
 
 
 def sizes_for(settings: RankerSettings, requests: int) -> tuple[str, ...]:
@@ -56,8 +58,10 @@ def sizes_for(settings: RankerSettings, requests: int) -> tuple[str, ...]:
     return ("small", "sequence", "medium") if requests < MANY_REQUESTS else ("medium", "base")
 
 
-def plans_for(settings: RankerSettings, negative_actions: Sequence[str], requests: int) -> tuple[NetworkPlan, ...]:
-    """The plans to try, with the settings' own changes.
+def plans_for(
+    settings: RankerSettings, negative_actions: Sequence[str], requests: int, scored: bool = True
+) -> tuple[NetworkPlan, ...]:
+    """The plans to try, with the settings' own changes, on rows with the lightweight score or without.
 
     Raises ConfigError for a knob of `ranker.model` or `ranker.fit` that does not exist, or has a wrong value.
     """
@@ -70,7 +74,7 @@ def plans_for(settings: RankerSettings, negative_actions: Sequence[str], request
     }
     out = []
     for size in sizes_for(settings, requests):
-        plan = _named(size)
+        plan = _named(size, scored)
         model = plan.model.changed(settings.model, "ranker.model")
         out.append(NetworkPlan(size, model, plan.fit.but(**changes).changed(settings.fit, "ranker.fit")))
     return tuple(out)

@@ -101,7 +101,7 @@ def train_full_ranker(
         counts = ActionCounts.of(parts.train, schema.actions)
         counts.require_learnable()
         progress("fit", 0.0)
-        plans = plans_for(settings, project.negative_actions, parts.requests()["train"])
+        plans = plans_for(settings, project.negative_actions, parts.requests()["train"], bool(scores))
         workers = settings.workers if num_workers is None else num_workers
         chosen = choose(
             [plan.of_tasks(counts.task_weights()) for plan in plans],

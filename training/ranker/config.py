@@ -212,9 +212,12 @@ class FitConfig(_Frozen):
         return cls(epochs=4, batch_requests=32, learning_rate=4e-3, warmup_steps=20, threads=1, negatives=0.25)
 
     @classmethod
-    def small(cls) -> Self:
-        """For `ModelConfig.small`."""
-        return cls.debug().but(epochs=10, batch_requests=16)
+    def small(cls, residual: bool = True) -> Self:
+        """For `ModelConfig.small`. A residual on the lightweight score starts near where it ends: short steps, and a
+        listwise part, as what is left to learn is the order within a request.
+        """
+        fit = cls.debug().but(epochs=10, batch_requests=16)
+        return fit.but(learning_rate=1e-3, listwise=0.5) if residual else fit
 
     @classmethod
     def medium(cls) -> Self:

@@ -32,6 +32,12 @@ def test_more_requests_are_given_larger_networks() -> None:
     assert [plan.name for plan in plans(10, size="base")] == ["base"]
 
 
+def test_a_residual_takes_shorter_steps() -> None:
+    residual, fresh = (plans_for(RankerSettings(), (), 0, scored)[0].fit for scored in (True, False))
+    assert residual.learning_rate < fresh.learning_rate
+    assert residual.listwise > fresh.listwise == 0
+
+
 def test_what_is_given_changes_every_plan_and_nothing_else() -> None:
     given = {
         "epochs": 3,
