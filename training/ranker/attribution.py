@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from training.ranker.batch import Floats, RankerSchema
+from training.ranker.columns import LIGHTWEIGHT_SCORE
 from training.ranker.inputs import Inputs
 from training.ranker.model import FullRanker
 from training.ranker.numeric import Numeric
@@ -94,11 +95,14 @@ def _inputs(model: FullRanker, schema: RankerSchema) -> tuple[tuple[str, ...], d
         "client_scale": model.client_scale,
         "client_gate": model.experts.client_gate,
         "client_bias": model.client_bias,
+        "client_slope": None if model.residual is None else model.residual.slope,
     }
     units = {"shared": shared, "candidate": candidate}
     units |= {field: [CLIENT] * table.embedding_dim for field, table in client.items() if table is not None}
     if model.use_sequence:
         units["acted"] = [ACTIONS]
+    if model.residual is not None:
+        units["score"] = [LIGHTWEIGHT_SCORE]
     names = tuple(dict.fromkeys(name for part in units.values() for name in part))
     at = {name: i for i, name in enumerate(names)}
     device = model.client_bias.weight.device

@@ -17,11 +17,13 @@ from tests.worlds.ranker import TINY, shaken, varied_batch
 from training.ranker.attribution import ACTIONS, CLIENT, CONTENT, PIN, attribute, baseline_of
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration
+from training.ranker.columns import LIGHTWEIGHT_SCORE
 from training.ranker.config import FitConfig, ModelConfig
-from training.ranker.fit import fit, learn_inputs
+from training.ranker.fit import fit
 from training.ranker.inputs import Inputs, to_inputs
 from training.ranker.model import Encoded, FullRanker
 from training.ranker.scorer import FullScorer
+from training.ranker.start import learn_inputs, start_from_score
 
 SCHEMA = replace(
     toy_schema(shared=4, candidate=6, topics=5, length=8),
@@ -106,14 +108,18 @@ PARTS: list[dict[str, Any]] = [
 
 
 @settings(max_examples=examples(20))
-@given(st.sampled_from(PARTS), st.integers(0, 10_000), st.sampled_from([8, 0]), st.integers(0, 2))
-def test_contributions_add_up_to_the_logit(parts: dict[str, Any], seed: int, length: int, which: int) -> None:
+@given(st.sampled_from(PARTS), st.integers(0, 10_000), st.sampled_from([8, 0]), st.integers(0, 2), st.booleans())
+def test_contributions_add_up_to_the_logit(
+    parts: dict[str, Any], seed: int, length: int, which: int, scored: bool
+) -> None:
     """Completeness, for random networks and requests with full, gappy and no sequences and missing columns."""
     torch.manual_seed(seed)
-    schema = replace(SCHEMA, sequence_length=length)
+    last = LIGHTWEIGHT_SCORE if scored else SCHEMA.candidate[-1]
+    schema = replace(SCHEMA, sequence_length=length, candidate=(*SCHEMA.candidate[:-1], last))
     batch = varied_batch(schema, candidates=6, seed=seed)
     model = FullRanker(schema.widths, TINY.but(**parts))
     learn_inputs(model, [batch])
+    start_from_score(model, schema, batch, FitConfig())
     shaken(model, seed, 0.1)
     x = one_request(batch, which)
     with torch.no_grad():
@@ -189,3 +195,16 @@ def test_a_scorer_explains_the_probabilities_that_it_gives() -> None:
     slope, offset = platt.slope[one.client[0]], platt.offset[one.client[0]]
     np.testing.assert_allclose(found.values, raw.values * slope[:, None], atol=1e-5)
     np.testing.assert_allclose(found.baseline, raw.baseline * slope + offset, atol=1e-5)
+
+
+def test_before_the_first_step_the_lightweight_score_explains_the_order() -> None:
+    torch.manual_seed(0)
+    schema = replace(SCHEMA, candidate=(*SCHEMA.candidate[:-1], LIGHTWEIGHT_SCORE))
+    batch = varied_batch(schema)
+    model = FullRanker(schema.widths, TINY)
+    learn_inputs(model, [batch])
+    start_from_score(model, schema, batch, FitConfig())
+    found = attribute(model.eval(), schema, one_request(batch, 1))
+    others = [name not in (LIGHTWEIGHT_SCORE, CLIENT) for name in found.names]
+    assert not found.values[:, :, others].any()
+    assert np.ptp(found.values[:, :, found.names.index(LIGHTWEIGHT_SCORE)]) > 0.1
