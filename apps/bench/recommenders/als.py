@@ -34,10 +34,11 @@ class ALS(Small):
         self._pins = rng.normal(0.0, 0.01, (matrix.shape[1], self._factors))
         for _ in range(self._rounds):
             self._pins = self._solved(by_pin, self._solved(matrix, self._pins))
+        self._of_pins = self._gram(self._pins)
 
     def score(self, question: Question) -> np.ndarray:
         """The factors of a user with these likes, times those of each pin."""
-        scores: np.ndarray = self._pins @ self._row(np.unique(question.liked), self._pins, self._gram(self._pins))
+        scores: np.ndarray = self._pins @ self._row(np.unique(question.liked), self._pins, self._of_pins)
         return scores
 
     def _solved(self, matrix: sparse.csr_matrix, other: np.ndarray) -> np.ndarray:
