@@ -43,7 +43,7 @@ def evaluate_stages(
         from apps.reports.stages_html import write_stages
         from apps.reports.stages_protocol import positive_actions, protocol_lines, protocol_of
         from apps.reports.stages_segments import Segments
-        from apps.reports.stages_table import remarks, segments_table, stages_table
+        from apps.reports.stages_table import remarks, segments_tables, stages_table
         from cluster.store.replays import count_replayed
 
         replay = Replay(opened)
@@ -79,7 +79,8 @@ def evaluate_stages(
             qualities[name] = found
             protocols[name] = protocol_of(replay, name, plan, found)
             console.print(stages_table(name, [found]))
-            console.print(segments_table(name, found))
+            for table in segments_tables(name, found):
+                console.print(table)
             lines = [*remarks([found]), *(protocol_lines(protocols[name]) if protocol else [])]
             for line in lines:
                 console.print(line, highlight=False)

@@ -6,6 +6,9 @@ from rich.table import Table
 
 from apps.reports.stages_quality import StageQuality
 
+ABREAST = 3
+"""Parts of the requests in one table."""
+
 
 def stages_table(title: str, runs: Sequence[StageQuality]) -> Table:
     """Means over `runs` (seeds), with the first run's interval from resampled users."""
@@ -22,18 +25,27 @@ def stages_table(title: str, runs: Sequence[StageQuality]) -> Table:
     return table
 
 
-def segments_table(title: str, quality: StageQuality) -> Table:
-    """A row per part of the requests, a column per order: the first figure, with half of its interval."""
+def segments_tables(title: str, quality: StageQuality) -> list[Table]:
+    """A row per order, a column per part of the requests: the first figure, with half of its interval.
+
+    Of many parts `ABREAST` stand in a table, so that each can be read on a narrow terminal.
+    """
     figure = next(iter(quality.figures), "")
     present = {n: said for n, said in quality.titles.items() if n in quality.figures.get(figure, {})}
-    table = Table(title=f"{title}, by part of the requests: {_heading(figure)}")
-    for heading in ("part", "requests", *present.values()):
-        table.add_column(heading)
-    for name, part in quality.segments.items():
-        found = [part.figures.get(figure, {}).get(order) for order in present]
-        cells = ["–" if i is None or not i.n else f"{i.mean:.3f} ±{(i.high - i.low) / 2:.3f}" for i in found]
-        table.add_row(name, f"{part.requests:,}", *cells)
-    return table
+    parts = list(quality.segments.items())
+    tables = []
+    for at in range(0, len(parts), ABREAST):
+        table = Table(title=f"{title}, by part of the requests: {_heading(figure)}")
+        table.add_column("order")
+        for name, part in parts[at : at + ABREAST]:
+            table.add_column(f"{name}: {part.requests:,} requests")
+        for order, said in present.items():
+            found = [part.figures.get(figure, {}).get(order) for _, part in parts[at : at + ABREAST]]
+            table.add_row(
+                said, *("–" if i is None or not i.n else f"{i.mean:.3f} ±{(i.high - i.low) / 2:.3f}" for i in found)
+            )
+        tables.append(table)
+    return tables
 
 
 def _heading(figure: str) -> str:

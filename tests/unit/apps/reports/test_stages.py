@@ -15,7 +15,7 @@ from apps.reports.stages import evaluate_stages
 from apps.reports.stages_orders import orders, unpublished
 from apps.reports.stages_quality import Judgements, StageQuality
 from apps.reports.stages_segments import Segments, few_locales
-from apps.reports.stages_table import remarks, stages_table
+from apps.reports.stages_table import remarks, segments_tables, stages_table
 from serving.deploy.process import Process
 from serving.request.ask import WalkAsk
 from tests.worlds.funnel import opened_world, publish_full
@@ -180,6 +180,13 @@ def test_segments_part_the_requests(replay: Replay) -> None:
     cold = parts["cold pins (on fewer than 4 boards)"]
     assert 0 < cold.requests < quality.requests
     assert new.as_json()["recall"]["visit_count"]["n"] == new.requests
+    console = Console(width=80, file=StringIO())
+    for table in segments_tables("homefeed", quality):
+        console.print(table)
+    lines = console.file.getvalue().splitlines()
+    mean = f"{known.figures['recall@50']['visit_count'].mean:.3f} ±"
+    assert any("visit count" in line and mean in line for line in lines)
+    assert sum("popularity" in line for line in lines) == -(-len(parts) // 3)
 
 
 def test_rare_locales_are_one_part_and_a_single_locale_is_none() -> None:
