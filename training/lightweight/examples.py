@@ -68,6 +68,7 @@ class MakeExamples:
             teacher=request.full_score,
             teacher_rate=request.teacher_rate,
             kept_rate=request.kept_rate,
+            live=request.live,
         )
 
 

@@ -1,4 +1,4 @@
-"""What a request pays for knowing which pins are alike: all sums and maxima of one request, beside SciPy's sparse rows.
+"""Which pins are alike: what a request pays to know it, beside rows of SciPy.
 
 A synthetic catalogue whose rows lie anywhere in memory, as those of a user's pins do. The same sums from `scipy.sparse`
 rows, by turns in this process, on one pinned core. Bar: 2 ms of CPU for 2,000 candidates.

@@ -30,6 +30,7 @@ class LoggedCandidates:
     teacher: np.ndarray  # float32[n], the full ranker's utility, NaN where it did not score
     teacher_rate: float = math.nan  # chance that a candidate only the walk chose has a teacher's score; NaN: none has
     kept_rate: float = 1.0  # chance that an unimpressed candidate was logged
+    live: bool = True  # it showed an answer; history replayed without impressions showed nothing
 
 
 @dataclass(frozen=True)

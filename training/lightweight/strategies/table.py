@@ -32,7 +32,7 @@ def label_by_table(rule: LabelRule, of: LoggedCandidates, kind: np.ndarray) -> L
     label, weight, kept = _by_class(table, kind, of.explored, worth(rule, of))
     label, weight = _with_local(rule, kind, of.local, label, weight)
     relevance = label * weight  # before rates and balance, which say how often an example counts and not how much
-    if table.unimpressed_label is not None and _unseen_means_worse(table, kind, of.teacher):
+    if table.unimpressed_label is not None and _unseen_means_worse(table, kind, of):
         picked, rate = sample(np.flatnonzero(kind == UNSEEN), table.unimpressed_per_request, of.request_id)
         kept[picked] = True
         weight[picked] /= rate * of.kept_rate
@@ -85,15 +85,15 @@ def _with_local(
     return np.divide(label * weight + extra, total, out=label.copy(), where=total > 0), total
 
 
-def _unseen_means_worse(table: StrategyTable, kind: np.ndarray, teacher: np.ndarray) -> bool:
+def _unseen_means_worse(table: StrategyTable, kind: np.ndarray, of: LoggedCandidates) -> bool:
     """Whether the unimpressed of this request are negatives.
 
     Not where the answer was in visit-count order and its own unacted impressions are negatives already: there,
     unimpressed only says "fewer visits", and the model would learn the order it is to replace. They are where the full
     ranker passed them over, where a strategy asks for nothing but the funnel's verdict, and in replayed history, which
-    showed nothing.
+    showed nothing: what has the look of an impression there is an action that weighs nothing.
     """
-    in_visit_order = not np.isfinite(teacher).any() and bool((kind == SEEN).any())
+    in_visit_order = of.live and not np.isfinite(of.teacher).any() and bool((kind == SEEN).any())
     return not (in_visit_order and table.impressed_no_action_label == 0.0)
 
 

@@ -185,6 +185,22 @@ def test_logged_samples_stand_for_the_candidates_that_were_not_logged() -> None:
         assert weight > 0
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_an_action_that_weighs_nothing_hides_no_negatives_of_a_replay(live: bool) -> None:
+    """A replay marks what was acted on as impressed. One action without a weight made its request look shown, and in
+    visit-count order: none of the candidates that nobody touched became a negative.
+    """
+    rule = resolve(LabelSettings(action_weights={"save": 1.0}), ACTIONS, BAD)
+    stage = np.array([IMPRESSED, IMPRESSED, RANKED, RANKED, RANKED], np.int8)  # saved · clicked · three untouched
+    done = np.zeros((5, 3), np.float32)
+    done[0, 0] = done[1, 1] = 1.0
+    unknown = np.full(5, np.nan, np.float32)
+    out = label_request(rule, LoggedCandidates("r", stage, np.zeros(5, bool), done, unknown, unknown, live=live))
+    assert out.example_class.tolist() == [ACTION, SEEN, UNSEEN, UNSEEN, UNSEEN]
+    assert out.kept.tolist() == [True, True] + [not live] * 3
+    assert (out.label[2:] == 0.0).all()
+
+
 def test_sampling_is_uniform_over_requests() -> None:
     drawn = np.zeros(20)
     for i in range(2000):
