@@ -103,7 +103,9 @@ def count_rates(
                 index = int(pin_ids.index_of([pin])[0])
                 if index >= 0:
                     acted[index, column[client]] += 1
-    return ActionRates(clients, shown, np.minimum(acted, shown))
+    live = np.flatnonzero(shown.any(axis=0))  # a client that was only replayed is as one without a log
+    names = tuple(clients[at] for at in live)
+    return ActionRates(names, shown[:, live], np.minimum(acted, shown)[:, live])
 
 
 def _impressed(table: pa.Table, since: datetime, until: datetime) -> pa.Array:

@@ -54,9 +54,8 @@ def test_ray_and_memory_build_the_same_bundle(tmp_path: Path, kind: str, partiti
     assert (Graph.open(one / "graph").links is not None) == (links == "yes")
     drops = json.loads((one / "catalog.json").read_text())["drops"]["edges"]["dropped"]
     assert len(drops) == 4, drops  # repeats, unknown pins, small boards, large boards
-    assert list(dict.fromkeys(seen)) == [
-        "read pins and users", "scatter", "boards", "pins", "finish", "assemble", "write pins and users",
-    ]  # fmt: skip
+    steps = "read pins and users", "scatter", "boards", "pins", "finish", "assemble", "write pins and users"
+    assert list(dict.fromkeys(seen)) == [*steps, "measure likeness"]
     assert not (Path(project.home) / "build").exists()
 
 
