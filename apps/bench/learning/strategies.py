@@ -66,7 +66,12 @@ class Size:
 QUICK = Size(1_500, 400, 200, 400, 300, 100)
 
 
-def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12), generations: int = 1) -> dict[str, Any]:
+def run(
+    quick: bool = False,
+    seeds: tuple[int, ...] = (11, 12),
+    generations: int = 1,
+    arms: tuple[str, ...] = tuple(STRATEGIES),
+) -> dict[str, Any]:
     """Offline figures by seed and client; lifts of each arm over visit count, all seeds' users resampled together."""
     from cluster import session
 
@@ -77,7 +82,7 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (11, 12), generations: int
     shares: dict[str, list[dict[str, Any]]] = {}
     with session.session(dashboard=False), tempfile.TemporaryDirectory() as scratch:
         for seed in seeds[:1] if quick else seeds:
-            compared, traffic, seen = one_seed(seed, size, Path(scratch) / str(seed), generations)
+            compared, traffic, seen = one_seed(seed, size, Path(scratch) / str(seed), generations, arms)
             offline[str(seed)] = {
                 "reports": {c: report.to_dict() for c, report in compared.reports.items()},
                 "rows": compared.counts,
@@ -108,7 +113,7 @@ def open_world(seed: int, size: Size, folder: Path, serving: Mapping[str, object
 
 
 def one_seed(
-    seed: int, size: Size, folder: Path, generations: int = 1
+    seed: int, size: Size, folder: Path, generations: int = 1, arms: tuple[str, ...] = tuple(STRATEGIES)
 ) -> tuple[Compared, Traffic, dict[str, dict[str, Any]]]:
     """The offline comparison, the merged traffic of all arms, and what each arm's logs say of its own funnel."""
     world, opened = open_world(seed, size, folder, {"teacher_share": 0.25, "teacher_candidates": 5_000})
@@ -124,11 +129,11 @@ def one_seed(
             app.swap()
             users.run(SimulationPlan(train, size.warm, float(day), 2.0, (DRAWN,), seed=seed + day - 1))
             app.flush()
-    compared = compare_strategies(project, opened.clients, process.logs, STRATEGIES)
+    compared = compare_strategies(project, opened.clients, process.logs, {name: STRATEGIES[name] for name in arms})
     traffic = []
     seen = {}
     later = 3.0 + 2 * generations
-    for name in (*BASELINES, *STRATEGIES):
+    for name in (*BASELINES, *arms):
         arm = arm_project(opened, folder / name, name, compared)
         come = SimulationPlan(
             held_out, size.measured, later, 2.0, (Arm(name, "ranked"),), dict.fromkeys(arm.clients, 0.2), seed + 2
@@ -177,8 +182,9 @@ def main(argv: list[str] | None = None) -> None:
     ask.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
     ask.add_argument("--seeds", type=int, nargs="+", default=[11, 12], help="worlds")
     ask.add_argument("--generations", type=int, default=1, help="times that the full ranker is trained before the arms")
+    ask.add_argument("--arms", nargs="+", choices=list(STRATEGIES), default=list(STRATEGIES), help="beside visit count")
     given = ask.parse_args(argv)
-    print(json.dumps(run(given.quick, tuple(given.seeds), given.generations), indent=2))
+    print(json.dumps(run(given.quick, tuple(given.seeds), given.generations, tuple(given.arms)), indent=2))
 
 
 if __name__ == "__main__":
