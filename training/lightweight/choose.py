@@ -53,7 +53,7 @@ not see what deep trees do to the thousands that nobody was shown (docs/experime
 """
 
 MOST_JUDGED = 1000
-MOST_ROWS = 250_000
+MOST_ROWS = 120_000
 """Judged requests of a client, and examples that one fit may see: beyond, requests are drawn, so a choice costs no more
 on a log of a year than on one of a month."""
 
