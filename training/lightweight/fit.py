@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,23 @@ def fit_clients(
     jobs = [FitJob.of(one, (chosen or {}).get(name, settings)) for name, one in examples.items()]
     progress("fit", 0.0)
     fitted = fit_all(jobs, settings, storage, local_rows)
+    if settings.backend == "ray-train":
+        progress("fit", 0.5)
+        fitted = _on_all(jobs, fitted, settings, storage, local_rows)
     progress("fit", 1.0)
     return {f.client: f for f in fitted}
+
+
+def _on_all(
+    jobs: Sequence[FitJob], fitted: Sequence[Fitted], settings: GbdtSettings, storage: str | None, local_rows: int
+) -> list[Fitted]:
+    """The trees once more on all of their requests: the later ones, which told how many are best, are the newest."""
+    stopped = [at for at, one in enumerate(fitted) if np.isfinite(one.loss)]
+    again = fit_all([jobs[at].on_all(fitted[at]) for at in stopped], settings, storage, local_rows)
+    out = list(fitted)
+    for at, one in zip(stopped, again, strict=True):
+        out[at] = replace(fitted[at], model=one.model, rows=one.rows, seconds=fitted[at].seconds + one.seconds)
+    return out
 
 
 def fit_all(
@@ -107,15 +123,16 @@ def fit_one(job: FitJob, blocks: Callable[[], Iterable[Any]], rank: int = 0, wor
     booster: Any = None
     log: dict[str, Any] = {}
     before = rows = 0
-    for objective in job.phases:
+    for phase, objective in enumerate(job.phases):
         train = matrix(objective, TRAIN)
         valid = matrix(objective, VALID, train) if has_valid else None
         before = 0 if booster is None else booster.num_boosted_rounds()
         rows, log = int(train.num_row()), {}
+        most = max(1, round(settings.rounds * AFTER_SHARE)) if before else settings.rounds
         booster = xgb.train(
             parameters(settings, objective, threads, job.features),
             train,
-            max(1, round(settings.rounds * AFTER_SHARE)) if before else settings.rounds,
+            job.rounds[phase] if job.rounds else most,
             evals=[(valid, "valid")] if has_valid else [],
             evals_result=log,
             early_stopping_rounds=settings.early_stopping_rounds if has_valid else None,

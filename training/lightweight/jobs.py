@@ -1,7 +1,7 @@
 """What both backends of the lightweight rankers' fit share: the job, XGBoost's parameters, CPUs, the finished model."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Fitted:
     rows: int
     seconds: float  # inside the worker: matrices and boosting
     backend: str
+    before: int = 0  # rounds of them that an earlier phase boosted
 
     def save(self, path: str | Path) -> None:
         """Write the model; `.ubj`."""
@@ -58,6 +59,7 @@ class FitJob:
     blocks: Sequence[Any] = field(repr=False)  # of examples; ObjectRef[pa.Table]
     split: TimeSplit
     settings: GbdtSettings
+    rounds: tuple[int, ...] = ()  # of each phase, where they are known; else the later requests stop them
 
     @classmethod
     def of(cls, examples: ClientExamples, settings: GbdtSettings) -> "FitJob":
@@ -77,6 +79,11 @@ class FitJob:
     def ranks(self) -> bool:
         """Whether it learns the order of a request's candidates, at last, and not the value of each."""
         return self.objective == RANK
+
+    def on_all(self, fitted: Fitted) -> "FitJob":
+        """The same trees once more, as many as were best, on the requests that stopped them too."""
+        rounds = tuple(n for n in (fitted.before, fitted.rounds - fitted.before) if n)
+        return replace(self, split=self.split.without_stopping(), rounds=rounds)
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -174,4 +181,4 @@ def finish(
     booster.feature_names = list(job.features)
     model = make_portable(bytes(booster.save_raw("ubj")))
     loss = float(losses.min()) if len(losses) else float("nan")
-    return Fitted(job.client, model, rounds, loss, rows, seconds, backend)
+    return Fitted(job.client, model, rounds, loss, rows, seconds, backend, before)

@@ -1,7 +1,7 @@
 """Which requests, by their time, fit the trees, which stop the boosting, and which the trees must never see."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,10 @@ class TimeSplit:
             roles[inside(window, at)] = LEFT_OUT
         roles[draw >= self.share] = LEFT_OUT
         return roles
+
+    def without_stopping(self) -> "TimeSplit":
+        """The same requests, all of them to fit on: for trees whose number is known."""
+        return replace(self, valid_from=np.datetime64("9999-12-31", "us"))
 
 
 def split_without(

@@ -23,14 +23,14 @@ def per_task_loss(logits: Tensor, targets: Targets) -> Tensor:
 
 def listwise_loss(logits: Tensor, targets: Targets, n_requests: int) -> Tensor:
     """Softmax over each request's candidates against its labels, float[A]; requests without a positive do not
-    count.
+    count. A candidate that was drawn stands in the sum for all that it was drawn from, by its weight.
     """
     a = logits.shape[1]
     where = targets.request.unsqueeze(1).expand(-1, a)
     seen = targets.weights > 0
     masked = logits.masked_fill(~seen, -30.0)
     top = logits.new_full((n_requests, a), -30.0).scatter_reduce(0, where, masked.detach(), "amax")
-    spread = (masked - top.gather(0, where)).exp()
+    spread = (masked - top.gather(0, where)).exp() * targets.weights
     norm = logits.new_zeros(n_requests, a).scatter_add(0, where, spread)
     log_share = masked - top.gather(0, where) - norm.gather(0, where).clamp(min=1e-12).log()
     mass = targets.labels * targets.weights
