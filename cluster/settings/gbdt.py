@@ -10,9 +10,9 @@ from cluster.settings.parsing import Settings
 class GbdtSettings(Settings):
     """Parameters of the lightweight rankers; `backend` picks Ray Train's own trainer or xgboost-ray (an extra).
 
-    With `objective: auto` training chooses, for each client and by its own log, between logistic loss on each example,
-    a ranking of each request's (LambdaMART), and a ranking that goes on from the logistic trees (`both`); and how deep
-    the trees are. What this section names is not chosen.
+    With `objective: auto` training chooses, for each client and by its own log, between logistic loss on each example
+    and a ranking of each request's (LambdaMART), and how the trees are grown; `both` is a ranking that goes on from
+    logistic trees. What this section names is not chosen.
     Shallow trees and logistic loss are what a small log gets: a first model learns from some hundred answers and then
     ranks thousands of candidates that nobody was shown, and deep trees are sure of what they never saw
     (docs/experiments/training.md).
@@ -27,6 +27,7 @@ class GbdtSettings(Settings):
     learning_rate: float = Field(0.05, gt=0, le=1)
     min_child_weight: float = Field(10.0, ge=0, description="of a ranking a tenth of it: its gradients are smaller")
     column_share: float = Field(0.5, gt=0, le=1, description="share of the features that each tree may use")
+    row_share: float = Field(1.0, gt=0, le=1, description="share of the examples that each tree may use")
     monotone: dict[str, Literal[-1, 1]] = Field(
         {}, description="feature -> 1 where more of it may only raise the score, -1 where it may only lower it"
     )

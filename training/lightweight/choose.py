@@ -28,16 +28,27 @@ from training.log.requests import Joined
 from training.log.tasks import LogWindow
 
 SHALLOW: Mapping[str, Any] = {"max_depth": 3, "min_child_weight": 10.0}
-DEEP: Mapping[str, Any] = {"max_depth": 5, "min_child_weight": 20.0}
+DEEP: Mapping[str, Any] = {
+    "max_depth": 5,
+    "min_child_weight": 10.0,
+    "learning_rate": 0.08,
+    "column_share": 0.7,
+    "row_share": 0.8,
+}
 
 GRID: Mapping[str, Mapping[str, Any]] = {
     "logistic, depth 3": {"objective": "logistic", **SHALLOW},
     "logistic, depth 5": {"objective": "logistic", **DEEP},
+    "rank, depth 3": {"objective": "rank", **DEEP, "max_depth": 3},
     "rank, depth 5": {"objective": "rank", **DEEP},
+}
+"""The candidates, by name; the first is what a client gets whose log cannot say."""
+
+ON_REQUEST: Mapping[str, Mapping[str, Any]] = {
     "both, depth 3": {"objective": "both", **SHALLOW},
     "both, depth 5": {"objective": "both", **DEEP},
 }
-"""The candidates, by name; the first is what a client gets whose log cannot say."""
+"""Candidates of an objective that is tried where the project names it."""
 
 FOLDS = 4
 """Parts of the training time; the third is judged by trees of the first two, the fourth by trees of the first three."""
@@ -73,24 +84,23 @@ class Choice:
         return {"name": self.name, "reason": self.reason, "settings": chosen, "figures": self.figures}
 
 
-_TREES = ("max_depth", "min_child_weight")
+_TREES = ("max_depth", "min_child_weight", "learning_rate", "column_share", "row_share")
 
 
 def candidates(settings: GbdtSettings) -> dict[str, GbdtSettings]:
-    """The grid by name, without what a project fixes: its objective if it is not auto, and the trees that it names.
+    """The grid by name, of the objective that a project names, if it does. Trees that it names grow as it says.
 
-    Candidates that are then alike are one. A single one is no choice.
+    A single candidate is no choice.
     """
-    fixed = {name: getattr(settings, name) for name in _TREES if name in settings.model_fields_set}
-    able = (
-        ("logistic", "rank", "both") if settings.backend == "ray-train" else ("logistic",)
-    )  # the other ranks only if told to
+    able = ("logistic", "rank") if settings.backend == "ray-train" else ("logistic",)  # the other ranks if told to
     wanted = able if settings.objective == "auto" else (settings.objective,)
+    own = bool(settings.model_fields_set.intersection(_TREES))
     out: dict[str, GbdtSettings] = {}
-    for name, changes in GRID.items():
-        found = settings.model_copy(update={**changes, **fixed})
-        if found.objective in wanted and found not in out.values():
-            out[name] = found
+    for name, changes in {**GRID, **ON_REQUEST}.items():
+        objective = changes["objective"]
+        if objective in wanted:
+            known, update = (f"{objective}, as set", {"objective": objective}) if own else (name, changes)
+            out.setdefault(known, settings.model_copy(update=dict(update)))
     return out
 
 

@@ -144,6 +144,7 @@ def parameters(settings: GbdtSettings, objective: str, threads: int, features: S
         "tree_method": "hist",
         "max_bin": settings.max_bin,
         "max_depth": settings.max_depth,
+        "subsample": settings.row_share,
         "learning_rate": settings.learning_rate,
         "min_child_weight": settings.min_child_weight * (PAIR_WEIGHT if objective == RANK else 1.0),
         "colsample_bytree": settings.column_share,

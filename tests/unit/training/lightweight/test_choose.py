@@ -31,7 +31,7 @@ def grid() -> dict[str, GbdtSettings]:
 def test_a_project_that_names_nothing_may_get_any_candidate(grid: dict[str, GbdtSettings]) -> None:
     assert list(grid) == list(GRID)
     assert grid[FIRST] == GbdtSettings(objective="logistic")  # the defaults are what a small log gets
-    assert {s.objective for s in grid.values()} == {"logistic", "rank", "both"}
+    assert {s.objective for s in grid.values()} == {"logistic", "rank"}
     for name, found in grid.items():
         assert {key: getattr(found, key) for key in GRID[name]} == GRID[name]
         assert found.rounds == GbdtSettings().rounds
@@ -45,7 +45,9 @@ def test_what_a_project_names_is_not_chosen() -> None:
     assert {s.objective for s in both.values()} == {"both"}
     assert {s.max_depth for s in both.values()} == {3, 5}
     assert {s.objective for s in candidates(GbdtSettings(backend="xgboost-ray")).values()} == {"logistic"}
-    assert len(candidates(GbdtSettings(objective="logistic", max_depth=5, min_child_weight=2.0))) == 1
+    (one,) = candidates(GbdtSettings(objective="logistic", max_depth=5, min_child_weight=2.0)).items()
+    assert one == ("logistic, as set", GbdtSettings(objective="logistic", max_depth=5, min_child_weight=2.0))
+    assert list(candidates(GbdtSettings(row_share=0.5))) == ["logistic, as set", "rank, as set"]
 
 
 def test_the_first_stands_unless_another_is_better_beyond_doubt(grid: dict[str, GbdtSettings]) -> None:
