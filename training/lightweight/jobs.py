@@ -25,7 +25,7 @@ PAIR_WEIGHT = 0.1
 AFTER_SHARE = 0.25
 """Of `gbdt.rounds`, what a ranking may add to trees of another objective."""
 
-METRICS = {"binary:logistic": "logloss", "reg:squarederror": "rmse", RANK: "ndcg@10"}
+METRICS = {"binary:logistic": "logloss", "reg:squarederror": "rmse", RANK: "ndcg"}
 """What is watched on later requests to stop the boosting."""
 
 
