@@ -82,12 +82,12 @@ def history_with_hide(folder: Path, clicks: int) -> tuple[Opened, int, int]:
     return opened, user, pin
 
 
-@pytest.mark.parametrize("clicks", [5, 300])
-def test_a_hide_of_the_events_input_holds_after_a_build_and_a_hundred_clicks(tmp_path: Path, clicks: int) -> None:
+@pytest.mark.parametrize("clicks", [5, 600])
+def test_a_hide_of_the_events_input_holds_after_a_build_and_hundreds_of_clicks(tmp_path: Path, clicks: int) -> None:
     opened, user, pin = history_with_hide(tmp_path, clicks)
     row = opened.new_process().catalogs.current.users.row(user)
     assert row.hidden.tolist() == [pin]
-    if clicks == 300:
+    if clicks == 600:
         assert pin not in row.pin_ids.tolist(), "the hide is out of the recent actions"
     answer = opened.new_process().funnel.recommend_now(ask(user_id=user, query_pins=((pin, 5.0),)))
     assert pin not in answer.walked.pin_ids.tolist()

@@ -21,6 +21,7 @@ from apps.world.in_process import URL, InProcess
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from tests.worlds.training import joined_table
+from training.full.margins import margins_of, serving_trees
 from training.full.rows import Contents, MakeRows
 from training.full.train import train_full_ranker
 from training.ranker.batch import RequestBatch
@@ -106,8 +107,11 @@ def rows_of(opened: Opened) -> tuple[pa.Table, FullScorer]:
     process, features = opened.new_process(), FeatureSet.of(opened.project.features)
     contents = Contents(process.store.root, str(process.store.current("graph")))
     table = joined_table(SimpleNamespace(logs=process.logs, project=opened.project), "homefeed")
-    rows = MakeRows(contents, features, opened.project.features.sequence_length)(table)
-    return rows, FullScorer.open(process.store.open("full").path)
+    scorer = FullScorer.open(process.store.open("full").path)
+    trees = serving_trees(process.store, ["homefeed"], features, opened.project.gbdt)
+    margins = {name: margins_of(one.model, features) for name, one in trees.items()}
+    scores = margins if scorer.schema.reads_score else None
+    return MakeRows(contents, features, opened.project.features.sequence_length, scores=scores)(table), scorer
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +125,8 @@ def test_every_column_of_mine_is_a_feature(logged: tuple[RequestBatch, FullScore
     assert {"user_age", "pin_tempo"} <= {*schema.shared, *schema.candidate}
     assert schema.categorical == (("user_plan", "shared"), ("pin_record_label", "candidate"))
     assert schema.n_topics == WIDTH + 4  # embeddings and four genres
-    assert schema.candidate[-3:] == ("cross_query_vector", "cross_best_vector", "cross_history_vector")
+    assert {"cross_query_vector", "cross_best_vector", "cross_history_vector"} <= set(schema.candidate)
+    assert "cross_tempo_apart" in schema.candidate
     trained = next(Path(opened.project.home, "bundles", "lightweight", "homefeed").glob("*/features.json"))
     assert {"user_age", "pin_tempo", "cross_history_vector"} <= set(trained.read_text().split('"'))
 
