@@ -8,7 +8,7 @@ from cluster.similarity.neighbours import Neighbours
 from cluster.similarity.spread import spread
 
 RECENT = 10
-"""Newest actions that count as recent; the sketch's best on MovieLens."""
+"""Newest actions that count as recent."""
 
 FADE = 0.8
 """What one more action since then leaves of a recent action's say in what follows it."""

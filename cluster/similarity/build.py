@@ -21,7 +21,7 @@ BLOCK_PINS = 512
 """Pins whose rows are computed together."""
 
 BETA = 0.3
-"""Power of a pin's boards that its two-step chance is divided by; the sketchbook's best on MovieLens."""
+"""Power of a pin's boards that its two-step chance is divided by."""
 
 
 class UsersPast(Protocol):
