@@ -19,7 +19,7 @@ def job_of(replay: Replay, client: str, plan: ReplayPlan) -> ReplayJob:
         replay.digest,
         replay.process.features.schema_hash,
         known_topics(replay.process.store),
-        (project.ids, project.actions, project.negative_actions, project.features, project.graph),
+        (project.ids, project.actions, project.negative_actions, project.features, project.graph, project.similarity),
         project.serving.hidden_per_user,
         project.attribution_hours,
         opened.clients[client],

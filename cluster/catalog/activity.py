@@ -6,8 +6,7 @@ import numpy as np
 
 from cluster.catalog.history import History
 from cluster.features.inputs import PinActivity
-
-US_PER_DAY = 86_400_000_000
+from cluster.features.pin import US_PER_DAY
 
 
 def activity_of(history: History | None, n_pins: int, actions: Sequence[str]) -> PinActivity | None:

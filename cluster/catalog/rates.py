@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,9 @@ class ActionRates:
         at = self._column(client)
         if at is None:
             return np.full(len(pins), np.nan, np.float32)
-        shown, acted = self.shown[:, at].sum(), self.acted[:, at].sum()
-        if not shown or not acted:
+        mean = self._means[at]
+        if not mean > 0:
             return np.full(len(pins), np.nan, np.float32)
-        mean = acted / shown
         rate = (self.acted[pins, at] + PRIOR * mean) / (self.shown[pins, at] + PRIOR)
         return np.log(rate / mean).astype(np.float32)
 
@@ -52,6 +52,12 @@ class ActionRates:
         """float32[k]: how often the client showed each pin; NaN without a log."""
         at = self._column(client)
         return np.full(len(pins), np.nan, np.float32) if at is None else self.shown[pins, at].astype(np.float32)
+
+    @cached_property
+    def _means(self) -> np.ndarray:
+        """float64[C], each client's rate of actions over all pins; NaN without an impression. Every request asks."""
+        shown, acted = (counts.sum(axis=0, dtype=np.int64) for counts in (self.shown, self.acted))
+        return np.divide(acted, shown, out=np.full(len(shown), np.nan), where=shown > 0)
 
     def _column(self, client: str) -> int | None:
         return self.clients.index(client) if client in self.clients else None
@@ -97,12 +103,14 @@ def count_rates(
             continue
     seen: set[tuple[str, object]] = set()
     for events in logs.each_events(since, until) if clients else ():
+        new: dict[tuple[str, object], int] = {}
         for request, client, pin in _answers(events, negative_actions, since, until):
             if client in column and (request, pin) not in seen:
-                seen.add((request, pin))
-                index = int(pin_ids.index_of([pin])[0])
-                if index >= 0:
-                    acted[index, column[client]] += 1
+                new.setdefault((request, pin), column[client])
+        seen.update(new)
+        index = pin_ids.index_of([pin for _, pin in new])
+        of = np.fromiter(new.values(), np.int64, len(new))
+        np.add.at(acted, (index[index >= 0], of[index >= 0]), 1)
     live = np.flatnonzero(shown.any(axis=0))  # a client that was only replayed is as one without a log
     names = tuple(clients[at] for at in live)
     return ActionRates(names, shown[:, live], np.minimum(acted, shown)[:, live])

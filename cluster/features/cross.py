@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from cluster.features.feature import Feature, Side
+from cluster.features.feature import Feature, Side, of_each_action
 from cluster.features.inputs import RequestInput
 from cluster.settings.project import FeatureSettings
 
@@ -160,17 +160,8 @@ def cross_client_shown(request: RequestInput) -> np.ndarray:
 
 def told_apart(settings: FeatureSettings) -> tuple[Feature, ...]:
     """Linear weights by action, and distances in the project's own numeric columns of pins."""
-    by_action = [
-        Feature(
-            f"cross_linear_of_{name}",
-            "cross",
-            "numeric",
-            1,
-            "linear weights of the pins with an action, summed",
-            partial(_linear_of, code=code),
-        )
-        for code, name in enumerate(settings.history_actions)
-    ]
+    about = "linear weights of the pins with an action, summed"
+    by_action = of_each_action("cross", "linear_of", about, settings.history_actions, _linear_of)
     apart = [
         Feature(
             f"cross_{name}_apart",

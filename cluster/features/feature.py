@@ -4,8 +4,9 @@ Knows nothing of the features themselves, nor of the arithmetic behind them.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 SideName = Literal["user", "context", "pin", "graph", "cross"]
@@ -65,3 +66,16 @@ class Side(Generic[Given, Value]):
             return function
 
         return register
+
+
+def of_each_action(
+    side: SideName, stem: str, about: str, actions: Sequence[str], compute: Callable[..., Any]
+) -> tuple[Feature, ...]:
+    """A numeric column `<side>_<stem>_<action>` for each action that features tell apart.
+
+    `compute` takes what the side's functions take, and `code`, the action's index.
+    """
+    return tuple(
+        Feature(f"{side}_{stem}_{name}", side, "numeric", 1, about, partial(compute, code=code))
+        for code, name in enumerate(actions)
+    )

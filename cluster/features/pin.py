@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.features.columns import category_column, numeric_column
-from cluster.features.feature import Dtype, Feature, Side
+from cluster.features.feature import Dtype, Feature, Side, of_each_action
 from cluster.features.inputs import PinInput
 from cluster.settings.project import FeatureSettings
 
@@ -60,10 +60,7 @@ def pin_month(pins: PinInput) -> np.ndarray:
 
 def action_shares(settings: FeatureSettings) -> tuple[Feature, ...]:
     """Which actions people take on a pin: a column for each action that is told apart."""
-    return tuple(
-        Feature(f"pin_share_of_{name}", "pin", "numeric", 1, "smoothed share of an action", partial(_share, code=code))
-        for code, name in enumerate(settings.history_actions)
-    )
+    return of_each_action("pin", "share_of", "smoothed share of an action", settings.history_actions, _share)
 
 
 def own_pin_features(settings: FeatureSettings) -> tuple[Feature, ...]:

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from cluster.features.feature import Dtype, Feature, Side
+from cluster.features.feature import Dtype, Feature, Side, of_each_action
 from cluster.features.inputs import RequestInput
 from cluster.settings.project import FeatureSettings
 
@@ -39,16 +39,8 @@ def user_history(request: RequestInput) -> float:
 
 def action_rates(settings: FeatureSettings) -> tuple[Feature, ...]:
     """What the user does: a column for each action that is told apart."""
-    return tuple(
-        Feature(
-            f"user_share_of_{name}",
-            "user",
-            "numeric",
-            1,
-            "share of an action in the user's history",
-            partial(_share, code=code),
-        )
-        for code, name in enumerate(settings.history_actions)
+    return of_each_action(
+        "user", "share_of", "share of an action in the user's history", settings.history_actions, _share
     )
 
 

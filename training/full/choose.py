@@ -17,6 +17,7 @@ from training.full.fit import fit_plan
 from training.full.gating import held_out_rows
 from training.full.parts import Parts
 from training.full.plan import NetworkPlan
+from training.judge.full import probabilities, utilities
 from training.metrics.ranking import mean_ndcg
 from training.ranker.batch import RankerSchema, RequestBatch
 
@@ -98,21 +99,15 @@ def choose(
 
 def quality(model: Path, rows: pa.Table | None, clients: Mapping[str, Client]) -> float:
     """Mean NDCG@20 by utility of a saved model over validation rows; NaN without any action."""
-    from training.ranker.scorer import FullScorer, utility
+    from training.ranker.scorer import FullScorer
 
     if rows is None:
         return float("nan")
     scorer = FullScorer.open(model)
-    schema = scorer.schema
-    parts = [RequestBatch.from_table(rows.slice(at, 64), schema) for at in range(0, rows.num_rows, 64)]
-    probability = np.concatenate([scorer.score(part) for part in parts])
-    batch = RequestBatch.concat(parts)
+    batch = RequestBatch.from_table(rows, scorer.schema)
     names = np.asarray(rows.column("client").to_pylist(), object)[batch.request]
-    score = np.zeros(len(names), np.float32)
-    for name in set(names):
-        weights = {a: w for a, w in clients[name].utility.items() if a in schema.actions}
-        score[names == name] = utility(probability[names == name], weights, schema.actions)
-    return _ndcg(batch, rows, score, schema, clients)
+    score = utilities(probabilities(rows, scorer.schema, scorer), names, clients, scorer.schema)
+    return _ndcg(batch, rows, score, scorer.schema, clients)
 
 
 def _ndcg(

@@ -16,6 +16,7 @@ from cluster.settings.clients import Client
 from cluster.settings.project import GbdtSettings
 from cluster.store.bundles import BundleStore
 from training.judge.orders import booster_order, published_model
+from training.lightweight.choose import settings_of
 from training.lightweight.cross_fit import cross_fit
 from training.log.arrays import Request
 from training.log.requests import Joined
@@ -45,9 +46,7 @@ def serving_trees(
         except BundleError:
             continue
         if found is not None:
-            about = store.open(lightweight(client), found[0]).meta
-            chosen = about.get("trees", {}).get("settings", {})  # none in bundles of 0.1
-            out[client] = ServingTrees(*found, project.model_copy(update=chosen))
+            out[client] = ServingTrees(*found, settings_of(store.open(lightweight(client), found[0]).meta, project))
     return out
 
 

@@ -75,12 +75,12 @@ def evaluate_full(
     batch = RequestBatch.from_table(rows, schema)
     if batch.labels is None or batch.position is None:
         raise DataError("rows without labels or positions cannot be judged: make them from the serving log")
-    scored = {name: _probabilities(rows, schema, model) for name, model in models.items()}
+    scored = {name: probabilities(rows, schema, model) for name, model in models.items()}
     first = next(iter(models))
     acted = np.asarray((np.nan_to_num(batch.labels) > 0).any(axis=1))
     judged = judged_rows(batch.position, acted, batch.request)
     names = np.asarray(rows.column("client").to_pylist(), dtype=object)
-    orders = {name: _utility(p, names[batch.request], clients, schema) for name, p in scored.items()}
+    orders = {name: utilities(p, names[batch.request], clients, schema) for name, p in scored.items()}
     constant = _constant(orders[first], batch.request)
     orders["visit_count"] = batch.candidates[:, schema.candidate.index("graph_score")]
     if "order_score" in rows.column_names and not rows.column("order_score").null_count:
@@ -132,7 +132,7 @@ def _constant(score: np.ndarray, request: np.ndarray) -> bool:
     return bool(same.any() and (score[1:] == score[:-1])[same].all())
 
 
-def _utility(
+def utilities(
     probability: np.ndarray, client: np.ndarray, clients: Mapping[str, Client], schema: RankerSchema
 ) -> np.ndarray:
     """float32[N] of probabilities float[N, A] by the weights of each candidate's client, object[N]."""
@@ -167,7 +167,8 @@ def _ndcg(
     return values, weights
 
 
-def _probabilities(rows: pa.Table, schema: RankerSchema, model: FullScorer) -> np.ndarray:
+def probabilities(rows: pa.Table, schema: RankerSchema, model: FullScorer) -> np.ndarray:
+    """float32[N, A] of a table of rows, some requests at a time."""
     parts = [
         model.score(RequestBatch.from_table(rows.slice(at, CHUNK), schema)) for at in range(0, rows.num_rows, CHUNK)
     ]

@@ -100,22 +100,25 @@ def cross_fit_examples(
 ) -> dict[str, CrossFitted]:
     """As `cross_fit`, of examples that are there; `until` is the end of each client's window."""
     settings, final = settings or {}, final or {}
-    plans = {name: _jobs(one, settings.get(name, project), folds) for name, one in examples.items()}
-    plans = {name: jobs for name, jobs in plans.items() if jobs}
+    plans = {}
+    for name, one in examples.items():
+        if jobs := _jobs(one, settings.get(name, project), folds, whole=name not in final):
+            plans[name] = jobs
     fitted = iter(fit_all([job for jobs in plans.values() for job in jobs], project, storage))
     out = {}
     for name, jobs in plans.items():
-        *parts, whole = (next(fitted).model for _ in jobs)
-        cuts = np.array([job.split.without[0].since for job in jobs[1:-1]], "datetime64[us]")
-        out[name] = CrossFitted(examples[name].features, cuts, tuple(parts), until[name], final.get(name, whole))
+        models = [next(fitted).model for _ in jobs]
+        last = final[name] if name in final else models.pop()
+        cuts = np.array([job.split.without[0].since for job in jobs[1 : len(models)]], "datetime64[us]")
+        out[name] = CrossFitted(examples[name].features, cuts, tuple(models), until[name], last)
     return out
 
 
-def _jobs(examples: ClientExamples, settings: GbdtSettings, folds: int) -> list[FitJob]:
-    """The fits of a client: one without each fold, then one of all; none where one of them could not learn."""
+def _jobs(examples: ClientExamples, settings: GbdtSettings, folds: int, whole: bool) -> list[FitJob]:
+    """The fits of a client: one without each fold, then the `whole`, if wanted; none where one could not learn."""
     parts = time_folds(examples.times, folds)
     jobs = []
-    for without in [(part,) for part in parts] + [()]:
+    for without in [(part,) for part in parts] + [()] * whole:
         less = examples.split_by(split_without(examples.times, without))
         try:
             less.require_learnable()
