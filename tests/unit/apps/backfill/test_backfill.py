@@ -71,6 +71,10 @@ def test_the_same_replay_has_one_name_and_any_other_its_own(whole: Replay, tmp_p
     assert jobs.job_of(again, "homefeed", PLAN).key == name
     assert jobs.job_of(whole, "related_pins", PLAN).key != name
     assert jobs.job_of(whole, "homefeed", replace(PLAN, every=5)).key != name
+    project = whole.opened.project
+    fewer = project.similarity.model_copy(update={"neighbours": 9})  # another graph for every slice, so other features
+    changed = replace(whole.opened, project=project.model_copy(update={"similarity": fewer}))
+    assert jobs.job_of(Replay(changed), "homefeed", PLAN).key != name
     other = opened_world(tmp_path, hidden_per_user=3)
     assert Replay(other).digest == whole.digest
     assert jobs.job_of(Replay(other), "homefeed", PLAN).key != name
