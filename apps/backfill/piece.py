@@ -128,8 +128,8 @@ class PieceWriter:
 def as_served(moment: Replayed, schema_hash: str) -> dict | None:
     """The log row of a replayed moment; None when the graph has nothing of what was shown."""
     answer = moment.answer
-    ask, walked = answer.ask, answer.walked
-    position = np.full(len(walked.pins), -1, np.int16)
+    ask, candidates = answer.ask, answer.candidates
+    position = np.full(len(candidates.pins), -1, np.int16)
     if moment.request_id:
         name = moment.request_id
         candidate, shown = _found(moment)
@@ -139,7 +139,7 @@ def as_served(moment: Replayed, schema_hash: str) -> dict | None:
             return None
     else:
         name = f"{ask.user_id}-{ask.at}"
-        impressed = np.isin(walked.pin_ids, moment.next_pins)
+        impressed = np.isin(candidates.pin_ids, moment.next_pins)
     answer.shown = np.flatnonzero(impressed).astype(np.int32)
     answer.explored = np.zeros(len(answer.shown), bool)
     # No cut was made: were the others logged as cut off, negatives would come from the top of the walk only.
@@ -150,21 +150,21 @@ def as_served(moment: Replayed, schema_hash: str) -> dict | None:
 
 def _found(moment: Replayed) -> tuple[np.ndarray, np.ndarray]:
     """Of the shown pins that are candidates: their rows among the candidates, and among what was shown."""
-    pin_ids = moment.answer.walked.pin_ids
+    pin_ids = moment.answer.candidates.pin_ids
     _, row, shown = np.intersect1d(pin_ids, moment.shown_pins, assume_unique=True, return_indices=True)
     return row, shown
 
 
 def _figures(moment: Replayed, logged: int) -> Backfilled:
-    walked = moment.answer.walked
+    candidates = moment.answer.candidates
     row, _ = _found(moment)
     return Backfilled(
         requests=1,
         candidates=logged,
         actions=len(moment.next_pins),
-        actions_reached=int(np.isin(moment.next_pins, walked.pin_ids).sum()),
+        actions_reached=int(np.isin(moment.next_pins, candidates.pin_ids).sum()),
         shown=len(moment.shown_pins),
-        shown_walked=int((walked.visits[row] > 0).sum()),
+        shown_walked=int((candidates.visits[row] > 0).sum()),
         shown_unknown=len(moment.shown_pins) - len(row),
     )
 

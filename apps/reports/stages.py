@@ -55,7 +55,7 @@ def evaluate_stages(
             lacking[name][_fault(moment, name)] += 1
         rows.add(ask.user_id, found, relevant)
         if segments is not None:
-            catalog = replay.process.catalogs.get(moment.answer.walked.graph_version)
+            catalog = replay.process.catalogs.get(moment.answer.candidates.graph_version)
             parts.append(segments.of(catalog, moment))
             if len(rare := segments.cold_pins(catalog, relevant)):
                 cold.add(ask.user_id, found, rare)

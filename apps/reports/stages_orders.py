@@ -52,28 +52,28 @@ def orders(process: Process, moment: Replayed, beta: float = 0.5) -> dict[str, n
     then the order that it was given. A stage without a model, or that failed, gives no order.
     """
     answer = moment.answer
-    walked = answer.walked
+    candidates = answer.candidates
     ranked = answer.ranked
     scored = answer.scored
-    catalog = process.catalogs.get(walked.graph_version)
+    catalog = process.catalogs.get(candidates.graph_version)
     popular = catalog.graph.pin_ids.ids_of(catalog.pins.popular(-1, catalog.graph.n_pins))
     barred = np.array(answer.ask.exclude, dtype=popular.dtype)
-    degree = np.maximum(catalog.graph.pin_degree[walked.pins], 1)
+    degree = np.maximum(catalog.graph.pin_degree[candidates.pins], 1)
     out = {
         "popularity": popular[~np.isin(popular, barred)],
-        "visit_count": walked.pin_ids,
-        "visit_count_corrected": walked.pin_ids[np.argsort(-walked.score / degree**beta, kind="stable")],
+        "visit_count": candidates.pin_ids,
+        "visit_count_corrected": candidates.pin_ids[np.argsort(-candidates.score / degree**beta, kind="stable")],
     }
     if ranked is None:
         return out
-    given = _ahead(ranked.survivors, np.arange(len(walked.pins)))
+    given = _ahead(ranked.survivors, np.arange(len(candidates.pins)))
     if ranked.version is not None:
         given = np.argsort(-ranked.scores, kind="stable")
-        out["lightweight"] = walked.pin_ids[given]
+        out["lightweight"] = candidates.pin_ids[given]
     if scored is not None and scored.version is not None:
         known = np.flatnonzero(np.isfinite(scored.utility))
         best = ranked.survivors[known[np.argsort(-scored.utility[known], kind="stable")]]
-        out["full"] = walked.pin_ids[_ahead(best, given)]
+        out["full"] = candidates.pin_ids[_ahead(best, given)]
     return out
 
 

@@ -131,7 +131,7 @@ class Counters(NamedTuple):
     touched: Any  # uint16: distinct pins of the bucket
 
 
-class Candidates(NamedTuple):
+class Visited(NamedTuple):
     """Distinct pins of a request, one entry each."""
 
     pin: Any  # uint32
@@ -165,5 +165,5 @@ class RequestMemory(NamedTuple):
     entries: Any
     ends: Any
     counters: Counters
-    candidates: Candidates
+    candidates: Visited
     choosing: Choosing

@@ -9,7 +9,6 @@ import numpy as np
 
 from cluster.walk.arrays import (
     BLOCK,
-    Candidates,
     Choosing,
     Counters,
     Groups,
@@ -17,6 +16,7 @@ from cluster.walk.arrays import (
     RequestMemory,
     Singles,
     Trail,
+    Visited,
     Walking,
 )
 
@@ -47,7 +47,7 @@ class Memory:
                 unique=np.zeros(bucket + 1, np.uint16),
                 touched=np.zeros(bucket + 1, np.uint16),
             ),
-            candidates=Candidates(
+            candidates=Visited(
                 pin=np.zeros(need.visits, np.uint32),
                 score=np.zeros(need.visits, np.float32),
                 visits=np.zeros(need.visits, np.int32),

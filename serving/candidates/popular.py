@@ -12,8 +12,8 @@ from cluster.walk.walker import WalkResult
 from serving.candidates.query import Query, read_query
 from serving.policy.labels import Forbidden, LabelRules
 from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
-from serving.request.walked import Walked
 
 TOLD_PINS = 3
 """Unknown query pins that an answer names."""
@@ -32,7 +32,7 @@ class PopularLogic:
         """Map a graph; checksums are left to the process that walks it."""
         self._catalogs.load(version, verify=False)
 
-    def popular(self, ask: WalkAsk) -> Walked:
+    def popular(self, ask: WalkAsk) -> Candidates:
         """The client's `sizes.lightweight` most popular pins, or fewer. Raises BundleError without a graph."""
         catalog, client = self._catalogs.current, self._clients[ask.client]
         forbidden = self._forbidden[ask.client]
@@ -40,16 +40,18 @@ class PopularLogic:
         return topped_up(catalog, client, query, None, forbidden.rules)
 
 
-def topped_up(catalog: Catalog, client: Client, query: Query, found: WalkResult | None, labels: LabelRules) -> Walked:
+def topped_up(
+    catalog: Catalog, client: Client, query: Query, found: WalkResult | None, labels: LabelRules
+) -> Candidates:
     """What a walk found, then popular pins when that is fewer than an answer needs, then what the request brings."""
-    walked = np.empty(0, np.int32) if found is None else found.pins
-    behind = _popular_behind(catalog, client, query, walked)
-    pins = np.concatenate([walked, behind]).astype(np.int32)
+    candidates = np.empty(0, np.int32) if found is None else found.pins
+    behind = _popular_behind(catalog, client, query, candidates)
+    pins = np.concatenate([candidates, behind]).astype(np.int32)
     pins = np.append(pins, query.also[~np.isin(query.also, pins)])
     n = len(pins)
-    return Walked(
+    return Candidates(
         graph_version=catalog.version,
-        source="walk" if len(walked) else "popular",
+        source="walk" if len(candidates) else "popular",
         locale=query.locale,
         pins=pins,
         pin_ids=catalog.graph.pin_ids.ids_of(pins),

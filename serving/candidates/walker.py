@@ -9,8 +9,8 @@ from serving.candidates.popular import topped_up
 from serving.candidates.query import read_query
 from serving.policy.labels import Forbidden
 from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
-from serving.request.walked import Walked
 
 
 class WalkerLogic:
@@ -38,7 +38,7 @@ class WalkerLogic:
         """The graph version that new requests walk."""
         return self._catalogs.current.version
 
-    def walk(self, ask: WalkAsk) -> Walked:
+    def walk(self, ask: WalkAsk) -> Candidates:
         """Candidates of one request in visit-count order, at most the client's `sizes.walk`."""
         catalog, client = self._catalogs.current, self._clients[ask.client]
         forbidden = self._forbidden[ask.client]

@@ -14,10 +14,10 @@ from ray.serve.handle import DeploymentHandle
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from serving.request.walked import Walked
 
 T = TypeVar("T")
 
@@ -30,28 +30,28 @@ class RemoteStages(Stages):
         self._lightweight = lightweight.options(_by_reference=False)
         self._full = full.options(_by_reference=False)
 
-    async def walk(self, ask: WalkAsk) -> Walked:
+    async def walk(self, ask: WalkAsk) -> Candidates:
         """Candidates from the walker deployment."""
         return await _answer(self._walker.walk.remote(ask))
 
-    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+    async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """Survivors from the lightweight deployment."""
-        return await _answer(self._lightweight.rank.remote(ask, walked, by_visits))
+        return await _answer(self._lightweight.rank.remote(ask, candidates, by_visits))
 
-    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+    async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
         """Probabilities and utility from the full deployment."""
         kept = ranked.survivors  # the rest would only cost its transport
-        return await _answer(self._full.score.remote(_light(ask), walked.only(kept), ranked.only(kept), seconds))
+        return await _answer(self._full.score.remote(_light(ask), candidates.only(kept), ranked.only(kept), seconds))
 
     async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
         """Strongest features from the lightweight deployment."""
         return await _answer(self._lightweight.explain.remote(client, ranked, rows))
 
     async def explain_full(
-        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+        self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float
     ) -> list[Reasons]:
         """Reasons from the full deployment."""
-        return await _answer(self._full.explain.remote(_light(ask), walked, ranked, version, seconds))
+        return await _answer(self._full.explain.remote(_light(ask), candidates, ranked, version, seconds))
 
 
 class RemoteEvents:

@@ -24,10 +24,10 @@ from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from serving.request.walked import Walked
 
 log = logging.getLogger("ray.serve")
 
@@ -53,7 +53,7 @@ class WalkerReplica(Replica):
         self.watch("walker")
         _ = self._logic.version  # refuse to start without a graph, with an error that says so
 
-    def walk(self, ask: WalkAsk) -> Walked:
+    def walk(self, ask: WalkAsk) -> Candidates:
         """One request's candidates."""
         return self._logic.walk(ask)
 
@@ -70,9 +70,9 @@ class LightweightReplica(Replica):
         self._logic = self._process.lightweight
         self.watch("lightweight")
 
-    def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+    def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """One request's survivors."""
-        return self._logic.rank(ask, walked, by_visits)
+        return self._logic.rank(ask, candidates, by_visits)
 
     def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
         """The strongest features of some candidates."""
@@ -92,19 +92,19 @@ class FullReplica(Replica):
         self.watch(kinds.FULL)
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
-    async def _score(self, requests: list[tuple[WalkAsk, Walked, Ranked, float]]) -> list[Scored]:
+    async def _score(self, requests: list[tuple[WalkAsk, Candidates, Ranked, float]]) -> list[Scored]:
         until = [request[3] for request in requests]
         return await asyncio.to_thread(self._logic.score_many, [request[:3] for request in requests], until)
 
-    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+    async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
         """One request's probabilities and utility, of as many survivors as `seconds` from now allow."""
-        return await self._score((ask, walked, ranked, self._logic.pace.clock() + seconds))
+        return await self._score((ask, candidates, ranked, self._logic.pace.clock() + seconds))
 
     async def explain(
-        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+        self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float
     ) -> list[Reasons]:
         """Why the survivors have the probabilities that `version` gave them."""
-        return await asyncio.to_thread(self._logic.explain, ask, walked, ranked, version, seconds)
+        return await asyncio.to_thread(self._logic.explain, ask, candidates, ranked, version, seconds)
 
     def versions(self) -> dict[str, str | None]:
         """What this replica serves with."""

@@ -13,11 +13,11 @@ from cluster.settings.own_actions import with_weights_of
 from cluster.store.bundles import BundleStore
 from serving.full.pacing import Pace, Part
 from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
 from serving.request.log_odds import LogOdds, Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from serving.request.walked import Walked
 from training.ranker.attribution import Attribution
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of, with_score
@@ -25,7 +25,7 @@ from training.ranker.scorer import FullScorer, best_device, empty_requests, util
 
 log = logging.getLogger(__name__)
 
-Request = tuple[WalkAsk, Walked, Ranked]
+Request = tuple[WalkAsk, Candidates, Ranked]
 
 EXPLAINED = 25
 """Pins that are explained in one pass: the usual answer."""
@@ -78,9 +78,9 @@ class FullLogic:
         """The version that new requests are scored with."""
         return None if self._loaded is None else self._loaded[0]
 
-    def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float = math.inf) -> Scored:
+    def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float = math.inf) -> Scored:
         """Score one request's survivors, as many of them as `seconds` allow, best first."""
-        return self.score_many([(ask, walked, ranked)], [self.pace.clock() + seconds])[0]
+        return self.score_many([(ask, candidates, ranked)], [self.pace.clock() + seconds])[0]
 
     def score_many(self, requests: list[Request], until: list[float] | None = None) -> list[Scored]:
         """Several requests in one forward pass, all of one version; clients that the gate held back are not scored.
@@ -109,7 +109,7 @@ class FullLogic:
         return with_weights_of(self._clients[client], actions).utility
 
     def explain(
-        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float = math.inf
+        self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float = math.inf
     ) -> list[Reasons]:
         """Why the survivors have their probabilities, as many of them, in their order, as can be begun in `seconds`.
 
@@ -124,7 +124,7 @@ class FullLogic:
             if self.pace.clock() >= until:
                 break
             end = min(start + EXPLAINED, n)
-            found = scorer.explain(self._batch(scorer, ask, walked, ranked, start, end))
+            found = scorer.explain(self._batch(scorer, ask, candidates, ranked, start, end))
             out[start:end] = [_reasons(found, row, scorer.schema.actions) for row in range(end - start)]
         return out
 
@@ -151,9 +151,9 @@ class FullLogic:
         return list(zip(probabilities, utilities, strict=True))
 
     def _batch(
-        self, scorer: FullScorer, ask: WalkAsk, walked: Walked, ranked: Ranked, start: int, end: int
+        self, scorer: FullScorer, ask: WalkAsk, candidates: Candidates, ranked: Ranked, start: int, end: int
     ) -> RequestBatch:
-        catalog, schema = self._catalogs.get(walked.graph_version), scorer.schema
+        catalog, schema = self._catalogs.get(candidates.graph_version), scorer.schema
         content, survivors = catalog.pins.content, ranked.survivors[start:end]
         batch = empty_requests(schema, requests=1, candidates=len(survivors))
         batch.client[:] = schema.client_index(ask.client)
@@ -161,16 +161,16 @@ class FullLogic:
         batch.candidates, batch.candidate_category = self._candidate.split(ranked.candidates[survivors])
         if schema.reads_score:
             batch.candidates = with_score(batch.candidates, ranked.scores[survivors])
-        batch.candidate_pin[:] = hash_ids(walked.pin_ids[survivors])
-        batch.candidate_vector[:] = content(walked.pins[survivors], schema.n_topics)
-        sequence, length = walked.sequence, min(len(walked.sequence.pin_ids), schema.sequence_length)
+        batch.candidate_pin[:] = hash_ids(candidates.pin_ids[survivors])
+        batch.candidate_vector[:] = content(candidates.pins[survivors], schema.n_topics)
+        sequence, length = candidates.sequence, min(len(candidates.sequence.pin_ids), schema.sequence_length)
         if length:
             ids = sequence.pin_ids[:length]
             index = catalog.graph.pin_ids.index_of(ids)
             batch.sequence_pin[0, :length] = hash_ids(ids)
             batch.sequence_action[0, :length] = _codes(sequence.actions[:length], schema.actions)
             batch.sequence_client[0, :length] = _codes(sequence.clients[:length], schema.clients)
-            batch.sequence_age[0, :length] = walked.sequence_age(ask.at)[:length]
+            batch.sequence_age[0, :length] = candidates.sequence_age(ask.at)[:length]
             batch.sequence_vector[0, :length] = content(index, schema.n_topics)
         return batch
 

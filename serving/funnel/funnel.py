@@ -23,10 +23,10 @@ from serving.policy.seen import Seen
 from serving.policy.slate import rows_of, slate_of
 from serving.request.answer import Answer, StageTiming
 from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from serving.request.walked import Walked
 
 
 class NoCandidates(Exception):
@@ -96,10 +96,10 @@ class Funnel:
         for fault in faults:
             run.note(fault)
 
-        walked = await self._walk(run, ask)
-        ranked = await run.run("lightweight", self._stages.rank, ask, walked, by_visits)
-        scored = None if by_visits else await self._score(run, ask, walked, ranked)
-        answer = Answer(ask, walked, ranked, scored)
+        candidates = await self._walk(run, ask)
+        ranked = await run.run("lightweight", self._stages.rank, ask, candidates, by_visits)
+        scored = None if by_visits else await self._score(run, ask, candidates, ranked)
+        answer = Answer(ask, candidates, ranked, scored)
         self._choose(answer, client, size, by_visits)
         self._tell(run, answer, size)
         if explain:
@@ -116,23 +116,23 @@ class Funnel:
         run = Runner(answer.ask.client, Deadline.after(patience), self._observer)
         await self.teacher.teach(answer, self._stages, run)
 
-    async def _walk(self, run: Runner, ask: WalkAsk) -> Walked:
-        walked = await run.run("walker", self._stages.walk, ask)
+    async def _walk(self, run: Runner, ask: WalkAsk) -> Candidates:
+        candidates = await run.run("walker", self._stages.walk, ask)
         error = run.error
-        if walked is None and self._popular is not None and not isinstance(error, Overloaded):
-            walked = run.run_late("popular", self._popular.popular, ask)
-        if walked is not None:
-            for note in walked.notes:
+        if candidates is None and self._popular is not None and not isinstance(error, Overloaded):
+            candidates = run.run_late("popular", self._popular.popular, ask)
+        if candidates is not None:
+            for note in candidates.notes:
                 run.note(f"walker: {note}")
-            return walked
+            return candidates
         if isinstance(error, (Overloaded, PinfunnelError)):
             raise error
         raise NoCandidates("; ".join(run.faults)) from error
 
-    async def _score(self, run: Runner, ask: WalkAsk, walked: Walked, ranked: Ranked | None) -> Scored | None:
+    async def _score(self, run: Runner, ask: WalkAsk, candidates: Candidates, ranked: Ranked | None) -> Scored | None:
         if ranked is None:
             return None
-        scored = await run.run("full", self._stages.score, ask, walked, ranked, run.deadline.budget())
+        scored = await run.run("full", self._stages.score, ask, candidates, ranked, run.deadline.budget())
         if scored is not None and scored.version is not None:
             n, missing = len(scored.utility), int(np.isnan(scored.utility).sum())
             if missing:
@@ -151,11 +151,11 @@ class Funnel:
         if ranked is None or scored is None or scored.version is None or not known.any():
             return []
         rows = answer.shown[known]
-        walked = answer.walked.only(rows)
+        candidates = answer.candidates.only(rows)
         ranked = ranked.only(rows)
         seconds = run.deadline.budget()
         call = self._stages.explain_full
-        found = await run.run("explain_full", call, answer.ask, walked, ranked, scored.version, seconds)
+        found = await run.run("explain_full", call, answer.ask, candidates, ranked, scored.version, seconds)
         if not found:
             return []
         if (told := sum(map(bool, found))) < len(found):
@@ -166,18 +166,18 @@ class Funnel:
     def _choose(self, answer: Answer, client: Client, size: int, by_visits: bool) -> None:
         """What is shown: the policy over the slate, then exploration; an answer without ranking explores nothing."""
         ask = answer.ask
-        walked = answer.walked
+        candidates = answer.candidates
         policy = client.policy
         seen = np.array(ask.seen, dtype=object)
         hidden = np.array(ask.barred(), dtype=object)
-        slate = slate_of(walked, answer.ranked, answer.scored, by_visits)
+        slate = slate_of(candidates, answer.ranked, answer.scored, by_visits)
         ranking = not by_visits and answer.ranked is not None
-        request = PolicyRequest(size, rows_of(walked, hidden), rows_of(walked, seen), walked, answer.ranked)
+        request = PolicyRequest(size, rows_of(candidates, hidden), rows_of(candidates, seen), candidates, answer.ranked)
         slate = self._policies[ask.client].apply(slate, request, arrange=ranking)
         answer.removed = dict(slate.removed)
         answer.shown, answer.explored = explore(slate.pin, size, client.sizes.explore if ranking else 0, ask.seed)
         if policy.seen_times:
-            self._seen.note(ask.client, ask.user_id, ask.at, walked.pin_ids[answer.shown].tolist())
+            self._seen.note(ask.client, ask.user_id, ask.at, candidates.pin_ids[answer.shown].tolist())
 
     def _seen_too_often(self, ask: WalkAsk, client: Client) -> np.ndarray:
         since = ask.at - int(client.policy.seen_hours * 3.6e9)
@@ -191,12 +191,12 @@ class Funnel:
 
 def _timings(run: Runner, answer: Answer, size: int) -> list[StageTiming]:
     """What each stage that has a result took, kept and cost."""
-    walked = answer.walked
+    candidates = answer.candidates
     ranked = answer.ranked
     scored = answer.scored
     source = "walker" if "walker" in run.milliseconds else "popular"
-    asked, found = len(walked.query_pins), len(walked.pins)
-    out = [StageTiming(source, walked.graph_version, asked, found, run.milliseconds[source])]
+    asked, found = len(candidates.query_pins), len(candidates.pins)
+    out = [StageTiming(source, candidates.graph_version, asked, found, run.milliseconds[source])]
     if ranked is not None:
         kept, took = len(ranked.survivors), run.milliseconds["lightweight"]
         out.append(StageTiming("lightweight", ranked.version, found, kept, took))

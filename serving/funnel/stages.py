@@ -12,10 +12,10 @@ from serving.candidates.walker import WalkerLogic
 from serving.full.stage import FullLogic
 from serving.lightweight.stage import LightweightLogic
 from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from serving.request.walked import Walked
 
 Contributions = list[dict[str, float]]
 
@@ -27,15 +27,15 @@ class Overloaded(Exception):
 class Stages(Protocol):
     """The calls of one request, in their order. Whether they cross a process is not the funnel's business."""
 
-    async def walk(self, ask: WalkAsk) -> Walked:
+    async def walk(self, ask: WalkAsk) -> Candidates:
         """Candidates. Raises Overloaded when the caller should be turned away."""
         ...
 
-    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+    async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """Features and lightweight scores of all candidates, and the survivors."""
         ...
 
-    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+    async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
         """The full ranker's scores of as many survivors, best first, as `seconds` allow."""
         ...
 
@@ -44,7 +44,7 @@ class Stages(Protocol):
         ...
 
     async def explain_full(
-        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+        self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float
     ) -> list[Reasons]:
         """Why the full ranker, if still of `version`, scores the survivors so; of as many as `seconds` allow."""
         ...
@@ -58,27 +58,27 @@ class DirectStages(Stages):
         self._lightweight = lightweight
         self._full = full
 
-    async def walk(self, ask: WalkAsk) -> Walked:
+    async def walk(self, ask: WalkAsk) -> Candidates:
         """Candidates, in place."""
         return self._walker.walk(ask)
 
-    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+    async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """Survivors, in place."""
-        return self._lightweight.rank(ask, walked, by_visits)
+        return self._lightweight.rank(ask, candidates, by_visits)
 
-    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+    async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
         """Probabilities and utility, in place."""
-        return self._full.score(ask, walked, ranked, seconds)
+        return self._full.score(ask, candidates, ranked, seconds)
 
     async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
         """Strongest features, in place."""
         return self._lightweight.explain(client, ranked, rows)
 
     async def explain_full(
-        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+        self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float
     ) -> list[Reasons]:
         """The full ranker's reasons, in place."""
-        return self._full.explain(ask, walked, ranked, version, seconds)
+        return self._full.explain(ask, candidates, ranked, version, seconds)
 
 
 class ThreadedStages(Stages):
@@ -89,24 +89,24 @@ class ThreadedStages(Stages):
         self._lightweight = lightweight
         self._full = full
 
-    async def walk(self, ask: WalkAsk) -> Walked:
+    async def walk(self, ask: WalkAsk) -> Candidates:
         """Candidates, from a thread."""
         return await asyncio.to_thread(self._walker.walk, ask)
 
-    async def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool) -> Ranked:
+    async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """Survivors, from a thread."""
-        return await asyncio.to_thread(self._lightweight.rank, ask, walked, by_visits)
+        return await asyncio.to_thread(self._lightweight.rank, ask, candidates, by_visits)
 
-    async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
+    async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
         """Probabilities and utility, from a thread."""
-        return await asyncio.to_thread(self._full.score, ask, walked, ranked, seconds)
+        return await asyncio.to_thread(self._full.score, ask, candidates, ranked, seconds)
 
     async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
         """Strongest features, from a thread."""
         return await asyncio.to_thread(self._lightweight.explain, client, ranked, rows)
 
     async def explain_full(
-        self, ask: WalkAsk, walked: Walked, ranked: Ranked, version: str, seconds: float
+        self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float
     ) -> list[Reasons]:
         """The full ranker's reasons, from a thread."""
-        return await asyncio.to_thread(self._full.explain, ask, walked, ranked, version, seconds)
+        return await asyncio.to_thread(self._full.explain, ask, candidates, ranked, version, seconds)

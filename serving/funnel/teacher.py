@@ -31,7 +31,7 @@ class Teacher:
         """Whether this answer is one of the sample; its seed decides, so a repeated call agrees."""
         if answer.scored is None or answer.scored.version is None or answer.ranked is None:
             return False
-        dropped = len(answer.walked.pins) - len(answer.ranked.survivors)
+        dropped = len(answer.candidates.pins) - len(answer.ranked.survivors)
         return dropped > 0 and bool(np.random.default_rng([answer.ask.seed, 1]).random() < self.share)
 
     async def teach(self, answer: Answer, stages: Stages, run: Runner) -> None:
@@ -44,7 +44,7 @@ class Teacher:
         rows = np.sort(rng.choice(dropped, size, replace=False)).astype(np.int32)
         asked = replace(answer.ranked, survivors=rows)
         seconds = min(PATIENCE, run.deadline.budget())
-        scored = await run.run("teacher", stages.score, answer.ask, answer.walked, asked, seconds)
+        scored = await run.run("teacher", stages.score, answer.ask, answer.candidates, asked, seconds)
         if scored is None:
             log.warning("%s; the request is logged without it", run.faults[-1])
             return

@@ -8,17 +8,17 @@ from serving.request.answer import Answer
 
 def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: float) -> RecommendationResponse:
     """The response of one answer. A pin's `score` is the last one that ordered it: utility, margin or visit count."""
-    walked = answer.walked
+    candidates = answer.candidates
     ranked = answer.ranked
     scored = answer.scored
-    scores = walked.score
+    scores = candidates.score
     if ranked is not None and ranked.version is not None:
         scores = np.where(np.isnan(ranked.scores), scores, ranked.scores)
     full = answer.full_scores()
     scores = np.where(np.isnan(full), scores, full)
     pins = []
     for position, row in enumerate(answer.shown.tolist()):
-        pin = RankedPin(pin_id=_plain(walked.pin_ids[row]), score=float(scores[row]))
+        pin = RankedPin(pin_id=_plain(candidates.pin_ids[row]), score=float(scores[row]))
         if explain:
             pin.explanation = _explain(answer, position, row)
         pins.append(pin)
@@ -26,9 +26,9 @@ def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: fl
         request_id=request_id,
         client=answer.ask.client,
         pins=pins,
-        source="popular" if walked.source == "popular" else "walk",
+        source="popular" if candidates.source == "popular" else "walk",
         versions={
-            "graph": walked.graph_version,
+            "graph": candidates.graph_version,
             "lightweight": None if ranked is None else ranked.version,
             "full": None if scored is None else scored.version,
         },
@@ -40,17 +40,17 @@ def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: fl
 
 
 def _explain(answer: Answer, position: int, row: int) -> Explanation:
-    walked = answer.walked
+    candidates = answer.candidates
     ranked = answer.ranked
     scored = answer.scored
-    visits = walked.by_query[row]
+    visits = candidates.by_query[row]
     reached = [
-        QueryVisits(pin_id=_plain(walked.query_ids[q]), visits=int(visits[q]))
+        QueryVisits(pin_id=_plain(candidates.query_ids[q]), visits=int(visits[q]))
         for q in np.argsort(-visits.astype(np.int64), kind="stable")
         if visits[q]
     ]
     out = Explanation(
-        visit_score=float(walked.score[row]),
+        visit_score=float(candidates.score[row]),
         visit_rank=row,
         reached_from=reached,
         explored=bool(answer.explored[position]),

@@ -18,9 +18,9 @@ from serving.forest.top import top_k
 from serving.lightweight.features import request_features
 from serving.policy.groups import main_topics, shared_boards
 from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
 from serving.request.ranked import Ranked
-from serving.request.walked import Walked
 
 log = logging.getLogger(__name__)
 
@@ -79,15 +79,15 @@ class LightweightLogic:
         """Model version by client, for those that have one."""
         return {client: model.version for client, model in self._models.items()}
 
-    def rank(self, ask: WalkAsk, walked: Walked, by_visits: bool = False) -> Ranked:
+    def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool = False) -> Ranked:
         """Features, scores and survivors of one request.
 
         Without a model the order is the walk's own, times the client's `boosts`; `by_visits` asks for the walk's alone.
         """
-        catalog, client = self._catalogs.get(walked.graph_version), self._clients[ask.client]
-        block = request_features(catalog, walked, ask, client, self._negative)
+        catalog, client = self._catalogs.get(candidates.graph_version), self._clients[ask.client]
+        block = request_features(catalog, candidates, ask, client, self._negative)
         model = self._models.get(ask.client)
-        n = len(walked.pins)
+        n = len(candidates.pins)
         scores = np.full(n, np.nan, np.float32)
         if model is not None and n:
             scores = model.margins(block.shared, block.candidates)
@@ -95,11 +95,11 @@ class LightweightLogic:
         if by_visits or (model is None and not client.boosts):
             survivors = np.arange(min(n, size), dtype=np.int32)
         elif model is None:
-            boosted = boosted_visits(walked.score, block.candidates, self._features.candidate, client.boosts)
+            boosted = boosted_visits(candidates.score, block.candidates, self._features.candidate, client.boosts)
             survivors = np.argsort(-boosted, kind="stable")[:size].astype(np.int32)
         else:
             survivors = top_k(scores, size)[0]
-        pins, policy = walked.pins[survivors], client.policy
+        pins, policy = candidates.pins[survivors], client.policy
         return Ranked(
             version=None if model is None else model.version,
             survivors=survivors,

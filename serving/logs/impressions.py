@@ -25,10 +25,10 @@ Row = dict[str, Any]
 
 def log_row(answer: Answer, request_id: str, schema_hash: str, experiment: str, locale: str | None) -> dict[str, Any]:
     """One answer as a row of `serving_schema`, NumPy arrays in place of lists."""
-    walked = answer.walked
+    candidates = answer.candidates
     ranked = answer.ranked
     ask = answer.ask
-    n = len(walked.pins)
+    n = len(candidates.pins)
     position = np.full(n, -1, np.int16)
     position[answer.shown] = np.arange(len(answer.shown))
     explored = np.zeros(n, bool)
@@ -41,24 +41,24 @@ def log_row(answer: Answer, request_id: str, schema_hash: str, experiment: str, 
         "requested_at": datetime.fromtimestamp(ask.at / 1e6, UTC),
         "experiment": experiment,
         "degraded": answer.degraded,
-        "graph_version": walked.graph_version,
+        "graph_version": candidates.graph_version,
         "lightweight_version": None if ranked is None else ranked.version,
         "full_version": None if answer.scored is None else answer.scored.version,
         "schema_hash": schema_hash,
         "user_locale": locale,
         "teacher_rate": None if answer.taught is None else answer.taught.rate,
         "kept_rate": None,
-        "query_pin_id": walked.query_ids,
-        "query_weight": walked.query_weight,
-        "sequence_pin_id": walked.sequence.pin_ids,
-        "sequence_action": walked.sequence.actions,
-        "sequence_client": walked.sequence.clients,
-        "sequence_age_hours": walked.sequence_age(ask.at),
-        "pin_id": walked.pin_ids,
+        "query_pin_id": candidates.query_ids,
+        "query_weight": candidates.query_weight,
+        "sequence_pin_id": candidates.sequence.pin_ids,
+        "sequence_action": candidates.sequence.actions,
+        "sequence_client": candidates.sequence.clients,
+        "sequence_age_hours": candidates.sequence_age(ask.at),
+        "pin_id": candidates.pin_ids,
         "stage": answer.stage_reached(),
         "position": position,
         "explored": explored,
-        "visit_score": walked.score,
+        "visit_score": candidates.score,
         "lightweight_score": missing if ranked is None else ranked.scores,
         "full_score": answer.full_scores(),
         "shared_features": np.empty(0, np.float32) if ranked is None else ranked.shared,

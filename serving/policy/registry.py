@@ -8,8 +8,8 @@ from typing import TypeVar
 from cluster.settings.clients import PolicySettings
 from cluster.settings.parsing import Settings, parse
 from serving.policy.slate import Rows, Slate
+from serving.request.candidates import Candidates
 from serving.request.ranked import Ranked
-from serving.request.walked import Walked
 
 S = TypeVar("S", bound=Settings)
 
@@ -25,12 +25,12 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True)
 class PolicyRequest:
-    """What a step may know beside the slate, whose `pin` is a row of `walked`."""
+    """What a step may know beside the slate, whose `pin` is a row of `candidates`."""
 
     size: int  # of the answer
     hidden: Rows  # what the request excludes and the user acted on
     seen: Rows  # what the user was shown too often
-    walked: Walked
+    candidates: Candidates
     ranked: Ranked | None  # None: the lightweight stage failed
 
 

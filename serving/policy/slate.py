@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from serving.request.candidates import Candidates
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from serving.request.walked import Walked
 
 Rows = npt.NDArray[np.int64]
 
@@ -45,14 +45,14 @@ class Slate:
         )
 
 
-def slate_of(walked: Walked, ranked: Ranked | None, scored: Scored | None, by_visits: bool) -> Slate:
-    """The survivors (without a lightweight stage: all candidates), best first; `pin` is the row of `walked`.
+def slate_of(candidates: Candidates, ranked: Ranked | None, scored: Scored | None, by_visits: bool) -> Slate:
+    """The survivors (without a lightweight stage: all candidates), best first; `pin` is the row of `candidates`.
 
     The order is the utility's, then, for what the full ranker has not scored, the lightweight one. A score is utility
     or margin where one of them orders all candidates alone, else the rank counted down, so that MMR and demotion have
     something to trade with.
     """
-    rows = np.arange(len(walked.pins), dtype=np.int32) if ranked is None else ranked.survivors
+    rows = np.arange(len(candidates.pins), dtype=np.int32) if ranked is None else ranked.survivors
     n = len(rows)
     order, score = np.arange(n), 1.0 - np.arange(n, dtype=np.float32) / max(n, 1)
     if ranked is not None and not by_visits:
@@ -63,16 +63,16 @@ def slate_of(walked: Walked, ranked: Ranked | None, scored: Scored | None, by_vi
             known = np.isfinite(scored.utility)
             by_rank = 1.0 - np.argsort(order, kind="stable").astype(np.float32) / max(n, 1)
             score = scored.utility if known.all() else by_rank
-    labels = None if walked.labels is None else walked.labels[rows][order]
+    labels = None if candidates.labels is None else candidates.labels[rows][order]
     if ranked is None:
         return Slate(rows[order], score[order], labels=labels)
     board, vector = (None if v is None else v[order] for v in (ranked.boards, ranked.vectors))
     return Slate(rows[order], score[order], board, ranked.topics[order], vector, labels)
 
 
-def rows_of(walked: Walked, ids: np.ndarray) -> np.ndarray:
+def rows_of(candidates: Candidates, ids: np.ndarray) -> np.ndarray:
     """Rows of the candidates that have these ids; those that the walk did not reach are left out."""
     if not len(ids):
         return np.empty(0, np.int64)
     wanted = set(ids.tolist())
-    return np.flatnonzero([pin in wanted for pin in walked.pin_ids.tolist()])
+    return np.flatnonzero([pin in wanted for pin in candidates.pin_ids.tolist()])

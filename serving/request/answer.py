@@ -6,10 +6,10 @@ import numpy as np
 
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from serving.request.walked import Walked
 
 
 @dataclass
@@ -27,7 +27,7 @@ class StageTiming:
 class Taught:
     """Candidates that only the walk chose, scored by the full ranker as a teacher after the answer was given."""
 
-    rows: np.ndarray  # int32[t], of `walked`
+    rows: np.ndarray  # int32[t], of `candidates`
     utility: np.ndarray  # float32[t]
     rate: float  # chance that such a candidate of such a request is scored: share of requests x share of candidates
 
@@ -37,10 +37,10 @@ class Answer:
     """One answered request."""
 
     ask: WalkAsk
-    walked: Walked
+    candidates: Candidates
     ranked: Ranked | None
     scored: Scored | None
-    shown: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # int32[m], rows of `walked`, best first
+    shown: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # int32[m], of `candidates`, best first
     explored: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # bool[m]
     stages: list[StageTiming] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)  # what it lacks and why, `stage: reason`, in their order
@@ -56,7 +56,7 @@ class Answer:
 
     def stage_reached(self) -> np.ndarray:
         """WALKED, RANKED or IMPRESSED of every candidate, int8[n]. What a teacher scores later stays WALKED."""
-        out = np.full(len(self.walked.pins), WALKED, np.int8)
+        out = np.full(len(self.candidates.pins), WALKED, np.int8)
         if self.ranked is not None:
             out[self.ranked.survivors] = RANKED
         out[self.shown] = IMPRESSED
@@ -64,7 +64,7 @@ class Answer:
 
     def full_scores(self) -> np.ndarray:
         """Utility of every candidate, float32[n]; NaN where the full ranker did not score."""
-        out = np.full(len(self.walked.pins), np.nan, np.float32)
+        out = np.full(len(self.candidates.pins), np.nan, np.float32)
         if self.ranked is not None and self.scored is not None:
             out[self.ranked.survivors] = self.scored.utility
         if self.taught is not None:

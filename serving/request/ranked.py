@@ -10,7 +10,7 @@ class Ranked:
     """The lightweight stage: features and scores of all candidates, and the survivors, best first."""
 
     version: str | None  # None: no model yet, the order is the walk's
-    survivors: np.ndarray  # int32[k], rows of Walked, best first
+    survivors: np.ndarray  # int32[k], rows of Candidates, best first
     scores: np.ndarray  # float32[n]; NaN without a model
     shared: np.ndarray  # float32[S]
     candidates: np.ndarray  # float32[n, C]

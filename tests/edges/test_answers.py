@@ -61,7 +61,7 @@ def answer(world: Opened, limit: int | None = None, by_visits: bool = False, **c
 def ratings(world: Opened, found: Answer) -> set[str]:
     labels = world.new_process().catalogs.current.pins.labels
     assert labels is not None
-    return {labels.values[0][code] for code in labels.codes[found.walked.pins, 0]}
+    return {labels.values[0][code] for code in labels.codes[found.candidates.pins, 0]}
 
 
 @pytest.mark.parametrize("by_visits", [False, True])
@@ -106,7 +106,7 @@ def test_any_request_is_answered_in_full_by_what_may_be_shown(
     )
     allowed = {pin for pin in range(PINS) if not forbid or pin >= 300 or RATINGS[pin % 4] == "all"}
     allowed -= excluded | hidden
-    shown = found.walked.pin_ids[found.shown].tolist()
+    shown = found.candidates.pin_ids[found.shown].tolist()
     assert len(set(shown)) == len(shown)
     assert set(shown) <= allowed
     starts = set(query) & allowed - hidden  # what the user looks at is not answered with
@@ -153,10 +153,10 @@ def test_a_query_pin_that_the_user_hid_is_said(world: Opened) -> None:
 @pytest.mark.parametrize("acted", [10, 60, 150])
 def test_what_the_user_acted_on_since_the_build_leaves_the_answer_full(world: Opened, acted: int) -> None:
     """Also the actions that are beyond the sequence: they are left out before the cuts as well."""
-    first = answer(world, 150, query_pins=((300, None),)).walked.pin_ids[:acted].tolist()
+    first = answer(world, 150, query_pins=((300, None),)).candidates.pin_ids[:acted].tolist()
     text = np.array(["click"] * len(first), object)
     recents = Recents(np.array(first, object), text, text, NOW - 1_000_000 * np.arange(1, len(first) + 1))
     found = answer(world, 100, query_pins=((300, None),), recents=recents, user_id=5)
     assert len(found.shown) == 100
-    assert not set(found.walked.pin_ids[found.shown].tolist()) & set(first)
+    assert not set(found.candidates.pin_ids[found.shown].tolist()) & set(first)
     assert found.removed == {}

@@ -65,13 +65,13 @@ def test_a_weight_of_an_action_that_the_model_does_not_know_counts_nothing(
     publish_full(world.new_process(), world.clients)
     process = world.new_process()
     clients = {n: c.model_copy(update={"utility": {**c.utility, "purchase": 9.0}}) for n, c in world.clients.items()}
-    walked = process.walker.walk(ask("homefeed", some_user(world)))
-    ranked = process.lightweight.rank(ask("homefeed"), walked)
+    candidates = process.walker.walk(ask("homefeed", some_user(world)))
+    ranked = process.lightweight.rank(ask("homefeed"), candidates)
 
     def score(clients: dict[str, Any]) -> Scored:
         logic = FullLogic(process.store, process.catalogs, clients, process.features)
         logic.load(str(process.store.current("full")))
-        return logic.score(ask("homefeed"), walked, ranked)
+        return logic.score(ask("homefeed"), candidates, ranked)
 
     np.testing.assert_array_equal(score(clients).utility, score(world.clients).utility)
     assert np.isfinite(score(clients).utility).all()

@@ -27,7 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Opened:
 
 
 def shown(answer: Answer) -> list[int]:
-    return list(answer.walked.pin_ids[answer.shown].tolist())
+    return list(answer.candidates.pin_ids[answer.shown].tolist())
 
 
 @pytest.mark.parametrize("by_visits", [False, True])
@@ -35,7 +35,7 @@ def test_a_hidden_pin_is_in_no_arm_and_no_candidate(world: Opened, by_visits: bo
     user, funnel = some_user(world), world.new_process().funnel
     best = shown(funnel.recommend_now(ask(user_id=user), by_visits=by_visits))
     answer = funnel.recommend_now(ask(user_id=user, hidden=tuple(best)), by_visits=by_visits)
-    assert not set(best) & set(answer.walked.pin_ids.tolist())
+    assert not set(best) & set(answer.candidates.pin_ids.tolist())
     assert len(answer.shown) == len(best), "what was hidden makes room for others"
 
 
@@ -44,17 +44,17 @@ def test_a_hidden_pin_starts_no_walk_even_when_the_request_names_it(world: Opene
     named = shown(funnel.recommend_now(ask(user_id=user)))[:2]
     pins = tuple((pin, None) for pin in named)
     answer = funnel.recommend_now(ask("related_pins", user, query_pins=pins, hidden=(named[0],)))
-    assert named[1] in answer.walked.query_ids.tolist()
-    assert named[0] not in answer.walked.query_ids.tolist()
+    assert named[1] in answer.candidates.query_ids.tolist()
+    assert named[0] not in answer.candidates.query_ids.tolist()
     alone = funnel.recommend_now(ask("related_pins", None, query_pins=pins[:1], hidden=(named[0],)))
-    assert alone.walked.source == "popular"
-    assert named[0] not in alone.walked.pin_ids.tolist()
+    assert alone.candidates.source == "popular"
+    assert named[0] not in alone.candidates.pin_ids.tolist()
 
 
 def test_a_query_pin_that_was_hidden_later_starts_no_walk(world: Opened) -> None:
     user, funnel = some_user(world), world.new_process().funnel
-    before = funnel.recommend_now(ask(user_id=user)).walked.query_ids.tolist()
-    after = funnel.recommend_now(ask(user_id=user, hidden=(before[0],))).walked.query_ids.tolist()
+    before = funnel.recommend_now(ask(user_id=user)).candidates.query_ids.tolist()
+    after = funnel.recommend_now(ask(user_id=user, hidden=(before[0],))).candidates.query_ids.tolist()
     assert before[0] not in after
     assert before[1] in after
 
@@ -90,8 +90,8 @@ def test_a_hide_of_the_events_input_holds_after_a_build_and_hundreds_of_clicks(t
     if clicks == 600:
         assert pin not in row.pin_ids.tolist(), "the hide is out of the recent actions"
     answer = opened.new_process().funnel.recommend_now(ask(user_id=user, query_pins=((pin, 5.0),)))
-    assert pin not in answer.walked.pin_ids.tolist()
-    assert pin not in answer.walked.query_ids.tolist()
+    assert pin not in answer.candidates.pin_ids.tolist()
+    assert pin not in answer.candidates.query_ids.tolist()
 
 
 def post(app: InProcess, path: str, body: dict[str, Any]) -> dict[str, Any]:

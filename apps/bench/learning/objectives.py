@@ -79,14 +79,14 @@ def judge(opened: Opened, client: str, split: float, models: Mapping[str, bytes]
     users: list[Any] = []
     for moment in replay.run(client, ReplayPlan(graphs=4, every=10, since=replay.moment(split), seed=1)):
         relevant = np.unique(moment.next_pins[np.isin(moment.next_actions.astype(str), good)])
-        ranked, walked = moment.answer.ranked, moment.answer.walked
+        ranked, candidates = moment.answer.ranked, moment.answer.candidates
         if not len(relevant) or ranked is None:
             continue
         users.append(moment.answer.ask.user_id)
         rows = FeatureBlock(ranked.shared, ranked.candidates).matrix()
-        scores = {"visit_count": walked.score, **{n: one.inplace_predict(rows) for n, one in boosters.items()}}
+        scores = {"visit_count": candidates.score, **{n: one.inplace_predict(rows) for n, one in boosters.items()}}
         for name, score in scores.items():
-            hit = np.isin(walked.pin_ids[order_by(score)][:50], relevant)
+            hit = np.isin(candidates.pin_ids[order_by(score)][:50], relevant)
             found[name].append(figures(ANSWERS, Answered(hit, len(relevant)), CUTS))
     table = {n: {f: np.array([row[f] for row in rows]) for f in rows[0]} for n, rows in found.items()}
     return table, np.unique(np.asarray(users), return_inverse=True)[1]

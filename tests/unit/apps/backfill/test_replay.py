@@ -26,16 +26,16 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
 def test_only_the_past_is_known(replay: Replay) -> None:
     seen = 0
     for moment in replay.run("homefeed", PLAN):
-        ask, walked = moment.answer.ask, moment.answer.walked
+        ask, candidates = moment.answer.ask, moment.answer.candidates
         seen += 1
-        assert (walked.sequence.occurred_at < ask.at).all()
+        assert (candidates.sequence.occurred_at < ask.at).all()
         assert (moment.next_at >= ask.at).all()
         assert not set(moment.next_pins.tolist()) & set(ask.exclude)
-        assert not set(walked.pin_ids.tolist()) & set(ask.exclude)
-        meta = replay.process.store.open("graph", walked.graph_version, verify=False).meta
+        assert not set(candidates.pin_ids.tolist()) & set(ask.exclude)
+        meta = replay.process.store.open("graph", candidates.graph_version, verify=False).meta
         assert datetime.fromisoformat(meta["edges_before"]) <= datetime.fromtimestamp(ask.at / 1e6, UTC)
     assert seen > 20
-    assert replay.process.store.current("graph") != moment.answer.walked.graph_version  # never published
+    assert replay.process.store.current("graph") != moment.answer.candidates.graph_version  # never published
 
 
 def test_what_came_next_becomes_labels(replay: Replay) -> None:

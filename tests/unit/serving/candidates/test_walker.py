@@ -50,11 +50,11 @@ def test_live_events_and_history_are_merged_once() -> None:
 
 
 def test_a_known_user_gets_a_walk(world: Opened) -> None:
-    walked = world.new_process().walker.walk(ask(user_id=some_user(world)))
-    assert walked.source == "walk"
-    assert len(walked.pins) == len(walked.pin_ids) == len(walked.score) == len(walked.by_query)
-    assert (np.diff(walked.score[walked.score > 0]) <= 0).all()
-    assert len(np.unique(walked.pins)) == len(walked.pins)
+    candidates = world.new_process().walker.walk(ask(user_id=some_user(world)))
+    assert candidates.source == "walk"
+    assert len(candidates.pins) == len(candidates.pin_ids) == len(candidates.score) == len(candidates.by_query)
+    assert (np.diff(candidates.score[candidates.score > 0]) <= 0).all()
+    assert len(np.unique(candidates.pins)) == len(candidates.pins)
 
 
 def test_acted_on_and_excluded_pins_never_come_back(world: Opened) -> None:
@@ -69,25 +69,25 @@ def test_acted_on_and_excluded_pins_never_come_back(world: Opened) -> None:
 def test_an_unknown_user_gets_the_popular_pins_of_the_locale(world: Opened) -> None:
     catalog = world.new_process().catalogs.current
     name = catalog.pins.vocabulary.locales[0]
-    walked = world.new_process().walker.walk(ask(user_id=999_999_999, locale=name))
-    assert walked.source == "popular"
-    assert len(walked.pins) >= world.clients["homefeed"].sizes.answer
+    candidates = world.new_process().walker.walk(ask(user_id=999_999_999, locale=name))
+    assert candidates.source == "popular"
+    assert len(candidates.pins) >= world.clients["homefeed"].sizes.answer
     ours = catalog.pins.popular(catalog.pins.locale_code(name), 10)
-    assert walked.pins[:10].tolist() == ours.tolist()
+    assert candidates.pins[:10].tolist() == ours.tolist()
 
 
 def test_unknown_query_pins_are_ignored(world: Opened) -> None:
     pin = int(world.new_process().catalogs.current.graph.pin_ids.ids_of(np.array([5]))[0])
     walker = world.new_process().walker
-    walked = walker.walk(ask("search", query_pins=((pin, None), (123, None), ("text", None))))
-    assert walked.query_ids.tolist() == [pin]
+    candidates = walker.walk(ask("search", query_pins=((pin, None), (123, None), ("text", None))))
+    assert candidates.query_ids.tolist() == [pin]
 
 
 def test_the_walk_starts_from_live_events(world: Opened) -> None:
     pin = int(world.new_process().catalogs.current.graph.pin_ids.ids_of(np.array([5]))[0])
-    walked = world.new_process().walker.walk(ask(user_id=999_999_999, recents=recents((pin, "save", 1))))
-    assert walked.source == "walk"
-    assert walked.query_ids.tolist() == [pin]
+    candidates = world.new_process().walker.walk(ask(user_id=999_999_999, recents=recents((pin, "save", 1))))
+    assert candidates.source == "walk"
+    assert candidates.query_ids.tolist() == [pin]
 
 
 def test_a_client_file_can_set_every_parameter_of_the_walk() -> None:

@@ -17,9 +17,9 @@ from serving.funnel.stages import DirectStages
 from serving.http.responses import to_response
 from serving.policy.slate import slate_of
 from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from serving.request.walked import Walked
 from tests.worlds.funnel import ask, opened_world, publish_full, some_user
 
 
@@ -105,8 +105,8 @@ def test_what_is_not_scored_in_time_keeps_the_lightweight_order(world: Opened) -
     process, user = world.new_process(), some_user(world)
 
     class Hurried(DirectStages):
-        async def score(self, ask: WalkAsk, walked: Walked, ranked: Ranked, seconds: float) -> Scored:
-            return logic.score(ask, walked, ranked, 0.3)
+        async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
+            return logic.score(ask, candidates, ranked, 0.3)
 
     stages = Hurried(process.walker, process.lightweight, logic)
     funnel = Funnel(stages, world.clients, deadline_ms=60_000)
@@ -118,11 +118,11 @@ def test_what_is_not_scored_in_time_keeps_the_lightweight_order(world: Opened) -
     assert max(sizes) <= CHUNK
     assert scored[: scored.sum()].all(), "the lightweight stage's best go first"
     assert answer.degraded == f"full: {scored.sum()} of {n} scored within the deadline"
-    order = slate_of(answer.walked, answer.ranked, answer.scored, False).pin
+    order = slate_of(answer.candidates, answer.ranked, answer.scored, False).pin
     survivors = answer.ranked.survivors
     expected = np.argsort(-answer.scored.utility[: scored.sum()], kind="stable")
     assert order.tolist() == survivors[[*expected, *range(int(scored.sum()), n)]].tolist()
-    whole = logic.score(answer.ask, answer.walked, answer.ranked)
+    whole = logic.score(answer.ask, answer.candidates, answer.ranked)
     np.testing.assert_allclose(answer.scored.utility[scored], whole.utility[scored], rtol=1e-4, atol=1e-5)
     response = to_response(answer, "r", True, 1.0)
     assert response.degraded == answer.degraded
@@ -133,12 +133,12 @@ def test_no_time_at_all_scores_nothing_and_still_answers(world: Opened) -> None:
     clock = Clock()
     logic, sizes = _stages_that_take(world, 1e-3, clock)
     process, user = world.new_process(), some_user(world)
-    walked = process.walker.walk(ask(user_id=user))
-    ranked = process.lightweight.rank(ask(user_id=user), walked)
-    scored = logic.score(ask(user_id=user), walked, ranked, 0.0)
+    candidates = process.walker.walk(ask(user_id=user))
+    ranked = process.lightweight.rank(ask(user_id=user), candidates)
+    scored = logic.score(ask(user_id=user), candidates, ranked, 0.0)
     assert sizes == []
     assert np.isnan(scored.utility).all()
-    assert slate_of(walked, ranked, scored, False).pin.tolist() == ranked.survivors.tolist()
-    two = logic.score_many([(ask(user_id=user), walked, ranked)] * 2, [clock.now, math.inf])
+    assert slate_of(candidates, ranked, scored, False).pin.tolist() == ranked.survivors.tolist()
+    two = logic.score_many([(ask(user_id=user), candidates, ranked)] * 2, [clock.now, math.inf])
     assert np.isnan(two[0].utility).all()
     assert np.isfinite(two[1].utility).all()

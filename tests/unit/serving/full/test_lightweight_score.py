@@ -36,9 +36,9 @@ def asked_of_the_network(world: Opened, client: str) -> tuple[Ranked, list[Reque
 
     scorer.score = noted  # type: ignore[method-assign]
     question = ask(client, some_user(world))
-    walked = process.walker.walk(question)
-    ranked = process.lightweight.rank(question, walked)
-    assert np.isfinite(logic.score(question, walked, ranked).utility).all()
+    candidates = process.walker.walk(question)
+    ranked = process.lightweight.rank(question, candidates)
+    assert np.isfinite(logic.score(question, candidates, ranked).utility).all()
     return ranked, seen
 
 

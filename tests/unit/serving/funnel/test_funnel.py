@@ -61,9 +61,9 @@ def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeyp
     publish_lightweight(process.store, process.features, "homefeed", "graph_lift")
     process.watcher().poll()
     asked = ask(user_id=some_user(world))
-    walked = process.walker.walk(asked)
+    candidates = process.walker.walk(asked)
     block = request_features(
-        process.catalogs.current, walked, asked, world.clients["homefeed"], process.project.negative_actions
+        process.catalogs.current, candidates, asked, world.clients["homefeed"], process.project.negative_actions
     )
     booster = xgb.Booster(model_file=str(process.store.open("lightweight/homefeed").path / "model.ubj"))
     matrix = xgb.DMatrix(block.matrix(), feature_names=list(process.features.names))
@@ -74,7 +74,7 @@ def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeyp
 
     monkeypatch.setattr(xgb.Booster, "predict", refuse)
     monkeypatch.setattr(xgb.Booster, "inplace_predict", refuse)
-    ranked = process.lightweight.rank(asked, walked)
+    ranked = process.lightweight.rank(asked, candidates)
     assert (ranked.scores == expected).all()
     size = world.clients["homefeed"].sizes.lightweight
     assert ranked.survivors.tolist() == np.argsort(-expected, kind="stable")[:size].tolist()
@@ -139,13 +139,13 @@ def test_replayed_features_equal_the_logged_ones(world: Opened) -> None:
     answer = process.funnel.recommend_now(ask(user_id=user))
     row = log_row(answer, "r1", process.features.schema_hash, "", None)
     table = rows_to_table([row], "int64", process.features)
-    logged = np.array(table["candidate_features"][0].as_py(), np.float32).reshape(len(answer.walked.pins), -1)
-    walked = process.walker.walk(ask(user_id=user))
+    logged = np.array(table["candidate_features"][0].as_py(), np.float32).reshape(len(answer.candidates.pins), -1)
+    candidates = process.walker.walk(ask(user_id=user))
     catalog = process.catalogs.get(table["graph_version"][0].as_py())
     block = request_features(
-        catalog, walked, ask(user_id=user), world.clients["homefeed"], world.project.negative_actions
+        catalog, candidates, ask(user_id=user), world.clients["homefeed"], world.project.negative_actions
     )
-    assert table["pin_id"][0].as_py() == walked.pin_ids.tolist()
+    assert table["pin_id"][0].as_py() == candidates.pin_ids.tolist()
     np.testing.assert_array_equal(logged, block.candidates)
     np.testing.assert_array_equal(np.array(table["shared_features"][0].as_py(), np.float32), block.shared)
 
@@ -173,7 +173,9 @@ def test_the_full_ranker_orders_the_answer_except_for_clients_held_back(world: O
     shown = answer.full_scores()[answer.shown[~answer.explored]]
     assert set(shown.tolist()) <= set(utilities.tolist())
     assert answer.scored.probabilities.shape[1] == len(world.project.actions)
-    ads = process.funnel.recommend_now(ask("ads", user_id=user, query_pins=((int(answer.walked.pin_ids[0]), None),)))
+    ads = process.funnel.recommend_now(
+        ask("ads", user_id=user, query_pins=((int(answer.candidates.pin_ids[0]), None),))
+    )
     assert ads.scored is not None
     assert ads.scored.version is None
     assert ads.shown[~ads.explored].tolist() == sorted(ads.shown[~ads.explored].tolist())
@@ -206,15 +208,15 @@ def test_reasons_of_a_model_that_was_swapped_meanwhile_are_not_given(world: Open
     version = publish_full(process, world.clients)
     process.watcher().poll()
     asked = ask(user_id=some_user(world))
-    walked = process.walker.walk(asked)
-    ranked = process.lightweight.rank(asked, walked).only(np.arange(60))
-    walked = walked.only(np.arange(60))
-    whole = process.full.explain(asked, walked, ranked, version)
+    candidates = process.walker.walk(asked)
+    ranked = process.lightweight.rank(asked, candidates).only(np.arange(60))
+    candidates = candidates.only(np.arange(60))
+    whole = process.full.explain(asked, candidates, ranked, version)
     assert len(whole) == 60
     assert all(whole)
-    assert process.full.explain(asked, walked, ranked, version, seconds=0.0) == [{}] * 60
+    assert process.full.explain(asked, candidates, ranked, version, seconds=0.0) == [{}] * 60
     process.full.load(publish_full(process, world.clients))
-    assert process.full.explain(asked, walked, ranked, version) == []
+    assert process.full.explain(asked, candidates, ranked, version) == []
 
 
 def test_what_there_was_no_time_to_explain_is_said(world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:

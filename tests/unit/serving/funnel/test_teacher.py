@@ -55,13 +55,13 @@ def test_the_sample_lies_outside_the_survivors_and_is_logged_with_its_rate(world
     assert answer.ranked is not None
     assert len(taught.rows) == 15
     assert not set(taught.rows) & set(answer.ranked.survivors)
-    dropped = len(answer.walked.pins) - len(answer.ranked.survivors)
+    dropped = len(answer.candidates.pins) - len(answer.ranked.survivors)
     assert taught.rate == pytest.approx(15 / dropped)
     assert (answer.shown == before).all()
     assert (answer.stage_reached()[taught.rows] == WALKED).all()
     process = world.new_process()
     alone = replace(answer.ranked, survivors=taught.rows)
-    direct = asyncio.run(funnel._stages.score(answer.ask, answer.walked, alone, math.inf))
+    direct = asyncio.run(funnel._stages.score(answer.ask, answer.candidates, alone, math.inf))
     np.testing.assert_allclose(taught.utility, direct.utility, rtol=1e-5, atol=1e-6)
     table = rows_to_table([log_row(answer, "r", "h", "", None)], "int64", process.features)
     logged = np.array(table["full_score"][0].as_py(), np.float32)

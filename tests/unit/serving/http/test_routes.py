@@ -56,9 +56,9 @@ def test_explanations_name_query_pins_scores_and_features(face: Opener, world: O
     publish_lightweight(world.new_process().store, world.new_process().features, "homefeed", "graph_rank", sign=-1)
     http, user = face(world), some_user(world)
     answer = http.post("/v1/homefeed/recommendations", json={"user_id": user, "explain": True}).json()
-    walked = [p["explanation"] for p in answer["pins"] if p["explanation"]["visit_score"] > 0]
-    assert walked
-    for explanation in walked:
+    candidates = [p["explanation"] for p in answer["pins"] if p["explanation"]["visit_score"] > 0]
+    assert candidates
+    for explanation in candidates:
         assert sum(r["visits"] for r in explanation["reached_from"]) > 0
         assert "graph_rank" in explanation["lightweight_top_features"]
 

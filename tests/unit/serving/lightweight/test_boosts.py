@@ -25,18 +25,18 @@ def test_boosts_order_candidates_until_there_is_a_model(tmp_path: Path) -> None:
     process = opened.new_process()
     process.watcher().poll()
     wanted = ask(HOMEFEED, some_user(opened))
-    walked = process.walker.walk(wanted)
-    ranked = process.lightweight.rank(wanted, walked)
+    candidates = process.walker.walk(wanted)
+    ranked = process.lightweight.rank(wanted, candidates)
     local = ranked.candidates[:, process.features.candidate.index("cross_locale_match")] == 1.0
     assert 0 < local.sum() < len(local)
     order = np.concatenate([np.flatnonzero(local), np.flatnonzero(~local)])  # within each the walk's own order
     np.testing.assert_array_equal(ranked.survivors, order[: len(ranked.survivors)])
-    by_visits = process.lightweight.rank(wanted, walked, by_visits=True)
+    by_visits = process.lightweight.rank(wanted, candidates, by_visits=True)
     np.testing.assert_array_equal(by_visits.survivors, np.arange(len(by_visits.survivors)))
 
     publish_lightweight(process.store, process.features, HOMEFEED, "pin_degree")
     process.watcher().poll()
-    with_model = process.lightweight.rank(wanted, walked)
+    with_model = process.lightweight.rank(wanted, candidates)
     best = np.argsort(-with_model.scores, kind="stable")[: len(with_model.survivors)]
     np.testing.assert_array_equal(with_model.survivors, best)
 

@@ -52,9 +52,9 @@ def test_topic_and_board_caps_hold_in_the_answer(world: Opened) -> None:
         return max(count.values())
 
     for answer, least in ((free, 5), (capped, 1)):
-        assert most(answer, main_topics(catalog, answer.walked.pins[answer.shown])) >= least
+        assert most(answer, main_topics(catalog, answer.candidates.pins[answer.shown])) >= least
     assert capped.ranked is not None
-    survivors = capped.walked.pins[capped.ranked.survivors]
+    survivors = capped.candidates.pins[capped.ranked.survivors]
     board = dict(zip(capped.ranked.survivors.tolist(), shared_boards(catalog.graph, survivors).tolist(), strict=True))
     topic = dict(zip(capped.ranked.survivors.tolist(), main_topics(catalog, survivors).tolist(), strict=True))
     assert most(capped, np.array([topic[p] for p in capped.shown.tolist()])) <= 4
@@ -67,7 +67,7 @@ def test_diversity_spreads_the_answer(world: Opened) -> None:
 
     def closeness(process: Process) -> float:
         answer = process.funnel.recommend_now(ask(user_id=user))
-        vectors = topics[answer.walked.pins[answer.shown]]
+        vectors = topics[answer.candidates.pins[answer.shown]]
         return float((vectors @ vectors.T).mean())
 
     assert closeness(_with(world, diversity=0.7)) < closeness(_with(world)) - 0.02
@@ -80,7 +80,7 @@ def test_forbidden_labels_never_show_even_when_the_ranking_fails(
     catalog = world.new_process().catalogs.current
     stored = catalog.pins.labels
     assert stored is not None
-    free = world.new_process().funnel.recommend_now(ask(user_id=user)).walked.pins
+    free = world.new_process().funnel.recommend_now(ask(user_id=user)).candidates.pins
     code = next(code for code in stored.codes[free, 0] if code >= 0)
     rules = LabelRules((stored.columns[0],), (stored.values[0][code],), 1, ())
     monkeypatch.setattr(LabelRules, "of", lambda policy: rules)
@@ -88,7 +88,7 @@ def test_forbidden_labels_never_show_even_when_the_ranking_fails(
     process = _with(world)
     funnel = process.funnel
     answer = funnel.recommend_now(ask(user_id=user))
-    labels = answer.walked.labels
+    labels = answer.candidates.labels
     assert labels is not None
     assert labels.sum() == 0, "what is forbidden is left out before the cuts of every stage"
 
@@ -100,26 +100,26 @@ def test_forbidden_labels_never_show_even_when_the_ranking_fails(
     failing = Funnel(stages, process.clients, deadline_ms=60_000)
     degraded = asyncio.run(failing.recommend(ask(user_id=user)))
     assert degraded.degraded
-    assert degraded.walked.labels is not None
-    assert degraded.walked.labels[degraded.shown].sum() == 0
+    assert degraded.candidates.labels is not None
+    assert degraded.candidates.labels[degraded.shown].sum() == 0
 
 
 def test_seen_and_hidden_pins_do_not_come_back(world: Opened) -> None:
     user, funnel = some_user(world), _with(world, seen_times=2, seen_hours=1.0).funnel
     answers = [funnel.recommend_now(ask(user_id=user, at=NOW + i * 60_000_000)) for i in range(3)]
-    shown = [set(a.walked.pin_ids[a.shown].tolist()) for a in answers]
+    shown = [set(a.candidates.pin_ids[a.shown].tolist()) for a in answers]
     assert shown[0] == shown[1]
     assert not shown[0] & shown[2]
-    assert not shown[0] & set(answers[2].walked.pin_ids.tolist())
+    assert not shown[0] & set(answers[2].candidates.pin_ids.tolist())
     later = funnel.recommend_now(ask(user_id=user, at=NOW + 3 * 3_600_000_000))
-    assert set(later.walked.pin_ids[later.shown].tolist()) == shown[0]
+    assert set(later.candidates.pin_ids[later.shown].tolist()) == shown[0]
     hide = next(iter(shown[0]))
     many = Recents(  # more actions than the walk's sequence keeps: the hidden pin is the oldest of them
         np.array([*range(10**6, 10**6 + 100), hide], object), np.array(["click"] * 100 + ["hide"], object),
         np.array(["homefeed"] * 101, object), NOW - 1_000_000 * np.arange(1, 102),
     )  # fmt: skip
     fresh = _with(world).funnel.recommend_now(ask(user_id=user, recents=many))
-    assert hide not in fresh.walked.pin_ids[fresh.shown].tolist()
+    assert hide not in fresh.candidates.pin_ids[fresh.shown].tolist()
 
 
 def test_the_memory_of_what_was_shown_is_bounded_and_counts() -> None:

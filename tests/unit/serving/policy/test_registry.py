@@ -14,7 +14,7 @@ from serving.policy.pipeline import Policy
 from serving.policy.registry import Phase, register
 from serving.policy.slate import Slate
 from serving.policy.steps import registered
-from tests.unit.serving.policy.steps.slates import request, walked
+from tests.unit.serving.policy.steps.slates import candidates, request
 
 PAGE = Path(__file__).parents[4] / "docs" / "extend" / "policy-step.md"
 
@@ -38,7 +38,7 @@ def test_the_pages_step_works_by_one_line_of_yaml(own_step: None, tmp_path: Path
     file.write_text(line)
     policy = Policy.of(load_client(file))
     slate = Slate(np.array([2, 0, 1]), np.array([3.0, 2, 1]))
-    out = policy.apply(slate, request(walked=walked(np.array([5, 1, 2]))), arrange=False)
+    out = policy.apply(slate, request(candidates=candidates(np.array([5, 1, 2]))), arrange=False)
     assert out.pin.tolist() == [2, 0]
     assert out.removed == {"min_visits": 1}
     assert len(Policy.of(Client(name="homefeed")).filters) == len(policy.filters) - 1

@@ -60,9 +60,9 @@ def test_rp3beta_is_the_product_of_dense_transitions(seed: int, users: int, pins
     peer.fit(likes_of(dense), NOW)
     to_users = dense.T / np.maximum(dense.sum(axis=0), 1)[:, None]
     to_pins = dense / np.maximum(dense.sum(axis=1), 1)[:, None]
-    walked = to_users @ to_pins / np.maximum(dense.sum(axis=0), 1) ** 0.5
+    candidates = to_users @ to_pins / np.maximum(dense.sum(axis=0), 1) ** 0.5
     liked = np.array([0, pins - 1])
-    assert peer.score(Question(liked, NOW)) == pytest.approx(walked[np.unique(liked)].sum(axis=0), abs=1e-6)
+    assert peer.score(Question(liked, NOW)) == pytest.approx(candidates[np.unique(liked)].sum(axis=0), abs=1e-6)
 
 
 @SIZES

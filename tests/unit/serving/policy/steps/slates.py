@@ -7,15 +7,15 @@ import numpy as np
 from serving.policy.registry import PolicyRequest
 from serving.policy.slate import Slate
 from serving.request.ask import Recents
-from serving.request.walked import Walked
+from serving.request.candidates import Candidates
 
 NOTHING = np.empty(0, np.int64)
 
 
-def walked(visits: np.ndarray) -> Walked:
+def candidates(visits: np.ndarray) -> Candidates:
     """Candidates of which only the visits matter."""
     n = len(visits)
-    return Walked(
+    return Candidates(
         graph_version="g",
         source="walk",
         locale=-1,
@@ -35,7 +35,7 @@ def walked(visits: np.ndarray) -> Walked:
 
 def request(size: int = 5, **parts: Any) -> PolicyRequest:
     """A request with nothing hidden or seen."""
-    fields = {"hidden": NOTHING, "seen": NOTHING, "walked": walked(NOTHING), "ranked": None}
+    fields = {"hidden": NOTHING, "seen": NOTHING, "candidates": candidates(NOTHING), "ranked": None}
     return PolicyRequest(size, **{**fields, **parts})
 
 

@@ -1,7 +1,7 @@
 """What a candidate generator hands on: candidates as arrays, small enough to travel by value (< 1 MB).
 
-Pins travel as indices of one graph version, named in `Walked.graph_version`; every later stage opens that very version,
-so that an answer never mixes two graphs (docs/adr/0002).
+Pins travel as indices of one graph version, named in `Candidates.graph_version`; every later stage opens that very
+version, so that an answer never mixes two graphs (docs/adr/0002).
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from serving.request.ask import Recents
 
 
 @dataclass(frozen=True)
-class Walked:
+class Candidates:
     """Candidates in visit-count order, where they came from, and what is known of the user."""
 
     graph_version: str
@@ -32,7 +32,7 @@ class Walked:
     notes: tuple[str, ...] = ()  # what the answer should say of the request, as of a query pin that nobody has
     labels: np.ndarray | None = None  # int64[n], policy labels (serving.policy.labels); None: the client has no rule
 
-    def only(self, rows: np.ndarray) -> "Walked":
+    def only(self, rows: np.ndarray) -> "Candidates":
         """These rows alone, without their provenance: what the full ranker needs to see."""
         kept = {name: getattr(self, name)[rows] for name in ("pins", "pin_ids", "score", "visits", "hits")}
         return replace(self, **kept, by_query=np.empty((len(rows), 0), np.uint32), labels=None)
