@@ -1,7 +1,8 @@
 """A graph bundle opened whole: graph, pin table, user table, feature set. Knows nothing of how one is built.
 
 Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.catalog.pins), users/ (cluster.catalog.users),
-similar/ (cluster.similarity.tables), rates/ (cluster.catalog.rates), and catalog.json.
+similar/ (cluster.similarity.tables), rates/ (cluster.catalog.rates), attributes/ (cluster.attributes.table), and
+catalog.json.
 """
 
 import json
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.attributes.table import AttributeTable
 from cluster.catalog.pins import PinTable
 from cluster.catalog.rates import ActionRates
 from cluster.catalog.users import UserTable
@@ -33,6 +35,7 @@ class Catalog:
     users: UserTable
     similarity: Similarity
     rates: ActionRates
+    attributes: AttributeTable
     feature_set: FeatureSet
     ids: str  # "int64" or "string"
     actions: tuple[str, ...]
@@ -59,10 +62,21 @@ class Catalog:
         users = UserTable.open(path / "users", graph.pin_ids)
         similarity = Similarity.open(path / "similar", graph.n_pins)
         rates = ActionRates.open(path / "rates", graph.n_pins)
-        features = FeatureSet.of(settings)
-        actions = tuple(facts["actions"])
-        counts, drops = facts["counts"], facts["drops"]
-        return cls(path, version, graph, pins, users, similarity, rates, features, facts["ids"], actions, counts, drops)
+        return cls(
+            path,
+            version,
+            graph,
+            pins,
+            users,
+            similarity,
+            rates,
+            attributes=AttributeTable.open(path / "attributes", graph.n_pins),
+            feature_set=FeatureSet.of(settings),
+            ids=facts["ids"],
+            actions=tuple(facts["actions"]),
+            counts=facts["counts"],
+            drops=facts["drops"],
+        )
 
     def require_ids(self, ids: str | None) -> "Catalog":
         """Itself, or a BundleError when the project's ids are of the other type (None: any)."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from cluster.attributes.table import AttributeTable
 from cluster.catalog.activity import activity_of
 from cluster.catalog.catalog import FORMAT, Catalog
 from cluster.catalog.history import History, NewestActions
@@ -18,6 +19,7 @@ from cluster.catalog.users import UserTable
 from cluster.data.cleaning import Tally, now_us
 from cluster.data.events import clean_events
 from cluster.graph.csr import Graph
+from cluster.settings.attributes import attribute_kinds
 from cluster.settings.project import Project
 from cluster.similarity.tables import Similarity
 from cluster.store.logs import LogStore
@@ -50,7 +52,7 @@ def finish_catalog(
     events: Iterable[pa.Table],
     similar: Callable[[History | None], Similarity],
 ) -> Catalog:
-    """Writes similar/, rates/, pins/, users/ and catalog.json beside a saved graph/.
+    """Writes similar/, rates/, pins/, attributes/, users/ and catalog.json beside a saved graph/.
 
     `events`: tables of the events input, not yet cleaned. `similar` measures how alike pins are, given the past.
     """
@@ -80,8 +82,10 @@ def finish_catalog(
         history,
         hides.finish(),
     )
+    rows = pin_rows(graph.pin_ids, nodes.pins)
+    AttributeTable.of(attribute_kinds(project.attributes), nodes.pins, rows).save(folder / "attributes")
     if nodes.pins is not None:
-        reached = int((pin_rows(graph.pin_ids, nodes.pins) >= 0).sum())
+        reached = int((rows >= 0).sum())
         build.tally("pins").noted[ON_NO_BOARD] += len(nodes.pins) - reached
     facts = {
         "format": FORMAT,

@@ -42,7 +42,9 @@ class Nodes:
         the tables). Raises ConfigError when the project prunes by topics and the pins have none.
         """
         if pins is not None:
-            wanted = pa.schema([(c.name, c.type) for c in pins_columns(project.ids, project.features)])
+            wanted = pa.schema(
+                [(c.name, c.type) for c in pins_columns(project.ids, project.features, project.attributes)]
+            )
             pins = clean_pins(conform(pins, wanted), now, drops.setdefault("pins", Tally()))
         if users is not None:
             wanted = pa.schema([(c.name, c.type) for c in users_columns(project.ids, project.features)])

@@ -44,6 +44,8 @@ def kind_of(want: pa.DataType) -> str:
         return "vector"
     if pa.types.is_list(want):
         return "list"
+    if pa.types.is_floating(want):
+        return "float"
     return str(want)
 
 

@@ -147,7 +147,9 @@ def newest_of_each(table: pa.Table, key: str, tally: Tally) -> pa.Table:
 def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
     table = drop_bad_ids(table, (key,), tally)
     table = newest_of_each(table, key, tally)
-    table = _sane_times(table, "created_at", tally)
+    for column in table.schema:
+        if pa.types.is_timestamp(column.type) and column.name != "updated_at":
+            table = _sane_times(table, column.name, tally)
     for at, column in enumerate(table.schema):
         if column.name in (FILE, ROW):
             continue

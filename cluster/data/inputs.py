@@ -51,7 +51,7 @@ def contract(project: Project) -> dict[str, list[InputColumn]]:
     """The columns of every input that a project may have, by name."""
     return {
         "edges": edges_columns(project.ids),
-        "pins": pins_columns(project.ids, project.features),
+        "pins": pins_columns(project.ids, project.features, project.attributes),
         "users": users_columns(project.ids, project.features),
         "events": events_columns(project.ids),
         "impressions": impressions_columns(project.ids),

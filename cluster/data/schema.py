@@ -3,13 +3,22 @@
 Ids are int64 or string, one choice for the whole project (`ids:` in pinfunnel.yaml); they stay so end to end.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from cluster.settings.attributes import AttributeKind
 from cluster.settings.project import FeatureSettings
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+ATTRIBUTE_TYPES: Mapping[AttributeKind, pa.DataType] = {
+    "number": pa.float64(),  # as the request's own numbers: 19.99 is no float32
+    "category": pa.string(),
+    "list": pa.list_(pa.string()),
+    "time": TIMESTAMP,
+}
 
 # Stage that a candidate reached, as logged.
 WALKED = 0
@@ -42,19 +51,28 @@ def edges_columns(ids: str) -> list[InputColumn]:
     ]
 
 
-def pins_columns(ids: str, features: FeatureSettings) -> list[InputColumn]:
-    """Items: topics (list of names), locale, creation time, and the configured feature columns."""
+def pins_columns(
+    ids: str, features: FeatureSettings, attributes: Mapping[str, AttributeKind] | None = None
+) -> list[InputColumn]:
+    """Items: topics (list of names), locale, creation time, the configured feature columns, and the attributes.
+
+    A column that is both a feature and an attribute is read once, in the attribute's type.
+    """
     width = features.pin_vector_width
-    return [
+    kinds = attributes or {}
+    columns = [
         InputColumn("pin_id", id_type(ids)),
         InputColumn("topics", pa.list_(pa.string()), required=False, nullable=True),
         InputColumn("locale", pa.string(), required=False, nullable=True),
         InputColumn("created_at", TIMESTAMP, required=False, nullable=True),
         InputColumn("updated_at", TIMESTAMP, required=False, nullable=True),
         *([InputColumn("vector", pa.list_(pa.float32(), width), nullable=True)] if width else []),
-        *(InputColumn(name, pa.float32(), nullable=True) for name in features.pin_numeric),
+        *(InputColumn(n, pa.float64() if n in kinds else pa.float32(), nullable=True) for n in features.pin_numeric),
         *(InputColumn(name, pa.string(), nullable=True) for name in features.pin_categorical),
     ]
+    taken = {column.name for column in columns}
+    more = {name: ATTRIBUTE_TYPES[kind] for name, kind in kinds.items() if name not in taken}
+    return [*columns, *(InputColumn(name, of, nullable=True) for name, of in more.items())]
 
 
 def users_columns(ids: str, features: FeatureSettings) -> list[InputColumn]:

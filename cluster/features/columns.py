@@ -19,8 +19,12 @@ def category_code(values: np.ndarray) -> np.ndarray:
 
 
 def numeric_column(table: pa.Table | None, name: str) -> np.ndarray | None:
-    """float32[rows], NaN for null; None without a table."""
-    return None if table is None else table[name].to_numpy().astype(np.float32)
+    """float32[rows], NaN for null and for what is beyond float32; None without a table."""
+    if table is None:
+        return None
+    with np.errstate(over="ignore"):  # a column that is an attribute, too, comes as float64
+        values = table[name].to_numpy().astype(np.float32)
+    return np.where(np.isinf(values), np.float32(np.nan), values)
 
 
 def category_column(table: pa.Table | None, name: str) -> np.ndarray | None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cluster.contract.text import field_fault
+from cluster.settings.attributes import Attributes, check_beside_features
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
 from cluster.settings.similarity import SimilaritySettings
@@ -150,6 +151,7 @@ class Project(Settings):
     attribution_hours: float = Field(24.0, gt=0)
     data: DataSettings
     features: FeatureSettings = FeatureSettings()
+    attributes: Attributes = Field({}, description="columns of the pins input that requests may filter by, with kinds")
     graph: GraphSettings = GraphSettings()
     similarity: SimilaritySettings = SimilaritySettings()
     gbdt: GbdtSettings = GbdtSettings()
@@ -180,6 +182,13 @@ class Project(Settings):
         unknown = set(self.negative_actions) - set(self.actions)
         if unknown:
             raise ValueError(f"negative_actions names {sorted(unknown)}, not among actions {list(self.actions)}")
+        return self
+
+    @model_validator(mode="after")
+    def _attributes_can_be_read(self) -> "Project":
+        if self.attributes and self.data.pins is None:
+            raise ValueError("attributes are columns of the pins input: give `data.pins`")
+        check_beside_features(self.attributes, self.features.pin_numeric, self.features.pin_categorical)
         return self
 
     @model_validator(mode="before")

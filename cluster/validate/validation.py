@@ -17,6 +17,7 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.home import logs_root
 from cluster.store.logs import LogStore
+from cluster.validate.checks.attributes import check_attributes
 from cluster.validate.checks.clients import check_clients
 from cluster.validate.checks.edges import check_edges
 from cluster.validate.checks.events import check_events, logged_requests
@@ -60,6 +61,8 @@ def validate(project: Project, progress: Progress = silent, clients: Mapping[str
     categorical = {"pins": project.features.pin_categorical, "users": project.features.user_categorical}
     for finding in check_names(run.clean, categorical, clients or {}):
         report.tables[finding.table].findings.append(finding)
+    if "pins" in run.clean:
+        report.tables["pins"].findings += check_attributes(run.clean["pins"], project.attributes)
     check_losses(run)
     if clients is not None:
         if impressions is not None:
