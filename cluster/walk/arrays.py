@@ -49,6 +49,7 @@ class Scoring(NamedTuple):
     """Which visited pins are candidates, and what they score."""
 
     excluded: Any  # int32, ascending: pins that are no candidates
+    allowed: Any  # bool[n_pins], read-only: the only pins that are; empty: all are
     min_visits: Any
     exponent: Any  # float32: of the multi-hit boost
     powers: Any  # float32[P]: visits^exponent for fewer than P visits

@@ -70,11 +70,20 @@ def _add_up(entries, start, end, counts, distinct):  # type: ignore[no-untyped-d
 
 
 @nb.njit(inline="always")
-def _bar(excluded, at, first, past, counts):  # type: ignore[no-untyped-def]
-    """Zeroes the counts of excluded pins in [first, past), from `excluded[at]` on; returns the next `at`."""
+def _bar(scoring, at, first, past, touched, n_touched, counts):  # type: ignore[no-untyped-def]
+    """Zeroes the counts of a bucket's pins that are no candidates; returns the next `at`.
+
+    Those excluded in [first, past), from `excluded[at]` on, and of the touched ones those that are not allowed.
+    """
+    excluded = scoring.excluded
     while at < excluded.size and _U(excluded[at]) < past:
         counts[_U(excluded[at]) - first] = 0
         at += 1
+    if scoring.allowed.size:
+        for u in range(n_touched):
+            x = _U(touched[u])
+            if not scoring.allowed[first + x]:
+                counts[x] = 0
     return at
 
 
@@ -85,8 +94,8 @@ def _discounted(score, pin, pin_index, discount):  # type: ignore[no-untyped-def
 
 
 @nb.njit(cache=True, nogil=True)
-def count_high(dealt, counters, n_v, high):  # type: ignore[no-untyped-def]
-    """high int64[Q]: how many pins have at least `n_v` visits from each query (early stopping)."""
+def count_high(dealt, counters, n_v, allowed, high):  # type: ignore[no-untyped-def]
+    """high int64[Q]: how many allowed pins have at least `n_v` visits from each query (early stopping)."""
     per_query = counters.per_query
     high[:] = 0
     start = _ZERO
@@ -96,14 +105,15 @@ def count_high(dealt, counters, n_v, high):  # type: ignore[no-untyped-def]
         start = end
         for u in range(n_unique):
             x = _U(counters.unique[u])
-            high[key % dealt.queries] += int(per_query[x] >= n_v)
+            if not allowed.size or allowed[(key // dealt.queries << dealt.shift) + x]:
+                high[key % dealt.queries] += int(per_query[x] >= n_v)
             per_query[x] = 0
 
 
 @nb.njit(cache=True, nogil=True)
 def collect_one(dealt, counters, scoring, pin_index, bins, out):  # type: ignore[no-untyped-def]
     """`collect` for one query, whose boosted visit count is the visit count; visits are noted, too."""
-    excluded, min_visits, _, _, discount, k = scoring
+    _, _, min_visits, _, _, discount, k = scoring
     total = counters.total
     touched = counters.touched
     n = _ZERO
@@ -116,7 +126,8 @@ def collect_one(dealt, counters, scoring, pin_index, bins, out):  # type: ignore
         end = _U(dealt.ends[bucket])
         n_touched = _add_up(dealt.entries, start, end, total, touched)
         start = end
-        at_excluded = _bar(excluded, at_excluded, first, first + (_ONE << dealt.shift), total)
+        past = first + (_ONE << dealt.shift)
+        at_excluded = _bar(scoring, at_excluded, first, past, touched, n_touched, total)
 
         for u in range(n_touched):
             x = _U(touched[u])
@@ -143,11 +154,12 @@ def collect_one(dealt, counters, scoring, pin_index, bins, out):  # type: ignore
 def collect(dealt, counters, scoring, pin_index, bins, out):  # type: ignore[no-untyped-def]
     """Fills `out` with the distinct pins that may be among the best; returns how many.
 
-    Left out: excluded pins, pins with fewer than `min_visits`, and pins that `top_k` others are already better than.
+    Left out: excluded pins and those not allowed, pins with fewer than `min_visits`, and pins that `top_k` others are
+    already better than.
     bins: int64[2048] scratch.
     """
     per_query, total, boost, unique, touched = counters
-    excluded, min_visits, exponent, powers, discount, k = scoring
+    _, _, min_visits, exponent, powers, discount, k = scoring
     n = _ZERO
     start = _ZERO
     at_excluded = 0
@@ -173,7 +185,8 @@ def collect(dealt, counters, scoring, pin_index, bins, out):  # type: ignore[no-
                 boost[x] = before + (powers[count] if count < known else np.float32(count) ** exponent)
                 if wants_total:
                     total[x] += np.int32(count)
-        at_excluded = _bar(excluded, at_excluded, first, first + (_ONE << dealt.shift), boost)
+        past = first + (_ONE << dealt.shift)
+        at_excluded = _bar(scoring, at_excluded, first, past, touched, n_touched, boost)
 
         for u in range(n_touched):  # the scores
             x = _U(touched[u])

@@ -18,6 +18,8 @@ from cluster.walk.arrays import GraphArrays
 _BITS = np.uint64(DEGREE_BITS)
 _DISCOUNT_TABLE = 1 << 16
 _POWER_TABLE = 1 << 12
+_ALL_PINS = np.zeros(0, np.bool_)
+_ALL_PINS.setflags(write=False)
 
 
 def graph_arrays(graph: Graph) -> GraphArrays:
@@ -75,6 +77,20 @@ def degrees_at(index: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     known = np.maximum(nodes, 0)
     ends = index[known + (nodes >= 0)] >> _BITS
     return (ends - (index[known] >> _BITS)).astype(np.int64)
+
+
+def allowed_pins(allowed: np.ndarray | None, n_pins: int) -> np.ndarray:
+    """bool[n_pins], or empty where all pins are allowed; read-only, so that kernels are compiled for one type.
+
+    Raises ConfigError for another length.
+    """
+    if allowed is None:
+        return _ALL_PINS
+    if allowed.shape != (n_pins,) or allowed.dtype != np.bool_:
+        raise ConfigError(f"allowed must be bool[{n_pins}], got {allowed.dtype}{list(allowed.shape)}")
+    view = np.ascontiguousarray(allowed).view()
+    view.setflags(write=False)
+    return view
 
 
 def walks_of(steps: np.ndarray, restart: float) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from cluster.graph.csr import Graph
 from cluster.walk.intrinsics import draw, multiply_wide
+from cluster.walk.prepare import allowed_pins
 from cluster.walk.select import select
 from cluster.walk.weights import allocate
 
@@ -52,7 +53,7 @@ def _table_size(entries):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _plain(halves, pins, budget, restart, seed, stopping, k):  # type: ignore[no-untyped-def]
+def _plain(halves, pins, budget, restart, seed, stopping, allowed, k):  # type: ignore[no-untyped-def]
     pin_offsets, pin_boards, board_offsets, board_pins = halves
     n_p, n_v = stopping
     total = 0
@@ -99,7 +100,7 @@ def _plain(halves, pins, budget, restart, seed, stopping, k):  # type: ignore[no
     scores = np.empty(total, np.float32)
     found = np.empty(total, np.int32)
     for s in range(size):
-        if keys[s] >= 0:
+        if keys[s] >= 0 and (allowed.size == 0 or allowed[keys[s]]):
             scores[n] = boost[s] * boost[s]
             found[n] = keys[s]
             n += 1
@@ -121,8 +122,13 @@ def plain_pixie(
     seed: int,
     n_p: int = 0,
     n_v: int = 0,
+    allowed: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(pins int32[m], boosted visit counts float32[m]), best first; the query pins are not dropped."""
+    """(pins int32[m], boosted visit counts float32[m]), best first; the query pins are not dropped.
+
+    allowed: bool[n_pins], the only pins that may be answered.
+    """
     budget = allocate(graph.pin_degree[pins], weights, graph.max_pin_degree, steps, "log")
     halves = (graph.pin_offsets, graph.pin_boards, graph.board_offsets, graph.board_pins)
-    return _plain(halves, pins.astype(np.int64), np.rint(budget).astype(np.int64), restart, seed, (n_p, n_v), k)
+    only = allowed_pins(allowed, graph.n_pins)
+    return _plain(halves, pins.astype(np.int64), np.rint(budget).astype(np.int64), restart, seed, (n_p, n_v), only, k)

@@ -30,15 +30,15 @@ def run_request(graph, memory, starts, rules, stopping, scoring, seed, answer): 
     ends = memory.ends[: np.int64(buckets * rules.queries)]
     dealt = Dealt(memory.entries, ends, rules.shift, rules.queries)
     memory.walking.trail.hist[: ends.size] = 0
-    steps = _walk_in_rounds(graph, memory, starts, rules, stopping, seed, dealt)
+    steps = _walk_in_rounds(graph, memory, starts, rules, stopping, scoring.allowed, seed, dealt)
     kept = _choose(graph, memory, scoring, dealt, answer)
     _tell_hits(memory, dealt, kept, answer)
     return kept, steps
 
 
 @nb.njit(inline="always")
-def _walk_in_rounds(graph, memory, starts, rules, stopping, seed, dealt):  # type: ignore[no-untyped-def]
-    """Walks and deals all visits, or until every query has `n_p` pins with `n_v` visits; returns the steps."""
+def _walk_in_rounds(graph, memory, starts, rules, stopping, allowed, seed, dealt):  # type: ignore[no-untyped-def]
+    """Walks and deals all visits, or until every query has `n_p` allowed pins with `n_v` visits; returns the steps."""
     n_p, n_v = stopping
     queries = starts.nodes.size
     left = starts.walks.copy()
@@ -56,7 +56,7 @@ def _walk_in_rounds(graph, memory, starts, rules, stopping, seed, dealt):  # typ
         deal(memory.walking.trail, walked, dealt)
         turn += 1
         if turn < len(_ROUNDS):
-            count_high(dealt, memory.counters, n_v, high)
+            count_high(dealt, memory.counters, n_v, allowed, high)
             for q in range(queries):
                 if high[q] >= n_p:
                     left[q] = 0

@@ -19,6 +19,7 @@ from cluster.graph.ids import IdMap
 from cluster.walk.arrays import RequestMemory, Scoring, Starts, StepRules, WalkOutput
 from cluster.walk.memory import Memory
 from cluster.walk.prepare import (
+    allowed_pins,
     bucket_bits,
     degrees_at,
     discounts,
@@ -129,13 +130,15 @@ class Walker:
         steps: int | None = None,
         seed: int = 0,
         exclude: Any = None,
+        allowed: np.ndarray | None = None,
         bias_locale: int | str | None = None,
         query_boards: Any = None,
         board_weights: Any = None,
     ) -> WalkResult:
         """Candidates for query pins (and boards) given by id.
 
-        weights, board_weights: float[Q], default 1. exclude: ids that may not be answered. bias_locale: a locale of the
+        weights, board_weights: float[Q], default 1. exclude: ids that may not be answered. allowed: bool[n_pins], the
+        only pins that may; walks pass through all, and the `top_k` are chosen among these. bias_locale: a locale of the
         graph, by code or name, used when `params.bias_share` > 0. Unknown ids and isolated pins get no steps; their
         columns of `by_query` stay 0.
         """
@@ -148,6 +151,7 @@ class Walker:
             params=chosen,
             seed=seed,
             exclude=None if exclude is None else self.graph.pin_ids.index_of(exclude),
+            allowed=allowed,
             bias=(0, 0) if bias_locale is None else self.graph.locale_range(bias_locale),
             boards=None if query_boards is None else self.graph.board_ids.index_of(query_boards),
             board_weights=board_weights,
@@ -161,12 +165,14 @@ class Walker:
         params: WalkParams | None = None,
         seed: int = 0,
         exclude: Any = None,
+        allowed: np.ndarray | None = None,
         bias: tuple[int, int] = (0, 0),
         boards: Any = None,
         board_weights: Any = None,
     ) -> WalkResult:
         """`walk` on indices: pins int32[Q] (-1: unknown), exclude int32[n], bias: pin range [start, end)."""
         p = params or WalkParams()
+        only = allowed_pins(allowed, self.graph.n_pins)
         query_pins = np.asarray(pins, np.int64).reshape(-1)
         query_boards = np.zeros(0, np.int64) if boards is None else np.asarray(boards, np.int64).reshape(-1)
         starts = self._starts(p, query_pins, query_boards, weights, board_weights)
@@ -191,6 +197,7 @@ class Walker:
             )
             scoring = Scoring(
                 excluded=_barred(p, query_pins, exclude),
+                allowed=only,
                 min_visits=p.min_visits,
                 exponent=np.float32(p.boost),
                 powers=powers(p.boost),
