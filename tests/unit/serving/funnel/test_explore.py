@@ -10,8 +10,9 @@ from serving.funnel.explore import explore
 @given(st.integers(1, 60), st.integers(1, 30), st.integers(0, 10), st.integers(0, 2**31))
 def test_exploring_keeps_size_and_uniqueness(n: int, size: int, slots: int, seed: int) -> None:
     order = np.arange(n)
-    shown, drawn = explore(order, size, min(slots, size - 1), seed)
+    shown, drawn = explore(order, size, slots, seed)
     assert len(shown) == min(n, size) == len(drawn)
     assert len(set(shown.tolist())) == len(shown)
     assert (np.diff(shown[~drawn]) > 0).all()
+    assert 0 in shown, "the best pin is in the answer even where it has fewer slots than are to be drawn"
     assert set(shown[drawn].tolist()) <= set(range(size - drawn.sum(), n))
