@@ -79,12 +79,14 @@ def _notes(query: Query) -> tuple[str, ...]:
 def _popular_behind(catalog: Catalog, client: Client, query: Query, pins: np.ndarray) -> np.ndarray:
     """The popular pins that `pins` lack to an answer; without any, enough for the ranking to choose from.
 
+    So too behind a walk whose filter left few: of rare matches a walk meets some, and the ranking should know more.
     Those of the user's locale first, then all others: as long as there are pins that may be shown, there are enough.
     """
-    wanted = query.wanted if len(pins) else max(query.wanted, client.sizes.lightweight)
+    enough = len(pins) and query.allowed is None
+    wanted = query.wanted if enough else max(query.wanted, client.sizes.lightweight)
     if len(pins) >= wanted:
         return np.empty(0, np.int32)
-    free = np.ones(catalog.graph.n_pins, bool)
+    free = np.ones(catalog.graph.n_pins, bool) if query.allowed is None else query.allowed.copy()
     for taken in (query.exclude, query.pins, pins):
         free[taken] = False
     local = catalog.pins.popular(query.locale, catalog.graph.n_pins)

@@ -26,6 +26,7 @@ class Query:
     weight: np.ndarray  # float32[Q]
     age: np.ndarray  # float32[Q], hours
     exclude: np.ndarray  # int32[e], sorted: what may not be shown to this user, and what the policy shows to nobody
+    allowed: np.ndarray | None  # bool[n_pins], what the request's filter matches; None: all
     also: np.ndarray  # int32[k], pins that are candidates whatever a source finds
     wanted: int  # pins that the answer is to have
     unknown: tuple[int | str, ...]  # query pins that the request names and the catalog does not have
@@ -36,6 +37,7 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
     """The query of a request, with at most `length` actions of the user.
 
     `forbidden` (int32, sorted) joins what this request may not be answered with: it is all left out before any cut.
+    Raises BundleError when the request filters by an attribute that the catalog was built without.
     """
     user = catalog.users.row(ask.user_id)
     history = Recents(user.pin_ids, user.actions, user.clients, user.occurred_at)
@@ -46,7 +48,9 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
     known = index >= 0
     exclude = index_of(catalog, [*ask.barred(), *ask.seen, *hidden, *sequence.pin_ids.tolist()])
     named = [pin for pin, _ in ask.query_pins]
+    allowed = None if ask.filter is None else catalog.attributes.matching(ask.filter)
     also = index_of(catalog, list(ask.also))
+    also = also[also >= 0]
     return Query(
         locale=user.locale if user.locale >= 0 else catalog.pins.locale_code(ask.locale),
         sequence=sequence,
@@ -54,7 +58,8 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
         weight=weight[known],
         age=age[known],
         exclude=_merged(forbidden, np.unique(exclude[exclude >= 0]).astype(np.int32)),
-        also=also[also >= 0],
+        allowed=allowed,
+        also=also if allowed is None else also[allowed[also]],
         wanted=ask.limit or client.sizes.answer,
         barred=tuple(pin for pin in named if pin in hidden),
         unknown=tuple(np.array(named, object)[index_of(catalog, named) < 0].tolist()),

@@ -49,6 +49,7 @@ class WalkerLogic:
             params=self._params(client, query.wanted),
             seed=ask.seed,
             exclude=query.exclude,
+            allowed=query.allowed,
             bias=self._locale_range(catalog, client, query.locale),
         )
         return topped_up(catalog, client, query, found, forbidden.rules)

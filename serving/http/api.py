@@ -27,6 +27,11 @@ class RecommendationRequest(Body):
 
     user_id: Id | None = Field(None, description="omit for an anonymous visitor")
     query_pins: list[QueryPin] = Field(default_factory=list, max_length=256)
+    filter: dict[str, Any] | None = Field(
+        None,
+        description="only pins that match: `{attribute: price, <=: 20}`, `{and: [...]}`, `{or: [...]}`, `{not: {...}}`",
+        examples=[{"and": [{"attribute": "price", ">=": 5, "<": 20}, {"attribute": "brand", "in": ["a", "b"]}]}],
+    )
     exclude: list[Id] = Field(default_factory=list, max_length=10_000, description="pins never to answer with")
     locale: str | None = Field(None, description="of a user who is not in the users table")
     limit: Annotated[int, Strict()] | None = Field(None, ge=1, le=500, description="default: the client's answer size")

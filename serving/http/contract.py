@@ -1,13 +1,17 @@
 """What a request for recommendations must be like beyond its JSON types: ids and texts by the project's contract."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+from cluster.attributes.faults import FilterError
+from cluster.attributes.filters import Filter
+from cluster.attributes.reading import read_filter
 from cluster.contract.ids import IdContract
 from cluster.contract.moments import MomentContract
 from cluster.contract.text import field_fault
+from cluster.settings.attributes import AttributeKind
 from serving.http.api import RecommendationRequest
-from serving.http.faults import field
+from serving.http.faults import field, located
 
 
 def check_request(body: RecommendationRequest, ids: IdContract) -> None:
@@ -15,6 +19,14 @@ def check_request(body: RecommendationRequest, ids: IdContract) -> None:
     for name, reason in _faults(body, ids):
         if reason:
             raise field(name, reason)
+
+
+def filter_of(body: RecommendationRequest, kinds: Mapping[str, AttributeKind]) -> Filter | None:
+    """The request's filter. Raises the 422 of its first fault, named as `filter.and.1.brand`."""
+    try:
+        return None if body.filter is None else read_filter(body.filter, kinds)
+    except FilterError as error:
+        raise located(error.path, error.reason) from None
 
 
 def _faults(body: RecommendationRequest, ids: IdContract) -> Iterator[tuple[str, str]]:

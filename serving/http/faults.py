@@ -24,8 +24,12 @@ def plain_json(content: Any, status: int, headers: Mapping[str, str] | None = No
 
 def field(name: str, reason: str) -> RequestValidationError:
     """A 422 about one field, in the form of all the others."""
-    loc = tuple(int(part) if part.isdigit() else part for part in name.split("."))
-    return RequestValidationError([{"loc": ("body", *loc), "msg": reason, "type": "contract"}])
+    return located([int(part) if part.isdigit() else part for part in name.split(".")], reason)
+
+
+def located(path: Sequence[str | int], reason: str) -> RequestValidationError:
+    """`field` for a path whose names may hold dots."""
+    return RequestValidationError([{"loc": ("body", *path), "msg": reason, "type": "contract"}])
 
 
 def short(faults: Sequence[Any]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from fastapi import HTTPException
 
+from cluster.attributes.filters import Filter
 from cluster.settings.clients import Client
 from serving.http.api import RecommendationRequest
 from serving.request.ask import UserState, WalkAsk
@@ -40,8 +41,15 @@ class Questions:
         return _digest(client, body.model_dump_json(), 16), int(_digest(client, walk, 7), 16)
 
 
-def question(client: str, body: RecommendationRequest, moment: datetime, seed: int, state: UserState) -> WalkAsk:
-    """The body as the walker sees it."""
+def question(
+    client: str,
+    body: RecommendationRequest,
+    moment: datetime,
+    seed: int,
+    state: UserState,
+    only: Filter | None = None,
+) -> WalkAsk:
+    """The body as the walker sees it; `only` is its filter, read."""
     return WalkAsk(
         client=client,
         user_id=body.user_id,
@@ -52,6 +60,7 @@ def question(client: str, body: RecommendationRequest, moment: datetime, seed: i
         seed=seed,
         recents=state.recents,
         hidden=state.hidden,
+        filter=only,
     )
 
 

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from cluster.contract.ids import IdContract, shown
 from cluster.errors import PinfunnelError
+from cluster.settings.attributes import attribute_kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.funnel.funnel import Funnel, NoCandidates
@@ -17,7 +18,7 @@ from serving.funnel.stages import Overloaded
 from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest, RecommendationResponse
 from serving.http.auth import Keys
 from serving.http.behind import Behind
-from serving.http.contract import check_request
+from serving.http.contract import check_request, filter_of
 from serving.http.event_batches import read_events, refusals
 from serving.http.questions import Questions, question
 from serving.http.responses import to_response
@@ -85,6 +86,7 @@ class Ingress:
         self._observer = observer
         self._keys = Keys(clients)
         self._ids = IdContract(project.ids)
+        self._attributes = attribute_kinds(project.attributes)
         self._unknown_pins = unknown_pins or (lambda pins: [])
         self._questions = Questions(project.serving.simulation)
         self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
@@ -114,10 +116,11 @@ class Ingress:
         began = time.perf_counter()
         settings = self._client(client, x_api_key)
         check_request(body, self._ids)
+        only = filter_of(body, self._attributes)
         moment = self._questions.moment(settings, body)
         request_id, seed = self._questions.identity(client, body)
         state, faults = await self._state(body.user_id)
-        ask = question(client, body, moment, seed, state)
+        ask = question(client, body, moment, seed, state, only)
         try:
             answer = await self._funnel.recommend(
                 ask,

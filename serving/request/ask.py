@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cluster.attributes.filters import Filter
+
 
 @dataclass(frozen=True)
 class Recents:
@@ -45,6 +47,7 @@ class WalkAsk:
     seen: tuple[int | str, ...] = ()  # what the user was shown too often to see it again
     also: tuple[int | str, ...] = ()  # pins that are candidates whatever is found, as those that history showed
     hidden: tuple[int | str, ...] = ()  # what the user hid since the graph was built, however many actions ago
+    filter: Filter | None = None  # only pins that it matches may be answered; None: all
 
     def barred(self) -> list[int | str]:
         """Pins that this request may not be answered with: it excludes them, or its user hid or acted on them."""
