@@ -13,7 +13,7 @@ from serving.deploy.replicas import (
     FullDeployment,
     IngressDeployment,
     LightweightDeployment,
-    WalkerDeployment,
+    SourceDeployment,
 )
 from serving.http.auth import Keys
 
@@ -28,7 +28,8 @@ class FunnelArgs(BaseModel):
     project: str = Field("pinfunnel.yaml", description="path of the project file, on every node")
     shape: Literal["separate", "colocated"] | None = Field(None, description="default: the project's")
     ingress_replicas: int = Field(1, ge=1)
-    walker_replicas: int = Field(1, ge=1)
+    walker_replicas: int = Field(1, ge=1, description="of the source `walk`")
+    source_replicas: int = Field(1, ge=1, description="of each other source of candidates")
     lightweight_replicas: int = Field(1, ge=1)
     full_replicas: int = Field(1, ge=1)
     cpus: float = Field(0.1, ge=0, description="CPUs that each replica reserves; 1 on a cluster, little on a laptop")
@@ -36,7 +37,7 @@ class FunnelArgs(BaseModel):
 
 
 def build(args: FunnelArgs) -> Application:
-    """Compose ingress, walker, lightweight and full. Raises ConfigError when the project file is wrong."""
+    """Compose ingress, sources, lightweight and full. Raises ConfigError when the project file is wrong."""
     opened = open_project(args.project)
     project = opened.project
     clients = opened.clients
@@ -46,8 +47,14 @@ def build(args: FunnelArgs) -> Application:
     if (args.shape or project.serving.shape) == "colocated":
         return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(project, clients, events)
     gpu = {"ray_actor_options": {"num_cpus": args.cpus, "num_gpus": args.full_gpus}}
+    replicas = {"walk": args.walker_replicas}
     stages = {
-        "walker": WalkerDeployment.options(num_replicas=args.walker_replicas, **cpu).bind(project, clients),
+        **{
+            name: SourceDeployment.options(
+                name=name, num_replicas=replicas.get(name, args.source_replicas), **cpu
+            ).bind(project, clients, name)
+            for name in dict.fromkeys(name for client in clients.values() for name in client.sources)
+        },
         "lightweight": LightweightDeployment.options(num_replicas=args.lightweight_replicas, **cpu).bind(
             project, clients
         ),

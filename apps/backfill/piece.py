@@ -21,7 +21,8 @@ from serving.logs.impressions import log_row, rows_to_table
 from training.lightweight.strategies.strategy import sample
 
 PER_CANDIDATE = ("pin_id", "stage", "position", "explored", "visit_score", "lightweight_score", "full_score")
-"""Columns of the serving log with a value for each candidate, features apart."""
+MATRICES = ("source_rank", "source_score", "candidate_features")
+"""Columns of the serving log with a value for each candidate; and those with a row of values for each."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class PieceWriter:
         """Write the piece, replayed with the stored version `graph`, and note that it is done."""
         job, process = self._job, self._process
         if graph != self._graph:
-            process.walker.load(graph)
+            process.sources.load(graph)
             self._graph = graph
         rows: list[dict] = []
         events: list[tuple] = []
@@ -182,7 +183,8 @@ def thinned(row: dict, acted: np.ndarray, unseen: int) -> dict:
         return row
     kept = np.sort(np.concatenate([np.flatnonzero(whole), picked]))
     out = {**row, **{name: row[name][kept] for name in PER_CANDIDATE}, "kept_rate": rate}
-    out["candidate_features"] = row["candidate_features"].reshape(n, -1)[kept].ravel()
+    for name in MATRICES:
+        out[name] = np.asarray(row[name]).reshape(n, -1)[kept].ravel()
     return out
 
 

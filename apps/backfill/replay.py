@@ -126,7 +126,7 @@ class Replay:
         slices = self.slices(plan)
         for number, part in enumerate(slices):
             progress("replay history", number / len(slices))
-            self.process.walker.load(self.build(part.begin))
+            self.process.sources.load(self.build(part.begin))
             for row in part.rows:
                 moment = replay_moment(self.process, self.history, client, plan, part.begin, int(row))
                 if moment is not None:

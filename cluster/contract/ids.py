@@ -43,3 +43,8 @@ def shown(value: object, most: int = 40) -> str:
         return f"a number of more than {most} digits"
     text = ascii(value[:most] if isinstance(value, (str, bytes)) else value)
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def plain_id(value: object) -> int | str:
+    """An id out of an array, as JSON has it."""
+    return value if isinstance(value, str) else int(value)  # type: ignore[call-overload]

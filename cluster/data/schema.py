@@ -124,7 +124,10 @@ def serving_schema(ids: str) -> pa.Schema:
     """Schema of the serving-stage log: one row a request, candidates nested.
 
     `shared_features` has S values; `candidate_features` is the n x C matrix, row after row; names of both are in the
-    file's metadata. Lists of candidates run in the walk's order. `position` is the slot in the answer, -1 if not shown.
+    file's metadata. Lists of candidates run in the order that they had without a model. `source_name` names the S
+    sources that answered and `source_budget` how many pins each was asked for; `source_rank` (-1: not found) and
+    `source_score` are n x S, row after row; logs from before there were several sources lack the four.
+    `position` is the slot in the answer, -1 if not shown.
     `teacher_rate`: the chance that a candidate which only the walk chose got a `full_score` all the same, as this one's
     did (serving/funnel/teacher.py); null for the requests without such scores. `kept_rate`: the chance that a candidate
     neither shown nor acted on was logged, in replayed history that logs a sample of them; null where all are here.
@@ -150,7 +153,11 @@ def serving_schema(ids: str) -> pa.Schema:
             ("sequence_action", pa.list_(pa.string())),
             ("sequence_client", pa.list_(pa.string())),
             ("sequence_age_hours", pa.list_(pa.float32())),
+            ("source_name", pa.list_(pa.string())),
+            ("source_budget", pa.list_(pa.int32())),
             ("pin_id", pa.list_(id_type(ids))),
+            ("source_rank", pa.list_(pa.int32())),
+            ("source_score", pa.list_(pa.float32())),
             ("stage", pa.list_(pa.int8())),
             ("position", pa.list_(pa.int16())),
             ("explored", pa.list_(pa.bool_())),

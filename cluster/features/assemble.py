@@ -17,14 +17,15 @@ from cluster.features.cross import CROSS
 from cluster.features.cross import told_apart as linear_and_apart
 from cluster.features.feature import Feature, Side, SideName
 from cluster.features.graph import GRAPH
-from cluster.features.inputs import PinInput, RequestInput
+from cluster.features.inputs import PinInput, RequestInput, SourceInput
 from cluster.features.pin import PIN, action_shares, own_pin_features
+from cluster.features.source import SOURCE, by_source
 from cluster.features.user import USER, action_rates, own_user_features
 from cluster.features.version import schema_hash
 from cluster.features.version_0_1 import schema_hash_0_1
 from cluster.settings.project import FeatureSettings
 
-SIDES: tuple[Side, ...] = (USER, CONTEXT, PIN, GRAPH, CROSS)
+SIDES: tuple[Side, ...] = (USER, CONTEXT, PIN, GRAPH, CROSS, SOURCE)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,13 @@ class FeatureSet:
         """Built-in features, side by side, then the configured columns. Raises ConfigError for a name that is taken."""
         built_in = [f for side in SIDES for f in side if settings.pin_vector_width or not f.of_vectors]
         told_apart = (*action_rates(settings), *action_shares(settings), *linear_and_apart(settings))
-        features = (*built_in, *told_apart, *own_user_features(settings), *own_pin_features(settings))
+        features = (
+            *built_in,
+            *told_apart,
+            *by_source(settings),
+            *own_user_features(settings),
+            *own_pin_features(settings),
+        )
         names = [f.name for f in features]
         for name in names:
             if names.count(name) > 1:
@@ -58,8 +65,8 @@ class FeatureSet:
 
     @cached_property
     def candidate(self) -> tuple[str, ...]:
-        """Names of the C pin, graph and cross columns, pin columns first."""
-        return self.pin + self._named("graph") + self._named("cross")
+        """Names of the C pin, graph, cross and source columns, pin columns first."""
+        return self.pin + self._named("graph") + self._named("cross") + self._named("source")
 
     @cached_property
     def pin(self) -> tuple[str, ...]:
@@ -101,6 +108,20 @@ class FeatureSet:
     def _of_candidates(self) -> tuple[Callable[[Any], Any], ...]:
         return self.functions("graph") + self.functions("cross")
 
+    @cached_property
+    def _of_sources(self) -> tuple[Callable[[Any], Any], ...]:
+        return self.functions("source")
+
+    @cached_property
+    def of_walk(self) -> list[int]:
+        """Columns of a candidate that tell of the walk alone."""
+        return self.of_source("walk")
+
+    def of_source(self, name: str) -> list[int]:
+        """Columns of a candidate that tell of one source alone: NaN where it did not find the pin."""
+        mine = {f.name for f in self.features if f.of_source == name}
+        return [column for column, feature in enumerate(self.candidate) if feature in mine]
+
 
 @dataclass(frozen=True)
 class FeatureBlock:
@@ -120,11 +141,22 @@ def build_features(features: FeatureSet, request: RequestInput) -> FeatureBlock:
     found = request.found
     shared = np.array([function(request) for function in features._of_request], np.float32)
     functions, static = features._of_candidates, found.static.shape[1]
-    candidates = np.empty((request.candidates, static + len(functions)), np.float32)
+    candidates = np.empty((request.candidates, static + len(functions) + len(features._of_sources)), np.float32)
     candidates[:, :static] = found.static
     for column, function in enumerate(functions, static):
         candidates[:, column] = function(request)
+    fill_source_columns(features, found.sources, candidates)
+    unreached = np.flatnonzero(found.sources.rank_of("walk") < 0)
+    if len(unreached):
+        candidates[unreached[:, None], features.of_walk] = np.nan
     return FeatureBlock(shared, candidates)
+
+
+def fill_source_columns(features: FeatureSet, sources: SourceInput, candidates: np.ndarray) -> None:
+    """Computes the last columns of float32[n, C], which tell of the sources."""
+    functions = features._of_sources
+    for column, function in enumerate(functions, candidates.shape[1] - len(functions)):
+        candidates[:, column] = function(sources)
 
 
 def fill_pin_columns(features: FeatureSet, pins: PinInput, out: np.ndarray) -> None:

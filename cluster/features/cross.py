@@ -14,14 +14,14 @@ from cluster.settings.project import FeatureSettings
 CROSS = Side[RequestInput, np.ndarray]("cross")
 
 
-@CROSS.feature(version=1)
+@CROSS.feature(version=2, of_source="walk")
 def cross_best_query_share(request: RequestInput) -> np.ndarray:
     """Share of the visits that the best query pin gave."""
     _, share = request.strongest
     return share
 
 
-@CROSS.feature(version=1)
+@CROSS.feature(version=2, of_source="walk")
 def cross_best_query_age(request: RequestInput) -> np.ndarray:
     """log1p of hours since the action on the best query pin."""
     if not request.queries:

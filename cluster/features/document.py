@@ -11,8 +11,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 HEAD = """# Features
 
 What both rankers see of a candidate, in the order of the columns: those of the request (user, context), then those of
-the candidate (pin, graph, cross). All are float32, and a missing value is NaN. Serving computes them and logs them, and
-training reads what was logged.
+the candidate (pin, graph, cross, source). All are float32, and a missing value is NaN. Serving computes them and logs
+them, and training reads what was logged.
 
 This page is written by `python -m cluster.features.document`. How to add one: [extend/feature.md](extend/feature.md).
 """
@@ -21,8 +21,9 @@ SIDE_TEXT: dict[SideName, str] = {
     "user": "One value a request, of the user.",
     "context": "One value a request, of the moment and of what was asked.",
     "pin": "One value a pin, computed when the graph is built and stored with it.",
-    "graph": "One value a candidate: how the walk reached it.",
+    "graph": "One value a candidate: how the walk reached it; NaN where it did not.",
     "cross": "One value a candidate: how it goes with the query pins and with the user.",
+    "source": "One value a candidate: which sources of candidates found it.",
 }
 
 FOOT = """
@@ -36,7 +37,8 @@ A categorical value becomes a code, its hash modulo 2^20.
 Each of the project's actions (`features.history_actions`) has a column `pin_share_of_<action>` (its smoothed share of
 the users' actions on the pin), `user_share_of_<action>` (its share of a user's history) and `cross_linear_of_<action>`
 (linear weights of the user's pins with it, summed). Each numeric column of the pins input has `cross_<column>_apart`,
-its distance from the mean over the user's history.
+its distance from the mean over the user's history. Each source of candidates that `features.sources` names has
+`source_rank_<source>` and `source_score_<source>`.
 
 Features marked *vectors* are there when `features.pin_vector_width` is set.
 

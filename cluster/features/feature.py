@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
-SideName = Literal["user", "context", "pin", "graph", "cross"]
+SideName = Literal["user", "context", "pin", "graph", "cross", "source"]
 Dtype = Literal["numeric", "categorical"]
 
 Given = TypeVar("Given")
@@ -30,6 +30,7 @@ class Feature:
     about: str = field(compare=False)
     compute: Callable[[Any], Any] = field(compare=False, repr=False)  # a RequestInput or PinInput to the value(s)
     of_vectors: bool = False  # only in projects whose pins have pretrained vectors
+    of_source: str = field(default="", compare=False)  # NaN for a candidate that this source did not find
 
     @property
     def categorical(self) -> bool:
@@ -48,7 +49,7 @@ class Side(Generic[Given, Value]):
         return iter(self._features.values())
 
     def feature(
-        self, version: int, dtype: Dtype = "numeric", of_vectors: bool = False
+        self, version: int, dtype: Dtype = "numeric", of_vectors: bool = False, of_source: str = ""
     ) -> Callable[[Callable[[Given], Value]], Callable[[Given], Value]]:
         """Registers a function under its own name; the first sentence of its docstring says what the column is.
 
@@ -62,7 +63,7 @@ class Side(Generic[Given, Value]):
             if name in self._features:
                 raise ValueError(f"feature {name} is registered twice")
             about = " ".join((inspect.getdoc(function) or "").split()).removesuffix(".")
-            self._features[name] = Feature(name, self.name, dtype, version, about, function, of_vectors)
+            self._features[name] = Feature(name, self.name, dtype, version, about, function, of_vectors, of_source)
             return function
 
         return register

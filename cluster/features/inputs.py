@@ -52,11 +52,39 @@ class QueryInput:
 
 
 @dataclass(frozen=True)
+class SourceInput:
+    """Which of S sources of candidates found each of n pins."""
+
+    names: tuple[str, ...]
+    rank: np.ndarray  # int32[n, S], from 0; -1: did not find it
+    score: np.ndarray  # float32[n, S], each source's own; NaN: did not find it
+
+    def rank_of(self, name: str) -> np.ndarray:
+        """int32[n], -1 where the source did not find the pin, or was not asked."""
+        if name in self.names:
+            return self.rank[:, self.names.index(name)]
+        return np.full(len(self.rank), -1, np.int32)
+
+    def only(self, rows: np.ndarray) -> "SourceInput":
+        """Of these candidates alone."""
+        return SourceInput(self.names, self.rank[rows], self.score[rows])
+
+    def without(self, name: str) -> "SourceInput":
+        """As if the source had not been asked; pins that it alone found stay, and no source found them."""
+        rest = [column for column, other in enumerate(self.names) if other != name]
+        return SourceInput(tuple(self.names[column] for column in rest), self.rank[:, rest], self.score[:, rest])
+
+
+@dataclass(frozen=True)
 class CandidateInput:
-    """What the walk returned, with the static pin rows gathered from the bundle."""
+    """What the sources returned, with the static pin rows gathered from the bundle.
+
+    Score, visits, hits and by_query are the walk's, 0 for a pin that it did not reach.
+    """
 
     pins: np.ndarray  # int32[n], the graph's pin index
-    score: np.ndarray  # float32[n], best first
+    sources: SourceInput
+    score: np.ndarray  # float32[n], the boosted visit count
     visits: np.ndarray  # [n]
     hits: np.ndarray  # [n]
     by_query: np.ndarray  # [n, Q]
@@ -92,7 +120,7 @@ class RequestInput:
 
     @property
     def candidates(self) -> int:
-        """Pins that the walk reached."""
+        """Pins that the sources found."""
         return len(self.found.by_query)
 
     @cached_property

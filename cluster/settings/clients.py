@@ -3,6 +3,7 @@
 Training, serving and evaluation read the same file. Adding a surface means adding a file (docs/clients.md).
 """
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,14 @@ from pydantic import Field, field_validator
 
 from cluster.errors import ConfigError
 from cluster.settings.parsing import Settings, parse, read_yaml
+
+QUOTA = 200
+"""Pins of a source whose entry names no quota."""
+
+TAKEN = {"ingress", "events", "mix", "lightweight", "full", "explain", "explain_full", "teacher"}
+"""Stages and deployments: a source of the same name could not be told from them in answers and metrics."""
+
+SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class WalkSettings(Settings):
@@ -35,6 +44,17 @@ class QuerySettings(Settings):
     half_life_hours: float = Field(168.0, gt=0)
     actions: dict[str, float] = {"save": 3.0, "long_click": 2.0, "click": 1.0, "closeup": 0.5}
     request_weight: float = Field(10.0, gt=0, description="weight of a pin that the request itself names")
+
+
+class SourceSettings(Settings):
+    """A source of candidates: `walk: 2000` is short for `walk: {quota: 2000}`."""
+
+    quota: int | None = Field(
+        None, ge=1, le=20_000, description="most pins of a request; default: 200, of the source `walk` `sizes.walk`"
+    )
+    use: str = Field("", description="a source by name, or your own as package.module:Class; default: the entry's name")
+    timeout_ms: float | None = Field(None, gt=0, description="default: `serving.candidates_share` of the deadline")
+    settings: dict[str, Any] = Field({}, description="the source's own")
 
 
 class StageSizes(Settings):
@@ -110,11 +130,41 @@ class Client(Settings):
     api_key_env: str | None = Field(None, description="environment variable with this client's key; unset: open")
     walk: WalkSettings = WalkSettings()
     query: QuerySettings = QuerySettings()
+    sources: dict[str, SourceSettings] = Field(
+        {"walk": SourceSettings()}, min_length=1, max_length=16, description="where candidates come from, by name"
+    )
     sizes: StageSizes = StageSizes()
     labels: LabelSettings = LabelSettings()
     boosts: tuple[BoostRule, ...] = Field((), description="rules on the visit count, until there is a model")
     utility: dict[str, float] = {"save": 1.0, "click": 0.5, "closeup": 0.1, "long_click": 0.7, "hide": -2.0}
     policy: PolicySettings = PolicySettings()
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _quotas(cls, sources: Any) -> Any:
+        """A number alone is the source's quota."""
+        if not isinstance(sources, dict):
+            return sources
+        plain = {name: {} if entry is None else entry for name, entry in sources.items()}
+        return {name: {"quota": entry} if type(entry) is int else entry for name, entry in plain.items()}
+
+    @field_validator("sources")
+    @classmethod
+    def _named(cls, sources: dict[str, SourceSettings]) -> dict[str, SourceSettings]:
+        for name in sources:
+            if name in TAKEN:
+                raise ValueError(
+                    f"{name!r}: a stage is called so: name the source otherwise, and say what it is by `use`"
+                )
+            if not SOURCE_NAME.fullmatch(name):
+                raise ValueError(f"{name!r}: a source is named by small letters, digits and _, at most 32")
+        return sources
+
+    @property
+    def quotas(self) -> dict[str, int]:
+        """Most pins of a request by source, in the order of the file."""
+        usual = {"walk": self.sizes.walk}
+        return {name: one.quota or usual.get(name, QUOTA) for name, one in self.sources.items()}
 
     @field_validator("sizes")
     @classmethod

@@ -5,6 +5,7 @@ that a section sets.
 """
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,11 +65,17 @@ def parse(model: type[S], raw: dict[str, Any], origin: str) -> S:
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"])
             if fault["type"] == "extra_forbidden":
-                near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]), n=1)
-                lines.append(f"{origin}: {key}: unknown key" + (f"; did you mean '{near[0]}'?" if near else ""))
+                known = _known_keys(model, fault["loc"][:-1])
+                lines.append(f"{origin}: {key}: unknown key{near(str(fault['loc'][-1]), known)}")
             else:
                 lines.append(f"{origin}: {key or 'file'}: {fault['msg']}, found {fault['input']!r:.80}")
         raise ConfigError("\n".join(lines)) from None
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What to say behind an unknown name: the nearest known one, or nothing."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{found[0]}'?" if found else ""
 
 
 def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -51,6 +51,9 @@ class FeatureSettings(Settings):
         512, ge=1, le=10_000, description="newest actions of a user that features look back on; kept with the graph"
     )
     rate_days: int = Field(30, ge=1, le=3650, description="days of the logs that tell rates of actions, before a build")
+    sources: tuple[str, ...] = Field(
+        (), description="sources of candidates whose rank and score are features of their own (a change of the schema)"
+    )
     history_actions: tuple[str, ...] = Field(
         (), description="actions whose pins are told apart in features; default: all of `actions`"
     )
@@ -121,6 +124,9 @@ class ServingSettings(Settings):
     port: int = Field(8000, ge=1, le=65535)
     shape: Literal["separate", "colocated"] = "separate"
     deadline_ms: float = Field(500.0, gt=0)
+    candidates_share: float = Field(
+        0.5, gt=0, le=1, description="share of the deadline after which no source of candidates is waited for"
+    )
     poll_seconds: float = Field(1.0, gt=0)
     log_flush_seconds: float = Field(2.0, gt=0)
     log_queue_rows: int = Field(4096, ge=1)

@@ -20,6 +20,9 @@ MICROSECONDS_PER_HOUR = 3.6e9
 class Query:
     """A request in terms of one catalog."""
 
+    ask: WalkAsk
+    client: Client
+    catalog: Catalog
     locale: int  # the user's, else the one that the request names; -1 unknown
     sequence: Recents  # the user's last actions before the request, newest first
     pins: np.ndarray  # int32[Q], query pins that the catalog knows, heaviest first
@@ -31,6 +34,13 @@ class Query:
     wanted: int  # pins that the answer is to have
     unknown: tuple[int | str, ...]  # query pins that the request names and the catalog does not have
     barred: tuple[int | str, ...]  # query pins that the request names and the user hid
+
+    def may_show(self) -> np.ndarray:
+        """bool[n_pins], the caller's own: pins that the request may be answered with."""
+        n = self.catalog.graph.n_pins
+        free: np.ndarray = np.ones(n, bool) if self.allowed is None else self.allowed.copy()
+        free[self.exclude] = False
+        return free
 
 
 def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forbidden: np.ndarray) -> Query:
@@ -52,6 +62,9 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
     also = index_of(catalog, list(ask.also))
     also = also[also >= 0]
     return Query(
+        ask=ask,
+        client=client,
+        catalog=catalog,
         locale=user.locale if user.locale >= 0 else catalog.pins.locale_code(ask.locale),
         sequence=sequence,
         pins=index[known],

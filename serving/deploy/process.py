@@ -15,8 +15,7 @@ from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.home import bundles_root, logs_root
 from cluster.store.logs import LogStore
-from serving.candidates.popular import PopularLogic
-from serving.candidates.walker import WalkerLogic
+from serving.candidates.stage import CandidatesLogic
 from serving.deploy.watch import Watcher
 from serving.full.stage import FullLogic
 from serving.funnel.funnel import Funnel
@@ -58,14 +57,9 @@ class Process:
         return Catalogs(self.store, self.features, ids=self.project.ids)
 
     @cached_property
-    def walker(self) -> WalkerLogic:
-        """The walker stage."""
-        return WalkerLogic(self.catalogs, self.clients, self.project.features.sequence_length)
-
-    @cached_property
-    def popular(self) -> PopularLogic:
-        """Candidates for when the walker does not answer."""
-        return PopularLogic(self.catalogs, self.clients, self.project.features.sequence_length)
+    def sources(self) -> CandidatesLogic:
+        """The candidate stage: all sources of all clients."""
+        return CandidatesLogic(self.catalogs, self.clients, self.project.features.sequence_length)
 
     @cached_property
     def lightweight(self) -> LightweightLogic:
@@ -81,14 +75,15 @@ class Process:
     @cached_property
     def funnel(self) -> Funnel:
         """All stages in this process, called in place and without a deadline: `funnel.recommend_now(ask)`."""
-        stages = DirectStages(self.walker, self.lightweight, self.full)
-        return Funnel(stages, self.clients, deadline_ms=math.inf, teacher=self.teacher)
+        stages = DirectStages(self.sources, self.lightweight, self.full)
+        return Funnel(stages, self.sources, self.clients, deadline_ms=math.inf, teacher=self.teacher)
 
     def served_funnel(self, stages: Stages | None = None, observer: StageObserver | None = None) -> Funnel:
         """A new funnel for a server, within the project's deadline; over threads of this process, or other `stages`."""
-        stages = stages or ThreadedStages(self.walker, self.lightweight, self.full)
-        deadline_ms = self.project.serving.deadline_ms
-        return Funnel(stages, self.clients, deadline_ms, self.teacher, self.popular, observer)
+        stages = stages or ThreadedStages(self.sources, self.lightweight, self.full)
+        settings = self.project.serving
+        share = settings.candidates_share
+        return Funnel(stages, self.sources, self.clients, settings.deadline_ms, self.teacher, share, observer)
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -124,15 +119,15 @@ class Process:
         )
 
     def watcher(self, *stages: str) -> Watcher:
-        """A watcher that hot-swaps the bundles of the named stages (default: all that rank).
+        """A watcher that hot-swaps the bundles of the named stages (default: all).
 
-        `popular` maps the graph for a process that does not walk.
+        `mix` maps the graph for a process that runs no source; `sources` makes them ready for it, too.
         """
         loaders = {}
-        if "popular" in stages:
-            loaders[kinds.GRAPH] = self.popular.load
-        if not stages or "walker" in stages:
-            loaders[kinds.GRAPH] = self.walker.load
+        if "mix" in stages:
+            loaders[kinds.GRAPH] = self.sources.map
+        if not stages or "sources" in stages:
+            loaders[kinds.GRAPH] = self.sources.load
         if not stages or "lightweight" in stages:
             loaders |= {kinds.lightweight(name): partial(self.lightweight.load, name) for name in self.clients}
         if not stages or "full" in stages:
@@ -142,4 +137,4 @@ class Process:
     def versions(self) -> Mapping[str, str | None]:
         """The versions that this process serves with right now, by kind."""
         lightweight = {kinds.lightweight(name): version for name, version in self.lightweight.versions().items()}
-        return {kinds.GRAPH: self.walker.version, **lightweight, kinds.FULL: self.full.version}
+        return {kinds.GRAPH: self.sources.version, **lightweight, kinds.FULL: self.full.version}

@@ -3,7 +3,7 @@
 Arrays travel by value: they are below the 4 MB that this transport takes.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,10 +11,12 @@ import numpy as np
 from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle
 
+from serving.candidates.query import Query
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
 from serving.request.candidates import Candidates
+from serving.request.found import Found
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -23,16 +25,18 @@ T = TypeVar("T")
 
 
 class RemoteStages(Stages):
-    """Over three deployments."""
+    """Over a deployment for each source, and two for the rankers."""
 
-    def __init__(self, walker: DeploymentHandle, lightweight: DeploymentHandle, full: DeploymentHandle):
-        self._walker = walker.options(_by_reference=False)
-        self._lightweight = lightweight.options(_by_reference=False)
-        self._full = full.options(_by_reference=False)
+    def __init__(self, stages: Mapping[str, DeploymentHandle]):
+        """By name: `lightweight`, `full`, and the sources' own."""
+        self._sources = {name: handle.options(_by_reference=False) for name, handle in stages.items()}
+        self._lightweight = self._sources.pop("lightweight")
+        self._full = self._sources.pop("full")
 
-    async def walk(self, ask: WalkAsk) -> Candidates:
-        """Candidates from the walker deployment."""
-        return await _answer(self._walker.walk.remote(ask))
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+        """What one source finds, from its deployment; the query is read there again, from the same graph."""
+        call = self._sources[source].generate
+        return await _answer(call.remote(query.ask, query.catalog.version, budget, seconds))
 
     async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """Survivors from the lightweight deployment."""
@@ -74,7 +78,7 @@ class RemoteEvents:
 
 
 def _light(ask: WalkAsk) -> WalkAsk:
-    """Without the lists that only walk and policy read, which would cost their transport."""
+    """Without the lists that only sources and policy read, which would cost their transport."""
     return replace(ask, exclude=(), hidden=(), seen=())
 
 

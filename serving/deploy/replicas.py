@@ -25,6 +25,8 @@ from serving.http.routes import Ingress
 from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
 from serving.request.candidates import Candidates
+from serving.request.deadline import Deadline
+from serving.request.found import Found
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -44,18 +46,25 @@ HANDOVER = 15.0
 """Seconds that a new events replica waits for the one before it to let go of the log."""
 
 
-class WalkerReplica(Replica):
-    """Candidates by random walk."""
+class SourceReplica(Replica):
+    """One source of candidates, of all clients that have it."""
 
-    def __init__(self, project: Project, clients: dict[str, Client]):
-        super().__init__(project, clients)
-        self._logic = self._process.walker
-        self.watch("walker")
+    def __init__(self, project: Project, clients: dict[str, Client], source: str):
+        having = {
+            name: client.model_copy(update={"sources": {source: client.sources[source]}})
+            for name, client in clients.items()
+            if source in client.sources
+        }
+        super().__init__(project, having)
+        self._source = source
+        self._logic = self._process.sources
+        self.watch("sources")
         _ = self._logic.version  # refuse to start without a graph, with an error that says so
 
-    def walk(self, ask: WalkAsk) -> Candidates:
-        """One request's candidates."""
-        return self._logic.walk(ask)
+    def generate(self, ask: WalkAsk, version: str, budget: int, seconds: float) -> Found:
+        """What the source finds for one request in terms of the graph `version`."""
+        deadline = Deadline.after(seconds)
+        return self._logic.generate(self._source, self._logic.query(ask, version), budget, deadline)
 
     def versions(self) -> dict[str, str | None]:
         """What this replica serves with."""
@@ -162,11 +171,11 @@ class IngressReplica(Replica):
         self._stages = stages or {}
         if stages is None:
             self.watch()
-            _ = self._process.walker.version  # refuse to start without a graph that fits
+            _ = self._process.sources.version  # refuse to start without a graph that fits
             funnel = self._process.served_funnel(observer=metrics)
         else:
-            self.watch("popular")
-            remote = RemoteStages(stages["walker"], stages["lightweight"], stages["full"])
+            self.watch("mix")
+            remote = RemoteStages(stages)
             funnel = self._process.served_funnel(remote, metrics)
         self._ingress = Ingress(
             project,
@@ -193,7 +202,7 @@ class IngressReplica(Replica):
         return app
 
 
-WalkerDeployment: Any = serve.deployment(name="walker", **STAGE)(WalkerReplica)
+SourceDeployment: Any = serve.deployment(name="walk", **STAGE)(SourceReplica)
 LightweightDeployment: Any = serve.deployment(name="lightweight", **STAGE)(LightweightReplica)
 FullDeployment: Any = serve.deployment(name="full", **STAGE)(FullReplica)
 EventsDeployment: Any = serve.deployment(name="events", num_replicas=1, **FRONT)(EventsReplica)

@@ -3,16 +3,16 @@
 A stage that fails or misses the deadline costs the answer that stage only; the policy holds either way.
 """
 
+import asyncio
 import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from cluster.errors import PinfunnelError
 from cluster.settings.clients import Client
-from serving.candidates.popular import PopularLogic
-from serving.funnel.deadline import Deadline
+from serving.candidates.query import Query
+from serving.candidates.stage import CandidatesLogic
 from serving.funnel.explore import explore
 from serving.funnel.runner import Runner, StageObserver
 from serving.funnel.stages import Contributions, Overloaded, Stages
@@ -24,33 +24,39 @@ from serving.policy.slate import rows_of, slate_of
 from serving.request.answer import Answer, StageTiming
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
+from serving.request.deadline import RESERVE, Deadline
+from serving.request.found import Found
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 
 
 class NoCandidates(Exception):
-    """Neither the walk nor the popular pins gave anything to answer with."""
+    """No source, and not even the popular pins, gave anything to answer with."""
 
 
 class Funnel:
     """Runs the stages of one client's request within a deadline.
 
-    `popular` answers in this process when the walk does not; without a deadline a fault is the caller's to see.
+    `candidates` reads the request and mixes in this process what the sources found, wherever they run. Without a
+    deadline a fault is the caller's to see.
     """
 
     def __init__(
         self,
         stages: Stages,
+        candidates: CandidatesLogic,
         clients: dict[str, Client],
         deadline_ms: float = 500.0,
         teacher: Teacher | None = None,
-        popular: PopularLogic | None = None,
+        share: float = 0.5,
         observer: StageObserver | None = None,
     ):
+        """`share` of the time left is the sources': whatever is late by then is not waited for."""
         self._stages = stages
         self._clients = clients
-        self._popular = popular
+        self._candidates = candidates
+        self._share = share
         self._seconds = deadline_ms / 1e3
         self._endless = math.isinf(deadline_ms)
         self._observer = observer
@@ -86,7 +92,7 @@ class Funnel:
     ) -> Answer:
         """Answer one request, of whose time `spent` seconds are gone and of which `faults` are known already.
 
-        Raises NoCandidates, Overloaded, and the walker's PinfunnelError when no graph can be opened.
+        Raises NoCandidates, Overloaded, and PinfunnelError when no graph can be opened.
         """
         client = self._clients[ask.client]
         size = limit or client.sizes.answer
@@ -96,13 +102,14 @@ class Funnel:
         for fault in faults:
             run.note(fault)
 
-        candidates = await self._walk(run, ask)
+        candidates = await self._find(run, ask)
         ranked = await run.run("lightweight", self._stages.rank, ask, candidates, by_visits)
         scored = None if by_visits else await self._score(run, ask, candidates, ranked)
         answer = Answer(ask, candidates, ranked, scored)
         self._choose(answer, client, size, by_visits)
         self._tell(run, answer, size)
         if explain:
+            answer.found_in = self._candidates.found_in(candidates, answer.shown.tolist())
             answer.contributions = await self._explain(run, answer)
             answer.reasons = await self._explain_full(run, answer)
 
@@ -116,18 +123,38 @@ class Funnel:
         run = Runner(answer.ask.client, Deadline.after(patience), self._observer)
         await self.teacher.teach(answer, self._stages, run)
 
-    async def _walk(self, run: Runner, ask: WalkAsk) -> Candidates:
-        candidates = await run.run("walker", self._stages.walk, ask)
-        error = run.error
-        if candidates is None and self._popular is not None and not isinstance(error, Overloaded):
-            candidates = run.run_late("popular", self._popular.popular, ask)
-        if candidates is not None:
-            for note in candidates.notes:
-                run.note(f"walker: {note}")
-            return candidates
-        if isinstance(error, (Overloaded, PinfunnelError)):
-            raise error
-        raise NoCandidates("; ".join(run.faults)) from error
+    async def _find(self, run: Runner, ask: WalkAsk) -> Candidates:
+        """All sources at the same time, and what they found as one table; popular pins when that is nothing."""
+        query = self._candidates.query(ask)
+        budget = self._candidates.budgets(query)
+        found = await self._sources(run, query, budget)
+        if not found and any(isinstance(error, Overloaded) for error in run.errors.values()):
+            raise next(error for error in run.errors.values() if isinstance(error, Overloaded))
+        candidates = run.run_late("mix", self._candidates.mixed, query, found, budget)
+        if candidates is None:
+            raise NoCandidates("; ".join(run.faults)) from run.errors["mix"]
+        for note in candidates.notes:
+            run.note(f"candidates: {note}")
+        return candidates
+
+    async def _sources(self, run: Runner, query: Query, budget: dict[str, int]) -> dict[str, Found]:
+        """What each source found in its time; those that failed or are late are noted, and not in it."""
+        share = self._share * run.deadline.left()
+
+        async def ask_one(name: str, seconds: float) -> Found | None:
+            return await run.run_within(
+                seconds, name, self._stages.generate, name, query, budget[name], (1 - RESERVE) * seconds
+            )
+
+        limits = {
+            name: min(share, math.inf if source.timeout_ms is None else source.timeout_ms / 1e3)
+            for name, source in query.client.sources.items()
+        }
+        if run.deadline.endless:  # there may be no event loop to wait in
+            answers = [await ask_one(name, math.inf) for name in limits]
+        else:
+            answers = await asyncio.gather(*(ask_one(name, seconds) for name, seconds in limits.items()))
+        return {name: found for name, found in zip(limits, answers, strict=True) if found is not None}
 
     async def _score(self, run: Runner, ask: WalkAsk, candidates: Candidates, ranked: Ranked | None) -> Scored | None:
         if ranked is None:
@@ -190,16 +217,18 @@ class Funnel:
 
 
 def _timings(run: Runner, answer: Answer, size: int) -> list[StageTiming]:
-    """What each stage that has a result took, kept and cost."""
+    """What each source, and each stage that has a result, took, kept and cost."""
     candidates = answer.candidates
     ranked = answer.ranked
     scored = answer.scored
-    source = "walker" if "walker" in run.milliseconds else "popular"
-    asked, found = len(candidates.query_pins), len(candidates.pins)
-    out = [StageTiming(source, candidates.graph_version, asked, found, run.milliseconds[source])]
+    asked, n = len(candidates.query_pins), len(candidates.pins)
+    out = [
+        StageTiming(name, candidates.graph_version, asked, found, run.milliseconds.get(name, run.milliseconds["mix"]))
+        for name, found in candidates.sources.found.items()
+    ]
     if ranked is not None:
         kept, took = len(ranked.survivors), run.milliseconds["lightweight"]
-        out.append(StageTiming("lightweight", ranked.version, found, kept, took))
+        out.append(StageTiming("lightweight", ranked.version, n, kept, took))
         if scored is not None:
             out.append(StageTiming("full", scored.version, kept, min(size, kept), run.milliseconds["full"]))
     return out

@@ -4,10 +4,11 @@ Every stage goes through here and none is special. Knows nothing of what the sta
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Literal, ParamSpec, Protocol, TypeVar
 
-from serving.funnel.deadline import Deadline
+from serving.request.deadline import Deadline
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,15 +31,22 @@ class Runner:
         self.deadline = deadline
         self.milliseconds: dict[str, float] = {}  # of the stages that have a result
         self.faults: list[str] = []  # why the others have none, in their order
-        self.error: Exception | None = None  # the last fault
+        self.errors: dict[str, Exception] = {}  # by stage
         self._client = client
         self._observer = observer
         self._strict = strict
 
     async def run(self, stage: str, call: Callable[P, Awaitable[T]], *args: P.args, **options: P.kwargs) -> T | None:
         """The stage's result; None, and a fault, when it fails or is not there at the deadline."""
+        return await self.run_within(math.inf, stage, call, *args, **options)
+
+    async def run_within(
+        self, seconds: float, stage: str, call: Callable[P, Awaitable[T]], *args: P.args, **options: P.kwargs
+    ) -> T | None:
+        """As `run`, for a stage that has no more than `seconds`; a request without a deadline waits all the same."""
         began = self.deadline.clock()
-        left = self.deadline.left()
+        left_at_all = self.deadline.left()
+        left = min(left_at_all, seconds)
         if left <= 0:
             self._missed(stage, "skipped", began, TimeoutError("no time left"), "no time left")
             return None
@@ -48,7 +56,8 @@ class Runner:
             else:
                 result = await asyncio.wait_for(call(*args, **options), left)
         except TimeoutError as error:
-            self._missed(stage, "late", began, error, "not done within the deadline")
+            why = "the deadline" if seconds >= left_at_all else f"its {1e3 * seconds:.0f} ms"
+            self._missed(stage, "late", began, error, f"not done within {why}")
         except Exception as error:
             self._missed(stage, "failed", began, error, _one_line(error))
         else:
@@ -78,7 +87,7 @@ class Runner:
         self._told(stage, outcome, began)
         if self._strict:
             raise error
-        self.error = error
+        self.errors[stage] = error
         self.faults.append(f"{stage}: {why}")
 
     def _told(self, stage: str, outcome: Outcome, began: float) -> float:

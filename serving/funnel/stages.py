@@ -4,15 +4,20 @@ One funnel runs over all of them: `DirectStages` and `ThreadedStages` here, `Rem
 """
 
 import asyncio
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from serving.candidates.walker import WalkerLogic
+from serving.candidates.lanes import Lane
+from serving.candidates.query import Query
+from serving.candidates.stage import CandidatesLogic
 from serving.full.stage import FullLogic
 from serving.lightweight.stage import LightweightLogic
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
+from serving.request.deadline import Deadline
+from serving.request.found import Found
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -27,8 +32,8 @@ class Overloaded(Exception):
 class Stages(Protocol):
     """The calls of one request, in their order. Whether they cross a process is not the funnel's business."""
 
-    async def walk(self, ask: WalkAsk) -> Candidates:
-        """Candidates. Raises Overloaded when the caller should be turned away."""
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+        """What one source finds in `seconds`. Raises Overloaded when it has more to do than it takes."""
         ...
 
     async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
@@ -53,14 +58,14 @@ class Stages(Protocol):
 class DirectStages(Stages):
     """Called in place, never waiting: for callers without an event loop to keep free (notebooks, backfill, tests)."""
 
-    def __init__(self, walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic):
-        self._walker = walker
+    def __init__(self, sources: CandidatesLogic, lightweight: LightweightLogic, full: FullLogic):
+        self._sources = sources
         self._lightweight = lightweight
         self._full = full
 
-    async def walk(self, ask: WalkAsk) -> Candidates:
-        """Candidates, in place."""
-        return self._walker.walk(ask)
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+        """What one source finds, in place."""
+        return self._sources.generate(source, query, budget, Deadline.after(seconds))
 
     async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """Survivors, in place."""
@@ -84,14 +89,19 @@ class DirectStages(Stages):
 class ThreadedStages(Stages):
     """In this process, each call in a thread, so that a server's event loop stays free."""
 
-    def __init__(self, walker: WalkerLogic, lightweight: LightweightLogic, full: FullLogic):
-        self._walker = walker
+    def __init__(self, sources: CandidatesLogic, lightweight: LightweightLogic, full: FullLogic):
+        self._sources = sources
         self._lightweight = lightweight
         self._full = full
+        self._lanes: dict[str, Lane] = {}
 
-    async def walk(self, ask: WalkAsk) -> Candidates:
-        """Candidates, from a thread."""
-        return await asyncio.to_thread(self._walker.walk, ask)
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+        """What one source finds, from a thread of its own kind: a source that hangs holds up no other."""
+        lane = self._lanes.get(source)
+        if lane is None:
+            lane = self._lanes[source] = Lane(source)
+        deadline = Deadline.after(seconds)
+        return await lane.call(partial(self._sources.generate, source, query, budget, deadline))
 
     async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """Survivors, from a thread."""

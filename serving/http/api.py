@@ -37,7 +37,7 @@ class RecommendationRequest(Body):
     limit: Annotated[int, Strict()] | None = Field(None, ge=1, le=500, description="default: the client's answer size")
     explain: Annotated[bool, Strict()] = False
     order: Literal["ranked", "visit_count"] = Field(
-        "ranked", description="`visit_count` answers in the walk's order: the control arm of an experiment"
+        "ranked", description="`visit_count` answers in the order without a model: the control arm of an experiment"
     )
     experiment: str = Field("", max_length=64, description="a label that is logged with the request")
     at: datetime | None = Field(None, description="pretend that it is this moment (simulation and tests)")
@@ -48,6 +48,17 @@ class QueryVisits(BaseModel):
 
     pin_id: Id
     visits: int
+
+
+class FoundBy(BaseModel):
+    """What one source of candidates says of a pin, and the query pin, topic or board that led it there."""
+
+    source: str
+    rank: int = Field(description="in the source, from 0")
+    score: float = Field(description="the source's own")
+    query_pin: Id | None = None
+    topic: str | None = None
+    board: Id | None = None
 
 
 class LogOddsParts(BaseModel):
@@ -64,9 +75,10 @@ class Explanation(BaseModel):
     What a stage did not score lacks its part. From `full_rank` to the pin's position it was the policy, and `explored`.
     """
 
-    visit_score: float
-    visit_rank: int = Field(description="among the candidates")
-    reached_from: list[QueryVisits]
+    visit_score: float = Field(description="what orders candidates without a model: visit count, or fused ranks")
+    visit_rank: int = Field(description="among the candidates, by that")
+    found_by: list[FoundBy] = Field(description="the sources that found the pin")
+    reached_from: list[QueryVisits] = Field(description="by the walk")
     lightweight_score: float | None = None
     lightweight_rank: int | None = Field(None, description="among the survivors of the lightweight stage")
     lightweight_top_features: dict[str, float] = Field(default_factory=dict, description="TreeSHAP, in margin units")
@@ -89,9 +101,9 @@ class RankedPin(BaseModel):
 
 
 class StageReport(BaseModel):
-    """What one stage took, kept and cost; `popular` stands in for a walk that failed or was late."""
+    """What one source of candidates, or one stage, took, kept and cost; `popular` also fills up what others lack."""
 
-    stage: Literal["walker", "popular", "lightweight", "full"]
+    stage: str = Field(description="a source's name, `lightweight` or `full`")
     version: str | None = None
     received: int
     kept: int
@@ -104,7 +116,7 @@ class RecommendationResponse(BaseModel):
     request_id: str
     client: str
     pins: list[RankedPin]
-    source: Literal["walk", "popular"]
+    source: str = Field(description="the sources that found candidates, joined by +")
     versions: dict[str, str | None]
     stages: list[StageReport]
     degraded: str = ""

@@ -2,8 +2,18 @@
 
 import numpy as np
 
-from serving.http.api import Explanation, LogOddsParts, QueryVisits, RankedPin, RecommendationResponse, StageReport
+from cluster.contract.ids import plain_id
+from serving.http.api import (
+    Explanation,
+    FoundBy,
+    LogOddsParts,
+    QueryVisits,
+    RankedPin,
+    RecommendationResponse,
+    StageReport,
+)
 from serving.request.answer import Answer
+from serving.request.found import FoundIn
 
 
 def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: float) -> RecommendationResponse:
@@ -18,7 +28,7 @@ def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: fl
     scores = np.where(np.isnan(full), scores, full)
     pins = []
     for position, row in enumerate(answer.shown.tolist()):
-        pin = RankedPin(pin_id=_plain(candidates.pin_ids[row]), score=float(scores[row]))
+        pin = RankedPin(pin_id=plain_id(candidates.pin_ids[row]), score=float(scores[row]))
         if explain:
             pin.explanation = _explain(answer, position, row)
         pins.append(pin)
@@ -26,7 +36,7 @@ def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: fl
         request_id=request_id,
         client=answer.ask.client,
         pins=pins,
-        source="popular" if candidates.source == "popular" else "walk",
+        source=candidates.source,
         versions={
             "graph": candidates.graph_version,
             "lightweight": None if ranked is None else ranked.version,
@@ -45,13 +55,14 @@ def _explain(answer: Answer, position: int, row: int) -> Explanation:
     scored = answer.scored
     visits = candidates.by_query[row]
     reached = [
-        QueryVisits(pin_id=_plain(candidates.query_ids[q]), visits=int(visits[q]))
+        QueryVisits(pin_id=plain_id(candidates.query_ids[q]), visits=int(visits[q]))
         for q in np.argsort(-visits.astype(np.int64), kind="stable")
         if visits[q]
     ]
     out = Explanation(
         visit_score=float(candidates.score[row]),
         visit_rank=row,
+        found_by=[_found_by(one) for one in answer.found_in[position]] if answer.found_in else [],
         reached_from=reached,
         explored=bool(answer.explored[position]),
     )
@@ -79,5 +90,12 @@ def _explain(answer: Answer, position: int, row: int) -> Explanation:
     return out
 
 
-def _plain(value: object) -> int | str:
-    return value if isinstance(value, str) else int(value)  # type: ignore[call-overload]
+def _found_by(one: FoundIn) -> FoundBy:
+    told = FoundBy(source=one.source, rank=one.rank, score=one.score)
+    if one.kind == "topic":
+        told.topic = str(one.of)
+    elif one.kind == "board":
+        told.board = one.of
+    elif one.kind == "query_pin":
+        told.query_pin = one.of
+    return told

@@ -46,11 +46,11 @@ def test_without_a_walker_people_get_popular_pins_and_no_row_is_lost(served: tup
         asked += 1
     assert whole["source"] == "walk"
 
-    walkers = [a for a in ray.util.list_named_actors(all_namespaces=True) if "pinfunnel#walker" in a["name"]]
+    walkers = [a for a in ray.util.list_named_actors(all_namespaces=True) if "pinfunnel#walk" in a["name"]]
     assert len(walkers) == 1
     ray.kill(ray.get_actor(walkers[0]["name"], walkers[0]["namespace"]))
     answer = _ask(server, user)
-    assert answer["degraded"].startswith("walker: ")
+    assert answer["degraded"].startswith("walk: ")
     assert answer["source"] == "popular"
     assert answer["versions"]["graph"] == whole["versions"]["graph"]
     assert len(answer["pins"]) == len(whole["pins"])

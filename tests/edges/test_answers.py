@@ -136,7 +136,7 @@ def test_labels_are_told_by_value_where_the_hashes_of_features_are_the_same(tmp_
 @pytest.mark.parametrize("pins", [((10**9, None),), ((0, None), (10**9, 2.0)), ((-1, None),)])
 def test_a_query_pin_that_nobody_has_is_said(world: Opened, pins: tuple[tuple[int, float | None], ...]) -> None:
     unknown = pins[-1][0]
-    assert f"walker: query pin {unknown} is not in the graph" in answer(world, query_pins=pins).degraded
+    assert f"candidates: query pin {unknown} is not in the graph" in answer(world, query_pins=pins).degraded
 
 
 def test_a_limit_above_the_answer_size_is_kept_to(world: Opened) -> None:
@@ -147,7 +147,7 @@ def test_a_limit_above_the_answer_size_is_kept_to(world: Opened) -> None:
 
 def test_a_query_pin_that_the_user_hid_is_said(world: Opened) -> None:
     found = answer(world, query_pins=((0, None), (1, None)), hidden=(0,))
-    assert "walker: query pin 0 was hidden by the user and starts no walk" in found.degraded
+    assert "candidates: query pin 0 was hidden by the user and starts no walk" in found.degraded
 
 
 @pytest.mark.parametrize("acted", [10, 60, 150])

@@ -65,7 +65,7 @@ def test_a_weight_of_an_action_that_the_model_does_not_know_counts_nothing(
     publish_full(world.new_process(), world.clients)
     process = world.new_process()
     clients = {n: c.model_copy(update={"utility": {**c.utility, "purchase": 9.0}}) for n, c in world.clients.items()}
-    candidates = process.walker.walk(ask("homefeed", some_user(world)))
+    candidates = process.sources.candidates(ask("homefeed", some_user(world)))
     ranked = process.lightweight.rank(ask("homefeed"), candidates)
 
     def score(clients: dict[str, Any]) -> Scored:
@@ -84,7 +84,7 @@ def test_a_graph_of_other_ids_is_refused_where_it_is_loaded(world: Opened) -> No
     with pytest.raises(BundleError, match=message):
         _ = text.new_process().catalogs.current
     with pytest.raises(BundleError, match=message):
-        text.new_process().walker.load(str(world.new_process().store.current("graph")))
+        text.new_process().sources.load(str(world.new_process().store.current("graph")))
     with pytest.raises(BundleError, match=message):
         Contents(world.new_process().store.root, str(world.new_process().store.current("graph"))).require_ids("string")
 

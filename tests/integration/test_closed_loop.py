@@ -54,7 +54,7 @@ def test_the_deployments_are_named_after_their_stages(loop: Loop) -> None:
     from ray import serve
 
     app = serve.status().applications["pinfunnel"]
-    assert set(app.deployments) == {"ingress", "walker", "lightweight", "full", "events"}
+    assert set(app.deployments) == {"ingress", "walk", "lightweight", "full", "events"}
 
 
 def test_the_loop_closes_and_helps_users_it_never_saw(loop: Loop) -> None:

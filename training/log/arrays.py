@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.features.inputs import SourceInput
 from cluster.hashing import hash_ids
 
 LISTS = ("stage", "position", "explored", "visit_score", "full_score", "shared_features", "candidate_features")
-COLUMNS = (*LISTS, "user_id", "teacher_rate", "kept_rate")
+SOURCES = ("source_name", "source_rank", "source_score")
+COLUMNS = (*LISTS, *SOURCES, "user_id", "teacher_rate", "kept_rate")
 """Columns of the serving log that a request is read from."""
 
 
@@ -21,7 +23,7 @@ PER_CANDIDATE = ("stage", "position", "explored", "visit_score", "full_score", "
 
 @dataclass(frozen=True)
 class Request:
-    """A request's n candidates in the walk's order, its features and what the user did."""
+    """A request's n candidates in the order that they had without a model, its features and what the user did."""
 
     request_id: str
     client: str
@@ -37,6 +39,7 @@ class Request:
     row: int  # in the table that it was read from
     teacher_rate: float = float("nan")  # chance that a candidate only the walk chose got its full_score; NaN: none did
     kept_rate: float = 1.0  # chance that a candidate that led to nothing was logged
+    sources: SourceInput | None = None  # None in logs from before there were several
 
     @property
     def n(self) -> int:
@@ -51,7 +54,7 @@ class Request:
     def only(self, rows: np.ndarray) -> "Request":
         """The request with these candidates alone (indices)."""
         part = {name: getattr(self, name)[rows] for name in PER_CANDIDATE}
-        return replace(self, **part)
+        return replace(self, **part, sources=None if self.sources is None else self.sources.only(rows))
 
     def matrix(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """float32[rows, S + C], columns in the order of `FeatureSet.names`."""
@@ -73,6 +76,7 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
     kept_rates = _rates(table, "kept_rate", 1.0)
     ids, clients = table.column("request_id").to_pylist(), table.column("client").to_pylist()
     users = _users(table)
+    sources = LoggedSources(table)
     for i, (request_id, client, user) in enumerate(zip(ids, clients, users, strict=True)):
         part = {name: column[i] for name, column in columns.items()}
         n = len(part["stage"])
@@ -92,6 +96,7 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
                 i,
                 teacher_rates[i],
                 kept_rates[i],
+                sources.of(i, n),
             )
 
 
@@ -108,6 +113,23 @@ def _rates(table: pa.Table, name: str, missing: float) -> list[float]:
         return [missing] * table.num_rows
     rates: list[float] = table.column(name).fill_null(missing).to_pylist()
     return rates
+
+
+class LoggedSources:
+    """Which sources found the candidates of each request of a table."""
+
+    def __init__(self, table: pa.Table):
+        self._names: list[list[str] | None] = []
+        if set(SOURCES) <= set(table.column_names):
+            self._names = table.column("source_name").to_pylist()
+            self._rank, self._score = (ListColumn(table.column(name)) for name in SOURCES[1:])
+
+    def of(self, row: int, n: int) -> SourceInput | None:
+        """Of a request with n candidates; None where the log does not tell."""
+        names = self._names[row] if self._names else None
+        if not names:
+            return None
+        return SourceInput(tuple(names), self._rank[row].reshape(n, -1), self._score[row].reshape(n, -1))
 
 
 class ListColumn:

@@ -17,7 +17,14 @@ from cluster.store.log_parts import readable_batches
 from cluster.store.logs import ROW_GROUP_REQUESTS
 from training.log.attribution import action_matrix, as_datetime64, group_events
 
-LATER = {"teacher_rate": pa.float32(), "kept_rate": pa.float32()}
+LATER = {
+    "teacher_rate": pa.float32(),
+    "kept_rate": pa.float32(),
+    "source_name": pa.list_(pa.string()),
+    "source_budget": pa.list_(pa.int32()),
+    "source_rank": pa.list_(pa.int32()),
+    "source_score": pa.list_(pa.float32()),
+}
 """Columns that the first version of the serving log did not have: null in its files."""
 
 

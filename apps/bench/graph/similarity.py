@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from apps.bench.machine import machine, versions
-from cluster.features.inputs import CandidateInput, HistoryInput, QueryInput, RequestInput, UserInput
+from cluster.features.inputs import CandidateInput, HistoryInput, QueryInput, RequestInput, SourceInput, UserInput
 from cluster.similarity.neighbours import Neighbours
 from cluster.similarity.spread import warm
 from cluster.similarity.tables import Similarity
@@ -92,10 +92,13 @@ def _request(rng: np.random.Generator, pins: int, length: int, similarity: Simil
     rows = np.empty((0, 0), np.float32)
     base = int(rng.integers(0, pins))
     around = ((base + rng.permutation(min(pins, 20_000))) % pins).astype(np.int32)  # one topic's part of the catalogue
+    no_source = SourceInput((), rows, rows)
     return RequestInput(
         UserInput(none, none, -1, none, none.astype(bool), rows, rows),
         QueryInput(around[:QUERIES], np.ones(QUERIES, np.float32), none, rows, rows, 0, 0),
-        CandidateInput(around[-CANDIDATES:], none, none, none, rows, none, none, rows, rows, rows, none, none),
+        CandidateInput(
+            around[-CANDIDATES:], no_source, none, none, none, rows, none, none, rows, rows, rows, none, none
+        ),
         HistoryInput(
             rng.choice(around, length).astype(np.int32),
             rng.integers(0, ACTIONS, length).astype(np.int16),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from apps.backfill.piece import PER_CANDIDATE, thinned
+from apps.backfill.piece import MATRICES, PER_CANDIDATE, thinned
 from cluster.data.schema import IMPRESSED, RANKED, serving_schema
 
 CANDIDATES, WIDTH = 300, 3
@@ -19,7 +19,7 @@ def row(request: str = "backfill-homefeed-1-2") -> dict:
         "kept_rate": None,
         **dict.fromkeys(PER_CANDIDATE, index),
         "stage": stage,
-        "candidate_features": np.repeat(index, WIDTH).astype(np.float32),
+        **{name: np.repeat(index, WIDTH).astype(np.float32) for name in MATRICES},
     }
 
 
@@ -43,7 +43,8 @@ def test_what_was_acted_on_stays_and_the_rest_is_a_sample() -> None:
     assert (np.diff(kept) > 0).all()  # in the walk's order
     assert out["kept_rate"] == pytest.approx(100 / 295)
     assert all((out[name] == kept).all() for name in PER_CANDIDATE if name != "stage")
-    assert (out["candidate_features"].reshape(-1, WIDTH) == kept[:, None]).all()
+    for name in MATRICES:
+        assert (out[name].reshape(-1, WIDTH) == kept[:, None]).all()
     assert (thinned(row(), NONE, 100)["pin_id"] == kept).all()  # any process draws the same
 
 
@@ -63,5 +64,6 @@ def test_every_candidate_has_the_same_chance() -> None:
 
 def test_no_list_of_candidates_is_forgotten() -> None:
     lists = {field.name for field in serving_schema("int64") if str(field.type).startswith("list")}
-    of_request = {name for name in lists if name.startswith(("query_", "sequence_"))} | {"shared_features"}
-    assert lists - of_request == {*PER_CANDIDATE, "candidate_features"}
+    of_request = {name for name in lists if name.startswith(("query_", "sequence_"))}
+    of_request |= {"shared_features", "source_name", "source_budget"}
+    assert lists - of_request == {*PER_CANDIDATE, *MATRICES}

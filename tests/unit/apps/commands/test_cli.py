@@ -109,8 +109,8 @@ def test_add_edges_publishes_a_graph_that_has_them(tmp_path: Path) -> None:
     assert figures["version"] == opened.new_process().store.current("graph")
     assert "added: 2 edges, 0 pins, 1 boards" in result.output
     assert "edges: 1 rows dropped: pin_id is not among the pins" in result.output
-    opened.new_process().walker.load(figures["version"])  # as a running server does when the pointer moves
-    assert opened.new_process().walker.version == figures["version"]
+    opened.new_process().sources.load(figures["version"])  # as a running server does when the pointer moves
+    assert opened.new_process().sources.version == figures["version"]
 
 
 def test_bench_lists_what_there_is() -> None:

@@ -10,6 +10,7 @@ from cluster.features.inputs import (
     PinInput,
     QueryInput,
     RequestInput,
+    SourceInput,
     UserInput,
 )
 from cluster.features.likeness import unit_rows
@@ -52,6 +53,7 @@ def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> Candi
     by_query = rng.integers(0, 9, (n, pins)).astype(np.uint32)
     return CandidateInput(
         pins=np.arange(n, dtype=np.int32),
+        sources=walked(n),
         score=np.sort(rng.random(n).astype(np.float32))[::-1] * 50,
         visits=by_query.sum(axis=1),
         hits=(by_query > 0).sum(axis=1),
@@ -64,6 +66,19 @@ def found(n: int = 3, pins: int = 2, vectors: np.ndarray | None = None) -> Candi
         lift=np.zeros(n, np.float32),
         impressions=np.arange(n, dtype=np.float32),
     )
+
+
+def walked(n: int) -> SourceInput:
+    """All `n` candidates are the walk's alone, in its order."""
+    rank = np.arange(n, dtype=np.int32)[:, None]
+    return SourceInput(("walk",), rank, np.ones((n, 1), np.float32))
+
+
+def found_by(rng: np.random.Generator, n: int) -> SourceInput:
+    """Of the walk and another source, each with most of the `n` candidates."""
+    rank = np.stack([np.where(rng.random(n) < 0.7, rng.permutation(n), -1) for _ in range(2)], axis=1)
+    score = np.where(rank >= 0, rng.normal(size=(n, 2)), np.nan)
+    return SourceInput(("walk", "content"), rank.astype(np.int32), score.astype(np.float32))
 
 
 def pins() -> PinInput:
@@ -139,6 +154,7 @@ def random_request(
     )
     reached = CandidateInput(
         pins=more.permutation(PINS)[:n].astype(np.int32),
+        sources=found_by(np.random.default_rng([seed, 3]), n),
         score=np.sort((rng.random(n) * 90).astype(np.float32))[::-1],
         visits=by_query.sum(axis=1),
         hits=(by_query > 0).sum(axis=1),

@@ -74,7 +74,7 @@ def test_configured_columns_follow_the_built_in_ones() -> None:
     features = FeatureSet.of(settings)
     assert features.shared[-2:] == ("user_age", "user_plan")
     assert features.pin[-1] == "pin_price"
-    assert features.categorical == ("user_plan",)
+    assert features.categorical == ("source_first", "user_plan")
     block = build_features(features, asked(user(numeric=np.array([30.0, 7.0], np.float32)), query(), found()))
     assert block.shared[-2:].tolist() == [30.0, 7.0]
 

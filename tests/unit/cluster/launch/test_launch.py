@@ -15,7 +15,7 @@ from cluster.session import FLAGS
 
 ROOT = Path(__file__).parents[4]
 LAUNCH = ROOT / "cluster" / "launch"
-STAGES = {"ingress", "walker", "lightweight", "full", "events"}
+STAGES = {"ingress", "walk", "lightweight", "full", "events"}
 
 
 def rayservice() -> dict[str, Any]:

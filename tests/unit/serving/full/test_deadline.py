@@ -108,8 +108,8 @@ def test_what_is_not_scored_in_time_keeps_the_lightweight_order(world: Opened) -
         async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
             return logic.score(ask, candidates, ranked, 0.3)
 
-    stages = Hurried(process.walker, process.lightweight, logic)
-    funnel = Funnel(stages, world.clients, deadline_ms=60_000)
+    stages = Hurried(process.sources, process.lightweight, logic)
+    funnel = Funnel(stages, process.sources, world.clients, deadline_ms=60_000)
     answer = asyncio.run(funnel.recommend(ask(user_id=user)))
     assert answer.ranked is not None
     assert answer.scored is not None
@@ -133,7 +133,7 @@ def test_no_time_at_all_scores_nothing_and_still_answers(world: Opened) -> None:
     clock = Clock()
     logic, sizes = _stages_that_take(world, 1e-3, clock)
     process, user = world.new_process(), some_user(world)
-    candidates = process.walker.walk(ask(user_id=user))
+    candidates = process.sources.candidates(ask(user_id=user))
     ranked = process.lightweight.rank(ask(user_id=user), candidates)
     scored = logic.score(ask(user_id=user), candidates, ranked, 0.0)
     assert sizes == []

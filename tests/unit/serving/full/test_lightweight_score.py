@@ -36,7 +36,7 @@ def asked_of_the_network(world: Opened, client: str) -> tuple[Ranked, list[Reque
 
     scorer.score = noted  # type: ignore[method-assign]
     question = ask(client, some_user(world))
-    candidates = process.walker.walk(question)
+    candidates = process.sources.candidates(question)
     ranked = process.lightweight.rank(question, candidates)
     assert np.isfinite(logic.score(question, candidates, ranked).utility).all()
     return ranked, seen

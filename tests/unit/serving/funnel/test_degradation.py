@@ -9,21 +9,23 @@ import pytest
 
 from apps.project import Opened
 from cluster.errors import BundleError
+from serving.candidates.query import Query
 from serving.deploy.process import Process
-from serving.funnel.funnel import Funnel, NoCandidates
+from serving.funnel.funnel import Funnel
 from serving.funnel.runner import Outcome
 from serving.funnel.stages import Contributions, DirectStages, Overloaded, Stages, ThreadedStages
 from serving.logs.impressions import log_row
 from serving.request.answer import Answer
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
+from serving.request.found import Found, Visits
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from tests.worlds.funnel import ask, opened_world, publish_full, publish_lightweight, some_user
 
 NAMES = {
-    "walk": "walker",
+    "generate": "walk",
     "rank": "lightweight",
     "score": "full",
     "explain": "explain",
@@ -73,8 +75,12 @@ class Canned:
     def __init__(self, whole: Answer):
         self._whole = whole
 
-    async def walk(self, ask: WalkAsk) -> Candidates:
-        return self._whole.candidates
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+        assert source == "walk"
+        rows = np.flatnonzero(self._whole.candidates.sources.rank[:, 0] >= 0)
+        of = self._whole.candidates
+        visits = Visits(of.visits[rows], of.hits[rows], of.by_query[rows])
+        return Found(of.pins[rows], of.walk_score[rows], of.sources.origins[0], visits)
 
     async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         assert self._whole.ranked is not None
@@ -105,12 +111,19 @@ def _break(stages: Stages, **faults: str) -> Stages:
 
 
 def _direct(process: Process) -> DirectStages:
-    return DirectStages(process.walker, process.lightweight, process.full)
+    return DirectStages(process.sources, process.lightweight, process.full)
 
 
-def _answer(process: Process, stages: Stages, deadline_ms: float, observed: Observed | None = None) -> Answer:
-    funnel = Funnel(stages, process.clients, deadline_ms, popular=process.popular, observer=observed)
-    return asyncio.run(funnel.recommend(_ask(process), explain=True))
+def _answer(
+    process: Process,
+    stages: Stages,
+    deadline_ms: float,
+    observed: Observed | None = None,
+    asked: WalkAsk | None = None,
+) -> Answer:
+    share = 0.005 if deadline_ms == 60_000 else 0.5  # 300 ms for a source that hangs
+    funnel = Funnel(stages, process.sources, process.clients, deadline_ms, share=share, observer=observed)
+    return asyncio.run(funnel.recommend(asked or _ask(process), explain=True))
 
 
 @pytest.mark.parametrize("stage", NAMES)
@@ -119,24 +132,25 @@ def test_a_failed_or_late_stage_costs_the_answer_that_stage_only(
     process: Process, whole: Answer, stage: str, fault: str
 ) -> None:
     observed = Observed()
-    deadline_ms = 60_000 if fault == "raises" else 400
-    base = _direct(process) if stage == "walk" else Canned(whole)  # popular pins fit no canned ranking
+    deadline_ms = 60_000 if fault == "raises" or stage == "generate" else 400
+    base = _direct(process) if stage == "generate" else Canned(whole)  # popular pins fit no canned ranking
     stages = _break(base, **{stage: fault})
     answer = _answer(process, stages, deadline_ms, observed)
     assert len(answer.shown) == process.clients["homefeed"].sizes.answer
-    reason = f"RuntimeError: {stage} boom" if fault == "raises" else "not done within the deadline"
+    late = "not done within its 300 ms" if stage == "generate" else "not done within the deadline"
+    reason = f"RuntimeError: {stage} boom" if fault == "raises" else late
     assert answer.faults[0] == f"{NAMES[stage]}: {reason}"
     assert observed.outcomes[NAMES[stage]] == ("failed" if fault == "raises" else "late")
-    later = fault == "raises"
-    assert bool(answer.contributions) == (stage == "explain_full" or (later and stage in ("walk", "score")))
-    assert bool(answer.reasons) == (later and stage in ("walk", "explain"))
+    later = fault == "raises" or stage == "generate"
+    assert bool(answer.contributions) == (stage == "explain_full" or (later and stage in ("generate", "score")))
+    assert bool(answer.reasons) == (later and stage in ("generate", "explain"))
     if stage.startswith("explain"):
         assert answer.shown.tolist() == whole.shown.tolist()
 
 
 def test_a_failed_walk_is_answered_with_ranked_popular_pins(process: Process) -> None:
     observed = Observed()
-    answer = _answer(process, _break(_direct(process), walk="raises"), 60_000, observed)
+    answer = _answer(process, _break(_direct(process), generate="raises"), 60_000, observed)
     candidates = answer.candidates
     assert candidates.source == "popular"
     assert candidates.graph_version == process.store.current("graph")
@@ -152,20 +166,24 @@ def test_a_failed_walk_is_answered_with_ranked_popular_pins(process: Process) ->
     assert answer.scored is not None
     assert answer.scored.version is not None
     assert [stage.stage for stage in answer.stages] == ["popular", "lightweight", "full"]
-    assert observed.outcomes["popular"] == "done"
-    assert answer.faults == ["walker: RuntimeError: walk boom"]
+    assert observed.outcomes["mix"] == "done"
+    assert answer.faults == ["walk: RuntimeError: generate boom"]
 
 
-def test_a_late_walk_leaves_no_time_and_still_answers(process: Process) -> None:
-    answer = _answer(process, _break(_direct(process), walk="hangs"), 300)
-    assert answer.faults == ["walker: not done within the deadline", "lightweight: no time left"]
-    assert answer.shown.tolist() == list(range(process.clients["homefeed"].sizes.answer))
-    assert [stage.stage for stage in answer.stages] == ["popular"]
+def test_a_late_source_leaves_the_rankers_their_time(process: Process) -> None:
+    stages = _break(_direct(process), generate="hangs")
+    funnel = Funnel(stages, process.sources, process.clients, deadline_ms=60_000, share=0.002)
+    answer = asyncio.run(funnel.recommend(_ask(process)))
+    assert answer.faults == ["walk: not done within its 120 ms"]
+    assert [stage.stage for stage in answer.stages] == ["popular", "lightweight", "full"]
 
 
 def test_the_fallback_is_what_a_walk_without_a_start_gives(process: Process) -> None:
     nobody = ask(user_id=None)
-    candidates, popular = process.walker.walk(nobody), process.popular.popular(nobody)
+    candidates, popular = (
+        process.sources.candidates(nobody),
+        _answer(process, _break(_direct(process), generate="raises"), 60_000, asked=nobody).candidates,
+    )
     assert candidates.source == popular.source == "popular"
     for name, value in vars(candidates).items():
         if isinstance(value, np.ndarray):
@@ -174,10 +192,10 @@ def test_the_fallback_is_what_a_walk_without_a_start_gives(process: Process) -> 
 
 
 def test_every_reason_is_kept_and_logged(process: Process) -> None:
-    faults = dict.fromkeys(("walk", "score", "explain"), "raises")
+    faults = dict.fromkeys(("generate", "score", "explain"), "raises")
     answer = _answer(process, _break(_direct(process), **faults), 60_000)
     assert answer.faults == [
-        "walker: RuntimeError: walk boom",
+        "walk: RuntimeError: generate boom",
         "full: RuntimeError: score boom",
         "explain: RuntimeError: explain boom",
     ]
@@ -185,35 +203,35 @@ def test_every_reason_is_kept_and_logged(process: Process) -> None:
 
 
 def test_time_spent_before_the_stages_counts(process: Process, whole: Answer) -> None:
-    funnel = Funnel(Canned(whole), process.clients, deadline_ms=60_000, popular=process.popular)
+    funnel = Funnel(Canned(whole), process.sources, process.clients, deadline_ms=60_000)
     answer = asyncio.run(funnel.recommend(_ask(process), spent=61.0))
-    assert answer.faults == ["walker: no time left", "lightweight: no time left"]
+    assert answer.faults == ["walk: no time left", "lightweight: no time left"]
     assert len(answer.shown) == process.clients["homefeed"].sizes.answer
 
 
 def test_without_a_graph_there_is_no_answer(tmp_path: Path, process: Process) -> None:
     bare = Process(process.project.model_copy(update={"home": str(tmp_path / "empty")}), process.clients)
-    funnel = Funnel(ThreadedStages(bare.walker, bare.lightweight, bare.full), bare.clients, 60_000, None, bare.popular)
+    funnel = Funnel(ThreadedStages(bare.sources, bare.lightweight, bare.full), bare.sources, bare.clients, 60_000)
     with pytest.raises(BundleError, match="no graph is published"):
         asyncio.run(funnel.recommend(ask()))
-    funnel = Funnel(_break(_direct(process), walk="raises"), process.clients, 60_000, None, bare.popular)
-    with pytest.raises(NoCandidates, match="walk boom; popular: BundleError: no graph"):
+    funnel = Funnel(_break(_direct(process), generate="raises"), bare.sources, process.clients, 60_000)
+    with pytest.raises(BundleError, match="no graph"):
         asyncio.run(funnel.recommend(ask()))
 
 
 def test_an_overloaded_walker_turns_the_caller_away(process: Process) -> None:
     class Full(DirectStages):
-        async def walk(self, *_: Any) -> Any:
+        async def generate(self, *_: Any) -> Any:
             raise Overloaded("come back")
 
-    funnel = Funnel(Full(process.walker, process.lightweight, process.full), process.clients, popular=process.popular)
+    funnel = Funnel(Full(process.sources, process.lightweight, process.full), process.sources, process.clients)
     with pytest.raises(Overloaded):
         asyncio.run(funnel.recommend(_ask(process)))
 
 
 def test_a_funnel_without_a_deadline_shows_faults_to_its_caller(process: Process) -> None:
-    funnel = Funnel(_break(_direct(process), walk="raises"), process.clients, float("inf"), popular=process.popular)
-    with pytest.raises(RuntimeError, match="walk boom"):
+    funnel = Funnel(_break(_direct(process), generate="raises"), process.sources, process.clients, float("inf"))
+    with pytest.raises(RuntimeError, match="generate boom"):
         funnel.recommend_now(_ask(process))
 
 

@@ -30,7 +30,7 @@ def test_cold_start_answers_in_visit_count_order(world: Opened) -> None:
     assert answer.shown.tolist() == list(range(size))
     assert answer.ranked is not None
     assert answer.ranked.version is None
-    assert [s.stage for s in answer.stages] == ["walker", "lightweight"]
+    assert [s.stage for s in answer.stages] == ["walk", "lightweight"]
     reached = answer.stage_reached()
     assert (reached[:size] == IMPRESSED).all()
     assert (reached[size : world.clients["homefeed"].sizes.lightweight] == RANKED).all()
@@ -61,7 +61,7 @@ def test_requests_are_scored_by_the_kernel_not_by_xgboost(world: Opened, monkeyp
     publish_lightweight(process.store, process.features, "homefeed", "graph_lift")
     process.watcher().poll()
     asked = ask(user_id=some_user(world))
-    candidates = process.walker.walk(asked)
+    candidates = process.sources.candidates(asked)
     block = request_features(
         process.catalogs.current, candidates, asked, world.clients["homefeed"], process.project.negative_actions
     )
@@ -140,7 +140,7 @@ def test_replayed_features_equal_the_logged_ones(world: Opened) -> None:
     row = log_row(answer, "r1", process.features.schema_hash, "", None)
     table = rows_to_table([row], "int64", process.features)
     logged = np.array(table["candidate_features"][0].as_py(), np.float32).reshape(len(answer.candidates.pins), -1)
-    candidates = process.walker.walk(ask(user_id=user))
+    candidates = process.sources.candidates(ask(user_id=user))
     catalog = process.catalogs.get(table["graph_version"][0].as_py())
     block = request_features(
         catalog, candidates, ask(user_id=user), world.clients["homefeed"], world.project.negative_actions
@@ -208,7 +208,7 @@ def test_reasons_of_a_model_that_was_swapped_meanwhile_are_not_given(world: Open
     version = publish_full(process, world.clients)
     process.watcher().poll()
     asked = ask(user_id=some_user(world))
-    candidates = process.walker.walk(asked)
+    candidates = process.sources.candidates(asked)
     ranked = process.lightweight.rank(asked, candidates).only(np.arange(60))
     candidates = candidates.only(np.arange(60))
     whole = process.full.explain(asked, candidates, ranked, version)

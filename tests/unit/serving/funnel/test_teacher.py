@@ -37,11 +37,11 @@ def _funnel(world: Opened, teacher: Teacher) -> Funnel:
     process = world.new_process()
     publish_full(process, world.clients)
     process.watcher().poll()
-    stages = DirectStages(process.walker, process.lightweight, process.full)
+    stages = DirectStages(process.sources, process.lightweight, process.full)
     narrow = world.clients["homefeed"].sizes.model_copy(update={"lightweight": 40, "explore": 0})
     clients = {**world.clients, "homefeed": world.clients["homefeed"].model_copy(update={"sizes": narrow})}
     process.lightweight._clients = clients
-    return Funnel(stages, clients, deadline_ms=60_000, teacher=teacher)
+    return Funnel(stages, process.sources, clients, deadline_ms=60_000, teacher=teacher)
 
 
 def test_the_sample_lies_outside_the_survivors_and_is_logged_with_its_rate(world: Opened) -> None:

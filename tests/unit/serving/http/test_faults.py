@@ -48,7 +48,7 @@ class Served:
     """The endpoints over a server's funnel with faulty stages."""
 
     def __init__(self, process: Process, user: int):
-        self.stages = Faulty(process.walker, process.lightweight, process.full)
+        self.stages = Faulty(process.sources, process.lightweight, process.full)
         self.observed = Answered()
         self.log = process.serving_log()
         self.events = process.event_log()
@@ -103,17 +103,17 @@ def test_a_failing_explanation_leaves_the_answer(served: Served) -> None:
 
 
 def test_every_stage_failing_still_answers_and_says_so(served: Served) -> None:
-    answer = served.ask(walk=RuntimeError("no walker"), rank=RuntimeError("no trees"))
+    answer = served.ask(generate=RuntimeError("no walker"), rank=RuntimeError("no trees"))
     assert answer.status_code == 200
     assert answer.json()["source"] == "popular"
-    assert answer.json()["degraded"] == "walker: RuntimeError: no walker; lightweight: RuntimeError: no trees"
+    assert answer.json()["degraded"] == "walk: RuntimeError: no walker; lightweight: RuntimeError: no trees"
     assert [stage["stage"] for stage in answer.json()["stages"]] == ["popular"]
     assert len(answer.json()["pins"]) > 0
     assert served.observed.degraded[-1:] == [answer.json()["degraded"]]
 
 
 def test_overload_is_told_to_come_back(served: Served) -> None:
-    answer = served.ask(walk=Overloaded("too many requests at once; try again"))
+    answer = served.ask(generate=Overloaded("too many requests at once; try again"))
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "1"
 

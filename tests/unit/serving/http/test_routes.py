@@ -47,7 +47,7 @@ def test_an_answer_says_what_it_came_from(face: Opener, world: Opened) -> None:
     answer = http.post("/v1/homefeed/recommendations", json={"user_id": user}).json()
     assert len(answer["pins"]) == world.clients["homefeed"].sizes.answer
     assert answer["versions"]["graph"] == world.new_process().store.current("graph")
-    assert [stage["stage"] for stage in answer["stages"]] == ["walker", "lightweight", "full"]
+    assert [stage["stage"] for stage in answer["stages"]] == ["walk", "lightweight", "full"]
     assert answer["stages"][0]["kept"] == answer["stages"][1]["received"] > answer["stages"][2]["kept"]
     assert "explanation" not in answer["pins"][0]
 

@@ -25,7 +25,7 @@ def test_boosts_order_candidates_until_there_is_a_model(tmp_path: Path) -> None:
     process = opened.new_process()
     process.watcher().poll()
     wanted = ask(HOMEFEED, some_user(opened))
-    candidates = process.walker.walk(wanted)
+    candidates = process.sources.candidates(wanted)
     ranked = process.lightweight.rank(wanted, candidates)
     local = ranked.candidates[:, process.features.candidate.index("cross_locale_match")] == 1.0
     assert 0 < local.sum() < len(local)

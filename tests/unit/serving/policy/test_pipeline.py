@@ -96,8 +96,8 @@ def test_forbidden_labels_never_show_even_when_the_ranking_fails(
         async def rank(self, *_: Any) -> Any:
             raise RuntimeError("boom")
 
-    stages = Broken(process.walker, process.lightweight, process.full)
-    failing = Funnel(stages, process.clients, deadline_ms=60_000)
+    stages = Broken(process.sources, process.lightweight, process.full)
+    failing = Funnel(stages, process.sources, process.clients, deadline_ms=60_000)
     degraded = asyncio.run(failing.recommend(ask(user_id=user)))
     assert degraded.degraded
     assert degraded.candidates.labels is not None

@@ -7,7 +7,7 @@ import numpy as np
 from serving.policy.registry import PolicyRequest
 from serving.policy.slate import Slate
 from serving.request.ask import Recents
-from serving.request.candidates import Candidates
+from serving.request.candidates import Candidates, SourceColumns
 
 NOTHING = np.empty(0, np.int64)
 
@@ -17,11 +17,12 @@ def candidates(visits: np.ndarray) -> Candidates:
     n = len(visits)
     return Candidates(
         graph_version="g",
-        source="walk",
         locale=-1,
         pins=np.arange(n, dtype=np.int32),
         pin_ids=np.arange(n),
         score=visits.astype(np.float32),
+        sources=SourceColumns(("walk",), (n,), np.arange(n)[:, None], visits.astype(np.float32)[:, None]),
+        walk_score=visits.astype(np.float32),
         visits=visits.astype(np.int32),
         hits=np.ones(n, np.int16),
         by_query=np.zeros((n, 0), np.uint32),

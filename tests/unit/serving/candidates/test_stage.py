@@ -50,7 +50,7 @@ def test_live_events_and_history_are_merged_once() -> None:
 
 
 def test_a_known_user_gets_a_walk(world: Opened) -> None:
-    candidates = world.new_process().walker.walk(ask(user_id=some_user(world)))
+    candidates = world.new_process().sources.candidates(ask(user_id=some_user(world)))
     assert candidates.source == "walk"
     assert len(candidates.pins) == len(candidates.pin_ids) == len(candidates.score) == len(candidates.by_query)
     assert (np.diff(candidates.score[candidates.score > 0]) <= 0).all()
@@ -58,10 +58,10 @@ def test_a_known_user_gets_a_walk(world: Opened) -> None:
 
 
 def test_acted_on_and_excluded_pins_never_come_back(world: Opened) -> None:
-    walker, user = world.new_process().walker, some_user(world)
-    first = walker.walk(ask(user_id=user))
+    sources, user = world.new_process().sources, some_user(world)
+    first = sources.candidates(ask(user_id=user))
     barred = [int(i) for i in first.pin_ids[:5]]
-    again = walker.walk(ask(user_id=user, exclude=tuple(barred)))
+    again = sources.candidates(ask(user_id=user, exclude=tuple(barred)))
     assert not set(barred) & {int(i) for i in again.pin_ids}
     assert not set(again.sequence.pin_ids.tolist()) & set(again.pin_ids.tolist())
 
@@ -69,7 +69,7 @@ def test_acted_on_and_excluded_pins_never_come_back(world: Opened) -> None:
 def test_an_unknown_user_gets_the_popular_pins_of_the_locale(world: Opened) -> None:
     catalog = world.new_process().catalogs.current
     name = catalog.pins.vocabulary.locales[0]
-    candidates = world.new_process().walker.walk(ask(user_id=999_999_999, locale=name))
+    candidates = world.new_process().sources.candidates(ask(user_id=999_999_999, locale=name))
     assert candidates.source == "popular"
     assert len(candidates.pins) >= world.clients["homefeed"].sizes.answer
     ours = catalog.pins.popular(catalog.pins.locale_code(name), 10)
@@ -78,14 +78,14 @@ def test_an_unknown_user_gets_the_popular_pins_of_the_locale(world: Opened) -> N
 
 def test_unknown_query_pins_are_ignored(world: Opened) -> None:
     pin = int(world.new_process().catalogs.current.graph.pin_ids.ids_of(np.array([5]))[0])
-    walker = world.new_process().walker
-    candidates = walker.walk(ask("search", query_pins=((pin, None), (123, None), ("text", None))))
+    sources = world.new_process().sources
+    candidates = sources.candidates(ask("search", query_pins=((pin, None), (123, None), ("text", None))))
     assert candidates.query_ids.tolist() == [pin]
 
 
 def test_the_walk_starts_from_live_events(world: Opened) -> None:
     pin = int(world.new_process().catalogs.current.graph.pin_ids.ids_of(np.array([5]))[0])
-    candidates = world.new_process().walker.walk(ask(user_id=999_999_999, recents=recents((pin, "save", 1))))
+    candidates = world.new_process().sources.candidates(ask(user_id=999_999_999, recents=recents((pin, "save", 1))))
     assert candidates.source == "walk"
     assert candidates.query_ids.tolist() == [pin]
 

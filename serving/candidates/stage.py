@@ -1,0 +1,121 @@
+"""The candidate stage of one process: each client's sources by name, and one table of what they found.
+
+`CandidatesLogic` knows nothing of Ray, HTTP or metrics, and does not decide when a source is too late.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cluster.catalog.catalog import Catalog
+from cluster.contract.ids import plain_id
+from cluster.settings.clients import Client
+from serving.candidates import sources as shipped
+from serving.candidates.generator import CandidateGenerator, make_generator
+from serving.candidates.mixer import mix
+from serving.candidates.query import Query, read_query
+from serving.policy.labels import Forbidden
+from serving.request.ask import WalkAsk
+from serving.request.candidates import Candidates
+from serving.request.catalogs import Catalogs
+from serving.request.deadline import Deadline
+from serving.request.found import Found, FoundIn, Kind, Origin
+
+WALK = "walk"
+
+assert shipped  # imported for what it registers
+
+
+class CandidatesLogic:
+    """Reads requests, calls sources, mixes what they found."""
+
+    def __init__(self, catalogs: Catalogs, clients: Mapping[str, Client], sequence_length: int):
+        """Raises ConfigError for a source that cannot be made."""
+        self._catalogs = catalogs
+        self._clients = clients
+        self._length = sequence_length
+        self._forbidden = {name: Forbidden(client) for name, client in clients.items()}
+        made: dict[str, CandidateGenerator] = {}
+        self._sources: dict[tuple[str, str], CandidateGenerator] = {}
+        for client in clients.values():
+            for name, source in client.sources.items():
+                same = json.dumps([source.use or name, source.settings], sort_keys=True, default=str)
+                if same not in made:  # clients that say the same share what it holds in memory
+                    made[same] = make_generator(client, name, source)
+                self._sources[client.name, name] = made[same]
+        self._made = list(made.values())
+
+    def load(self, version: str) -> None:
+        """Check a graph, make every source ready for it, then make it current."""
+        catalog = self._catalogs.get(version, verify=True)
+        for source in self._made:
+            source.prepare(catalog)
+        self.map(version)
+
+    def map(self, version: str) -> None:
+        """Make a graph current in a process that mixes only; its checksums are left to those that search it."""
+        self._catalogs.load(version, verify=False)
+
+    @property
+    def version(self) -> str:
+        """The graph version that new requests use."""
+        return self._catalogs.current.version
+
+    def query(self, ask: WalkAsk, version: str | None = None) -> Query:
+        """A request in terms of the current graph, or of `version`. Raises BundleError without it."""
+        catalog: Catalog = self._catalogs.current if version is None else self._catalogs.get(version)
+        forbidden = self._forbidden[ask.client].of(catalog)
+        return read_query(catalog, self._clients[ask.client], ask, self._length, forbidden)
+
+    @staticmethod
+    def budgets(query: Query) -> dict[str, int]:
+        """Most pins of each source; of the walk at least as many as the answer is to have."""
+        quotas = query.client.quotas
+        return {name: max(quota, query.wanted) if name == WALK else quota for name, quota in quotas.items()}
+
+    def generate(self, name: str, query: Query, budget: int, deadline: Deadline) -> Found:
+        """What one source finds. Raises what it raises, and DataError for what is no `Found`."""
+        source = self._sources[query.client.name, name]
+        return source.generate(query, budget, deadline).checked(query.catalog.graph.n_pins, budget)
+
+    def mixed(self, query: Query, found: Mapping[str, Found], budget: Mapping[str, int]) -> Candidates:
+        """One table of what the sources found; popular pins where that is nothing."""
+        return mix(query, found, budget, self._forbidden[query.client.name].rules)
+
+    def found_in(self, candidates: Candidates, rows: Sequence[int]) -> list[list[FoundIn]]:
+        """The sources that found the candidates in `rows`, and what led them there."""
+        graph = self._catalogs.get(candidates.graph_version)
+        sources = candidates.sources
+        out: list[list[FoundIn]] = []
+        for row in rows:
+            of_row = []
+            for column, name in enumerate(sources.names):
+                if sources.rank[row, column] < 0:
+                    continue
+                kind, of = _named(graph, candidates, sources.origins[column], row)
+                rank, score = int(sources.rank[row, column]), float(sources.score[row, column])
+                of_row.append(FoundIn(name, rank, score, kind, of))
+            out.append(of_row)
+        return out
+
+    def candidates(self, ask: WalkAsk) -> Candidates:
+        """All sources one after the other, for callers that wait as long as it takes."""
+        query = self.query(ask)
+        budget = self.budgets(query)
+        endless = Deadline(math.inf)
+        found = {name: self.generate(name, query, budget[name], endless) for name in query.client.sources}
+        return self.mixed(query, found, budget)
+
+
+def _named(catalog: Catalog, candidates: Candidates, origin: Origin, row: int) -> tuple[Kind, int | str | None]:
+    """What led to the pin in `row`, by its name."""
+    at = int(origin.of[row]) if origin.kind else -1
+    if at < 0:
+        return "", None
+    if origin.kind == "topic":
+        return "topic", catalog.pins.vocabulary.topics[at]
+    if origin.kind == "board":
+        return "board", plain_id(catalog.graph.board_ids.ids_of(np.array([at]))[0])
+    return "query_pin", plain_id(candidates.query_ids[at])
