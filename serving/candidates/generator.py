@@ -13,7 +13,7 @@ from cluster.settings.clients import Client, SourceSettings
 from cluster.settings.parsing import Settings, near, parse
 from serving.candidates.query import Query
 from serving.request.deadline import Deadline
-from serving.request.found import Found
+from serving.request.found import FoundPins
 
 
 class CandidateGenerator:
@@ -29,7 +29,7 @@ class CandidateGenerator:
     def prepare(self, catalog: Catalog) -> None:
         """Make ready for a graph, before the first request with it: what takes long the first time belongs here."""
 
-    def generate(self, query: Query, budget: int, deadline: Deadline) -> Found:
+    def generate(self, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """At most `budget` pins, best first: none of `query.exclude`, and only of `query.allowed` where that is given.
 
         What may not be shown is taken out behind a source as well, but then nothing else takes its slot. A source

@@ -16,7 +16,7 @@ from serving.candidates.query import Query
 from serving.candidates.sources.popular import popular_pins
 from serving.policy.labels import LabelRules
 from serving.request.candidates import Candidates, SourceColumns
-from serving.request.found import Found, Origin, Visits
+from serving.request.found import FoundPins, Origin, Visits
 
 TOLD_PINS = 3
 """Unknown query pins that an answer names."""
@@ -26,7 +26,7 @@ POPULAR = "popular"
 _scratch = threading.local()
 
 
-def mix(query: Query, found: Mapping[str, Found], budget: Mapping[str, int], labels: LabelRules) -> Candidates:
+def mix(query: Query, found: Mapping[str, FoundPins], budget: Mapping[str, int], labels: LabelRules) -> Candidates:
     """The candidates of a request. `found` and `budget` by source, in the client's order.
 
     Popular pins fill up what an answer lacks, or, without any candidate or behind a filter, what the ranking chooses
@@ -56,7 +56,7 @@ class MixedPins:
     score: np.ndarray
 
     @classmethod
-    def of(cls, found: Mapping[str, Found], n_pins: int) -> "MixedPins":
+    def of(cls, found: Mapping[str, FoundPins], n_pins: int) -> "MixedPins":
         """The pins of the first source, then those that each further one adds."""
         slot = _slots(n_pins)
         union = np.empty(0, np.int32)
@@ -95,7 +95,7 @@ class MixedPins:
 def _candidates(
     query: Query,
     table: MixedPins,
-    found: Mapping[str, Found],
+    found: Mapping[str, FoundPins],
     budget: Mapping[str, int],
     alone: bool,
     labels: np.ndarray | None,
@@ -103,8 +103,8 @@ def _candidates(
     """The table, and behind it all that the walk knows of its pins."""
     ids = query.catalog.graph.pin_ids
     n = len(table.pins)
-    columns = {name: _Column.of(table, name, found.get(name, Found.nothing())) for name in table.names}
-    walk = columns.get("walk", _Column(n, np.empty(0, np.int64), np.empty(0, np.int64), Found.nothing()))
+    columns = {name: _Column.of(table, name, found.get(name, FoundPins.nothing())) for name in table.names}
+    walk = columns.get("walk", _Column(n, np.empty(0, np.int64), np.empty(0, np.int64), FoundPins.nothing()))
     seen = walk.found.visits or Visits.nothing(len(query.pins))
     walk_score = walk.spread(walk.found.score)
     return Candidates(
@@ -141,10 +141,10 @@ class _Column:
     n: int
     rows: np.ndarray  # int64[m], of the table
     ranks: np.ndarray  # int64[m], of the source
-    found: Found
+    found: FoundPins
 
     @classmethod
-    def of(cls, table: MixedPins, name: str, found: Found) -> "_Column":
+    def of(cls, table: MixedPins, name: str, found: FoundPins) -> "_Column":
         ranks = table.rank[:, table.names.index(name)]
         rows = np.flatnonzero((ranks >= 0) & (ranks < len(found.pins)))
         return cls(len(ranks), rows, ranks[rows], found)
@@ -165,7 +165,7 @@ class _Column:
         return Origin(origin.kind, of)
 
 
-def _permitted(query: Query, found: Found) -> Found:
+def _permitted(query: Query, found: FoundPins) -> FoundPins:
     """Without what the request may not be answered with, which no source should have given."""
     pins, exclude = found.pins, query.exclude
     if not len(pins):

@@ -21,7 +21,7 @@ from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
 from serving.request.deadline import Deadline
-from serving.request.found import Found, FoundIn, Kind, Origin
+from serving.request.found import FoundIn, FoundPins, Kind, Origin
 
 WALK = "walk"
 
@@ -75,12 +75,12 @@ class CandidatesLogic:
         quotas = query.client.quotas
         return {name: max(quota, query.wanted) if name == WALK else quota for name, quota in quotas.items()}
 
-    def generate(self, name: str, query: Query, budget: int, deadline: Deadline) -> Found:
-        """What one source finds. Raises what it raises, and DataError for what is no `Found`."""
+    def generate(self, name: str, query: Query, budget: int, deadline: Deadline) -> FoundPins:
+        """What one source finds. Raises what it raises, and DataError for what is no `FoundPins`."""
         source = self._sources[query.client.name, name]
         return source.generate(query, budget, deadline).checked(query.catalog.graph.n_pins, budget)
 
-    def mixed(self, query: Query, found: Mapping[str, Found], budget: Mapping[str, int]) -> Candidates:
+    def mixed(self, query: Query, found: Mapping[str, FoundPins], budget: Mapping[str, int]) -> Candidates:
         """One table of what the sources found; popular pins where that is nothing."""
         return mix(query, found, budget, self._forbidden[query.client.name].rules)
 

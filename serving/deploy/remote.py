@@ -16,7 +16,7 @@ from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
 from serving.request.candidates import Candidates
-from serving.request.found import Found
+from serving.request.found import FoundPins
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -33,7 +33,7 @@ class RemoteStages(Stages):
         self._lightweight = self._sources.pop("lightweight")
         self._full = self._sources.pop("full")
 
-    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         """What one source finds, from its deployment; the query is read there again, from the same graph."""
         call = self._sources[source].generate
         return await _answer(call.remote(query.ask, query.catalog.version, budget, seconds))

@@ -26,7 +26,7 @@ from serving.logs.events import Receipt
 from serving.request.ask import UserState, WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.deadline import Deadline
-from serving.request.found import Found
+from serving.request.found import FoundPins
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -61,7 +61,7 @@ class SourceReplica(Replica):
         self.watch("sources")
         _ = self._logic.version  # refuse to start without a graph, with an error that says so
 
-    def generate(self, ask: WalkAsk, version: str, budget: int, seconds: float) -> Found:
+    def generate(self, ask: WalkAsk, version: str, budget: int, seconds: float) -> FoundPins:
         """What the source finds for one request in terms of the graph `version`."""
         deadline = Deadline.after(seconds)
         return self._logic.generate(self._source, self._logic.query(ask, version), budget, deadline)

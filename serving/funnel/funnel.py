@@ -25,7 +25,7 @@ from serving.request.answer import Answer, StageTiming
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.deadline import RESERVE, Deadline
-from serving.request.found import Found
+from serving.request.found import FoundPins
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -137,11 +137,11 @@ class Funnel:
             run.note(f"candidates: {note}")
         return candidates
 
-    async def _sources(self, run: Runner, query: Query, budget: dict[str, int]) -> dict[str, Found]:
+    async def _sources(self, run: Runner, query: Query, budget: dict[str, int]) -> dict[str, FoundPins]:
         """What each source found in its time; those that failed or are late are noted, and not in it."""
         share = self._share * run.deadline.left()
 
-        async def ask_one(name: str, seconds: float) -> Found | None:
+        async def ask_one(name: str, seconds: float) -> FoundPins | None:
             return await run.run_within(
                 seconds, name, self._stages.generate, name, query, budget[name], (1 - RESERVE) * seconds
             )

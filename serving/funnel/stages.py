@@ -17,7 +17,7 @@ from serving.lightweight.stage import LightweightLogic
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.deadline import Deadline
-from serving.request.found import Found
+from serving.request.found import FoundPins
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -32,7 +32,7 @@ class Overloaded(Exception):
 class Stages(Protocol):
     """The calls of one request, in their order. Whether they cross a process is not the funnel's business."""
 
-    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         """What one source finds in `seconds`. Raises Overloaded when it has more to do than it takes."""
         ...
 
@@ -63,7 +63,7 @@ class DirectStages(Stages):
         self._lightweight = lightweight
         self._full = full
 
-    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         """What one source finds, in place."""
         return self._sources.generate(source, query, budget, Deadline.after(seconds))
 
@@ -95,7 +95,7 @@ class ThreadedStages(Stages):
         self._full = full
         self._lanes: dict[str, Lane] = {}
 
-    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         """What one source finds, from a thread of its own kind: a source that hangs holds up no other."""
         lane = self._lanes.get(source)
         if lane is None:

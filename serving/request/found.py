@@ -44,7 +44,7 @@ class Visits:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPins:
     """One source's pins, best first. `score` is the source's own: no two sources share a scale."""
 
     pins: np.ndarray  # int32[n], of the request's catalog, each once
@@ -53,11 +53,11 @@ class Found:
     visits: Visits | None = None
 
     @classmethod
-    def nothing(cls) -> "Found":
+    def nothing(cls) -> "FoundPins":
         """No pin."""
         return cls(np.empty(0, np.int32), np.empty(0, np.float32))
 
-    def checked(self, n_pins: int, budget: int) -> "Found":
+    def checked(self, n_pins: int, budget: int) -> "FoundPins":
         """Itself with each pin once, cut to `budget`, in the types above. Raises DataError for what is of no use."""
         pins, score = np.asarray(self.pins), np.asarray(self.score, np.float32)
         if pins.ndim != 1 or pins.shape != score.shape or (len(pins) and pins.dtype.kind not in "iu"):
@@ -73,10 +73,10 @@ class Found:
             return self
         return replace(self, pins=pins.astype(np.int32), score=score).only(np.sort(first)[:budget])
 
-    def only(self, rows: np.ndarray) -> "Found":
+    def only(self, rows: np.ndarray) -> "FoundPins":
         """These rows in this order."""
         seen = self.visits
-        return Found(
+        return FoundPins(
             self.pins[rows],
             self.score[rows],
             Origin(self.origin.kind, self.origin.of[rows]) if self.origin.kind else self.origin,

@@ -5,17 +5,17 @@ import numpy as np
 from serving.candidates.generator import CandidateGenerator, register
 from serving.candidates.query import Query
 from serving.request.deadline import Deadline
-from serving.request.found import Found
+from serving.request.found import FoundPins
 
 
 @register("popular")
 class PopularPins(CandidateGenerator):
     """Needs nothing but a mapped graph."""
 
-    def generate(self, query: Query, budget: int, deadline: Deadline) -> Found:
+    def generate(self, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """The score is the number of boards."""
         pins = popular_pins(query, budget)
-        return Found(pins, query.catalog.graph.pin_degree[pins].astype(np.float32))
+        return FoundPins(pins, query.catalog.graph.pin_degree[pins].astype(np.float32))
 
 
 def popular_pins(query: Query, wanted: int, but: np.ndarray | None = None) -> np.ndarray:

@@ -7,7 +7,7 @@ from cluster.walk.walker import Walker, WalkParams
 from serving.candidates.generator import CandidateGenerator, register
 from serving.candidates.query import Query
 from serving.request.deadline import Deadline
-from serving.request.found import Found, Origin, Visits
+from serving.request.found import FoundPins, Origin, Visits
 
 KEEP = 2
 """Graph versions whose walkers are kept: requests under way finish on the one before."""
@@ -28,7 +28,7 @@ class RandomWalk(CandidateGenerator):
             walker.walk_indices(popular, params=WalkParams(steps=1000))
         self._keep(catalog.version, walker)
 
-    def generate(self, query: Query, budget: int, deadline: Deadline) -> Found:
+    def generate(self, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """Pins that the walks visited, with visits by query pin; the origin is the query pin with most of them."""
         client = query.client
         found = self._walker(query.catalog).walk_indices(
@@ -37,10 +37,11 @@ class RandomWalk(CandidateGenerator):
             params=WalkParams(top_k=budget, **client.walk.model_dump()),
             seed=query.ask.seed,
             exclude=query.exclude,
+            allowed=query.allowed,
             bias=self._locale_range(query),
         )
         origin = Origin("query_pin", found.by_query.argmax(axis=1).astype(np.int32)) if len(found.pins) else Origin()
-        return Found(found.pins, found.scores, origin, Visits(found.visits, found.hits, found.by_query))
+        return FoundPins(found.pins, found.scores, origin, Visits(found.visits, found.hits, found.by_query))
 
     def _walker(self, catalog: Catalog) -> Walker:
         walker = self._walkers.get(catalog.version)

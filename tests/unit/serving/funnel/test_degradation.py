@@ -18,7 +18,7 @@ from serving.logs.impressions import log_row
 from serving.request.answer import Answer
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
-from serving.request.found import Found, Visits
+from serving.request.found import FoundPins, Visits
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -75,12 +75,12 @@ class Canned:
     def __init__(self, whole: Answer):
         self._whole = whole
 
-    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> Found:
+    async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         assert source == "walk"
         rows = np.flatnonzero(self._whole.candidates.sources.rank[:, 0] >= 0)
         of = self._whole.candidates
         visits = Visits(of.visits[rows], of.hits[rows], of.by_query[rows])
-        return Found(of.pins[rows], of.walk_score[rows], of.sources.origins[0], visits)
+        return FoundPins(of.pins[rows], of.walk_score[rows], of.sources.origins[0], visits)
 
     async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         assert self._whole.ranked is not None
