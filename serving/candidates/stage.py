@@ -21,7 +21,7 @@ from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
 from serving.request.deadline import Deadline
-from serving.request.found import FoundIn, FoundPins, Kind, Origin
+from serving.request.found import Discovery, FoundPins, Kind, Origin
 
 WALK = "walk"
 
@@ -84,11 +84,11 @@ class CandidatesLogic:
         """One table of what the sources found; popular pins where that is nothing."""
         return mix(query, found, budget, self._forbidden[query.client.name].rules)
 
-    def found_in(self, candidates: Candidates, rows: Sequence[int]) -> list[list[FoundIn]]:
+    def discoveries(self, candidates: Candidates, rows: Sequence[int]) -> list[list[Discovery]]:
         """The sources that found the candidates in `rows`, and what led them there."""
         graph = self._catalogs.get(candidates.graph_version)
         sources = candidates.sources
-        out: list[list[FoundIn]] = []
+        out: list[list[Discovery]] = []
         for row in rows:
             of_row = []
             for column, name in enumerate(sources.names):
@@ -96,7 +96,7 @@ class CandidatesLogic:
                     continue
                 kind, of = _named(graph, candidates, sources.origins[column], row)
                 rank, score = int(sources.rank[row, column]), float(sources.score[row, column])
-                of_row.append(FoundIn(name, rank, score, kind, of))
+                of_row.append(Discovery(name, rank, score, kind, of))
             out.append(of_row)
         return out
 

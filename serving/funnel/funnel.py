@@ -109,7 +109,7 @@ class Funnel:
         self._choose(answer, client, size, by_visits)
         self._tell(run, answer, size)
         if explain:
-            answer.found_in = self._candidates.found_in(candidates, answer.shown.tolist())
+            answer.discoveries = self._candidates.discoveries(candidates, answer.shown.tolist())
             answer.contributions = await self._explain(run, answer)
             answer.reasons = await self._explain_full(run, answer)
 

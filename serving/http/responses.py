@@ -13,7 +13,7 @@ from serving.http.api import (
     StageReport,
 )
 from serving.request.answer import Answer
-from serving.request.found import FoundIn
+from serving.request.found import Discovery
 
 
 def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: float) -> RecommendationResponse:
@@ -62,7 +62,7 @@ def _explain(answer: Answer, position: int, row: int) -> Explanation:
     out = Explanation(
         visit_score=float(candidates.score[row]),
         visit_rank=row,
-        found_by=[_found_by(one) for one in answer.found_in[position]] if answer.found_in else [],
+        found_by=[_found_by(one) for one in answer.discoveries[position]] if answer.discoveries else [],
         reached_from=reached,
         explored=bool(answer.explored[position]),
     )
@@ -90,7 +90,7 @@ def _explain(answer: Answer, position: int, row: int) -> Explanation:
     return out
 
 
-def _found_by(one: FoundIn) -> FoundBy:
+def _found_by(one: Discovery) -> FoundBy:
     told = FoundBy(source=one.source, rank=one.rank, score=one.score)
     if one.kind == "topic":
         told.topic = str(one.of)

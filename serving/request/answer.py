@@ -7,7 +7,7 @@ import numpy as np
 from cluster.data.schema import IMPRESSED, RANKED, WALKED
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
-from serving.request.found import FoundIn
+from serving.request.found import Discovery
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
@@ -46,7 +46,7 @@ class Answer:
     stages: list[StageTiming] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)  # what it lacks and why, `stage: reason`, in their order
     removed: dict[str, int] = field(default_factory=dict)  # policy step -> candidates it left out
-    found_in: list[list[FoundIn]] = field(default_factory=list)  # aligned with `shown`; empty unless explained
+    discoveries: list[list[Discovery]] = field(default_factory=list)  # aligned with `shown`; empty unless explained
     contributions: list[dict[str, float]] = field(default_factory=list)  # aligned with `shown`; empty unless explained
     reasons: list[Reasons] = field(default_factory=list)  # the full ranker's, aligned with `shown`; empty as above
     taught: Taught | None = None

@@ -19,7 +19,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class FoundIn:
+class Discovery:
     """One source's word on one pin, in names that people know."""
 
     source: str

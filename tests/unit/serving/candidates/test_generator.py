@@ -50,7 +50,7 @@ def test_the_pages_source_is_in_answers_explanations_log_and_features(shop: Clie
     mine = np.flatnonzero(found.rank[:, 1] >= 0)
     assert len(mine) > 10
     assert (process.catalogs.current.graph.pin_degree[answer.candidates.pins[mine]] <= 5).all()
-    told = {one.source for pin in answer.found_in for one in pin}
+    told = {one.source for pin in answer.discoveries for one in pin}
     assert told >= {"walk", "least_known"}
     row = log_row(answer, "r", "h", "", None)
     assert list(row["source_name"])[:2] == ["walk", "least_known"]
