@@ -31,6 +31,9 @@ class GbdtSettings(Settings):
     monotone: dict[str, Literal[-1, 1]] = Field(
         {}, description="feature -> 1 where more of it may only raise the score, -1 where it may only lower it"
     )
+    source_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the training requests that forget what one source of candidates said"
+    )
     max_bin: int = Field(256, ge=2)
     workers: int = Field(1, ge=1)
     cpus_per_worker: float = Field(1.0, gt=0)

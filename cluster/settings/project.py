@@ -103,6 +103,9 @@ class RankerSettings(Settings):
     learning_rate: float | None = Field(None, gt=0)
     workers: int = Field(1, ge=1)
     use_gpu: Literal["auto", "yes", "no"] = "auto"
+    source_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the training requests that forget what one source of candidates said"
+    )
     request_balance: float = Field(
         0.5, ge=0, le=1, description="training divides a request's weights by (number of its acted candidates)^this"
     )

@@ -72,12 +72,11 @@ def write_parts(
         "valid": {n: LogWindow(since=cut, until=before[n].until) for n, cut in cuts.items()},
         "held": dict(held),
     }
-    judged = replace(make, orders=orders, unimpressed_replayed=None)
+    plain = replace(make, source_dropout=0.0)
+    makers = {"train": make, "valid": plain, "held": replace(plain, orders=orders, unimpressed_replayed=None)}
     out = {}
     for part, window in windows.items():
-        rows = joined.requests(LOG_COLUMNS, window).map_batches(
-            judged if part == "held" else make, batch_format="pyarrow", batch_size=None
-        )
+        rows = joined.requests(LOG_COLUMNS, window).map_batches(makers[part], batch_format="pyarrow", batch_size=None)
         rows.write_parquet(str(folder / part))
         files = sorted(str(p) for p in (folder / part).glob("*.parquet"))
         out[part] = [f for f in files if pq.read_metadata(f).num_rows]

@@ -26,6 +26,7 @@ from training.judge.orders import Order
 from training.lightweight.strategies.strategy import sample
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64
+from training.log.dropout import SourceDropout
 from training.ranker.batch import RankerSchema
 from training.ranker.columns import LIGHTWEIGHT_SCORE, columns_of, with_score
 
@@ -113,6 +114,7 @@ class MakeRows:
     unimpressed: int = 0  # survivors not shown, sampled from each request that showed something
     unimpressed_replayed: int | None = 60  # the same of those that showed nothing; None: all of them, to judge by
     scores: Mapping[str, Margins] | None = None  # by client, NaN for one without; None: rows without that column
+    source_dropout: float = 0.0  # share of the requests that forget what one source said
     orders: Mapping[str, Order] = field(default_factory=dict)  # client → its order without a full ranker, to judge by
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -120,7 +122,7 @@ class MakeRows:
         table = table.combine_chunks()
         at = as_datetime64(table.column("requested_at"))
         made = []
-        for request in read_requests(table):
+        for request in map(SourceDropout(self.features, self.source_dropout), read_requests(table)):
             kept, weight = self._choose(request)
             if len(kept):
                 row = {name: table.column(name)[request.row] for name in LOG_COLUMNS if name not in COLUMNS}

@@ -92,7 +92,14 @@ def train_full_ranker(
         progress("rows", 0.0)
         settings = project.ranker
         negatives = settings.unimpressed, settings.unimpressed_replayed
-        make = MakeRows(contents, features, length, *negatives, scores=scores or None)
+        make = MakeRows(
+            contents,
+            features,
+            length,
+            *negatives,
+            scores=scores or None,
+            source_dropout=settings.source_dropout,
+        )
         orders = {name: without_full(store, client, features) for name, client in able.items()}
         parts = write_parts(joined, before, held, make, orders, scratch)
         progress("rows", 1.0)

@@ -20,6 +20,7 @@ from training.lightweight.strategies.registry import resolve
 from training.lightweight.strategies.strategy import ACTION, CLASSES, LabelRule, LoggedCandidates, label_request
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64
+from training.log.dropout import SourceDropout
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
 
@@ -31,12 +32,14 @@ class MakeExamples:
     names: tuple[str, ...]  # clients; a client's index is its code
     rules: tuple[LabelRule, ...]
     local_column: int  # of the candidate features
+    dropout: SourceDropout | None = None
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Only kept examples; a request without any gives no row."""
         columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
         at = as_datetime64(table.column("requested_at")).astype(np.int64)
-        for request in read_requests(table):
+        requests = read_requests(table)
+        for request in requests if self.dropout is None else map(self.dropout, requests):
             code = self.names.index(request.client)
             labels = label_request(self.rules[code], self._candidates(request))
             rows = np.flatnonzero(labels.kept)
@@ -129,7 +132,8 @@ def build_examples(
     rules = tuple(resolve(clients[n].labels, project.actions, project.negative_actions) for n in names)
     times = [(of := joined.index.times(name))[inside(windows[name], of)] for name in names]
     splits = tuple(split_without(moments, (), valid_share) for moments in times)
-    make = MakeExamples(names, rules, features.candidate.index("cross_locale_match"))
+    dropout = SourceDropout(features, project.gbdt.source_dropout)
+    make = MakeExamples(names, rules, features.candidate.index("cross_locale_match"), dropout)
     dataset = joined.requests(COLUMNS, dict(windows)).map_batches(
         make, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
     )

@@ -1,9 +1,9 @@
 """Candidates under filters that match 100 to 0.1 % of the pins: ms, and how many of k.
 
-The candidate stage of a request from 10 query pins (`WalkerLogic.walk`), in turns: without a filter, and with one on a
-number or a text, met for the first time or kept from before. Pins have a random number in 0..1 and a random brand; a
-brand of a share of the pins is named after it. `after_the_cut`: of the best 2,000 without a filter those that match,
-which is what is left to answer with when a filter comes after the walk.
+The candidate stage of a request from 10 query pins (`CandidatesLogic.candidates`), in turns: without a filter, and
+with one on a number or a text, met for the first time or kept from before. Pins have a random number in 0..1 and a
+random brand; a brand of a share of the pins is named after it. `after_the_cut`: of the best 2,000 without a filter
+those that match, which is what is left to answer with when a filter comes after the walk.
 
     python -m apps.bench.walk.filters [--quick]
 """
@@ -31,7 +31,7 @@ from cluster.settings.clients import Client
 from cluster.settings.project import DataSettings, Project, Source
 from cluster.settings.similarity import SimilaritySettings
 from cluster.store.bundles import BundleStore
-from serving.candidates.walker import WalkerLogic
+from serving.candidates.stage import CandidatesLogic
 from serving.deploy.process import Process
 from serving.request.ask import WalkAsk
 
@@ -79,7 +79,7 @@ def _built(folder: Path, shape: Shape) -> Process:
     with store.write(GRAPH, {"schema_hash": process.features.schema_hash}) as (target, version):
         tables = Tables(pa.table({"board_id": boards, "pin_id": pins}), table)
         build_catalog_in_memory(tables, project, target, version=version)
-    process.walker.load(version)
+    process.sources.load(version)
     return process
 
 
@@ -100,19 +100,19 @@ def _filters(share: float, turn: int) -> dict[str, Filter]:
 
 
 def _measured(process: Process, repeats: int) -> dict[str, Any]:
-    walker, catalog = process.walker, process.catalogs.current
+    sources, catalog = process.sources, process.catalogs.current
     spent: dict[str, list[float]] = {}
     counts: dict[str, list[dict[str, int]]] = {}
     for turn in range(repeats + 1):  # the first warms up
         asks = _asks(catalog, turn)
-        walker.walk(asks["none"])  # whichever walks first from these pins would pay for bringing them near
+        sources.candidates(asks["none"])  # whichever walks first from these pins would pay for bringing them near
         for name, ask in asks.items():
             for when in ("first", "kept") if ask.filter is not None else ("none",):
-                milliseconds = _timed(walker, ask)
+                milliseconds = _timed(sources, ask)
                 if turn:
                     spent.setdefault(f"{name}.{when}", []).append(milliseconds)
             if turn:
-                counts.setdefault(name, []).append(_counted(walker, catalog, ask))
+                counts.setdefault(name, []).append(_counted(sources, catalog, ask))
     whole = median(spent["none.none"])
     return {
         "ms": {name.removesuffix(".none"): round(median(times), 2) for name, times in spent.items()},
@@ -133,18 +133,18 @@ def _asks(catalog: Catalog, turn: int) -> dict[str, WalkAsk]:
     return found
 
 
-def _timed(walker: WalkerLogic, ask: WalkAsk) -> float:
+def _timed(sources: CandidatesLogic, ask: WalkAsk) -> float:
     began = time.process_time()
-    walker.walk(ask)
+    sources.candidates(ask)
     return 1e3 * (time.process_time() - began)
 
 
-def _counted(walker: WalkerLogic, catalog: Catalog, ask: WalkAsk) -> dict[str, int]:
+def _counted(sources: CandidatesLogic, catalog: Catalog, ask: WalkAsk) -> dict[str, int]:
     """What a request has to answer with: of k, from the walk, in all, and had the filter come after the cut."""
-    candidates = walker.walk(ask)
+    candidates = sources.candidates(ask)
     mask = np.ones(catalog.graph.n_pins, bool) if ask.filter is None else catalog.attributes.matching(ask.filter)
     assert mask[candidates.pins].all()
-    unfiltered = walker.walk(replace(ask, filter=None))
+    unfiltered = sources.candidates(replace(ask, filter=None))
     return {
         "of_k": min(len(candidates.pins), K),
         "walked": int((candidates.visits > 0).sum()),

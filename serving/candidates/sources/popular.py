@@ -28,10 +28,20 @@ def popular_pins(query: Query, wanted: int, but: np.ndarray | None = None) -> np
     free[query.pins] = False
     if but is not None:
         free[but] = False
-    local = catalog.pins.popular(query.locale, catalog.graph.n_pins)
-    local = local[free[local]][:wanted]
+    local = _first(catalog.pins.popular(query.locale, catalog.graph.n_pins), free, wanted)
     if query.locale < 0 or len(local) >= wanted:
-        return np.asarray(local, np.int32)
+        return local
     free[local] = False
-    everywhere = catalog.pins.popular(-1, catalog.graph.n_pins)
-    return np.concatenate([local, everywhere[free[everywhere]][: wanted - len(local)]]).astype(np.int32)
+    everywhere = _first(catalog.pins.popular(-1, catalog.graph.n_pins), free, wanted - len(local))
+    return np.concatenate([local, everywhere])
+
+
+def _first(order: np.ndarray, free: np.ndarray, wanted: int) -> np.ndarray:
+    """int32: the first `wanted` pins of an order that are free (bool[n_pins]); looks no further than it must."""
+    found = np.empty(0, np.int32)
+    start, size = 0, 4 * wanted
+    while start < len(order) and len(found) < wanted:
+        part = order[start : start + size]
+        found = np.concatenate([found, part[free[part]]]).astype(np.int32)
+        start, size = start + size, 2 * size
+    return found[:wanted]
