@@ -1,6 +1,6 @@
 """Which of several plans the log can teach: each is fitted, and the one that orders the validation requests best stays.
 
-A candidate that was drawn counts there for all that it was drawn from.
+A candidate that was drawn counts there for all that it was drawn from (training.metrics.sampled).
 
 Decided before the gate, which looks at later requests that nothing here has seen. On a log that is large for a trial
 each plan is fitted on its newest part, and the chosen one once more on all of it.
@@ -20,9 +20,10 @@ from training.full.gating import held_out_rows
 from training.full.parts import Parts
 from training.full.plan import NetworkPlan
 from training.judge.full import probabilities, utilities
-from training.metrics.ranking import mean_ndcg_of_samples
+from training.metrics.sampled import mean_ndcg_of_samples
 from training.ranker.batch import RankerSchema, RequestBatch
 
+NDCG_AT = 20
 TRIAL_REQUESTS = 20_000
 """Training requests of one trial: with three trials some minutes on one core."""
 JUDGED_REQUESTS = 4_000
@@ -33,7 +34,7 @@ Fitter = Callable[[NetworkPlan, RankerSchema, Parts, Path], dict[str, Any]]
 
 @dataclass(frozen=True)
 class PlanTrial:
-    """One plan, fitted: NDCG by utility on the validation requests, NaN where they have no action."""
+    """One plan, fitted: NDCG@20 by utility on the validation requests, NaN where they have no action."""
 
     plan: NetworkPlan
     ndcg: float
@@ -54,7 +55,7 @@ class ChosenPlan:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: for the manifest."""
         known = {name: value if np.isfinite(value) else None for name, value in self.ndcg.items()}
-        return {**self.plan.to_dict(), "reason": self.reason, "validation_ndcg": known}
+        return {**self.plan.to_dict(), "reason": self.reason, f"validation_ndcg@{NDCG_AT}": known}
 
 
 def choose(
@@ -90,7 +91,7 @@ def choose(
         ndcg["lightweight"] = _ndcg(batch, rows, batch.candidates[:, -1], schema, clients)
     figures = ", ".join(f"{name} {value:.4f}" for name, value in ndcg.items())
     judged = 0 if rows is None else rows.num_rows
-    reason = f"{best.plan.name}: best NDCG on {judged:,} validation requests ({figures})"
+    reason = f"{best.plan.name}: best NDCG@{NDCG_AT} on {judged:,} validation requests ({figures})"
     if trial_parts is parts:
         return ChosenPlan(best.plan, best.model, best.fit, reason, ndcg)
     reason += f"; tried on the newest {TRIAL_REQUESTS:,} of {requests:,} requests"
@@ -99,7 +100,7 @@ def choose(
 
 
 def quality(model: Path, rows: pa.Table | None, clients: Mapping[str, Client]) -> float:
-    """Mean NDCG by utility of a saved model over validation rows; NaN without any action."""
+    """Mean NDCG@20 by utility of a saved model over validation rows; NaN without any action."""
     from training.ranker.scorer import FullScorer
 
     if rows is None:
@@ -118,5 +119,4 @@ def _ndcg(
     worth = np.array([[clients[name].utility.get(a, 0.0) for a in schema.actions] for name in names])
     assert batch.labels is not None
     gain = (np.nan_to_num(batch.labels) * worth[batch.request]).sum(axis=1)
-    stands_for = np.ones(len(gain)) if batch.weights is None else batch.weights
-    return mean_ndcg_of_samples(score, gain, batch.request, stands_for)
+    return mean_ndcg_of_samples(score, gain, batch.request, batch.stands_for(), NDCG_AT)

@@ -18,7 +18,8 @@ from training.judge.position import position_lift, without_position
 from training.judge.served import as_served
 from training.metrics.by_action import figures_by_action
 from training.metrics.intervals import Interval, bootstrap
-from training.metrics.ranking import ndcg, order_by, tells_apart
+from training.metrics.ranking import order_by, tells_apart
+from training.metrics.sampled import ndcg_of_sample
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.rows import ListRows
 from training.ranker.scorer import FullScorer, utility
@@ -30,7 +31,8 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class FullReport:
-    """`ndcg` and `differences` are NDCG@10 on utility; a difference is the first ordering minus that one.
+    """`ndcg` and `differences` are NDCG@10 on utility; a difference is the first ordering minus that one. A candidate
+    that was drawn counts for all that it was drawn from, which reaches further down (training.metrics.sampled).
 
     Intervals resample users where the log knows them, else requests.
     """
@@ -111,7 +113,7 @@ def _as_served(
 ) -> np.ndarray:
     """float32[N]: `score`, and for replayed requests the order that is served behind the stage of `before`."""
     assert batch.position is not None
-    stands_for = np.ones(len(score)) if batch.weights is None else batch.weights
+    stands_for = batch.stands_for()
     out = score.copy()
     for i, rows in enumerate(_rows_of(batch, len(names))):
         if not (batch.position[rows] >= 0).any():
@@ -158,12 +160,14 @@ def _ndcg(
     """
     worth = {n: np.array([clients[n].utility.get(a, 0.0) for a in schema.actions], np.float32) for n in set(names)}
     labels = np.nan_to_num(batch.labels)  # type: ignore[arg-type]
+    stands_for = batch.stands_for()
     values, weights = {name: np.full(len(names), np.nan) for name in orders}, np.zeros(len(names))
     for i, (client, rows) in enumerate(zip(names, _rows_of(batch, len(names)), strict=True)):
         part = np.flatnonzero(judged[rows]) + rows.start
         gain, weights[i] = without_position(labels[part], lift[part], worth[client], NDCG_AT)
         for name, score in orders.items() if tells_apart(labels[part] @ worth[client]) else ():
-            values[name][i] = ndcg(gain[order_by(score[part])], NDCG_AT)
+            order = order_by(score[part])
+            values[name][i] = ndcg_of_sample(gain[order], stands_for[part][order], NDCG_AT)
     return values, weights
 
 

@@ -13,10 +13,8 @@ def judged_rows(position: np.ndarray, acted: np.ndarray, request: np.ndarray) ->
 
     `position` int[N], -1 = not shown; `acted` bool[N]; `request` int[N], the number of each one's request from 0.
 
-    A replay logs all candidates acted on and a sample of the others (`kept_rate`), so a rank among them stands for
-    about rank / kept_rate among all: NDCG@10 of a twentieth says how well the first two hundred are chosen, and is
-    higher than NDCG@10 of all. It is the same for every order compared, but weighs the very top less than an answer
-    does (Krichene and Rendle, On sampled metrics for item recommendation, KDD 2020).
+    A replay logs all candidates acted on and a sample of the others (`kept_rate`): each of these stands for
+    1 / kept_rate of them, which NDCG counts it for (training.metrics.sampled).
     """
     live = np.zeros(int(request.max(initial=-1)) + 1, bool)
     live[request[position >= 0]] = True

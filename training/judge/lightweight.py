@@ -162,6 +162,11 @@ def _figures(request: Request, case: OrderedRequest, at: Cuts, decides: bool) ->
     return found
 
 
+def _stands_for(request: Request) -> np.ndarray:
+    """float[n]: how many candidates each one counts for; what was shown or acted on was all logged."""
+    return np.where((request.stage >= IMPRESSED) | (request.actions > 0).any(axis=1), 1.0, 1.0 / request.kept_rate)
+
+
 def _case(request: Request, score: np.ndarray, gain: np.ndarray, local: int, teacher: np.ndarray) -> OrderedRequest:
     """What the metrics look at; `local` is the column of candidate features that says whether the locales match."""
     return OrderedRequest(
@@ -171,6 +176,7 @@ def _case(request: Request, score: np.ndarray, gain: np.ndarray, local: int, tea
         shown=_judged(request),
         impressed=request.stage >= IMPRESSED,
         local=request.candidates[:, local] == 1.0,
+        stands_for=_stands_for(request),
         teacher=teacher,
     )
 
@@ -182,8 +188,6 @@ def _calibration(requests: Sequence[Request], scores: Sequence[np.ndarray], wort
     judged = [_judged(r) for r in requests]
     probability = np.concatenate([s[m] for s, m in zip(scores, judged, strict=True)])
     label = np.concatenate([((r.actions @ worth) > 0)[m] for r, m in zip(requests, judged, strict=True)])
-    stands_for = [
-        np.where(r.stage >= IMPRESSED, 1.0, 1.0 / r.kept_rate)[m] for r, m in zip(requests, judged, strict=True)
-    ]
+    stands_for = [_stands_for(r)[m] for r, m in zip(requests, judged, strict=True)]
     true = bool(((probability >= 0) & (probability <= 1)).all())
     return ECE.of(Predictions(label.astype(np.float64), np.concatenate(stands_for), probability if true else None))

@@ -15,6 +15,7 @@ class OrderedRequest:
     shown: np.ndarray  # bool[n], shown or acted on: where the lack of an action says something
     impressed: np.ndarray  # bool[n], shown
     local: np.ndarray  # bool[n], in the user's locale
+    stands_for: np.ndarray  # float[n], how many candidates each counts for: 1 / the rate that it was logged at
     teacher: np.ndarray | None  # float[n], the full ranker's score, NaN where it gave none
 
 

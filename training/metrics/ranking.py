@@ -60,48 +60,11 @@ def mean_ndcg(score: np.ndarray, gain: np.ndarray, request: np.ndarray, k: int) 
     return float(known.mean()) if len(known) else float("nan")
 
 
-def mean_ndcg_of_samples(score: np.ndarray, gain: np.ndarray, request: np.ndarray, weight: np.ndarray) -> float:
-    """Mean NDCG, without a cut, over the requests with a gain, from samples of their candidates. NaN without any.
-
-    `weight` float[N]: how many candidates each one stands for, 1 / the rate that it was drawn at. Ranks among a sample
-    make too little of the very top (Krichene and Rendle, On sampled metrics for item recommendation, KDD 2020). So
-    a rank among all is estimated: it is at least the sum of the weights before it, and lies anywhere in the next
-    drawn candidate's share from there on. No cut, which could tell nothing apart within such a share.
-    """
-    gain = np.maximum(gain, 0.0)
-    got, best = (_dcg_of_samples(key, gain, request, weight, key is score) for key in (score, gain))
-    known = best > 0
-    return float((got[known] / best[known]).mean()) if known.any() else float("nan")
-
-
 def _dcg_by_request(key: np.ndarray, gain: np.ndarray, request: np.ndarray, k: int) -> np.ndarray:
-    order, of = _in_order(key, request)
+    order = np.lexsort((-np.where(np.isnan(key), -np.inf, key), request))
+    of = request[order]
     rank = np.arange(len(order)) - np.searchsorted(of, of)
     return np.bincount(of, gain[order] * discount(rank, k))
-
-
-def _dcg_of_samples(
-    key: np.ndarray, gain: np.ndarray, request: np.ndarray, weight: np.ndarray, estimated: bool
-) -> np.ndarray:
-    """float64[requests]; ranks are those of the sums of weights, or `estimated` from there on."""
-    order, of = _in_order(key, request)
-    before = np.append(0.0, np.cumsum(weight[order], dtype=np.float64))
-    rank = before[:-1] - before[np.searchsorted(of, of)]
-    share = np.ones(len(of))
-    if estimated:
-        widest = np.ones(int(of.max(initial=0)) + 1)
-        np.maximum.at(widest, request, weight)
-        share = widest[of]
-    ends = np.arange(int(np.ceil(rank.max(initial=0.0) + share.max(initial=1.0))) + 2)
-    total = np.append(0.0, np.cumsum(1.0 / np.log2(ends[:-1] + 2.0)))  # of all ranks before each
-    mean = (np.interp(rank + share, ends, total) - np.interp(rank, ends, total)) / share
-    return np.bincount(of, gain[order] * mean)
-
-
-def _in_order(key: np.ndarray, request: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows request by request, the best of each first, and their requests."""
-    order = np.lexsort((-np.where(np.isnan(key), -np.inf, key), request))
-    return order, request[order]
 
 
 def recall(hit: np.ndarray, k: int, wanted: int | None = None) -> float:

@@ -11,11 +11,12 @@ from training.metrics.cases import Answered, OrderedRequest, Predictions
 from training.metrics.metric import Metric
 from training.metrics.probability import auc, expected_calibration_error, log_loss
 from training.metrics.ranking import mean_ndcg, ndcg, order_by, recall
+from training.metrics.sampled import ndcg_of_sample
 
 
 def _ndcg_of_shown(case: OrderedRequest, k: int) -> float:
     rows = case.order[case.shown[case.order]]
-    return ndcg(case.gain[rows], k)
+    return ndcg_of_sample(case.gain[rows], case.stands_for[rows], k)
 
 
 def _auc_of_shown(case: OrderedRequest, k: int) -> float:
@@ -47,7 +48,7 @@ ORDERS = (
     Metric(
         "ndcg",
         "order of the shown pins by what users did with them",
-        ("gain", "shown"),
+        ("gain", "shown", "stands_for"),
         _ndcg_of_shown,
         cut="head",
         plotted=True,

@@ -111,6 +111,10 @@ class RequestBatch:
         """N."""
         return len(self.request)
 
+    def stands_for(self) -> Floats:
+        """[N] how many candidates of the log each one counts for: its weight, 1 without weights."""
+        return np.ones(self.n_candidates, np.float32) if self.weights is None else self.weights
+
     @classmethod
     def concat(cls, batches: Sequence["RequestBatch"]) -> "RequestBatch":
         """Several batches as one forward pass; optional parts must be there in all or in none."""

@@ -52,10 +52,10 @@ def test_the_better_order_is_taken_with_its_reason(parts: Parts, tmp_path: Path)
     assert chosen.plan == LEARNS
     assert set(chosen.ndcg) == {"blind", "learns", "lightweight"}
     assert chosen.ndcg["learns"] > max(chosen.ndcg["blind"], chosen.ndcg["lightweight"])
-    assert chosen.reason.startswith("learns: best NDCG on 40 validation requests (blind 0.")
+    assert chosen.reason.startswith("learns: best NDCG@20 on 40 validation requests (blind 0.")
     assert told == [pytest.approx(1 / 3), pytest.approx(2 / 3)]
     assert FullScorer.open(chosen.model).config == LEARNS.model
-    assert chosen.to_dict()["validation_ndcg"] == chosen.ndcg
+    assert chosen.to_dict()["validation_ndcg@20"] == chosen.ndcg
 
 
 def test_figures_are_those_of_the_utility_order(parts: Parts, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_figures_are_those_of_the_utility_order(parts: Parts, tmp_path: Path) ->
     score = utility(FullScorer.open(tmp_path / "model").score(batch), WORTH, SCHEMA.actions)
     worth = np.array([WORTH.get(action, 0.0) for action in SCHEMA.actions])
     assert quality(tmp_path / "model", table, SHOPS) == pytest.approx(
-        mean_ndcg(score, batch.labels @ worth, batch.request, len(score))
+        mean_ndcg(score, batch.labels @ worth, batch.request, 20)
     )
 
 

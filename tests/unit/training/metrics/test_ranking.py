@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from training.metrics.ranking import dcg, mean_ndcg, mean_ndcg_of_samples, ndcg, ndcg_by_request, order_by, recall
+from training.metrics.ranking import dcg, mean_ndcg, ndcg, ndcg_by_request, order_by, recall
 
 
 def slow_ndcg(ranked: Sequence[float], ideal: Sequence[float], k: int) -> float:
@@ -50,31 +50,6 @@ def test_many_requests_at_once_are_each_request_alone(seed: int, n: int, k: int)
     known = [value for value in alone if not math.isnan(value)]
     mean = np.mean(known) if known else math.nan
     assert mean_ndcg(score, gain, request, k) == pytest.approx(mean, nan_ok=True)
-
-
-@given(seed=st.integers(0, 10_000), n=st.integers(1, 60))
-def test_a_sample_of_everything_has_the_ndcg_of_everything(seed: int, n: int) -> None:
-    rng = np.random.default_rng(seed)
-    score, gain, request = rng.normal(size=n), rng.integers(-1, 3, n).astype(float), rng.integers(0, 4, n)
-    whole = mean_ndcg(score, gain, request, n)
-    assert mean_ndcg_of_samples(score, gain, request, np.ones(n)) == pytest.approx(whole, nan_ok=True)
-
-
-def test_ndcg_of_samples_is_near_that_of_all_candidates_and_without_weights_far_from_it() -> None:
-    rng = np.random.default_rng(7)
-    requests, n, most = 300, 1000, 50
-    gain = np.zeros((requests, n))
-    gain[:, :3] = 1.0
-    score = rng.normal(size=(requests, n)) + 1.5 * gain
-    each = np.repeat(np.arange(requests), n)
-    whole = mean_ndcg(score.ravel(), gain.ravel(), each, n)
-    drawn = np.stack([np.append([0, 1, 2], rng.choice(np.arange(3, n), most, replace=False)) for _ in range(requests)])
-    rows = (np.arange(requests)[:, None] * n + drawn).ravel()
-    weight = np.tile(np.append([1.0, 1.0, 1.0], np.full(most, (n - 3) / most)), requests)
-    some = mean_ndcg_of_samples(score.ravel()[rows], gain.ravel()[rows], each[rows], weight)
-    plain = mean_ndcg(score.ravel()[rows], gain.ravel()[rows], each[rows], n)
-    assert abs(some - whole) < 0.08
-    assert plain - whole > 0.2
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(0, 30), missed=st.integers(0, 5), k=st.integers(1, 30))

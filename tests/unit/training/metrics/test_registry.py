@@ -20,6 +20,7 @@ ORDERED = OrderedRequest(
     shown=SCORE >= 100,
     impressed=SCORE >= 100,
     local=SCORE % 2 == 1,
+    stands_for=np.ones(200),
     teacher=SCORE.copy(),
 )
 ANSWERED = Answered(np.array([True, False, True]), 4)
