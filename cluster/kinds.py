@@ -13,3 +13,8 @@ FULL = "full"
 def lightweight(client: str) -> str:
     """The kind of one client's lightweight ranker (training.lightweight)."""
     return f"lightweight/{client}"
+
+
+def quotas(client: str) -> str:
+    """The kind of one client's learned quotas of its sources (training.quotas)."""
+    return f"quotas/{client}"

@@ -120,6 +120,47 @@ def train_lightweight(
         write_json(out, {name: outcome.to_dict() for name, outcome in outcomes.items()})
 
 
+@train_app.command("quotas")
+def train_quotas(
+    client: Annotated[str, typer.Option(help="client whose sources are bought")],
+    project: ProjectFile = DEFAULT_PROJECT,
+    keep: Annotated[float, typer.Option(min=0.5, max=1.0, help="share of what full quotas found that is kept")] = 0.98,
+    since: Since = None,
+    until: Until = None,
+    out: JsonFile = None,
+) -> None:
+    """Learn how much of each source's quota is worth its compute, for each kind of user, from requests at full quotas.
+
+    Replays smaller quotas from the log, beside static ones, calibrated scores, fusion and round-robin. Serving uses
+    what is published where the client's YAML says `allotment: {learned: true}`.
+    """
+    from cluster import session
+
+    with guarded():
+        begin, end = moment(since, "--since"), moment(until, "--until")
+        opened = open_project(project)
+        named = pick_clients(opened, client)[client]
+        from training.quotas.learn import learn_quotas
+
+        process = opened.new_process()
+        with session.session(dashboard=False), progress_bar() as bars:
+            outcome = learn_quotas(
+                opened.project,
+                named,
+                process.store,
+                process.logs,
+                keep=keep,
+                since=begin,
+                until=end,
+                progress=bars.at("quotas"),
+            )
+        console.print(f"{client}: {outcome.reason}", highlight=False)
+        for name, point in outcome.at_equal_share.items():
+            told = "never" if point is None else f"{point['share']:.3f} with {point['cost']:.0f} candidates"
+            console.print(f"  {name}: {told}", highlight=False)
+        write_json(out, outcome.to_dict())
+
+
 @train_app.command("full")
 def train_full(
     project: ProjectFile = DEFAULT_PROJECT, since: Since = None, until: Until = None, out: JsonFile = None

@@ -57,6 +57,18 @@ class SourceSettings(Settings):
     settings: dict[str, Any] = Field({}, description="the source's own")
 
 
+class AllotmentSettings(Settings):
+    """How much of its quota each source is asked for. Learned quotas come from `pinfunnel train quotas`."""
+
+    learned: bool = Field(False, description="ask for as much as has been learned to be worth it, once that is there")
+    full_share: float = Field(
+        0.01, ge=0, le=1, description="requests that ask for full quotas all the same: what learning needs to see"
+    )
+    busy: float = Field(
+        0.5, gt=0, le=1, description="share of the deadline in use from which on candidates become dearer"
+    )
+
+
 class StageSizes(Settings):
     """How many pins leave each stage."""
 
@@ -133,6 +145,7 @@ class Client(Settings):
     sources: dict[str, SourceSettings] = Field(
         {"walk": SourceSettings()}, min_length=1, max_length=16, description="where candidates come from, by name"
     )
+    allotment: AllotmentSettings = AllotmentSettings()
     sizes: StageSizes = StageSizes()
     labels: LabelSettings = LabelSettings()
     boosts: tuple[BoostRule, ...] = Field((), description="rules on the visit count, until there is a model")

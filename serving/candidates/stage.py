@@ -16,12 +16,14 @@ from serving.candidates import sources as shipped
 from serving.candidates.generator import CandidateGenerator, make_generator
 from serving.candidates.mixer import mix
 from serving.candidates.query import Query, read_query
+from serving.candidates.quotas import Quotas
 from serving.policy.labels import Forbidden
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
 from serving.request.deadline import Deadline
 from serving.request.found import Discovery, FoundPins, Kind, Origin
+from training.quotas.table import QuotaTable
 
 WALK = "walk"
 
@@ -37,6 +39,7 @@ class CandidatesLogic:
         self._clients = clients
         self._length = sequence_length
         self._forbidden = {name: Forbidden(client) for name, client in clients.items()}
+        self._quotas = {name: Quotas(one.allotment.full_share, one.allotment.busy) for name, one in clients.items()}
         made: dict[str, CandidateGenerator] = {}
         self._sources: dict[tuple[str, str], CandidateGenerator] = {}
         for client in clients.values():
@@ -69,11 +72,18 @@ class CandidatesLogic:
         forbidden = self._forbidden[ask.client].of(catalog)
         return read_query(catalog, self._clients[ask.client], ask, self._length, forbidden)
 
-    @staticmethod
-    def budgets(query: Query) -> dict[str, int]:
-        """Most pins of each source; of the walk at least as many as the answer is to have."""
-        quotas = query.client.quotas
-        return {name: max(quota, query.wanted) if name == WALK else quota for name, quota in quotas.items()}
+    def load_quotas(self, client: str, table: QuotaTable) -> None:
+        """Ask the client's sources for as much as has been learned to be worth it."""
+        self._quotas[client].load(table)
+
+    def note_time(self, client: str, used: float) -> None:
+        """A request needed the share `used` of its deadline: the price of candidates follows."""
+        self._quotas[client].price.note(used)
+
+    def budgets(self, query: Query) -> dict[str, int]:
+        """Most pins of each source that is asked; of the walk at least as many as the answer is to have."""
+        bought = {name: n for name, n in self._quotas[query.client.name].budgets(query).items() if n > 0}
+        return {name: max(n, query.wanted) if name == WALK else n for name, n in bought.items()}
 
     def generate(self, name: str, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """What one source finds. Raises what it raises, and DataError for what is no `FoundPins`."""
@@ -105,7 +115,7 @@ class CandidatesLogic:
         query = self.query(ask)
         budget = self.budgets(query)
         endless = Deadline(math.inf)
-        found = {name: self.generate(name, query, budget[name], endless) for name in query.client.sources}
+        found = {name: self.generate(name, query, most, endless) for name, most in budget.items()}
         return self.mixed(query, found, budget)
 
 

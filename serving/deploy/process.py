@@ -13,6 +13,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
+from cluster.store.damage import opening
 from cluster.store.home import bundles_root, logs_root
 from cluster.store.logs import LogStore
 from serving.candidates.stage import CandidatesLogic
@@ -29,6 +30,7 @@ from serving.logs.impressions import ServingLog
 from serving.logs.user_state import UserStates
 from serving.policy.checks import check_clients
 from serving.request.catalogs import Catalogs
+from training.quotas.table import QuotaTable
 
 
 @dataclass
@@ -128,11 +130,19 @@ class Process:
             loaders[kinds.GRAPH] = self.sources.map
         if not stages or "sources" in stages:
             loaders[kinds.GRAPH] = self.sources.load
+        if not stages or "mix" in stages:
+            learned = [name for name, client in self.clients.items() if client.allotment.learned]
+            loaders |= {kinds.quotas(name): partial(self._load_quotas, name) for name in learned}
         if not stages or "lightweight" in stages:
             loaders |= {kinds.lightweight(name): partial(self.lightweight.load, name) for name in self.clients}
         if not stages or "full" in stages:
             loaders[kinds.FULL] = self.full.load
         return Watcher(self.store, loaders, self.project.serving.poll_seconds)
+
+    def _load_quotas(self, client: str, version: str) -> None:
+        bundle = self.store.open(kinds.quotas(client), version)
+        with opening(f"quotas {bundle.path}", "learn them again"):
+            self.sources.load_quotas(client, QuotaTable.open(bundle.path))
 
     def versions(self) -> Mapping[str, str | None]:
         """The versions that this process serves with right now, by kind."""

@@ -115,6 +115,8 @@ class Funnel:
 
         answer.stages = _timings(run, answer, size)
         answer.faults = run.faults
+        if not self._endless:
+            self._candidates.note_time(ask.client, 1.0 - run.deadline.left() / self._seconds)
         return answer
 
     async def teach(self, answer: Answer) -> None:
@@ -149,6 +151,7 @@ class Funnel:
         limits = {
             name: min(share, math.inf if source.timeout_ms is None else source.timeout_ms / 1e3)
             for name, source in query.client.sources.items()
+            if name in budget
         }
         if run.deadline.endless:  # there may be no event loop to wait in
             answers = [await ask_one(name, math.inf) for name in limits]
