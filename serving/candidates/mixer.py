@@ -167,15 +167,9 @@ class _Column:
 
 def _permitted(query: Query, found: FoundPins) -> FoundPins:
     """Without what the request may not be answered with, which no source should have given."""
-    pins, exclude = found.pins, query.exclude
-    if not len(pins):
+    if not len(found.pins):
         return found
-    keep = ~np.isin(pins, query.pins)
-    if len(exclude):
-        at = np.minimum(np.searchsorted(exclude, pins), len(exclude) - 1)
-        keep &= exclude[at] != pins
-    if query.allowed is not None:
-        keep &= query.allowed[pins]
+    keep = query.keeps(found.pins)
     return found if keep.all() else found.only(np.flatnonzero(keep))
 
 

@@ -42,6 +42,16 @@ class Query:
         free[self.exclude] = False
         return free
 
+    def keeps(self, pins: np.ndarray) -> np.ndarray:
+        """bool[n] of pins int32[n]: those that the request may be answered with, query pins left out as well."""
+        keep = ~np.isin(pins, self.pins)
+        if len(self.exclude):
+            at = np.minimum(np.searchsorted(self.exclude, pins), len(self.exclude) - 1)
+            keep &= self.exclude[at] != pins
+        if self.allowed is not None:
+            keep &= self.allowed[pins]
+        return np.asarray(keep)
+
 
 def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forbidden: np.ndarray) -> Query:
     """The query of a request, with at most `length` actions of the user.

@@ -8,9 +8,9 @@ from cluster.catalog.catalog import Catalog
 from cluster.features.assemble import FeatureBlock, build_features
 from cluster.features.inputs import CandidateInput, QueryInput, RequestInput, SourceInput, UserInput
 from cluster.settings.clients import Client
-from serving.lightweight.history import history_of
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
+from serving.request.history import history_of
 
 
 def request_features(

@@ -1,6 +1,6 @@
 """Simpler ways to spend the same candidates, to hold learned quotas against. Each is a curve of allocations.
 
-A curve is a list of `Replayed`, from few candidates to all. Static quotas are one path of purchases for all users, the
+A curve is a list of `Allotted`, from few candidates to all. Static quotas are one path of purchases for all users, the
 best that greedy finds on the requests that learned quotas learn from.
 """
 
@@ -10,37 +10,37 @@ import numpy as np
 
 from cluster.features.source import fused
 from training.quotas.paths import BLOCK, greedy_path
-from training.quotas.seen import Replayed, SeenCandidates, replay, replay_rows
+from training.quotas.seen import Allotted, SeenCandidates, replay, replay_rows
 from training.quotas.table import QuotaTable
 
 STEPS = 40
 """Points of a curve."""
 
 
-def learned_curve(table: QuotaTable, seen: SeenCandidates) -> list[Replayed]:
+def learned_curve(table: QuotaTable, seen: SeenCandidates) -> list[Allotted]:
     """Learned quotas at falling prices."""
     return [replay(seen, table.of_requests(seen, price)) for price in _some(table.prices())]
 
 
-def static_curve(learnt_on: SeenCandidates, budget: Sequence[int], seen: SeenCandidates) -> list[Replayed]:
+def static_curve(learnt_on: SeenCandidates, budget: Sequence[int], seen: SeenCandidates) -> list[Allotted]:
     """The same quotas for everyone, bought greedily on `learnt_on`."""
     path = greedy_path(learnt_on, np.asarray(budget))
     return [replay(seen, quotas) for quotas in _some(path.quotas[1:])]
 
 
-def round_robin_curve(budget: Sequence[int], seen: SeenCandidates) -> list[Replayed]:
+def round_robin_curve(budget: Sequence[int], seen: SeenCandidates) -> list[Allotted]:
     """As many of each source."""
     limits = np.asarray(budget)
     most = int(limits.max(initial=0))
     return [replay(seen, np.minimum(limits, size)) for size in _some(np.arange(BLOCK, most + BLOCK, BLOCK))]
 
 
-def fusion_curve(seen: SeenCandidates) -> list[Replayed]:
+def fusion_curve(seen: SeenCandidates) -> list[Allotted]:
     """The first candidates of each request by reciprocal rank fusion."""
     return _first_curve(seen, fused(seen.rank))
 
 
-def calibrated_curve(learnt_on: SeenCandidates, budget: Sequence[int], seen: SeenCandidates) -> list[Replayed]:
+def calibrated_curve(learnt_on: SeenCandidates, budget: Sequence[int], seen: SeenCandidates) -> list[Allotted]:
     """Candidates that are wanted often enough: 1 - the product of (1 - rate of its block) over its sources."""
     missed = np.ones(len(seen.rank))
     for source, most in enumerate(budget):
@@ -57,13 +57,13 @@ def calibrated_curve(learnt_on: SeenCandidates, budget: Sequence[int], seen: See
     return [replay_rows(seen, chance >= level) for level in levels]
 
 
-def cheapest(curve: Sequence[Replayed], share: float) -> Replayed | None:
+def cheapest(curve: Sequence[Allotted], share: float) -> Allotted | None:
     """The allocation that keeps at least `share` of what was wanted and scores least; None when there is none."""
     enough = [point for point in curve if point.share >= share]
     return min(enough, key=lambda point: point.cost) if enough else None
 
 
-def _first_curve(seen: SeenCandidates, score: np.ndarray) -> list[Replayed]:
+def _first_curve(seen: SeenCandidates, score: np.ndarray) -> list[Allotted]:
     """The best n candidates of each request by a score, for rising n; a drawn one counts for all it stands for."""
     order = np.lexsort((-score, seen.request))
     of = seen.request[order]

@@ -31,7 +31,7 @@ from training.quotas.baselines import (
     round_robin_curve,
     static_curve,
 )
-from training.quotas.seen import Replayed, SeenCandidates, replay, seen_candidates
+from training.quotas.seen import Allotted, SeenCandidates, replay, seen_candidates
 from training.quotas.table import QuotaTable
 
 MOST_REQUESTS = 4_000
@@ -157,11 +157,11 @@ def _price(table: QuotaTable, seen: SeenCandidates, keep: float) -> float:
     return 0.0
 
 
-def _told(point: Replayed | None) -> dict[str, float] | None:
+def _told(point: Allotted | None) -> dict[str, float] | None:
     return None if point is None else {"share": point.share, "cost": point.cost}
 
 
-def _reason(published: bool, kept: Interval, keep: float, now: Replayed, whole: Replayed) -> str:
+def _reason(published: bool, kept: Interval, keep: float, now: Allotted, whole: Allotted) -> str:
     figures = (
         f"{kept.mean:.3f} [{kept.low:.3f}, {kept.high:.3f}] of the wanted candidates kept with {now.cost:.0f} of "
         f"{whole.cost:.0f} candidates scored, on {len(now.kept)} later requests"

@@ -71,7 +71,7 @@ def seen_candidates(
 
 
 @dataclass(frozen=True)
-class Replayed:
+class Allotted:
     """What an allocation would have done, by request."""
 
     kept: np.ndarray  # float64[R], wanted candidates that are still there
@@ -89,16 +89,16 @@ class Replayed:
         return float(self.scored.mean()) if len(self.scored) else 0.0
 
 
-def replay(seen: SeenCandidates, quotas: np.ndarray) -> Replayed:
+def replay(seen: SeenCandidates, quotas: np.ndarray) -> Allotted:
     """Of quotas int[R, S] by request, or int[S] for all."""
     limit = np.broadcast_to(quotas, (seen.requests, len(seen.sources)))[seen.request]
     return replay_rows(seen, ((seen.rank >= 0) & (seen.rank < limit)).any(axis=1))
 
 
-def replay_rows(seen: SeenCandidates, there: np.ndarray) -> Replayed:
+def replay_rows(seen: SeenCandidates, there: np.ndarray) -> Allotted:
     """Of the candidates in bool[N]."""
 
     def of(values: np.ndarray) -> np.ndarray:
         return np.bincount(seen.request, values, minlength=seen.requests)
 
-    return Replayed(of(seen.wanted & there), of(seen.wanted), of(seen.weight * there))
+    return Allotted(of(seen.wanted & there), of(seen.wanted), of(seen.weight * there))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from cluster.features.assemble import FeatureSet
 from cluster.graph.ids import IdMap
 from cluster.settings.project import FeatureSettings
-from serving.lightweight.history import history_of
 from serving.request.ask import Recents, WalkAsk
+from serving.request.history import history_of
 
 PINS = ["a", "b", "c", "d"]
 ACTIONS = ("save", "hide")

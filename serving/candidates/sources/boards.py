@@ -1,0 +1,51 @@
+"""The source `boards`: pins of the boards that are most like the user's (nearest neighbours among containers)."""
+
+import numpy as np
+from pydantic import Field
+
+from cluster.catalog.catalog import Catalog
+from cluster.settings.parsing import Settings
+from serving.candidates.generator import CandidateGenerator, register
+from serving.candidates.query import Query
+from serving.candidates.tallies import Tally, best, warm
+from serving.request.deadline import Deadline
+from serving.request.found import FoundPins, Origin
+
+
+class BoardOptions(Settings):
+    """How boards are weighed, and how many count."""
+
+    boards: int = Field(100, ge=1, le=10_000, description="the nearest boards whose pins are candidates")
+    size_power: float = Field(0.5, ge=0, le=1, description="what query pins a board has counts less by its size^this")
+    pin_power: float = Field(0.3, ge=0, le=1, description="a pin's score is divided by the number of its boards^this")
+
+
+@register("boards")
+class LikeBoards(CandidateGenerator):
+    """A board counts by the weight of the query pins on it; a pin by the boards that hold it."""
+
+    Options = BoardOptions
+
+    def __init__(self, options: BoardOptions):
+        self._options = options
+
+    def prepare(self, catalog: Catalog) -> None:
+        """Compiles the sums."""
+        warm()
+
+    def generate(self, query: Query, budget: int, deadline: Deadline) -> FoundPins:
+        """The origin is the first of the nearest boards that holds the pin."""
+        graph, options = query.catalog.graph, self._options
+        tally = Tally(max(graph.n_pins, graph.n_boards))
+        tally.add_edges(graph.pin_index, graph.pin_boards, query.pins, query.weight)
+        boards, weight, _ = tally.take()
+        size = graph.board_degree[boards].astype(np.float32)
+        weight = weight / np.maximum(size, 1.0) ** options.size_power
+        nearest = best(weight, options.boards)
+        boards, weight = boards[nearest], weight[nearest]
+        tally.add_edges(graph.board_index, graph.board_pins, boards, weight)
+        pins, score, origin = tally.take()
+        pins, score, origin = (values[query.keeps(pins)] for values in (pins, score, origin))
+        score = score / np.maximum(graph.pin_degree[pins], 1).astype(np.float32) ** options.pin_power
+        first = best(score, budget)
+        return FoundPins(pins[first], score[first], Origin("board", boards[origin[first]]))
