@@ -8,6 +8,7 @@ MAY_IMPORT_RAY = {
     "training.full": "Ray Data makes its rows and Ray Train fits them",
     "training.lightweight": "Ray Data makes its examples and Ray Train fits them",
     "training.log": "joins logs and events with Ray Data",
+    "training.quotas": "reads the joined log with Ray Data; whatever serving reads of it does without",
     "training.report": "joins logs and events with Ray Data",
     "serving.deploy": "the Ray Serve deployments",
 }

@@ -7,7 +7,7 @@ from cluster.catalog.catalog import Catalog
 from cluster.settings.parsing import Settings
 from serving.candidates.generator import CandidateGenerator, register
 from serving.candidates.query import Query
-from serving.candidates.tallies import Tally, best, warm
+from serving.candidates.weight_sums import WeightSums, best, warm
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins, Origin
 
@@ -36,15 +36,15 @@ class LikeBoards(CandidateGenerator):
     def generate(self, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """The origin is the first of the nearest boards that holds the pin."""
         graph, options = query.catalog.graph, self._options
-        tally = Tally(max(graph.n_pins, graph.n_boards))
-        tally.add_edges(graph.pin_index, graph.pin_boards, query.pins, query.weight)
-        boards, weight, _ = tally.take()
+        sums = WeightSums(max(graph.n_pins, graph.n_boards))
+        sums.add_edges(graph.pin_index, graph.pin_boards, query.pins, query.weight)
+        boards, weight, _ = sums.take()
         size = graph.board_degree[boards].astype(np.float32)
         weight = weight / np.maximum(size, 1.0) ** options.size_power
         nearest = best(weight, options.boards)
         boards, weight = boards[nearest], weight[nearest]
-        tally.add_edges(graph.board_index, graph.board_pins, boards, weight)
-        pins, score, origin = tally.take()
+        sums.add_edges(graph.board_index, graph.board_pins, boards, weight)
+        pins, score, origin = sums.take()
         pins, score, origin = (values[query.keeps(pins)] for values in (pins, score, origin))
         score = score / np.maximum(graph.pin_degree[pins], 1).astype(np.float32) ** options.pin_power
         first = best(score, budget)

@@ -9,7 +9,7 @@ from pydantic import Field
 from cluster.settings.parsing import Settings
 from serving.candidates.generator import CandidateGenerator, register
 from serving.candidates.query import Query
-from serving.candidates.tallies import best
+from serving.candidates.weight_sums import best
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins, Origin
 

@@ -13,7 +13,7 @@ from cluster.similarity.neighbours import Neighbours
 from cluster.similarity.tables import Similarity
 from serving.candidates.generator import CandidateGenerator, register
 from serving.candidates.query import Query
-from serving.candidates.tallies import Tally, best, warm
+from serving.candidates.weight_sums import WeightSums, best, warm
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins, Origin
 from serving.request.history import history_of
@@ -45,9 +45,9 @@ class SimilarPins(CandidateGenerator):
             return FoundPins.nothing()
         liked = np.setdiff1d(_liked(query), query.pins)
         rows = np.concatenate([query.pins, liked]).astype(np.int32)
-        tally = Tally(query.catalog.graph.n_pins)
-        tally.add_rows(table, rows, np.ones(len(rows), np.float32))
-        pins, score, origin = tally.take()
+        sums = WeightSums(query.catalog.graph.n_pins)
+        sums.add_rows(table, rows, np.ones(len(rows), np.float32))
+        pins, score, origin = sums.take()
         pins, score, origin = (values[query.keeps(pins)] for values in (pins, score, origin))
         first = best(score, budget)
         origin = np.where(origin < len(query.pins), origin, -1).astype(np.int32)

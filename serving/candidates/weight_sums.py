@@ -17,7 +17,7 @@ MOST_EDGES = 4096
 _local = threading.local()
 
 
-class Tally:
+class WeightSums:
     """Sums by index, of at most `n` things; a thread keeps the memory of it. Use it within one call."""
 
     def __init__(self, n: int):
@@ -45,7 +45,7 @@ class Tally:
     def take(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What was reached, int32[m], its sum, float32[m], and which of the nodes added most at once, int32[m].
 
-        The tally is empty again.
+        The sums is empty again.
         """
         reached = self._touched[: self._n].copy()
         total, origin = self._sum[reached].copy(), self._from[reached].copy()
@@ -66,10 +66,10 @@ def best(score: np.ndarray, budget: int) -> np.ndarray:
 def warm() -> None:
     """Compiles, or loads what was compiled before, so that no request waits for it."""
     one, share = np.zeros(1, np.int32), np.ones(1, np.float32)
-    tally = Tally(2)
-    tally.add_rows(Neighbours(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32)), one, share)
-    tally.add_edges(np.array([1, 1 << DEGREE_BITS], np.uint64), one, one, share)
-    tally.take()
+    sums = WeightSums(2)
+    sums.add_rows(Neighbours(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32)), one, share)
+    sums.add_edges(np.array([1, 1 << DEGREE_BITS], np.uint64), one, one, share)
+    sums.take()
 
 
 def _plain(array: np.ndarray, dtype: type) -> np.ndarray:

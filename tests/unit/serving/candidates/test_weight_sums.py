@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cluster.graph.csr import Graph
 from cluster.similarity.neighbours import Neighbours
-from serving.candidates.tallies import MOST_EDGES, Tally, best, warm
+from serving.candidates.weight_sums import MOST_EDGES, WeightSums, best, warm
 
 
 @settings(max_examples=60, deadline=None)
@@ -26,14 +26,14 @@ def test_rows_add_up(seed: int, n: int, k: int, rows: int) -> None:
             if pin < 0:
                 break
             expected[pin] += part * weight
-    tally = Tally(n)
-    tally.add_rows(table, picked, share)
-    reached, total, origin = tally.take()
+    sums = WeightSums(n)
+    sums.add_rows(table, picked, share)
+    reached, total, origin = sums.take()
     assert sorted(reached.tolist()) == sorted(expected)
     assert total == pytest.approx([expected[pin] for pin in reached.tolist()], rel=1e-4, abs=1e-5)
     for pin, at in zip(reached.tolist(), origin.tolist(), strict=True):
         assert pin in table.ids[picked[at]]
-    assert len(tally.take()[0]) == 0
+    assert len(sums.take()[0]) == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -47,9 +47,9 @@ def test_edges_add_up(seed: int, nodes: int) -> None:
     for pin, part in zip(picked.tolist(), share.tolist(), strict=True):
         for board in set(boards[pins == pin].tolist()):
             expected[board] += part
-    tally = Tally(20)
-    tally.add_edges(graph.pin_index, graph.pin_boards, picked, share)
-    reached, total, _ = tally.take()
+    sums = WeightSums(20)
+    sums.add_edges(graph.pin_index, graph.pin_boards, picked, share)
+    reached, total, _ = sums.take()
     assert sorted(reached.tolist()) == sorted(expected)
     assert total == pytest.approx([expected[board] for board in reached.tolist()], rel=1e-4)
 
@@ -57,9 +57,9 @@ def test_edges_add_up(seed: int, nodes: int) -> None:
 def test_of_a_hub_every_nth_edge_is_read_for_n() -> None:
     n = 3 * MOST_EDGES
     graph = Graph.from_edges(np.zeros(n, np.int64), np.arange(n), 1, n)
-    tally = Tally(n)
-    tally.add_edges(graph.board_index, graph.board_pins, np.zeros(1, np.int32), np.ones(1, np.float32))
-    reached, total, _ = tally.take()
+    sums = WeightSums(n)
+    sums.add_edges(graph.board_index, graph.board_pins, np.zeros(1, np.int32), np.ones(1, np.float32))
+    reached, total, _ = sums.take()
     assert len(reached) == MOST_EDGES
     assert total.tolist() == [3.0] * MOST_EDGES
 
@@ -74,4 +74,4 @@ def test_the_best_are_those_of_a_sort(seed: int, n: int, budget: int) -> None:
 
 def test_warming_leaves_nothing_behind() -> None:
     warm()
-    assert len(Tally(5).take()[0]) == 0
+    assert len(WeightSums(5).take()[0]) == 0
