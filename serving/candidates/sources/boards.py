@@ -15,7 +15,7 @@ from serving.request.found import FoundPins, Origin
 class BoardOptions(Settings):
     """How boards are weighed, and how many count."""
 
-    boards: int = Field(100, ge=1, le=10_000, description="the nearest boards whose pins are candidates")
+    boards: int = Field(100, ge=1, le=10_000, description="so many of the nearest boards at a time")
     size_power: float = Field(0.5, ge=0, le=1, description="what query pins a board has counts less by its size^this")
     pin_power: float = Field(0.3, ge=0, le=1, description="a pin's score is divided by the number of its boards^this")
 
@@ -34,18 +34,37 @@ class LikeBoards(CandidateGenerator):
         warm()
 
     def generate(self, query: Query, budget: int, deadline: Deadline) -> FoundPins:
-        """The origin is the first of the nearest boards that holds the pin."""
+        """The origin is the first of the nearest boards that holds the pin.
+
+        Where the nearest boards hold too few pins, those of the next ones come behind them: a larger budget adds pins,
+        and reorders none.
+        """
         graph, options = query.catalog.graph, self._options
         sums = WeightSums(max(graph.n_pins, graph.n_boards))
         sums.add_edges(graph.pin_index, graph.pin_boards, query.pins, query.weight)
         boards, weight, _ = sums.take()
         size = graph.board_degree[boards].astype(np.float32)
         weight = weight / np.maximum(size, 1.0) ** options.size_power
-        nearest = best(weight, options.boards)
+        nearest = best(weight, len(weight))
         boards, weight = boards[nearest], weight[nearest]
+        found = [self._pins_of(query, sums, boards[: options.boards], weight[: options.boards])]
+        read = options.boards
+        while sum(len(part.pins) for part in found) < budget and read < len(boards) and deadline.left() > 0:
+            part = slice(read, read + options.boards)  # behind a filter few pins of the nearest may be shown
+            more = self._pins_of(query, sums, boards[part], weight[part])
+            known = np.concatenate([one.pins for one in found])
+            found.append(more.only(np.flatnonzero(~np.isin(more.pins, known))))
+            read += options.boards
+        columns = ((one.pins, one.score, one.origin.of) for one in found)
+        pins, score, board = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        return FoundPins(pins[:budget], score[:budget], Origin("board", board[:budget]))
+
+    def _pins_of(self, query: Query, sums: WeightSums, boards: np.ndarray, weight: np.ndarray) -> FoundPins:
+        """The pins of these boards that may be shown, best first."""
+        graph = query.catalog.graph
         sums.add_edges(graph.board_index, graph.board_pins, boards, weight)
         pins, score, origin = sums.take()
         pins, score, origin = (values[query.keeps(pins)] for values in (pins, score, origin))
-        score = score / np.maximum(graph.pin_degree[pins], 1).astype(np.float32) ** options.pin_power
-        first = best(score, budget)
+        score = score / np.maximum(graph.pin_degree[pins], 1).astype(np.float32) ** self._options.pin_power
+        first = best(score, len(score))
         return FoundPins(pins[first], score[first], Origin("board", boards[origin[first]]))

@@ -25,7 +25,7 @@ class ContentOptions(Settings):
 
 @register("content")
 class NearestContent(CandidateGenerator):
-    """The score is the cosine with the nearest query pin. Needs no edge: a pin that nobody saved is found, too."""
+    """The score is the cosine with the nearest query pin. A pin on a single board is found as well as any other."""
 
     Options = ContentOptions
 
