@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import bench, data, demo, evaluate, learn, serve, simulate, stages, walk
+from apps.commands import bench, data, demo, evaluate, learn, serve, simulate, sources, stages, walk
 
 SHOWN_VERSIONS = ("ray", "torch", "xgboost", "numba", "pyarrow")
 
@@ -58,6 +58,7 @@ app.command("serve")(serve.serve)
 app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")
 evaluate.evaluate_app.command("stages")(stages.evaluate_stages)
+evaluate.evaluate_app.command("sources")(sources.evaluate_sources)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.command("compact-logs")(data.compact_logs)
 app.command("simulate")(simulate.simulate)

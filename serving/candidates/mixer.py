@@ -4,7 +4,6 @@ Without a model the order is the walk's, where it is the only source, else recip
 (cluster/features/source.py). NumPy only.
 """
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from cluster.contract.ids import shown
 from cluster.features.source import fused
 from serving.candidates.query import Query
 from serving.candidates.sources.popular import popular_pins
+from serving.candidates.union import unite
 from serving.policy.labels import LabelRules
 from serving.request.candidates import Candidates, SourceColumns
 from serving.request.found import FoundPins, Origin, Visits
@@ -23,8 +23,6 @@ TOLD_PINS = 3
 
 POPULAR = "popular"
 
-_scratch = threading.local()
-
 
 def mix(query: Query, found: Mapping[str, FoundPins], budget: Mapping[str, int], labels: LabelRules) -> Candidates:
     """The candidates of a request. `found` and `budget` by source, in the client's order.
@@ -32,50 +30,40 @@ def mix(query: Query, found: Mapping[str, FoundPins], budget: Mapping[str, int],
     Popular pins fill up what an answer lacks, or, without any candidate or behind a filter, what the ranking chooses
     from; then come the pins that the request brings itself.
     """
-    kept = {name: _permitted(query, one) for name, one in found.items()}
+    catalog = query.catalog
     alone = set(query.client.sources) == {"walk"}
-    table = MixedPins.of(kept, query.catalog.graph.n_pins)
-    if not alone:
-        table = table.pick(np.argsort(-fused(table.rank), kind="stable"))
+    given = unite(list(found.values()), catalog.graph.n_pins, query.pins, query.exclude, query.allowed)
+    table = MixedPins(tuple(found), *given)
+    score = None
     n = len(table.pins)
+    if not alone:
+        score = fused(table.rank)
+        order = np.argsort(-score, kind="stable")
+        table, score = table.pick(order), score[order]
     enough = n and query.allowed is None  # of rare matches sources find some, and the ranking should know more
     wanted = query.wanted if enough else max(query.wanted, query.client.sizes.lightweight)
     if n < wanted:
-        table = table.behind(popular_pins(query, wanted - n, table.pins), query.catalog.graph.pin_degree, POPULAR)
-    table = table.behind(query.also[~np.isin(query.also, table.pins)])
-    return _candidates(query, table, kept, budget, alone, labels.bits(query.catalog, table.pins))
+        table = table.behind(popular_pins(query, wanted - n, table.pins), catalog.graph.pin_degree, POPULAR)
+    if len(query.also):
+        table = table.behind(query.also[~np.isin(query.also, table.pins)])
+    if score is not None and len(table.pins) > n:
+        score = fused(table.rank)
+    return _candidates(query, table, found, budget, score, labels.bits(catalog, table.pins))
 
 
 @dataclass(frozen=True)
 class MixedPins:
-    """Each pin once, with what each source says of it: the columns of `SourceColumns`."""
+    """Each pin once, with what each source says of it: the columns of `Union`, by the names of the sources."""
 
     names: tuple[str, ...]
     pins: np.ndarray
     rank: np.ndarray
     score: np.ndarray
-
-    @classmethod
-    def of(cls, found: Mapping[str, FoundPins], n_pins: int) -> "MixedPins":
-        """The pins of the first source, then those that each further one adds."""
-        slot = _slots(n_pins)
-        union = np.empty(0, np.int32)
-        for one in found.values():
-            new = one.pins[slot[one.pins] < 0]
-            slot[new] = np.arange(len(union), len(union) + len(new))
-            union = np.concatenate([union, new])
-        rank = np.full((len(union), len(found)), -1, np.int32)
-        score = np.full((len(union), len(found)), np.nan, np.float32)
-        for column, one in enumerate(found.values()):
-            rows = slot[one.pins]
-            rank[rows, column] = np.arange(len(rows))
-            score[rows, column] = one.score
-        slot[union] = -1
-        return cls(tuple(found), union, rank, score)
+    at: np.ndarray
 
     def pick(self, rows: np.ndarray) -> "MixedPins":
         """These rows in this order."""
-        return MixedPins(self.names, self.pins[rows], self.rank[rows], self.score[rows])
+        return MixedPins(self.names, self.pins[rows], self.rank[rows], self.score[rows], self.at[rows])
 
     def behind(self, pins: np.ndarray, degree: np.ndarray | None = None, source: str = "") -> "MixedPins":
         """With further pins at the end; as of `source`, whose ranks go on behind all that there is."""
@@ -84,12 +72,14 @@ class MixedPins:
         names = self.names if not source or source in self.names else (*self.names, source)
         n = len(self.pins)
         rank = np.full((n + len(pins), len(names)), -1, np.int32)
+        at = rank.copy()
         score = np.full(rank.shape, np.nan, np.float32)
-        rank[:n, : len(self.names)], score[:n, : len(self.names)] = self.rank, self.score
+        for mine, before in ((rank, self.rank), (score, self.score), (at, self.at)):
+            mine[:n, : len(self.names)] = before
         if degree is not None:
             rank[n:, names.index(source)] = np.arange(n, n + len(pins))
             score[n:, names.index(source)] = degree[pins]
-        return MixedPins(names, np.concatenate([self.pins, pins]).astype(np.int32), rank, score)
+        return MixedPins(names, np.concatenate([self.pins, pins]).astype(np.int32), rank, score, at)
 
 
 def _candidates(
@@ -97,10 +87,10 @@ def _candidates(
     table: MixedPins,
     found: Mapping[str, FoundPins],
     budget: Mapping[str, int],
-    alone: bool,
+    score: np.ndarray | None,
     labels: np.ndarray | None,
 ) -> Candidates:
-    """The table, and behind it all that the walk knows of its pins."""
+    """The table, with all that the walk knows of its pins; `score` None: the walk's own."""
     ids = query.catalog.graph.pin_ids
     n = len(table.pins)
     columns = {name: _Column.of(table, name, found.get(name, FoundPins.nothing())) for name in table.names}
@@ -112,7 +102,7 @@ def _candidates(
         locale=query.locale,
         pins=table.pins,
         pin_ids=ids.ids_of(table.pins),
-        score=walk_score if alone else fused(table.rank),
+        score=walk_score if score is None else score,
         sources=SourceColumns(
             names=table.names,
             budget=tuple(budget.get(name, 0) for name in table.names),
@@ -140,19 +130,19 @@ class _Column:
 
     n: int
     rows: np.ndarray  # int64[m], of the table
-    ranks: np.ndarray  # int64[m], of the source
+    at: np.ndarray  # int64[m], of what the source gave
     found: FoundPins
 
     @classmethod
     def of(cls, table: MixedPins, name: str, found: FoundPins) -> "_Column":
-        ranks = table.rank[:, table.names.index(name)]
-        rows = np.flatnonzero((ranks >= 0) & (ranks < len(found.pins)))
-        return cls(len(ranks), rows, ranks[rows], found)
+        at = table.at[:, table.names.index(name)]
+        rows = np.flatnonzero(at >= 0)
+        return cls(len(at), rows, at[rows], found)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """The source's values as the table's, 0 for a pin that it did not find."""
         out: np.ndarray = np.zeros((self.n, *values.shape[1:]), values.dtype)
-        out[self.rows] = values[self.ranks]
+        out[self.rows] = values[self.at]
         return out
 
     def origin(self) -> Origin:
@@ -161,24 +151,8 @@ class _Column:
         if not origin.kind:
             return Origin()
         of = np.full(self.n, -1, np.int32)
-        of[self.rows] = origin.of[self.ranks]
+        of[self.rows] = origin.of[self.at]
         return Origin(origin.kind, of)
-
-
-def _permitted(query: Query, found: FoundPins) -> FoundPins:
-    """Without what the request may not be answered with, which no source should have given."""
-    if not len(found.pins):
-        return found
-    keep = query.keeps(found.pins)
-    return found if keep.all() else found.only(np.flatnonzero(keep))
-
-
-def _slots(n_pins: int) -> np.ndarray:
-    """This thread's int32[n_pins], all -1: clearing the entries that were used costs less than a new one."""
-    slot: np.ndarray | None = getattr(_scratch, "slot", None)
-    if slot is None or len(slot) < n_pins:
-        slot = _scratch.slot = np.full(n_pins, -1, np.int32)
-    return slot
 
 
 def _notes(query: Query) -> tuple[str, ...]:

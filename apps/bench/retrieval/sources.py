@@ -1,0 +1,197 @@
+"""Sources of candidates: all together against the walk alone, and what the frame around them costs.
+
+`union_over_walk`: recall@100 of the union of `walk`, `similar` and `boards` less that of the walk, at 100
+candidates both, of pins that a user was found with later; intervals resample users. Of each data set that is in --data:
+ml-100k (films liked in the last fifth of time), toys (the last item of each sequence), gowalla (the public split). A
+request has the user's newest 64 known pins as query pins, which is all that any source reads.
+`frame_ms`: reading a request, checking and mixing what four canned sources found (500, 200, 200 and 200 pins), on a
+graph of 100,000 pins.
+
+    python -m apps.bench.retrieval.sources --data FOLDER [--users 400] [--json FILE]
+"""
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from apps.bench.machine import machine, versions
+from apps.reports.sources import ask_each
+from cluster.catalog.build import Tables, build_catalog_in_memory
+from cluster.kinds import GRAPH
+from cluster.settings.clients import Client, SourceSettings
+from cluster.settings.project import DataSettings, Project, Source
+from cluster.settings.similarity import SimilaritySettings
+from serving.deploy.process import Process
+from serving.request.ask import WalkAsk
+from serving.request.found import FoundPins, Visits
+from training.report.sources import SourceFindings
+
+SOURCES = ("walk", "similar", "boards")
+BUDGET = 500
+NOW = 1_800_000_000_000_000
+KNOWN = 64
+CANNED = (500, 200, 200, 200)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Edges that are known, and what some users were found with later."""
+
+    boards: np.ndarray
+    pins: np.ndarray
+    later: dict[int, np.ndarray]  # user -> pins
+
+
+def data_sets(folder: Path, users: int, seed: int = 0) -> Iterator[tuple[str, Held]]:
+    """Those that are there, with at most so many users to look for."""
+    rng = np.random.default_rng(seed)
+    for name, read in (("ml-100k", _films), ("toys", _toys), ("gowalla", _gowalla)):
+        if not (folder / name).exists():
+            print(f"{name}: not in {folder}, left out")
+            continue
+        held = read(folder / name)
+        drawn = rng.permutation(sorted(held.later))[:users].tolist()
+        yield name, Held(held.boards, held.pins, {user: held.later[user] for user in drawn})
+
+
+def _films(folder: Path) -> Held:
+    table = pq.read_table(folder / "ratings.parquet")
+    user, item = (table[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
+    at = np.argsort(table["rated_at"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(), kind="stable")
+    liked = at[table["rating"].to_numpy()[at] >= 4]
+    cut = int(0.8 * len(liked))
+    return _held(user[liked[:cut]], item[liked[:cut]], user[liked[cut:]], item[liked[cut:]])
+
+
+def _toys(folder: Path) -> Held:
+    table = pq.read_table(folder / "interactions.parquet")
+    user, item = (np.unique(table[name].to_numpy(), return_inverse=True)[1] for name in ("user_id", "item_id"))
+    order = np.lexsort((table["step"].to_numpy(), user))
+    user, item = user[order], item[order]
+    last = np.append(user[1:] != user[:-1], True)
+    return _held(user[~last], item[~last], user[last], item[last])
+
+
+def _gowalla(folder: Path) -> Held:
+    train, test = (pq.read_table(folder / f"{part}.parquet") for part in ("train", "test"))
+    columns = [table[name].to_numpy().astype(np.int64) for table in (train, test) for name in ("board_id", "pin_id")]
+    return _held(*columns)
+
+
+def _held(boards: np.ndarray, pins: np.ndarray, users: np.ndarray, later: np.ndarray) -> Held:
+    known = set(np.unique(boards).tolist())
+    order = np.argsort(users, kind="stable")
+    ids, starts = np.unique(users[order], return_index=True)
+    parts = np.split(later[order], starts[1:])
+    return Held(boards, pins, {u: np.unique(p) for u, p in zip(ids.tolist(), parts, strict=True) if u in known})
+
+
+def process_of(folder: Path, edges: pa.Table, sources: dict[str, int], neighbours: int = 64) -> Process:
+    """A served project of these edges, and a client with these sources whose requests bring their query pins."""
+    project = Project(
+        home=str(folder / "home"),
+        data=DataSettings(edges=Source(path="unused")),
+        similarity=SimilaritySettings(neighbours=neighbours),
+    )
+    settings = {name: SourceSettings(quota=quota) for name, quota in sources.items()}
+    client = Client(name="bench", query={"source": "request", "max_pins": KNOWN}, sources=settings)  # type: ignore[arg-type]
+    process = Process(project, {"bench": client})
+    with process.store.write(GRAPH, {"schema_hash": process.features.schema_hash}) as (target, version):
+        build_catalog_in_memory(Tables(edges), project, target, version=version)
+    process.sources.load(version)
+    return process
+
+
+def judged(held: Held) -> dict[str, Any]:
+    """The report of one data set."""
+    findings = SourceFindings(SOURCES)
+    with tempfile.TemporaryDirectory() as folder:
+        edges = pa.table({"board_id": held.boards, "pin_id": held.pins})
+        process = process_of(Path(folder), edges, dict.fromkeys(SOURCES, BUDGET))
+        version = process.sources.version
+        order = np.argsort(held.boards, kind="stable")
+        boards, pins = held.boards[order], held.pins[order]
+        ids = process.catalogs.current.graph.pin_ids
+        for user, later in held.later.items():
+            mine = pins[np.searchsorted(boards, user) : np.searchsorted(boards, user, "right")]
+            wanted = np.setdiff1d(later, mine)
+            if not len(wanted):
+                continue
+            known = tuple((int(pin), None) for pin in mine[-KNOWN:][::-1])
+            ask = WalkAsk("bench", None, known, tuple(mine.tolist()), None, NOW, seed=user)
+            found, milliseconds = ask_each(process.sources, ask, version, SOURCES, BUDGET)
+            index = ids.index_of(wanted)
+            findings.add(user, np.where(index >= 0, index, -1 - np.arange(len(index))), found, milliseconds)
+    return findings.report()
+
+
+def frame_ms(repeats: int) -> dict[str, float]:
+    """Medians of reading the request and of all that follows the sources, milliseconds of one core."""
+    rng = np.random.default_rng(0)
+    pins, boards = 100_000, 20_000
+    n = 1_000_000
+    edges = pa.table({"board_id": rng.integers(0, boards, n), "pin_id": (pins * rng.random(n) ** 2).astype(np.int64)})
+    names = ("walk", "similar", "boards", "content")
+    spent: dict[str, list[float]] = {"read": [], "mix": []}
+    with tempfile.TemporaryDirectory() as folder:
+        stage = process_of(Path(folder), edges, dict(zip(names, CANNED, strict=True)), neighbours=0).sources
+        graph = stage.query(WalkAsk("bench", None, (), (), None, NOW, seed=0)).catalog.graph
+        for turn in range(repeats + 20):  # the first warm up
+            asked = tuple((int(pin), None) for pin in graph.pin_ids.ids_of(rng.integers(0, graph.n_pins, 10)))
+            canned = {
+                name: _canned(rng, graph.n_pins, size, name == "walk") for name, size in zip(names, CANNED, strict=True)
+            }
+            began = time.process_time_ns()
+            query = stage.query(WalkAsk("bench", None, asked, (), None, NOW, seed=turn))
+            budget = stage.budgets(query)
+            read = time.process_time_ns()
+            found = {name: one.checked(graph.n_pins, CANNED[0]) for name, one in canned.items()}
+            stage.mixed(query, found, budget)
+            if turn >= 20:
+                spent["read"].append((read - began) / 1e6)
+                spent["mix"].append((time.process_time_ns() - read) / 1e6)
+    medians = {name: median(times) for name, times in spent.items()}
+    return {**medians, "frame_ms": sum(medians.values())}
+
+
+def _canned(rng: np.random.Generator, n_pins: int, size: int, walk: bool) -> FoundPins:
+    pins = rng.choice(n_pins, size, replace=False).astype(np.int32)
+    visits = Visits(np.ones(size, np.int32), np.ones(size, np.int16), np.ones((size, 10), np.uint32)) if walk else None
+    return FoundPins(pins, np.sort(rng.random(size).astype(np.float32))[::-1], visits=visits)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, help="folder with ml-100k/, toys/ and gowalla/; without it the frame alone"
+    )
+    parser.add_argument("--users", type=int, default=400, help="of each data set")
+    parser.add_argument("--repeats", type=int, default=400, help="of the frame")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    out: dict[str, Any] = {"machine": machine(), "versions": versions("numpy", "numba"), **frame_ms(args.repeats)}
+    sets = {name: judged(held) for name, held in data_sets(args.data, args.users)} if args.data else {}
+    out["sets"] = sets
+    over = {name: report["union_over"]["walk"]["100"] for name, report in sets.items()}
+    walk = {name: report["recall"]["walk"]["100"]["mean"] for name, report in sets.items()}
+    out["union_over_walk.recall@100"] = {
+        name: {**one, "ratio": one["mean"] / walk[name] if walk[name] else math.nan} for name, one in over.items()
+    }
+    print(json.dumps(out, indent=2))
+    if args.json:
+        args.json.write_text(json.dumps(out, indent=2))
+
+
+if __name__ == "__main__":
+    main()

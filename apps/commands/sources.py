@@ -1,0 +1,83 @@
+"""evaluate sources: each source of candidates, and all together, on replayed, held-out time."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
+from apps.console import console, guarded, progress_bar, write_json
+from apps.project import open_project, pick_clients
+
+
+def evaluate_sources(
+    project: ProjectFile = DEFAULT_PROJECT,
+    client: ClientName = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="a source to look at; may be repeated. Default: those of the client's file")
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, max=20_000, help="pins that each is asked for")] = 500,
+    since: Since = None,
+    until: Until = None,
+    every: Annotated[int, typer.Option(min=1, help="one request for every so many actions of a user")] = 10,
+    graphs: Annotated[int, typer.Option(min=1, help="how often the graph is rebuilt as time goes on")] = 4,
+    min_history: Annotated[int, typer.Option(min=0, help="actions a user must have had before the first request")] = 3,
+    seed: int = 0,
+    out: JsonFile = None,
+    html: HtmlFile = None,
+) -> None:
+    """Recall of each source and of their union at equal candidates, what each alone found, overlap, and cost.
+
+    Past moments from --since on (default: the last fifth of `data.events`) are put to every source with what was known
+    then; what the user did next was to be found. --source looks at any that ships, whether the client has it or not.
+    Needs `data.events`, and `saved_at` on edges.
+    """
+    with guarded():
+        span = moment(since, "--since"), moment(until, "--until")
+        opened = open_project(project)
+        clients = pick_clients(opened, client)
+        from apps.backfill.moment import ReplayPlan
+        from apps.backfill.replay import Replay
+        from apps.reports.sources import evaluate_sources as evaluate
+        from apps.reports.sources import with_sources
+        from apps.reports.sources_html import write_sources
+
+        reports: dict[str, dict[str, Any]] = {}
+        notes = []
+        for name, settings in clients.items():
+            if settings.query.source == "request":
+                notes.append(f"{name}: left out, its candidates start from the request's own query pins")
+                continue
+            replay = Replay(with_sources(opened, name, tuple(source or ()), budget))
+            begin = span[0] or replay.moment(0.8)
+            plan = ReplayPlan(graphs, every, min_history, opened.project.attribution_hours, begin, span[1], seed)
+            with progress_bar() as bars:
+                found = evaluate(replay, name, plan, budget, progress=bars.at(name))
+            if not found.users:
+                notes.append(f"{name}: no user went on to act on a new pin in this time")
+                continue
+            reports[name] = found.report()
+            _show(name, reports[name])
+        for note in notes:
+            console.print(note, highlight=False)
+        write_json(out, reports)
+        if html is not None:
+            console.print(f"report: {write_sources(reports, html, notes)}", highlight=False)
+
+
+def _show(client: str, report: dict[str, Any]) -> None:
+    table = Table(title=f"{client}: {report['requests']:,} requests of {report['users']:,} users")
+    for heading in ("source", "recall@25", "recall@100", "recall@500", "lost without it", "ms"):
+        table.add_column(heading)
+    for name, recall in report["recall"].items():
+        cells = [f"{recall[cut]['mean']:.4f}" for cut in ("25", "100", "500")]
+        own = name in report["milliseconds"]
+        lost = f"{report['lost_without'][name]['mean']:.4f}" if own else ""
+        table.add_row(name, *cells, lost, f"{report['milliseconds'][name]:.2f}" if own else "")
+    console.print(table)
+    for name, over in report["union_over"].items():
+        one = over["100"]
+        console.print(
+            f"  union over {name}, recall@100: {one['mean']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]",
+            highlight=False,
+        )
