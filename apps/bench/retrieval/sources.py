@@ -1,18 +1,19 @@
 """Sources of candidates: all together against the walk alone, and what the frame around them costs.
 
-`union_over_walk`: recall@100 of the union of `walk`, `similar` and `boards` less that of the walk, at 100
-candidates both, of pins that a user was found with later; intervals resample users. Of each data set that is in --data:
-ml-100k (films liked in the last fifth of time), toys (the last item of each sequence), gowalla (the public split). A
-request has the user's newest 64 known pins as query pins, which is all that any source reads.
+`union_over_walk`: recall@100 of the union of `walk`, `similar` and `boards` less that of the walk, at 100 candidates
+both, of pins that a user was found with later; intervals resample users. Of each data set in the folder that
+PINFUNNEL_DATA names: ml-100k (the last fifth of the films that each user liked), toys (the last item of each
+sequence), gowalla (the public split). A request has the user's newest 64 known pins as query pins, which is all that
+any source reads.
 `frame_ms`: reading a request, checking and mixing what four canned sources found (500, 200, 200 and 200 pins), on a
 graph of 100,000 pins.
 
-    python -m apps.bench.retrieval.sources --data FOLDER [--users 400] [--json FILE]
+    python -m apps.bench.retrieval.sources [--quick]
 """
 
-import argparse
 import json
-import math
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -70,8 +71,10 @@ def _films(folder: Path) -> Held:
     user, item = (table[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
     at = np.argsort(table["rated_at"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(), kind="stable")
     liked = at[table["rating"].to_numpy()[at] >= 4]
-    cut = int(0.8 * len(liked))
-    return _held(user[liked[:cut]], item[liked[:cut]], user[liked[cut:]], item[liked[cut:]])
+    liked = liked[np.argsort(user[liked], kind="stable")]
+    _, start, size = np.unique(user[liked], return_index=True, return_counts=True)
+    late = np.arange(len(liked)) - np.repeat(start, size) >= np.repeat(0.8 * size, size)
+    return _held(user[liked[~late]], item[liked[~late]], user[liked[late]], item[liked[late]])
 
 
 def _toys(folder: Path) -> Held:
@@ -171,27 +174,21 @@ def _canned(rng: np.random.Generator, n_pins: int, size: int, walk: bool) -> Fou
     return FoundPins(pins, np.sort(rng.random(size).astype(np.float32))[::-1], visits=visits)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, help="folder with ml-100k/, toys/ and gowalla/; without it the frame alone"
-    )
-    parser.add_argument("--users", type=int, default=400, help="of each data set")
-    parser.add_argument("--repeats", type=int, default=400, help="of the frame")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    out: dict[str, Any] = {"machine": machine(), "versions": versions("numpy", "numba"), **frame_ms(args.repeats)}
-    sets = {name: judged(held) for name, held in data_sets(args.data, args.users)} if args.data else {}
-    out["sets"] = sets
-    over = {name: report["union_over"]["walk"]["100"] for name, report in sets.items()}
-    walk = {name: report["recall"]["walk"]["100"]["mean"] for name, report in sets.items()}
-    out["union_over_walk.recall@100"] = {
-        name: {**one, "ratio": one["mean"] / walk[name] if walk[name] else math.nan} for name, one in over.items()
+def run(quick: bool = False) -> dict[str, Any]:
+    """All figures; data sets of the folder that PINFUNNEL_DATA names, and none without it."""
+    folder = os.environ.get("PINFUNNEL_DATA")
+    users, repeats = (20, 20) if quick else (1_200, 400)
+    out: dict[str, Any] = {"machine": machine(), "versions": versions("numpy", "numba"), **frame_ms(repeats)}
+    out["sets"] = {name: judged(held) for name, held in data_sets(Path(folder), users)} if folder else {}
+    over = {name: report["union_over"]["walk"]["100"] for name, report in out["sets"].items()}
+    walk = {name: report["recall"]["walk"]["100"]["mean"] for name, report in out["sets"].items()}
+    out["union_over_walk"] = {
+        "recall@100": {
+            name: {**one, "ratio": one["mean"] / walk[name] if walk[name] else None} for name, one in over.items()
+        }
     }
-    print(json.dumps(out, indent=2))
-    if args.json:
-        args.json.write_text(json.dumps(out, indent=2))
+    return out
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(run("--quick" in sys.argv), indent=2))

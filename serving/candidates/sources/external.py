@@ -87,6 +87,7 @@ class ExternalService(CandidateGenerator):
         rows = np.flatnonzero(known)
         rows = rows[query.keeps(pins[rows])]
         rows = rows[np.argsort(-answer.score[rows], kind="stable")]
+        rows = rows[np.sort(np.unique(pins[rows], return_index=True)[1])]  # one that is named twice counts once
         return FoundPins(pins[rows], answer.score[rows]).checked(query.catalog.graph.n_pins, budget)
 
     def _answer(self, asked: Mapping[str, Any], deadline: Deadline) -> bytes:
