@@ -43,9 +43,9 @@ class WeightSums:
         )
 
     def take(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What was reached, int32[m], its sum, float32[m], and which of the nodes added most at once, int32[m].
+        """What was reached, int32[m], its sum, float32[m], and which of the nodes reached it first, int32[m].
 
-        The sums is empty again.
+        Nothing is left behind.
         """
         reached = self._touched[: self._n].copy()
         total, origin = self._sum[reached].copy(), self._from[reached].copy()

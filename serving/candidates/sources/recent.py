@@ -49,14 +49,26 @@ class NewPins(CandidateGenerator):
         topics, mine = query.catalog.pins.topics[pins], _topics(query)
         match = topics @ mine if mine.any() else np.ones(len(pins), np.float32)
         score = (match * (1.0 - age[pins])).astype(np.float32)
-        drawn = round(self._options.explore * budget)
-        first = best(score, budget - drawn)
-        rest = np.setdiff1d(np.arange(len(pins)), first)
-        lucky = np.random.default_rng([query.ask.seed, 4]).permutation(rest)[: budget - len(first)]
-        rows = np.concatenate([first, lucky]).astype(np.int64)
+        lucky = np.random.default_rng([query.ask.seed, 4]).permutation(len(pins))[: 2 * budget]
+        rows = _in_turns(best(score, budget), lucky, self._options.explore)[:budget]
         shared = topics[rows] * mine
         topic = np.where(shared.max(axis=1, initial=0.0) > 0, shared.argmax(axis=1), -1).astype(np.int32)
         return FoundPins(pins[rows], np.maximum(score[rows], 0.0), Origin("topic", topic))
+
+
+def _in_turns(first: np.ndarray, drawn: np.ndarray, share: float) -> np.ndarray:
+    """Rows of both, each once: the best in their order, and at a `share` of the ranks a drawn one.
+
+    A larger budget only adds rows behind, so what a smaller one finds is known from a larger one's log.
+    """
+    out: dict[int, None] = {}
+    best_rows, drawn_rows = iter(first.tolist()), iter(drawn.tolist())
+    for rank in range(len(first) + len(drawn)):
+        turn = int((rank + 1) * share) > int(rank * share)
+        row = next(drawn_rows if turn else best_rows, None)
+        if row is not None:
+            out[row] = None
+    return np.array([*out, *(row for row in drawn_rows if row not in out)], np.int64)
 
 
 def _topics(query: Query) -> np.ndarray:
