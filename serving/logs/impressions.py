@@ -79,7 +79,8 @@ def rows_to_table(rows: list[dict[str, Any]], ids: str, features: FeatureSet) ->
         if pa.types.is_list(column.type):
             offsets = np.cumsum([0, *(len(v) for v in values)])
             flat = np.concatenate([np.asarray(v) for v in values]) if values else np.empty(0)
-            items = pa.array(flat.tolist() if flat.dtype == object else flat, column.type.value_type)
+            plain = flat.tolist() if flat.dtype == object or not len(flat) else flat  # an empty one has no type
+            items = pa.array(plain, column.type.value_type)
             columns.append(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items))
         else:
             columns.append(pa.array(values, column.type))

@@ -123,7 +123,11 @@ def logged(opened: Opened) -> tuple[RequestBatch, FullScorer]:
 def test_every_column_of_mine_is_a_feature(logged: tuple[RequestBatch, FullScorer], opened: Opened) -> None:
     schema = logged[1].schema
     assert {"user_age", "pin_tempo"} <= {*schema.shared, *schema.candidate}
-    assert schema.categorical == (("user_plan", "shared"), ("pin_record_label", "candidate"))
+    assert schema.categorical == (
+        ("user_plan", "shared"),
+        ("pin_record_label", "candidate"),
+        ("source_first", "candidate"),
+    )
     assert schema.n_topics == WIDTH + 4  # embeddings and four genres
     assert {"cross_query_vector", "cross_best_vector", "cross_history_vector"} <= set(schema.candidate)
     assert "cross_tempo_apart" in schema.candidate

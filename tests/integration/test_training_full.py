@@ -15,7 +15,7 @@ from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.kinds import GRAPH
-from cluster.settings.project import FeatureSettings
+from cluster.settings.project import DEFAULT_ACTIONS, FeatureSettings
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from tests.worlds.logs import LogsWorld, make_world
@@ -53,9 +53,13 @@ def store(world: LogsWorld, tmp_path_factory: pytest.TempPathFactory) -> BundleS
     return store
 
 
+FEATURES = FeatureSet.of(FeatureSettings(history_actions=DEFAULT_ACTIONS))
+"""Of a project that says nothing of them, as the world's is."""
+
+
 def make(store: BundleStore, unimpressed: int = 0, **orders: Order) -> MakeRows:
     contents = Contents(store.root, str(store.current(GRAPH)))
-    return MakeRows(contents, FeatureSet.of(FeatureSettings()), 3, unimpressed, orders=orders)
+    return MakeRows(contents, FEATURES, 3, unimpressed, orders=orders)
 
 
 def by_what_was_done(requests: Sequence[Request]) -> list[np.ndarray]:
@@ -126,7 +130,7 @@ def test_replayed_requests_bring_negatives_unless_told_how_many(world: LogsWorld
     stage = pa.array([np.where(a, IMPRESSED, RANKED).tolist() for a in acted], pa.list_(pa.int8()))
     for name, column in (("position", nothing_shown), ("stage", stage)):
         table = table.set_column(table.column_names.index(name), name, column)
-    usual = MakeRows(make(store).contents, FeatureSet.of(FeatureSettings()), 3)
+    usual = MakeRows(make(store).contents, FEATURES, 3)
     for of, each, all_of in (
         (usual, 60, False),
         (replace(usual, unimpressed_replayed=7), 7, False),

@@ -27,7 +27,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ("a", "b", "says"),
     [
         ("home", "nothing", "no ranker of version nothing under"),
-        ("nothing", "home", "lightweight/homefeed: {home}"),
+        ("nothing", "home", "{home}"),
         ("home", "home", "is named twice"),
         ("home", "search", "{home} is lightweight/homefeed, {search} is lightweight/search"),
         ("full", "home", "only versions of one ranker can be compared"),
