@@ -57,6 +57,9 @@ FEATURES = FeatureSet.of(FeatureSettings(history_actions=DEFAULT_ACTIONS))
 """Of a project that says nothing of them, as the world's is."""
 
 
+DENSE = [at for at, name in enumerate(FEATURES.candidate) if name not in FEATURES.categorical]
+
+
 def make(store: BundleStore, unimpressed: int = 0, **orders: Order) -> MakeRows:
     contents = Contents(store.root, str(store.current(GRAPH)))
     return MakeRows(contents, FEATURES, 3, unimpressed, orders=orders)
@@ -85,7 +88,7 @@ def test_rows_hold_the_shown_candidates_as_they_were_logged(world: LogsWorld, st
     for i, request in enumerate(logged):
         shown = request.stage == IMPRESSED
         part = slice(at, at + int(shown.sum()))
-        np.testing.assert_array_equal(batch.candidates[part], request.candidates[shown])
+        np.testing.assert_array_equal(batch.candidates[part], request.candidates[shown][:, DENSE])
         np.testing.assert_array_equal(batch.shared[i], request.shared)
         np.testing.assert_array_equal(batch.labels[part], request.actions[shown])
         ids = np.asarray(table.column("pin_id")[request.row].as_py())[shown]
@@ -154,7 +157,7 @@ def test_rows_hold_the_lightweight_scores_of_their_time(world: LogsWorld, store:
     for request, values in zip(read_requests(table), rows.column("candidates").to_pylist(), strict=True):
         shown = request.stage == IMPRESSED
         got = np.array(values).reshape(-1, width)
-        np.testing.assert_array_equal(got[:, :-1], request.candidates[shown])
+        np.testing.assert_array_equal(got[:, :-1], request.candidates[shown][:, DENSE])
         expected = request.visit_score[shown] + int(at[request.row].timestamp()) % 1000
         np.testing.assert_allclose(got[:, -1], expected, rtol=1e-6)
     others = replace(scored, scores={"another": margins})(table)
