@@ -15,11 +15,6 @@ from apps.reports.stages_quality import StageQuality
 from cluster.kinds import FULL, lightweight
 from tests.worlds.first_models import COMMANDS, SITES, run
 
-LEAST_LOSS = 0.005
-"""A loss that is told from none by eight comparisons must be more than this: a first full ranker of a thousand replayed
-requests is .0042 [.0007, .0080] of NDCG@20 below the trees on toys, and .0019 of recall above (docs/experiments).
-"""
-
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -50,8 +45,7 @@ def test_no_published_stage_is_worse_than_the_one_before(
     for before, after in pairwise(stage for stage in STAGES if stage in orders):
         for figure in found.figures:
             difference = found.differences[f"{after} - {before} {figure}"]
-            beyond_doubt = difference.high < 0 and difference.mean < -LEAST_LOSS
-            assert not beyond_doubt, f"{after} is worse than {before}: {figure} {difference}; {said}"
+            assert difference.high >= 0, f"{after} is worse than {before}: {figure} {difference}; {said}"
     if "full" in orders:
         metrics = store.open(FULL).meta["metrics"]
         gate = metrics["differences"]["without_full"]["all"]

@@ -31,7 +31,8 @@ def judge(
 ) -> tuple[FullReport, Decision, str | None]:
     """Report, decision, and the incumbent's version, of the model in a folder; `held` are rows with `order_score`.
 
-    A first full ranker is held back from clients that it is certainly worse for; a later one is then refused.
+    A first full ranker must be likely better, as it adds a stage, and is held back from clients that it is certainly
+    worse for; a later one is then refused.
     """
     from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
 
@@ -50,7 +51,15 @@ def judge(
     report = evaluate_full(held, schema, clients, models)
     against = "incumbent" if "incumbent" in models else "without_full"
     label = f"incumbent {version}" if against == "incumbent" else "the order without it"
-    decision = decide(report.differences[against]["all"], label, report.finite, report.constant, gate, report.alike)
+    decision = decide(
+        report.differences[against]["all"],
+        label,
+        report.finite,
+        report.constant,
+        gate,
+        report.alike,
+        further=against == "without_full" and version is None,
+    )
     worse = worse_clients(report.differences[against], gate or Gate())
     if decision.publish and worse and against == "incumbent":
         decision = Decision(False, f"refused: worse than {label} for {', '.join(worse)}")

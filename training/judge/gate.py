@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from training.metrics.intervals import Interval
 
@@ -13,6 +14,7 @@ class Gate:
 
     min_requests: int = 10  # held-out requests with an action that tell orders apart
     tolerance: float = 0.02  # a mean loss of more than this is refused, however wide the interval
+    likely: float = 0.8  # how probable it must be that a further stage makes answers better
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,21 @@ class Decision:
 
 
 def decide(
-    difference: Interval, incumbent: str, finite: bool, constant: bool, gate: Gate | None = None, alike: int = 0
+    difference: Interval,
+    incumbent: str,
+    finite: bool,
+    constant: bool,
+    gate: Gate | None = None,
+    alike: int = 0,
+    further: bool = False,
 ) -> Decision:
     """Publish unless the candidate is broken, unproven or worse.
 
     `difference.n` counts the held-out requests that tell orders apart, `alike` those with an action that cannot, as
     every candidate judged is worth the same. Refused: non-finite scores; one score for everything; fewer than
     `min_requests` requests to compare on; an interval wholly below zero; a mean below -`tolerance`. An equal model is
-    published: it knows the newer data.
+    published: it knows the newer data. A `further` stage, where there was none, is not: it costs every request
+    its time, so it must be better with a probability of `likely`.
     """
     gate = gate or Gate()
     if not finite:
@@ -60,7 +69,22 @@ def decide(
         return Decision(
             False, f"refused: not shown to be as good as what serves now, {where}; about {more:,} more would decide it"
         )
+    if further and (chance := chance_of_gain(difference)) < gate.likely:
+        needed = f"; about {requests_to_decide(difference):,} more would decide it" if difference.mean else ""
+        return Decision(
+            False,
+            f"refused: a further stage must be better with a probability of {gate.likely:.0%}, this one has "
+            f"{chance:.0%}: {where}{needed}",
+        )
     return Decision(True, f"published: {where}")
+
+
+def chance_of_gain(difference: Interval) -> float:
+    """How probable it is that the true mean is above 0, by the normal distribution that has such a 95 % interval."""
+    spread = (difference.high - difference.low) / (2 * NormalDist().inv_cdf(0.975))
+    if spread <= 0.0:
+        return float(difference.mean > 0)
+    return 1.0 - NormalDist(difference.mean, spread).cdf(0.0)
 
 
 def requests_to_decide(difference: Interval) -> int:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.judge.gate import Gate, decide, requests_to_decide
+from training.judge.gate import Gate, chance_of_gain, decide, requests_to_decide
 from training.metrics.intervals import Interval, bootstrap
 
 
@@ -23,6 +23,32 @@ def test_the_gate_compares_with_the_incumbent(difference: Interval, publish: boo
     decision = decide(difference, "visit count", finite=True, constant=False)
     assert decision.publish is publish
     assert why in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("difference", "publish"),
+    [
+        (Interval(0.0017, -0.0040, 0.0072, 170), False),  # 72 %: as likely to be nothing
+        (Interval(0.0040, -0.0040, 0.0120, 170), True),  # 84 %
+        (Interval(0.0, -0.01, 0.01, 170), False),
+        (Interval(0.0, 0.0, 0.0, 170), False),  # it changes nothing, and costs
+        (Interval(0.01, 0.01, 0.01, 170), True),
+    ],
+)
+def test_a_further_stage_must_be_likely_better(difference: Interval, publish: bool) -> None:
+    decision = decide(difference, "the order without it", finite=True, constant=False, further=True)
+    assert decision.publish is publish
+    assert decide(difference, "the order without it", finite=True, constant=False).publish
+    if not publish:
+        assert "must be better with a probability of 80%" in decision.reason
+
+
+@given(st.floats(-0.5, 0.5), st.floats(0.001, 1.0))
+def test_the_chance_of_gain_is_that_of_the_interval(mean: float, half: float) -> None:
+    chance = chance_of_gain(Interval(mean, mean - half, mean + half, 100))
+    assert (chance > 0.975) == (mean - half > 1e-12) or abs(mean - half) < 1e-6
+    draws = np.random.default_rng(0).normal(mean, half / 1.959964, 20_000)
+    assert chance == pytest.approx((draws > 0).mean(), abs=0.02)
 
 
 def test_a_refusal_says_what_is_known_and_what_would_decide() -> None:
