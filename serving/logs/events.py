@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from cluster.backoff import Backoff
 from cluster.store.logs import LogStore
 from cluster.store.quarantine import Quarantine
-from serving.logs.backoff import Backoff
 from serving.logs.contract import EventContract
 from serving.logs.event_rows import events_table
 from serving.logs.known_events import KnownEvents
