@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.errors import BundleError
+from cluster.graph.bounds import check_offsets, check_within
 from cluster.graph.ids import IdMap
 
 
@@ -46,6 +47,12 @@ class Postings:
         if len(starts) != len(texts) + 1 or starts[-1] != len(pins):
             raise BundleError(f"the attribute files {folder / name}.* differ in length; build the graph again")
         return cls(texts, starts, pins)
+
+    def check(self, what: str, n_pins: int) -> None:
+        """Raises BundleError where a text leads to a pin that there is not."""
+        self.texts.check(what)
+        check_offsets(what, self.starts, self.pins.size)
+        check_within(f"pins of {what}", self.pins, 0, n_pins)
 
     def save(self, folder: Path, name: str) -> None:
         """Writes the files that `open` maps."""

@@ -74,6 +74,11 @@ class AttributeTable:
             made.texts[name] = Postings.open(folder, str(at), n_pins)
         return made
 
+    def check(self) -> None:
+        """Raises BundleError where a text leads to a pin that there is not."""
+        for name, postings in self.texts.items():
+            postings.check(f"texts of {name!r}", self.n_pins)
+
     def matching(self, asked: Filter) -> np.ndarray:
         """bool[n_pins], read-only: the pins that a filter matches; worked out once for the last filters.
 

@@ -16,6 +16,7 @@ from cluster.catalog.rates import ActionRates
 from cluster.catalog.users import UserTable
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
+from cluster.graph.checks import check_graph
 from cluster.graph.csr import Graph
 from cluster.settings.project import FeatureSettings
 from cluster.similarity.tables import Similarity
@@ -77,6 +78,19 @@ class Catalog:
             counts=facts["counts"],
             drops=facts["drops"],
         )
+
+    def checked(self) -> "Catalog":
+        """Itself, or a BundleError when an index in it leads outside of what it points into; reads all of them once.
+
+        Compiled loops look at no bounds. Checksums tell that a bundle is as it was built, this that it was built well.
+        """
+        with opening(f"the graph bundle in {self.path}", "build the graph again"):
+            check_graph(self.graph)
+            self.pins.check()
+            self.users.check()
+            self.similarity.check()
+            self.attributes.check()
+        return self
 
     def require_ids(self, ids: str | None) -> "Catalog":
         """Itself, or a BundleError when the project's ids are of the other type (None: any)."""

@@ -20,6 +20,7 @@ from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet, fill_pin_columns
 from cluster.features.inputs import PinActivity, PinInput
 from cluster.features.likeness import unit_rows
+from cluster.graph.bounds import check_within
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.graph.span import Span
@@ -106,6 +107,12 @@ class PinTable:
     def locale_code(self, name: str | None) -> int:
         """The code of a locale's name, -1 when unknown."""
         return self.vocabulary.locale_code(name)
+
+    def check(self) -> None:
+        """Raises BundleError where the popular pins are none of the table's."""
+        check_within("popular pins", self._popular, 0, len(self))
+        check_within("popular pins by locale", self._popular_by_locale, 0, len(self))
+        check_within("bounds of popular pins", self._popular_bounds, 0, len(self) + 1)
 
     @classmethod
     def build(

@@ -17,6 +17,7 @@ from cluster.catalog.history import History
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.errors import BundleError
 from cluster.features.columns import category_column, numeric_column
+from cluster.graph.bounds import check_offsets, check_within
 from cluster.graph.ids import IdMap
 from cluster.settings.project import FeatureSettings
 
@@ -92,6 +93,15 @@ class UserTable:
             np.asarray(a["occurred_at"][rows]),
             self._pin_ids.ids_of(a["hidden_pins"][int(a["hidden_offsets"][at]) : int(a["hidden_offsets"][at + 1])]),
         )
+
+    def check(self) -> None:
+        """Raises BundleError where a user's history leads to a pin, an action or a client that there is not."""
+        self.ids.check("ids of users")
+        for offsets, pins in (("offsets", "pins"), HIDDEN):
+            check_offsets(f"{offsets} of users", self._arrays[offsets], self._arrays[pins].size)
+            check_within(f"{pins} of users", self._arrays[pins], 0, len(self._pin_ids))
+        check_within("actions of users", self._arrays["actions"], 0, len(self._actions))
+        check_within("clients of users", self._arrays["clients"], 0, len(self._clients))
 
     @classmethod
     def build(

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.errors import BundleError, DataError
+from cluster.graph.bounds import check_offsets, check_within
 
 _FNV_BASIS = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
@@ -183,6 +184,14 @@ class IdMap:
         for i, w in enumerate(wanted):
             out[i] = bytes(data[offsets[w] : offsets[w + 1]]).decode()
         return out
+
+    def check(self, what: str) -> None:
+        """Raises BundleError where its arrays lead outside one another: look-ups trust them, and are compiled."""
+        parts = self._arrays
+        if self.dtype == "string":
+            check_offsets(f"{what}: texts", parts["offsets"], parts["bytes"].size)
+        if "order" in parts:
+            check_within(f"{what}: their order", parts["order"], 0, len(self))
 
     def _find(self, data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         hashes = np.empty(offsets.size - 1, np.uint64)

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from cluster.errors import BundleError
+from cluster.graph.bounds import check_within
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Neighbours:
         if ids.shape != weights.shape or ids.ndim != 2:
             raise BundleError(f"the similar pins in {folder} differ in length; build the graph again")
         return cls(np.asarray(ids), np.asarray(weights))
+
+    def check(self, what: str) -> None:
+        """Raises BundleError where a row names a pin that there is not: sums over rows are compiled and trust them."""
+        check_within(what, self.ids, -1, len(self))
 
     @classmethod
     def strongest(cls, rows: sp.csr_array | np.ndarray, k: int) -> "Neighbours":

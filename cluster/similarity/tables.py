@@ -40,6 +40,13 @@ class Similarity:
                 raise BundleError(f"{folder}: {len(table)} rows of similar pins for {n_pins}; build the graph again")
         return found
 
+    def check(self) -> None:
+        """Raises BundleError where a row names a pin that there is not."""
+        for one in fields(self):
+            table: Neighbours | None = getattr(self, one.name)
+            if table is not None:
+                table.check(f"similar pins by {one.name}")
+
     def moved(self, to: np.ndarray, n_pins: int) -> "Similarity":
         """The same for a graph in which pin i has become `to[i]`; pins that are new have no neighbours yet."""
         tables = {one.name: getattr(self, one.name) for one in fields(self)}

@@ -25,6 +25,12 @@ class Backend(Protocol):
         Raises OSError when they cannot be had. May return a folder that does not exist for a name that was never put.
         """
 
+    def fetch(self, name: str) -> bool:
+        """Replace one file of a copy that `get` made by what is stored; whether that was done.
+
+        False where `get` gives the stored files themselves, and where the file cannot be had.
+        """
+
     def has(self, name: str) -> bool:
         """Whether a file of that name is stored."""
 

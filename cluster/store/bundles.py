@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ from cluster.features.assemble import FeatureSet
 from cluster.store.backend import Backend
 from cluster.store.damage import opening
 from cluster.store.local import LocalFolder
+from cluster.store.manifest import MANIFEST, Manifest, StoredFile, write_manifest
 from cluster.store.objects import ObjectStore
 
 POINTER = "CURRENT"
-MANIFEST = "manifest.json"
+FIX = "publish another version"
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}", re.ASCII)
 
 
@@ -81,7 +81,7 @@ class BundleStore:
             if (note := aside / ".meta.json").exists():  # what the body learned while it wrote
                 extra |= json.loads(note.read_text())
                 note.unlink()
-            _write_manifest(aside, kind, version, extra)
+            write_manifest(aside, kind, version, extra, publish)
             self._backend.put(aside, f"{kind}/{version}")
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -104,7 +104,21 @@ class BundleStore:
 
     def versions(self, kind: str) -> list[str]:
         """All stored versions, oldest first."""
-        return sorted(name for name in self._backend.folders(kind) if not name.startswith("."))
+        return sorted(name for name in self._backend.folders(kind) if not name.startswith(".") and name != POINTER)
+
+    def publishable(self, kind: str) -> list[str]:
+        """Versions that were written to be published, newest first: what is left when the pointer is lost.
+
+        A version whose manifest cannot be read is among them, for `open` to say what is wrong with it.
+        """
+        return [version for version in reversed(self.versions(kind)) if self._to_publish(f"{kind}/{version}")]
+
+    def _to_publish(self, folder: str) -> bool:
+        try:
+            text = self._backend.read_pointer(f"{folder}/{MANIFEST}")
+            return text is None or Manifest.read(text).to_publish
+        except Exception:
+            return True
 
     def kinds(self) -> list[str]:
         """Every kind that has a published version."""
@@ -114,21 +128,35 @@ class BundleStore:
     def open(self, kind: str, version: str | None = None, verify: bool = True) -> Bundle:
         """A stored version (default: the current one), with checksums compared unless `verify` is off.
 
-        Raises BundleError when there is none, or when a file is missing or damaged.
+        A damaged local copy is fetched again. Raises BundleError when there is none, or when a file is missing or
+        damaged.
         """
         version = version or self.current(kind)
         if version is None:
             raise BundleError(f"no {kind} is published under {self.root}")
+        folder = f"{kind}/{version}"
         try:
-            path = self._backend.get(f"{kind}/{version}")
+            path = self._backend.get(folder)
         except OSError:
             raise BundleError(f"{kind} {version} could not be read from {self.root}") from None
-        with opening(f"{kind} {version}: manifest unreadable under {self.root}", "publish another version"):
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-            for name, facts in manifest["files"].items():
-                if not _intact(path / name, facts["bytes"], facts["crc32"], verify):
-                    raise BundleError(f"{kind} {version}: {name} is missing or damaged; publish another version")
-            return Bundle(kind, version, path, dict(manifest["meta"]))
+        with opening(f"{kind} {version}: manifest unreadable under {self.root}", FIX):
+            manifest = self._manifest(path, folder)
+        with opening(f"{kind} {version} under {self.root}", FIX):
+            checks = (StoredFile.same_size, StoredFile.same_bytes) if verify else (StoredFile.same_size,)
+            for check in checks:  # all sizes first: they tell of a late file before gigabytes are read
+                for file in manifest.files:
+                    again = f"{folder}/{file.name}"
+                    if not check(file, path) and not (self._backend.fetch(again) and check(file, path)):
+                        raise BundleError(f"{kind} {version}: {file.name} is missing or damaged; {FIX}")
+        return Bundle(kind, version, path, manifest.meta)
+
+    def _manifest(self, path: Path, folder: str) -> Manifest:
+        try:
+            return Manifest.read((path / MANIFEST).read_text(encoding="utf-8"))
+        except Exception:
+            if not self._backend.fetch(f"{folder}/{MANIFEST}"):
+                raise
+        return Manifest.read((path / MANIFEST).read_text(encoding="utf-8"))
 
 
 def backend_of(root: str, cache: str | Path | None = None) -> Backend:
@@ -136,32 +164,8 @@ def backend_of(root: str, cache: str | Path | None = None) -> Backend:
     return ObjectStore(root, cache) if "://" in root else LocalFolder(root)
 
 
-def _intact(file: Path, size: int, crc: int, verify: bool) -> bool:
-    return file.is_file() and file.stat().st_size == size and not (verify and _crc(file) != crc)
-
-
 def note_meta(folder: Path, **meta: Any) -> None:
     """Add facts to the manifest of the bundle being written into `folder`."""
     path = folder / ".meta.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(known | meta))
-
-
-def _write_manifest(folder: Path, kind: str, version: str, meta: Mapping[str, Any]) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    manifest = {
-        "kind": kind,
-        "version": version,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "meta": dict(meta),
-        "files": {str(p.relative_to(folder)): {"bytes": p.stat().st_size, "crc32": _crc(p)} for p in files},
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
-
-
-def _crc(path: Path) -> int:
-    value = 0
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 22):
-            value = zlib.crc32(block, value)
-    return value

@@ -34,6 +34,10 @@ class LocalFolder:
         """The folder itself."""
         return self._root / name
 
+    def fetch(self, name: str) -> bool:
+        """False: there is no copy."""
+        return False
+
     def has(self, name: str) -> bool:
         """Whether a file of that name is stored."""
         return (self._root / name).is_file()

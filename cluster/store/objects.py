@@ -6,11 +6,14 @@ An object store has no rename: files go up one by one, and a pointer is one smal
 import os
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 
 from pyarrow import fs as pafs
 
 CACHE = "pinfunnel-bundles"
+BLOCK = 1 << 22
+"""Bytes that are copied at a time."""
 
 
 class ObjectStore:
@@ -48,6 +51,20 @@ class ObjectStore:
             if not local.is_dir():  # another process may have fetched the same name first
                 raise
         return local
+
+    def fetch(self, name: str) -> bool:
+        """Copies one file again, aside, and then over the old copy: who has that mapped keeps its bytes."""
+        local = self._cache / name
+        draft = local.with_name(f".fetching-{uuid.uuid4().hex}")
+        try:
+            local.parent.mkdir(parents=True, exist_ok=True)
+            with self._fs.open_input_stream(self._at(name)) as stored, draft.open("wb") as copy:
+                shutil.copyfileobj(stored, copy, BLOCK)
+            os.replace(draft, local)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            return False
+        return True
 
     def has(self, name: str) -> bool:
         """Whether a file of that name is stored."""

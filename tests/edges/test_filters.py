@@ -162,6 +162,7 @@ def test_a_graph_from_before_the_attributes_says_to_build_again(tmp_path: Path) 
     assert manifest.exists()
     told = json.loads(manifest.read_text())
     told["files"] = {name: value for name, value in told["files"].items() if not name.startswith("attributes/")}
+    del told["seal"]  # such a manifest has none
     manifest.write_text(json.dumps(told))
     with InProcess(world) as app:
         face = Face(app.app)

@@ -107,3 +107,15 @@ def test_a_bundle_that_fails_leaves_nothing(make: Callable[[], Backend]) -> None
         store.open("graph")
     with pytest.raises(BundleError, match="graph v0 is not stored under here: nothing to publish"):
         store.publish("graph", "v0")
+
+
+def test_a_file_is_fetched_again_where_get_gives_a_copy(make: Callable[[], Backend]) -> None:
+    put(make(), "graph/v1")
+    copy = make().get("graph/v1") / "deep" / "data.txt"
+    stored = make().read_pointer("graph/v1/deep/data.txt")
+    copy.write_text("damaged")
+    is_copy = make().read_pointer("graph/v1/deep/data.txt") == stored
+    assert make().fetch("graph/v1/deep/data.txt") is is_copy
+    assert copy.read_text() == ("hello" if is_copy else "damaged")
+    assert not make().fetch("graph/v1/other.txt")
+    assert sorted(path.name for path in copy.parent.iterdir()) == ["data.txt"]

@@ -1,10 +1,12 @@
 """Bundles: atomic publishing, damage found, crashes harmless."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,61 @@ def test_a_remote_root_goes_through_a_local_copy(tmp_path: Path) -> None:
     assert bundle.path.is_relative_to(tmp_path / "near")
     assert (bundle.path / "deep" / "data.txt").read_text() == "hello"
     assert store.versions("model") == [version]
+
+
+def test_a_version_says_whether_it_was_written_to_be_published(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    first = publish(store, "one")
+    with store.write("model", {}, publish=False) as (folder, refused):
+        (folder / "data.txt").write_text("two")
+    unreadable = publish(store, "three")
+    (tmp_path / "model" / unreadable / "manifest.json").write_bytes(b"\xff")
+    assert store.publishable("model") == sorted([first, unreadable], reverse=True)
+    assert refused in store.versions("model")
+    assert store.publishable("other") == []
+
+
+def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    publish(store, "hello", held_back=["homefeed"], counts={1: 2.5})
+    path = store.open("model").path / "manifest.json"
+    assert store.open("model").meta == {"held_back": ["homefeed"], "counts": {"1": 2.5}}
+    whole = path.read_bytes()
+    told = whole.index(b"homefeed")
+    for at in range(told, told + 8):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(BundleError, match="its own checksum is another"):
+            store.open("model")
+
+
+def test_a_manifest_from_before_seals_is_read(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    publish(store, "hello", rows=3)
+    path = store.open("model").path / "manifest.json"
+    told = json.loads(path.read_text())
+    del told["seal"], told["to_publish"]
+    path.write_text(json.dumps(told))
+    assert store.open("model").meta == {"rows": 3}
+    assert len(store.publishable("model")) == 1
+
+
+@pytest.mark.parametrize("name", ["deep/data.txt", "manifest.json"])
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"\xff"), lambda path: path.unlink()])
+def test_a_damaged_local_copy_is_fetched_again(tmp_path: Path, name: str, damage: Callable[[Path], None]) -> None:
+    store = BundleStore(f"file://{tmp_path}/far", cache=tmp_path / "near")
+    publish(store, "hello")
+    copy = store.open("model").path
+    damage(copy / name)
+    assert (store.open("model").path / "deep" / "data.txt").read_text() == "hello"
+    assert sorted(path.name for path in copy.rglob("*") if path.is_file()) == ["data.txt", "manifest.json"]
+
+
+def test_a_file_that_is_late_in_a_remote_store_is_found_later(tmp_path: Path) -> None:
+    store = BundleStore(f"file://{tmp_path}/far", cache=tmp_path / "near")
+    version = publish(store, "hello")
+    late = tmp_path / "far" / "model" / version / "deep" / "data.txt"
+    late.rename(tmp_path / "late")
+    with pytest.raises(BundleError, match=r"data\.txt is missing or damaged"):
+        store.open("model")
+    (tmp_path / "late").rename(late)
+    assert (store.open("model").path / "deep" / "data.txt").read_text() == "hello"
