@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.commands.options import DEFAULT_PROJECT, ProjectFile
-from apps.console import console, guarded, progress_bar, quiet
+from apps.console import console, errors, guarded, progress_bar, quiet
 from apps.project import open_project
 from cluster.settings.clients import Client
 
@@ -39,7 +39,9 @@ def serve(
         from apps.serve import start
 
         process = opened.new_process()
-        if process.store.current(kinds.GRAPH) is None:
+        graphs = process.watcher("graph")
+        graphs.poll()
+        if not graphs.problems() and graphs.bundles().versions[kinds.GRAPH] is None:
             from cluster.catalog.build import build_catalog
             from cluster.data.inputs import open_inputs
 
@@ -47,7 +49,10 @@ def serve(
             console.print("no graph is published yet: building it first")
             with session.session(dashboard=True, address=address), progress_bar() as bars:
                 build_catalog(opened.project, process.store, progress=bars.at("build graph"))
-        _ = process.catalogs.current  # a graph that does not fit the project is refused before Ray starts
+            graphs.poll()
+        graphs.require(kinds.GRAPH)  # none that fits the project: refused before Ray starts
+        for problem in graphs.problems():
+            errors.print(f"degraded: {problem.line}", soft_wrap=True, highlight=False)
         with session.session(dashboard=True, address=address):
             quiet()
             server = start(str(project), host=host, port=port)

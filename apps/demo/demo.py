@@ -139,7 +139,7 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
         with steps.step("Compare on held-out users, later") as step:
             plan = SimulationPlan(held_out, size.measured, 3.0, 2.0, (VISIT_COUNT, RANKED), seed=seed + 2)
             measured = _traffic(users, plan, server.url, step)
-        versions = httpx.get(f"{server.url}/v1/models", timeout=30).json()
+        versions = _models(server.url)
     finally:
         server.stop()
     comparison = compare(measured, utilities={name: client.utility for name, client in clients.items()})
@@ -171,12 +171,18 @@ def _await_swap(url: str, wanted: Mapping[str, str | None], step: RunningStep) -
     end = time.monotonic() + SWAP_SECONDS
     missing: Iterable[str] = wanted
     while time.monotonic() < end:
-        versions = httpx.get(f"{url}/v1/models", timeout=30).json()
+        versions = _models(url)
         missing = [kind for kind, version in wanted.items() if versions.get(kind) != version]
         if not missing:
             return
         time.sleep(0.2)
     raise ModelError(f"the server did not load {', '.join(missing)} within {SWAP_SECONDS:.0f} s: see its log")
+
+
+def _models(url: str) -> dict[str, str | None]:
+    """The versions that serve, by kind."""
+    told: dict[str, str | None] = httpx.get(f"{url}/healthz", timeout=30).json()["versions"]
+    return told
 
 
 def _facts(result: DemoResult, size: DemoSize, seed: int) -> dict[str, object]:

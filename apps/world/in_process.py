@@ -14,6 +14,7 @@ from serving.http.app import create_app
 from serving.http.routes import Events, Ingress
 from serving.logs.events import EventLog, Receipt
 from serving.request.ask import UserState
+from serving.request.served import ServedBundles
 
 URL = "http://in-process"
 
@@ -54,8 +55,8 @@ class InProcess:
             self._event_log = process.event_log()
             events = LocalEvents(self._event_log)
 
-        async def versions() -> dict[str, str | None]:
-            return dict(process.versions())
+        async def served() -> ServedBundles:
+            return self._watcher.bundles()
 
         ingress = Ingress(
             opened.project,
@@ -64,7 +65,7 @@ class InProcess:
             events,
             self._serving_log,
             process.features.schema_hash,
-            versions,
+            served,
             unknown_pins=process.catalogs.unknown_pins,
         )
         self.app: FastAPI = create_app(opened.project.serving.body_bytes)

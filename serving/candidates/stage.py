@@ -53,15 +53,11 @@ class CandidatesLogic:
         warm()
 
     def load(self, version: str) -> None:
-        """Check a graph, make every source ready for it, then make it current."""
-        catalog = self._catalogs.get(version, verify=True)
+        """Verify a graph, make every source ready for it, then make it current."""
+        catalog = self._catalogs.verified(version)
         for source in self._made:
             source.prepare(catalog)
-        self.map(version)
-
-    def map(self, version: str) -> None:
-        """Make a graph current in a process that mixes only; its checksums are left to those that search it."""
-        self._catalogs.load(version, verify=False)
+        self._catalogs.serve(catalog)
 
     @property
     def version(self) -> str:

@@ -1,9 +1,10 @@
-"""Counters and histograms of the ingress, for Prometheus to scrape from Ray. Names: docs/operations.md."""
+"""Counters, gauges and histograms, for Prometheus to scrape from Ray. Names: docs/operations.md."""
 
-from ray.util.metrics import Counter, Histogram
+from ray.util.metrics import Counter, Gauge, Histogram
 
 from serving.funnel.runner import Outcome
 from serving.request.answer import Answer
+from serving.request.served import ServedBundles
 
 
 class Metrics:
@@ -41,3 +42,17 @@ class Metrics:
     def log_dropped(self, client: str) -> None:
         """Count one request that the full log queue had no room for."""
         self._dropped.inc(1, {"client": client})
+
+
+class BundleMetrics:
+    """What a replica reports of the bundles that it watches."""
+
+    def __init__(self) -> None:
+        self._problems = Gauge(
+            "pinfunnel_bundle_problems", "Versions set aside, and pointers that name none", tag_keys=("kind",)
+        )
+
+    def looked(self, bundles: ServedBundles) -> None:
+        """Set every kind's count, to 0 where nothing is wrong."""
+        for kind, count in bundles.problem_counts.items():
+            self._problems.set(count, {"kind": kind})

@@ -1,7 +1,8 @@
 """The stage logic of one process, opened from a project: what notebooks, backfill and every deployment share."""
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
@@ -120,14 +121,15 @@ class Process:
             patience,
         )
 
-    def watcher(self, *stages: str) -> Watcher:
+    def watcher(self, *stages: str, clock: Callable[[], float] = time.monotonic) -> Watcher:
         """A watcher that hot-swaps the bundles of the named stages (default: all).
 
-        `mix` maps the graph for a process that runs no source; `sources` makes them ready for it, too.
+        `sources` makes all sources ready for a graph. `mix` and `graph` have it verified and mapped, for a process that
+        runs no source, before a request names it.
         """
-        loaders = {}
-        if "mix" in stages:
-            loaders[kinds.GRAPH] = self.sources.map
+        loaders: dict[str, Callable[[str], None]] = {}
+        if "mix" in stages or "graph" in stages:
+            loaders[kinds.GRAPH] = self.catalogs.load
         if not stages or "sources" in stages:
             loaders[kinds.GRAPH] = self.sources.load
         if not stages or "mix" in stages:
@@ -137,14 +139,9 @@ class Process:
             loaders |= {kinds.lightweight(name): partial(self.lightweight.load, name) for name in self.clients}
         if not stages or "full" in stages:
             loaders[kinds.FULL] = self.full.load
-        return Watcher(self.store, loaders, self.project.serving.poll_seconds)
+        return Watcher(self.store, loaders, self.project.serving.poll_seconds, clock)
 
     def _load_quotas(self, client: str, version: str) -> None:
         bundle = self.store.open(kinds.quotas(client), version)
         with opening(f"quotas {bundle.path}", "learn them again"):
             self.sources.load_quotas(client, QuotaTable.open(bundle.path))
-
-    def versions(self) -> Mapping[str, str | None]:
-        """The versions that this process serves with right now, by kind."""
-        lightweight = {kinds.lightweight(name): version for name, version in self.lightweight.versions().items()}
-        return {kinds.GRAPH: self.sources.version, **lightweight, kinds.FULL: self.full.version}

@@ -20,6 +20,7 @@ from serving.request.found import FoundPins
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
+from serving.request.served import ServedBundles, ServingProblem
 
 T = TypeVar("T")
 
@@ -75,6 +76,14 @@ class RemoteEvents:
     async def flush(self) -> int:
         """Write stored events to Parquet."""
         return await self._events.flush.remote()
+
+
+def bundles_of(deployment: str, answer: ServedBundles | BaseException) -> ServedBundles:
+    """What a stage said of its bundles; that it does not answer is a problem like a bundle that does not load."""
+    if isinstance(answer, ServedBundles):
+        return answer
+    reason = f"the deployment does not answer: {type(answer).__name__}"
+    return ServedBundles(problems=(ServingProblem(deployment, None, reason),))
 
 
 def _light(ask: WalkAsk) -> WalkAsk:

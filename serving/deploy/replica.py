@@ -5,7 +5,9 @@ from contextlib import ExitStack
 
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from serving.deploy.metrics import BundleMetrics
 from serving.deploy.process import Process
+from serving.request.served import ServedBundles
 
 
 class Replica:
@@ -23,9 +25,14 @@ class Replica:
 
     def watch(self, *stages: str) -> None:
         """Load what is published now, and swap in what is published later."""
-        watcher = self._process.watcher(*stages)
-        self._closing.callback(watcher.stop)
-        watcher.start()
+        self._watcher = self._process.watcher(*stages)
+        self._watcher.told = BundleMetrics().looked
+        self._closing.callback(self._watcher.stop)
+        self._watcher.start()
+
+    def bundles(self) -> ServedBundles:
+        """What this replica serves with, and what it had to set aside."""
+        return self._watcher.bundles()
 
     def close(self) -> None:
         """End threads and write what is queued; a second call does nothing."""

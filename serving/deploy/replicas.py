@@ -18,7 +18,7 @@ from cluster import kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.deploy.metrics import Metrics
-from serving.deploy.remote import RemoteEvents, RemoteStages
+from serving.deploy.remote import RemoteEvents, RemoteStages, bundles_of
 from serving.deploy.replica import Replica
 from serving.http.app import create_app
 from serving.http.routes import Ingress
@@ -30,6 +30,7 @@ from serving.request.found import FoundPins
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
+from serving.request.served import ServedBundles
 
 log = logging.getLogger("ray.serve")
 
@@ -59,16 +60,12 @@ class SourceReplica(Replica):
         self._source = source
         self._logic = self._process.sources
         self.watch("sources")
-        _ = self._logic.version  # refuse to start without a graph, with an error that says so
+        self._watcher.require(kinds.GRAPH)
 
     def generate(self, ask: WalkAsk, version: str, budget: int, seconds: float) -> FoundPins:
         """What the source finds for one request in terms of the graph `version`."""
         deadline = Deadline.after(seconds)
         return self._logic.generate(self._source, self._logic.query(ask, version), budget, deadline)
-
-    def versions(self) -> dict[str, str | None]:
-        """What this replica serves with."""
-        return {kinds.GRAPH: self._logic.version}
 
 
 class LightweightReplica(Replica):
@@ -77,7 +74,7 @@ class LightweightReplica(Replica):
     def __init__(self, project: Project, clients: dict[str, Client]):
         super().__init__(project, clients)
         self._logic = self._process.lightweight
-        self.watch("lightweight")
+        self.watch("graph", "lightweight")
 
     def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """One request's survivors."""
@@ -87,10 +84,6 @@ class LightweightReplica(Replica):
         """The strongest features of some candidates."""
         return self._logic.explain(client, ranked, rows)
 
-    def versions(self) -> dict[str, str | None]:
-        """What this replica serves with."""
-        return {kinds.lightweight(client): version for client, version in self._logic.versions().items()}
-
 
 class FullReplica(Replica):
     """The multi-task network; requests that arrive together share a forward pass."""
@@ -98,7 +91,7 @@ class FullReplica(Replica):
     def __init__(self, project: Project, clients: dict[str, Client]):
         super().__init__(project, clients)
         self._logic = self._process.full
-        self.watch(kinds.FULL)
+        self.watch("graph", "full")
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
     async def _score(self, requests: list[tuple[WalkAsk, Candidates, Ranked, float]]) -> list[Scored]:
@@ -114,10 +107,6 @@ class FullReplica(Replica):
     ) -> list[Reasons]:
         """Why the survivors have the probabilities that `version` gave them."""
         return await asyncio.to_thread(self._logic.explain, ask, candidates, ranked, version, seconds)
-
-    def versions(self) -> dict[str, str | None]:
-        """What this replica serves with."""
-        return {kinds.FULL: self._logic.version}
 
 
 class EventsReplica(Replica):
@@ -171,12 +160,12 @@ class IngressReplica(Replica):
         self._stages = stages or {}
         if stages is None:
             self.watch()
-            _ = self._process.sources.version  # refuse to start without a graph that fits
             funnel = self._process.served_funnel(observer=metrics)
         else:
             self.watch("mix")
             remote = RemoteStages(stages)
             funnel = self._process.served_funnel(remote, metrics)
+        self._watcher.require(kinds.GRAPH)
         self._ingress = Ingress(
             project,
             clients,
@@ -184,17 +173,18 @@ class IngressReplica(Replica):
             RemoteEvents(events),
             serving_log,
             self._process.features.schema_hash,
-            self.versions,
+            self.served,
             metrics,
             self._process.catalogs.unknown_pins,
         )
 
-    async def versions(self) -> dict[str, str | None]:
-        """What this application serves with: asked of every stage, or known here in the co-located shape."""
-        if not self._stages:
-            return dict(self._process.versions())
-        answers = await asyncio.gather(*(handle.versions.remote() for handle in self._stages.values()))
-        return {kind: version for answer in answers for kind, version in answer.items()}
+    async def served(self) -> ServedBundles:
+        """What this application serves with: asked of every stage, and known here."""
+        names = list(self._stages)
+        calls = (self._stages[name].bundles.remote() for name in names)
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        stages = (bundles_of(name, answer) for name, answer in zip(names, answers, strict=True))
+        return ServedBundles.merged([*stages, self.bundles()])
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         app = create_app(self._process.project.serving.body_bytes)

@@ -1,14 +1,17 @@
 """Hot swap: a thread that watches bundle pointers, loads a new version aside, and lets its owner swap one reference.
 
-Traffic never waits for a load, and a bundle that fails to load leaves the old one serving.
+Traffic never waits for a load, a bundle that fails to load leaves the old one serving, and no kind waits for another's.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 
-from cluster.errors import PinfunnelError
+from cluster.errors import BundleError
 from cluster.store.bundles import BundleStore
+from serving.deploy.follow import Follower
+from serving.request.served import ServedBundles, ServingProblem
 
 log = logging.getLogger(__name__)
 
@@ -16,34 +19,44 @@ log = logging.getLogger(__name__)
 class Watcher:
     """Calls `load(version)` of a kind whenever that kind's pointer names another version."""
 
-    def __init__(self, store: BundleStore, loaders: Mapping[str, Callable[[str], None]], seconds: float = 1.0):
-        self._store = store
-        self._loaders = dict(loaders)
+    def __init__(
+        self,
+        store: BundleStore,
+        loaders: Mapping[str, Callable[[str], None]],
+        seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """`seconds` between looks; `clock` times the tries of versions that were set aside."""
+        self._followers = [Follower(store, kind, load, clock) for kind, load in loaders.items()]
         self._seconds = seconds
-        self._seen: dict[str, str] = {}
-        self.failures: dict[str, str] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self.told: Callable[[ServedBundles], None] = lambda _: None
+        """Called after every look, for metrics."""
 
     def poll(self) -> list[str]:
-        """Look once; returns the kinds that were swapped. A failed version is not tried again until another appears."""
-        swapped = []
+        """Look once; returns the kinds that were swapped."""
         with self._lock:
-            for kind, load in self._loaders.items():
-                version = self._store.current(kind)
-                if version is None or self._seen.get(kind) == version:
-                    continue
-                self._seen[kind] = version
-                try:
-                    load(version)
-                except (PinfunnelError, OSError, ValueError, KeyError) as error:
-                    self.failures[kind] = f"{version}: {error}"
-                    log.error("kept the old %s: version %s does not load: %s", kind, version, error)
-                else:
-                    self.failures.pop(kind, None)
-                    swapped.append(kind)
+            swapped = [follower.kind for follower in self._followers if follower.look()]
+        self.told(self.bundles())
         return swapped
+
+    def bundles(self) -> ServedBundles:
+        """What serves now, and what was set aside. Never waits for a load."""
+        versions = {follower.kind: follower.serving for follower in self._followers}
+        return ServedBundles(versions, self.problems())
+
+    def problems(self) -> tuple[ServingProblem, ...]:
+        """Of all kinds."""
+        return tuple(problem for follower in self._followers for problem in follower.problems())
+
+    def require(self, kind: str) -> None:
+        """Raises BundleError, with all that was tried, when no version of `kind` serves."""
+        if any(follower.kind == kind and follower.serving is not None for follower in self._followers):
+            return
+        tried = "; ".join(problem.reason for problem in self.problems() if problem.kind == kind)
+        raise BundleError(f"no {kind} can be served: {tried or f'no {kind} is published'}")
 
     def start(self) -> "Watcher":
         """Poll now, then every `seconds` from a daemon thread."""
@@ -56,8 +69,8 @@ class Watcher:
         while not self._stop.wait(self._seconds):
             try:
                 self.poll()
-            except Exception:  # a storage outage must not end the watch
-                log.exception("could not look for new bundles; the present ones go on serving")
+            except Exception:  # whatever is told of a look must not end the watch
+                log.exception("a look for new bundles failed; the present ones go on serving")
 
     def stop(self) -> None:
         """End the thread."""

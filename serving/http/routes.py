@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Header, HTTPException
@@ -26,6 +27,7 @@ from serving.logs.events import Receipt
 from serving.logs.impressions import ServingLog
 from serving.request.answer import Answer
 from serving.request.ask import UserState
+from serving.request.served import ServedBundles
 
 TOLD_PINS = 10
 
@@ -72,7 +74,7 @@ class Ingress:
         events: Events,
         serving_log: ServingLog,
         schema_hash: str,
-        versions: Callable[[], Awaitable[dict[str, str | None]]],
+        served: Callable[[], Awaitable[ServedBundles]],
         observer: Observer | None = None,
         unknown_pins: UnknownPins | None = None,
     ):
@@ -82,7 +84,7 @@ class Ingress:
         self._funnel = funnel
         self._events = events
         self._log = serving_log
-        self._versions = versions
+        self._served = served
         self._observer = observer
         self._keys = Keys(clients)
         self._ids = IdContract(project.ids)
@@ -159,16 +161,18 @@ class Ingress:
             accepted=receipt.accepted, refused=refused, not_in_graph=self._unknown_pins(tuple(pins))[:TOLD_PINS]
         )
 
-    async def models(self) -> dict[str, str | None]:
-        """Version of every bundle that a replica has loaded."""
-        return await self._versions()
+    async def models(self) -> dict[str, Any]:
+        """Version of every bundle that serves, by kind, and under `set_aside` those that should and cannot."""
+        served = await self._served()
+        return {**served.versions, "set_aside": [asdict(problem) for problem in served.problems]}
 
     async def healthz(self) -> dict[str, Any]:
-        """200 once a graph is served; the counters say whether the log keeps up."""
-        versions = await self._versions()
+        """200 once a graph is served; `degraded` when bundles are not as published. Counters tell of the log."""
+        served = await self._served()
         return {
-            "status": "ok",
-            "versions": versions,
+            "status": "degraded" if served.problems else "ok",
+            "versions": served.versions,
+            "problems": [asdict(problem) for problem in served.problems],
             "serving_log": self._log.health(),
         }
 

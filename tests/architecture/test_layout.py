@@ -19,7 +19,6 @@ UNTESTED = {
     "apps/bench/walk",
     "apps/clients",
     "cluster/launch/grafana",
-    "serving/deploy",
     "serving/forest/engine",
     "serving/forest/llvm",
     "serving/request",

@@ -1,6 +1,8 @@
-"""A served funnel in the separate shape whose walker dies: people still get pins, and no row of the log is lost."""
+"""A served funnel in the separate shape: damaged bundles are named by health, and a walker that dies costs no row."""
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ from apps.demo.demo import free_port
 from apps.project import Opened, open_project
 from apps.serve import Server, start
 from cluster.catalog.build import build_catalog
+from tests.worlds.bundles import damage_file, pointer_of, publish_copy
 from tests.worlds.funnel import some_user
 from tests.worlds.toy import toy_project
 
@@ -32,6 +35,49 @@ def _ask(server: Server, user: int) -> dict[str, Any]:
     answer = httpx.post(url, json={"user_id": user}, timeout=30)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def _health(server: Server, status: str) -> dict[str, Any]:
+    """What health says once its status is `status`; every replica looks by itself."""
+    for _ in range(100):
+        answer = httpx.get(f"{server.url}/healthz", timeout=30)
+        assert answer.status_code == 200, answer.text
+        if answer.json()["status"] == status:
+            break
+        time.sleep(0.2)
+    assert answer.json()["status"] == status
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def test_health_names_what_any_stage_had_to_set_aside(served: tuple[Opened, Server]) -> None:
+    opened, server = served
+    store = opened.new_process().store
+    graph = store.current("graph")
+    told = _health(server, "ok")
+    assert told["versions"]["graph"] == graph
+    assert told["versions"]["full"] is None
+
+    flipped = publish_copy(store, "graph", publish=False)
+    damage_file(Path(store.root) / "graph" / flipped / "graph" / "board_pins.npy", "flip")
+    store.publish("graph", flipped)
+    problems = _health(server, "degraded")["problems"]
+    assert [(one["kind"], one["version"], one["serving"]) for one in problems] == [("graph", flipped, graph)]
+    models = httpx.get(f"{server.url}/v1/models", timeout=30).json()
+    assert models["graph"] == graph
+    assert models["set_aside"][0]["version"] == flipped
+    answer = httpx.post(f"{server.url}/v1/notifications/recommendations", json={}, timeout=30)
+    assert answer.json()["versions"]["graph"] == graph
+    store.publish("graph", str(graph))
+    _health(server, "ok")
+
+    pointer = pointer_of(store, "lightweight/homefeed")  # only another stage looks at it
+    pointer.parent.mkdir(parents=True)
+    pointer.write_bytes(b"\xff\xfe")
+    problems = _health(server, "degraded")["problems"]
+    assert [(one["kind"], one["version"]) for one in problems] == [("lightweight/homefeed", None)]
+    pointer.unlink()
+    _health(server, "ok")
 
 
 def test_without_a_walker_people_get_popular_pins_and_no_row_is_lost(served: tuple[Opened, Server]) -> None:

@@ -1,4 +1,7 @@
-"""Mutations of every file of a bundle: it opens, or BundleError says in one line why not. Never another exception."""
+"""Mutations of every file of a bundle: it opens, or BundleError says in one line why not. Never another exception.
+
+How a server goes on meanwhile is in `test_damaged_swaps`.
+"""
 
 import random
 import shutil
@@ -10,22 +13,19 @@ import pytest
 from apps.project import Opened
 from cluster.catalog.catalog import Catalog
 from cluster.errors import BundleError
-from cluster.store.bundles import MANIFEST, POINTER
+from cluster.store.bundles import POINTER
+from cluster.store.manifest import MANIFEST
 from serving.lightweight.stage import LightweightModel
-from tests.worlds.funnel import opened_world, publish_full, publish_lightweight
+from tests.worlds.bundles import KINDS, world_of_all_kinds
 from tests.worlds.fuzz import examples
 from training.ranker.scorer import FullScorer
 
 MUTATIONS = examples(150)
-KINDS = ("graph", "lightweight/homefeed", "full")
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    made = opened_world(tmp_path_factory.mktemp("bundles"))
-    publish_lightweight(made.new_process().store, made.new_process().features, "homefeed", "graph_rank")
-    publish_full(made.new_process(), made.clients)
-    return made
+    return world_of_all_kinds(tmp_path_factory.mktemp("bundles"))
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:

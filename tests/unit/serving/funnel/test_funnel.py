@@ -120,7 +120,9 @@ def test_a_broken_bundle_keeps_the_old_one(world: Opened) -> None:
     bad = publish_lightweight(process.store, process.features, "homefeed", "graph_visits")
     (Path(process.store.root) / "lightweight/homefeed" / bad / "model.ubj").write_bytes(b"nonsense")
     assert watcher.poll() == []
-    assert bad in watcher.failures["lightweight/homefeed"]
+    (problem,) = watcher.problems()
+    assert (problem.kind, problem.version, problem.serving) == ("lightweight/homefeed", bad, good)
+    assert "model.ubj is missing or damaged" in problem.reason
     assert process.lightweight.versions() == {"homefeed": good}
     assert watcher.poll() == []
 

@@ -11,6 +11,7 @@ from serving.deploy.process import Process
 from serving.funnel.stages import DirectStages, Overloaded
 from serving.http.app import create_app
 from serving.http.routes import Ingress
+from serving.request.served import ServedBundles
 from tests.unit.serving.http.faces import Face
 from tests.worlds.funnel import opened_world, publish_lightweight, some_user
 
@@ -54,8 +55,8 @@ class Served:
         self.events = process.event_log()
         self.user = user
 
-        async def versions() -> dict[str, str | None]:
-            return dict(process.versions())
+        async def served() -> ServedBundles:
+            return ServedBundles()
 
         funnel = process.served_funnel(self.stages)
         ingress = Ingress(
@@ -65,7 +66,7 @@ class Served:
             LocalEvents(self.events),
             self.log,
             process.features.schema_hash,
-            versions,
+            served,
             self.observed,
         )
         app = create_app(1 << 20)
