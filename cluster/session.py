@@ -143,7 +143,7 @@ def _local_haproxy() -> dict[str, str]:
     The folder is short because a Unix socket's path may have about a hundred characters; Ray adds 57 of them.
     """
     folder = f"/tmp/pinfunnel-{os.getuid()}"
-    stats, metrics = _free_ports(2)
+    stats, metrics = free_ports(2)
     return {
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
         "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
@@ -158,7 +158,8 @@ def _local_haproxy() -> dict[str, str]:
     }
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nothing listens on now."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("", 0))) for _ in range(count)]
         return [s.getsockname()[1] for s in sockets]

@@ -13,11 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.store.disk import fsync
+from cluster.store.packed import PACKED, packed, packed_schema, unpacked, unpacked_schema
 
 log = logging.getLogger(__name__)
 
 REPLACES_KEY = b"pinfunnel.replaces"
 """Footer entry of a merged file: the names of the files that it stands for."""
+
+FAST = 1
+"""zstd's level for what replicas write."""
+SMALL = 3
+"""For what compaction merges."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,18 @@ def readable_batches(path: str, rows: int, columns: Sequence[str] | None = None)
     Raises FileNotFoundError, which is no damage.
     """
     try:
-        yield from pq.ParquetFile(path).iter_batches(rows, columns=None if columns is None else list(columns))
+        for batch in pq.ParquetFile(path).iter_batches(rows, columns=None if columns is None else list(columns)):
+            yield unpacked(batch)
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:
         log.warning("skipped the rest of the damaged log file %s: %s", path, str(error).splitlines()[0])
+
+
+def read_part(path: str | Path) -> pa.Table:
+    """A whole part. Raises OSError or ArrowException for a damaged one."""
+    file = pq.ParquetFile(path)
+    return pa.Table.from_batches(map(unpacked, file.iter_batches()), unpacked_schema(file.schema_arrow))
 
 
 def is_whole(path: str) -> bool:
@@ -70,7 +83,8 @@ class MergedFiles:
     def schema(self) -> pa.Schema:
         """Columns of all files together; the metadata names the files that the merged one stands for."""
         # an older file may lack a column that a newer version logs
-        schema = pa.unify_schemas([pq.read_schema(f.path).remove_metadata() for f in self.files])
+        schemas = [unpacked_schema(pq.read_schema(f.path)) for f in self.files]
+        schema = pa.unify_schemas([each.remove_metadata() for each in schemas])
         schema = schema.with_metadata(pq.read_schema(self.files[0].path).metadata)
         names = {Path(f.path).name for f in self.files}
         for file in self.files:  # what a merged file stood for must not come back when that file goes
@@ -84,7 +98,7 @@ class MergedFiles:
         seen: set[str] = set()
         for file in self.files:
             for batch in pq.ParquetFile(file.path).iter_batches(batch_size=rows):
-                part = first_of_each(pa.Table.from_batches([batch]), key)
+                part = first_of_each(pa.Table.from_batches([unpacked(batch)]), key)
                 ids = part.column(key).to_pylist()
                 fresh = [i is None or i not in seen for i in ids]
                 seen.update(i for i in ids if i is not None)
@@ -99,19 +113,22 @@ def write_part(
 ) -> Path:
     """One Parquet file in `folder`, visible only when it is whole and on disk.
 
-    A new one; or, with a `name`, it replaces the file that was written under that name before.
+    A new one; or, with a `name`, it replaces the file that was written under that name before. A merged file is
+    compressed well, as it stays; another one fast, as requests wait for the core that does it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     unique = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
     target = folder / f"{prefix}-{name or unique}.parquet"
     aside = folder / f".{unique}.writing"
-    parts: Iterable[pa.Table] = [rows] if isinstance(rows, pa.Table) else rows.batches(row_group)
+    parts: Iterable[pa.Table] = _slices(rows, row_group) if isinstance(rows, pa.Table) else rows.batches(row_group)
+    schema = packed_schema(rows.schema)
+    level = FAST if isinstance(rows, pa.Table) else SMALL
     try:
         with pq.ParquetWriter(
-            aside, rows.schema, compression="zstd", compression_level=3, use_dictionary=_worth_a_dictionary(rows.schema)
+            aside, schema, compression="zstd", compression_level=level, use_dictionary=_worth_a_dictionary(schema)
         ) as writer:
             for part in parts:
-                writer.write_table(part, row_group_size=row_group)
+                writer.write_table(packed(part), row_group_size=row_group)
         fsync(aside)
         os.rename(aside, target)
         fsync(folder)
@@ -120,10 +137,16 @@ def write_part(
     return target
 
 
+def _slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
+    return (table.slice(at, rows) for at in range(0, len(table), rows))
+
+
 def _worth_a_dictionary(schema: pa.Schema) -> list[str]:
     """Paths of all columns but lists of floats: scores and features rarely repeat, and zstd does better without."""
     names = []
     for field in schema:
+        if field.name in PACKED:
+            continue
         if not pa.types.is_list(field.type):
             names.append(field.name)
         elif not pa.types.is_floating(field.type.value_type):

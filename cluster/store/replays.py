@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.data.cleaning import moment, to_us
-from cluster.store.log_parts import LogFile, write_part
+from cluster.store.log_parts import LogFile, read_part, write_part
 from cluster.store.logs import ROW_GROUP_REQUESTS, LogStore
 
 REPLAYED = "backfill"
@@ -34,13 +34,13 @@ def drop_replayed(logs: LogStore, client: str, span: Span = (None, None)) -> int
     """Removes those requests and their events; returns how many requests. A kill leaves some, for the next call."""
     dropped: set[str] = set()
     for file, marks in _files_with_replays(logs, client, span):
-        table = pq.ParquetFile(file.path).read()
+        table = read_part(file.path)
         dropped.update(table.filter(marks)["request_id"].to_pylist())
         _rewrite(file, table.filter(pc.invert(marks)), ROW_GROUP_REQUESTS)
     if dropped:
         gone = pa.array(sorted(dropped), pa.string())
         for file, marks in _marked(logs.event_files().files, ["request_id"], lambda t: _among(t, gone)):
-            _rewrite(file, pq.ParquetFile(file.path).read().filter(pc.invert(marks)), 1 << 16)
+            _rewrite(file, read_part(file.path).filter(pc.invert(marks)), 1 << 16)
     return len(dropped)
 
 

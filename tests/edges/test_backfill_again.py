@@ -12,6 +12,7 @@ from apps.backfill.moment import ReplayPlan
 from apps.backfill.replay import Replay
 from apps.project import Opened, open_project
 from cluster.errors import DataError
+from cluster.store.log_parts import read_part
 from cluster.store.logs import LogStore
 from tests.worlds.funnel import opened_world
 
@@ -27,7 +28,7 @@ def world(tmp_path: Path) -> Opened:
 
 
 def logged(logs: LogStore, client: str = "homefeed") -> pa.Table:
-    parts = [pq.read_table(path, partitioning=None) for path in logs.serving_files(client).paths]
+    parts = [read_part(path) for path in logs.serving_files(client).paths]
     return pa.concat_tables(parts)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cluster.store.log_parts import read_part
 from tests.worlds.logs import LogsWorld, make_world
 from training.log.requests import read_index
 from training.log.tasks import Cut, LogWindow, Read
@@ -48,7 +49,7 @@ def test_training_reads_the_other_files_and_names_the_damaged_one(
 def test_compaction_leaves_a_damaged_file_alone(
     world: LogsWorld, column: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    table = pq.ParquetFile(world.logs.serving_files("homefeed").paths[0]).read()
+    table = read_part(world.logs.serving_files("homefeed").paths[0])
     for start in (0, 40, 80):
         world.logs.write_serving(table.slice(start, 40))
     day = world.logs.serving_files("homefeed").files[0].date

@@ -13,6 +13,7 @@ from apps.backfill.backfill import backfill
 from apps.backfill.moment import ReplayPlan
 from apps.backfill.replay import Replay
 from apps.project import open_project
+from cluster.store.log_parts import read_part
 
 PLAN = ReplayPlan(graphs=2, every=4, min_history=2, horizon_hours=240.0)
 PIECE = 16
@@ -27,7 +28,7 @@ def written(replay: Replay, client: str = "homefeed") -> tuple[dict[str, str], l
     logs = replay.process.logs
     rows: dict[str, str] = {}
     for path in logs.serving_files(client).paths:
-        for row in pq.read_table(path, partitioning=None).drop_columns(["graph_version"]).to_pylist():
+        for row in read_part(path).drop_columns(["graph_version"]).to_pylist():
             assert row["request_id"] not in rows, "written twice"
             rows[row["request_id"]] = repr(row)
     events: list[str] = []

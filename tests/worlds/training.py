@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from cluster.store.log_parts import read_part
 from tests.worlds.logs import LogsWorld
 from training.lightweight.examples import MakeExamples
 from training.lightweight.jobs import FitJob
@@ -24,7 +24,7 @@ def joined_table(world: LogsWorld, client: str, window: LogWindow | None = None)
     cut = Cut({client: window or LogWindow()}, {})
     parts = []
     for path in world.logs.serving_files(client).paths:
-        parts.append(attach.attach(cut(pq.ParquetFile(path).read(), path), grouped))
+        parts.append(attach.attach(cut(read_part(path), path), grouped))
     return pa.concat_tables(parts)
 
 

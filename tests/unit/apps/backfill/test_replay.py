@@ -13,6 +13,7 @@ from apps.backfill.replay import Replay
 from apps.reports.stages import evaluate_stages
 from apps.reports.stages_quality import judged
 from cluster.data.schema import IMPRESSED
+from cluster.store.log_parts import read_part
 from tests.worlds.funnel import opened_world, publish_lightweight
 
 PLAN = ReplayPlan(graphs=2, every=4, min_history=2, horizon_hours=240.0)
@@ -49,7 +50,7 @@ def test_what_came_next_becomes_labels(replay: Replay) -> None:
     for request, pin in zip(events["request_id"].to_pylist(), events["pin_id"].to_pylist(), strict=True):
         labels.setdefault(request, set()).add(pin)
     for path in files.paths:
-        for row in pq.read_table(path, partitioning=None).to_pylist():
+        for row in read_part(path).to_pylist():
             shown = {p for p, s in zip(row["pin_id"], row["stage"], strict=True) if s == IMPRESSED}
             assert shown == set(row["pin_id"]) & labels[row["request_id"]]
             assert set(row["position"]) == {-1}

@@ -21,6 +21,7 @@ from apps.project import open_project
 from cluster.catalog.build import build_catalog
 from cluster.data.schema import IMPRESSED, RANKED
 from cluster.errors import DataError
+from cluster.store.log_parts import read_part
 from cluster.store.replays import REPLAYED
 from tests.worlds.news import QUIET_DAYS, START_US, News, write_news
 from tests.worlds.training import requests
@@ -43,7 +44,7 @@ def rows(replay: Replay) -> dict[str, dict]:
     """The logged requests by page view."""
     found = {}
     for path in replay.process.logs.serving_files(CLIENT).paths:
-        for row in pq.read_table(path, partitioning=None).to_pylist():
+        for row in read_part(path).to_pylist():
             view = row["request_id"].removeprefix(f"backfill-{CLIENT}-")
             assert view not in found, "written twice"
             found[view] = row

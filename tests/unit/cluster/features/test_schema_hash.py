@@ -11,6 +11,7 @@ from cluster.features.assemble import SIDES, FeatureSet
 from cluster.features.version_0_1 import SENTENCES
 from cluster.settings.project import FeatureSettings
 from cluster.store.bundles import BundleStore
+from cluster.store.log_parts import read_part
 from cluster.store.logs import HASH_KEY
 from tests.worlds.logs import make_world
 
@@ -94,7 +95,7 @@ def test_logs_of_0_1_are_read_beside_new_ones(tmp_path: Path) -> None:
     logs = make_world(tmp_path, names=("homefeed",), requests=30, n=20, days=3).logs
     carried = ["bbe7362edcbdb4fa", PLAIN.schema_hash, "another"]
     for path, schema_hash in zip(logs.serving_files().paths, carried, strict=True):
-        table = pq.read_table(path, partitioning=None)
+        table = read_part(path)
         pq.write_table(table.replace_schema_metadata({**table.schema.metadata, HASH_KEY: schema_hash.encode()}), path)
     files = logs.serving_files()
     assert [f.schema_hash for f in files.files] == carried
