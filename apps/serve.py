@@ -1,5 +1,6 @@
 """The Serve application: `build` for `serve deploy` and `serve run`, `start` for a server in this process's cluster."""
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,7 @@ from ray import serve
 from ray.serve import Application
 
 from apps.project import open_project
+from cluster.settings.project import ServingSettings
 from serving.deploy.replicas import (
     EventsDeployment,
     FullDeployment,
@@ -18,6 +20,11 @@ from serving.deploy.replicas import (
 from serving.http.auth import Keys
 
 APP = "pinfunnel"
+COLOCATED_SLOTS = 2
+"""Of an ingress that computes itself: one request in compiled code, one in Python."""
+SEPARATE_SLOTS = 16
+"""Of an ingress that waits for other processes."""
+MOST_PROCESSES = 4
 
 
 class FunnelArgs(BaseModel):
@@ -28,6 +35,9 @@ class FunnelArgs(BaseModel):
     project: str = Field("pinfunnel.yaml", description="path of the project file, on every node")
     shape: Literal["separate", "colocated"] | None = Field(None, description="default: the project's")
     ingress_replicas: int = Field(1, ge=1)
+    slots: int | None = Field(
+        None, ge=1, description="requests that an ingress answers at a time; default: 2 colocated, else 16"
+    )
     walker_replicas: int = Field(1, ge=1, description="of the source `walk`")
     source_replicas: int = Field(1, ge=1, description="of each other source of candidates")
     lightweight_replicas: int = Field(1, ge=1)
@@ -45,7 +55,9 @@ def build(args: FunnelArgs) -> Application:
     cpu = {"ray_actor_options": {"num_cpus": args.cpus}}
     events = EventsDeployment.options(**cpu).bind(project, clients)
     if (args.shape or project.serving.shape) == "colocated":
-        return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(project, clients, events)
+        return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(
+            project, clients, events, slots=args.slots or COLOCATED_SLOTS
+        )
     gpu = {"ray_actor_options": {"num_cpus": args.cpus, "num_gpus": args.full_gpus}}
     replicas = {"walk": args.walker_replicas}
     stages = {
@@ -60,7 +72,9 @@ def build(args: FunnelArgs) -> Application:
         ),
         "full": FullDeployment.options(num_replicas=args.full_replicas, **gpu).bind(project, clients),
     }
-    return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(project, clients, events, stages)
+    return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(
+        project, clients, events, stages, args.slots or SEPARATE_SLOTS
+    )
 
 
 @dataclass(frozen=True)
@@ -74,9 +88,17 @@ class Server:
         serve.delete(APP)
 
 
+def ingress_processes(settings: ServingSettings) -> int:
+    """How many processes answer on this machine: in the colocated shape one a core, as each computes."""
+    if settings.processes:
+        return settings.processes
+    return min(len(os.sched_getaffinity(0)), MOST_PROCESSES) if settings.shape == "colocated" else 1
+
+
 def start(path: str, host: str | None = None, port: int | None = None, **args: object) -> Server:
     """Serve a project on the Ray cluster that this process has joined; returns when every stage is healthy."""
     settings = open_project(path).project.serving
+    args = {"ingress_replicas": ingress_processes(settings), **args}
     host, port = host or settings.host, port or settings.port
     serve.start(http_options={"host": host, "port": port, "request_timeout_s": 30})
     serve.run(build(FunnelArgs(project=str(path), **args)), name=APP, route_prefix="/")  # type: ignore[arg-type]

@@ -17,6 +17,8 @@ from serving.request.ask import UserState
 from serving.request.served import ServedBundles
 
 URL = "http://in-process"
+ALL_AT_ONCE = 1 << 16
+"""Slots for requests: nobody waits for a turn."""
 
 
 class LocalEvents:
@@ -67,6 +69,7 @@ class InProcess:
             process.features.schema_hash,
             served,
             unknown_pins=process.catalogs.unknown_pins,
+            slots=ALL_AT_ONCE,
         )
         self.app: FastAPI = create_app(opened.project.serving.body_bytes)
         self.app.include_router(ingress.routes())

@@ -126,7 +126,13 @@ class ServingSettings(Settings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     shape: Literal["separate", "colocated"] = "separate"
+    processes: int = Field(
+        0, ge=0, le=256, description="ingress processes that `pinfunnel serve` starts; 0: one a core, at most 4"
+    )
     deadline_ms: float = Field(500.0, gt=0)
+    queue_ms: float = Field(
+        60.0, gt=0, description="a request that would wait longer for its turn is answered 429 at once"
+    )
     candidates_share: float = Field(
         0.5, gt=0, le=1, description="share of the deadline after which no source of candidates is waited for"
     )

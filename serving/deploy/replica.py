@@ -10,6 +10,13 @@ from serving.deploy.process import Process
 from serving.request.served import ServedBundles
 
 
+def one_thread_a_request() -> None:
+    """Have torch score in the thread that calls it: requests share the cores, and torch's own threads spin for them."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 class Replica:
     """Parts of one process, and what has to be closed behind them.
 

@@ -19,7 +19,7 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.deploy.metrics import Metrics
 from serving.deploy.remote import RemoteEvents, RemoteStages, bundles_of
-from serving.deploy.replica import Replica
+from serving.deploy.replica import Replica, one_thread_a_request
 from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.logs.events import Receipt
@@ -40,7 +40,7 @@ LIMITS = {
     "logging_config": {"enable_access_log": False},  # metrics count requests; a line each would cost a millisecond
 }
 STAGE = {"max_ongoing_requests": 16, **LIMITS}
-FRONT = {"max_ongoing_requests": 64, **LIMITS}
+FRONT = {"max_ongoing_requests": 1024, **LIMITS}  # an ingress queues and refuses by itself: serving/http/admission.py
 
 
 HANDOVER = 15.0
@@ -90,6 +90,7 @@ class FullReplica(Replica):
 
     def __init__(self, project: Project, clients: dict[str, Client]):
         super().__init__(project, clients)
+        one_thread_a_request()
         self._logic = self._process.full
         self.watch("graph", "full")
 
@@ -152,13 +153,16 @@ class IngressReplica(Replica):
         clients: dict[str, Client],
         events: DeploymentHandle,
         stages: dict[str, DeploymentHandle] | None = None,
+        slots: int = 2,
     ):
+        """`slots` requests are answered at a time."""
         super().__init__(project, clients)
         serving_log = self._process.serving_log()
         self._closing.callback(serving_log.close)
         metrics = Metrics()
         self._stages = stages or {}
         if stages is None:
+            one_thread_a_request()
             self.watch()
             funnel = self._process.served_funnel(observer=metrics)
         else:
@@ -176,6 +180,7 @@ class IngressReplica(Replica):
             self.served,
             metrics,
             self._process.catalogs.unknown_pins,
+            slots,
         )
 
     async def served(self) -> ServedBundles:

@@ -87,10 +87,12 @@ class Funnel:
         by_visits: bool = False,
         limit: int | None = None,
         explain: bool = False,
-        spent: float = 0.0,
+        deadline: Deadline | None = None,
         faults: tuple[str, ...] = (),
     ) -> Answer:
-        """Answer one request, of whose time `spent` seconds are gone and of which `faults` are known already.
+        """Answer one request, of which `faults` are known already, by its `deadline`: the project's if there is none.
+
+        A funnel without a deadline has none whatever is asked.
 
         Raises NoCandidates, Overloaded, and PinfunnelError when no graph can be opened.
         """
@@ -98,7 +100,9 @@ class Funnel:
         size = limit or client.sizes.answer
         seen = self._seen_too_often(ask, client)
         ask = replace(ask, limit=size, seen=tuple(seen.tolist()))
-        run = Runner(ask.client, Deadline.after(self._seconds - spent), self._observer, strict=self._endless)
+        if deadline is None or self._endless:
+            deadline = Deadline.after(self._seconds)
+        run = Runner(ask.client, deadline, self._observer, strict=self._endless)
         for fault in faults:
             run.note(fault)
 

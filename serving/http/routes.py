@@ -16,6 +16,7 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.funnel.funnel import Funnel, NoCandidates
 from serving.funnel.stages import Overloaded
+from serving.http.admission import Admission, Busy
 from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest, RecommendationResponse
 from serving.http.auth import Keys
 from serving.http.behind import Behind
@@ -27,6 +28,7 @@ from serving.logs.events import Receipt
 from serving.logs.impressions import ServingLog
 from serving.request.answer import Answer
 from serving.request.ask import UserState
+from serving.request.deadline import Deadline
 from serving.request.served import ServedBundles
 
 TOLD_PINS = 10
@@ -59,6 +61,10 @@ class Observer(Protocol):
         """The log's queue was full: one answer is not in it."""
         ...
 
+    def refused(self, why: str) -> None:
+        """A request was answered 429: the queue was `full`, or it was `late` before it was its turn."""
+        ...
+
 
 UnknownPins = Callable[[Sequence[Id]], list[Id]]
 
@@ -77,8 +83,9 @@ class Ingress:
         served: Callable[[], Awaitable[ServedBundles]],
         observer: Observer | None = None,
         unknown_pins: UnknownPins | None = None,
+        slots: int = 16,
     ):
-        """`unknown_pins` tells which pins the present graph does not have."""
+        """`unknown_pins` tells which pins the present graph does not have; `slots` requests are answered at a time."""
         self._project = project
         self._clients = clients
         self._funnel = funnel
@@ -91,6 +98,8 @@ class Ingress:
         self._attributes = attribute_kinds(project.attributes)
         self._unknown_pins = unknown_pins or (lambda pins: [])
         self._questions = Questions(project.serving.simulation)
+        refused = (lambda why: None) if observer is None else observer.refused
+        self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
         self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
 
     def routes(self) -> APIRouter:
@@ -112,7 +121,13 @@ class Ingress:
         return router
 
     async def recommendations(
-        self, client: str, body: RecommendationRequest, x_api_key: Annotated[str, Header()] = ""
+        self,
+        client: str,
+        body: RecommendationRequest,
+        x_api_key: Annotated[str, Header()] = "",
+        x_deadline_ms: Annotated[
+            float | None, Header(gt=0, description="answer within so many milliseconds; no later than the project's")
+        ] = None,
     ) -> RecommendationResponse:
         """Walk, rank, answer; the log is written behind the answer."""
         began = time.perf_counter()
@@ -121,17 +136,20 @@ class Ingress:
         only = filter_of(body, self._attributes)
         moment = self._questions.moment(settings, body)
         request_id, seed = self._questions.identity(client, body)
-        state, faults = await self._state(body.user_id)
-        ask = question(client, body, moment, seed, state, only)
+        deadline = Deadline(began + self._seconds(x_deadline_ms))
         try:
-            answer = await self._funnel.recommend(
-                ask,
-                by_visits=body.order == "visit_count",
-                limit=body.limit,
-                explain=body.explain,
-                spent=time.perf_counter() - began,
-                faults=faults,
-            )
+            async with self._admission.turn(deadline):
+                state, faults = await self._state(body.user_id, deadline)
+                answer = await self._funnel.recommend(
+                    question(client, body, moment, seed, state, only),
+                    by_visits=body.order == "visit_count",
+                    limit=body.limit,
+                    explain=body.explain,
+                    deadline=deadline,
+                    faults=faults,
+                )
+        except Busy as error:
+            raise HTTPException(429, str(error), {"Retry-After": str(error.retry_after)}) from error
         except Overloaded as error:
             raise HTTPException(429, str(error), {"Retry-After": "1"}) from error
         except PinfunnelError as error:
@@ -191,12 +209,17 @@ class Ingress:
         self._keys.check(name, key)
         return self._clients[name]
 
-    async def _state(self, user_id: int | str | None) -> tuple[UserState, tuple[str, ...]]:
+    def _seconds(self, asked_ms: float | None) -> float:
+        """The time of a request: what its sender allows, and never more than the project does."""
+        most = self._project.serving.deadline_ms
+        return min(most, most if asked_ms is None else asked_ms) / 1e3
+
+    async def _state(self, user_id: int | str | None, deadline: Deadline) -> tuple[UserState, tuple[str, ...]]:
         """What the event log says of the user; nothing, and why, when it does not answer: better than no answer."""
         if user_id is None:
             return UserState(), ()
         try:
-            state = await asyncio.wait_for(self._events.state(user_id), self._project.serving.deadline_ms / 4e3)
+            state = await asyncio.wait_for(self._events.state(user_id), deadline.left() / 4)
         except Exception as error:
             why = "not done within its time" if isinstance(error, TimeoutError) else type(error).__name__
             return UserState(), (f"events: what the user did and hid since the last build is not known ({why})",)

@@ -8,7 +8,6 @@ ours: they are NumPy in both, so that only the walk, the scoring and the server 
 """
 
 import os
-import sys
 import time
 from typing import Annotated, Any
 
@@ -34,7 +33,7 @@ CLIENT = "homefeed"
 PROJECT = "PINFUNNEL_HANDWRITTEN_PROJECT"
 
 
-class Funnel:
+class HandwrittenFunnel:
     """Walk, trees and network of one worker."""
 
     def __init__(self, path: str):
@@ -85,19 +84,19 @@ class Funnel:
         return FoundPins(reached[best].astype(np.int32), score[best], origin, visits)
 
 
-class Body(BaseModel):
+class HandwrittenBody(BaseModel):
     user_id: int
 
 
 def app() -> FastAPI:
     """One worker's application."""
-    funnel = Funnel(os.environ[PROJECT])
+    funnel = HandwrittenFunnel(os.environ[PROJECT])
     for user in range(20):
         funnel.recommend(user)
     out = FastAPI()
 
     @out.post("/v1/homefeed/recommendations")
-    def recommendations(body: Body) -> dict[str, Any]:
+    def recommendations(body: HandwrittenBody) -> dict[str, Any]:
         return {"pins": [{"pin_id": pin} for pin in funnel.recommend(body.user_id)], "degraded": ""}
 
     @out.get("/healthz")
@@ -121,4 +120,4 @@ def main(project: str, port: int = 8100, workers: Annotated[int, typer.Option(mi
 
 
 if __name__ == "__main__":
-    sys.exit(typer.run(main))
+    typer.run(main)

@@ -26,7 +26,7 @@ TICK = 0.001
 
 
 @dataclass
-class Outcome:
+class LoadOutcome:
     """What came of one load."""
 
     rate: float  # requests a second that were sent
@@ -47,15 +47,15 @@ class Outcome:
         return not self.refused and not self.failed and not self.degraded
 
 
-def load(url: str, rate: float, seconds: float, users: int, client: str = "homefeed", seed: int = 0) -> Outcome:
+def load(url: str, rate: float, seconds: float, users: int, client: str = "homefeed", seed: int = 0) -> LoadOutcome:
     """Run the load in a process of its own."""
     command = [sys.executable, "-m", "apps.bench.serving.load", url, "--rate", str(rate), "--seconds", str(seconds)]
     command += ["--users", str(users), "--client", client, "--seed", str(seed)]
     done = start(command, capture_output=True, text=True, check=True)
-    return Outcome(**json.loads(done.stdout))
+    return LoadOutcome(**json.loads(done.stdout))
 
 
-async def send(url: str, client: str, rate: float, seconds: float, users: int, seed: int) -> Outcome:
+async def send(url: str, client: str, rate: float, seconds: float, users: int, seed: int) -> LoadOutcome:
     """Send the load from this process."""
     rng = np.random.default_rng([seed, int(rate * 10)])
     count = int(rate * seconds)
@@ -91,7 +91,7 @@ async def send(url: str, client: str, rate: float, seconds: float, users: int, s
             tasks.append(asyncio.create_task(one(session, user, due)))
         await asyncio.gather(*tasks)
         cpu = time.process_time() - cpu
-    out = Outcome(rate, seconds, answered=kinds.pop("200", 0), degraded=kinds.pop("degraded", 0))
+    out = LoadOutcome(rate, seconds, answered=kinds.pop("200", 0), degraded=kinds.pop("degraded", 0))
     out.refused = kinds.pop("429", 0)
     out.failed = {kind: n for kind, n in kinds.items() if n}
     if latency:

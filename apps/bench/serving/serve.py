@@ -27,7 +27,7 @@ import typer
 
 from apps.bench.machine import machine, versions
 from apps.bench.processes import tree_cpu, tree_memory
-from apps.bench.serving.load import Outcome, load
+from apps.bench.serving.load import LoadOutcome, load
 from apps.bench.serving.site import QUICK_USERS, USERS, asks, settings, site
 from apps.project import open_project
 from cluster.session import free_ports
@@ -115,16 +115,16 @@ def _shape(shape: str, path: Path, users: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def _per_request(seconds: float, outcome: Outcome) -> float:
+def _per_request(seconds: float, outcome: LoadOutcome) -> float:
     return round(1e3 * seconds / max(outcome.rate * outcome.seconds, 1), 2)
 
 
-def _borne(outcome: Outcome) -> bool:
+def _borne(outcome: LoadOutcome) -> bool:
     whole = outcome.answered - outcome.degraded
     return outcome.p99_ms <= P99_MS and whole >= 0.99 * outcome.rate * outcome.seconds
 
 
-def _overload(url: str, pid: int, peak: Outcome, users: int, quick: bool) -> dict[str, Any]:
+def _overload(url: str, pid: int, peak: LoadOutcome, users: int, quick: bool) -> dict[str, Any]:
     """Three times the rate that is borne, and how long until a low rate is answered as before."""
     memory = tree_memory(pid)
     outcome = load(url, 3 * peak.rate, 5.0 if quick else 60.0, users, seed=7)

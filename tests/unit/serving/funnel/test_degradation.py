@@ -18,6 +18,7 @@ from serving.logs.impressions import log_row
 from serving.request.answer import Answer
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
+from serving.request.deadline import Deadline
 from serving.request.found import FoundPins, Visits
 from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
@@ -204,7 +205,7 @@ def test_every_reason_is_kept_and_logged(process: Process) -> None:
 
 def test_time_spent_before_the_stages_counts(process: Process, whole: Answer) -> None:
     funnel = Funnel(Canned(whole), process.sources, process.clients, deadline_ms=60_000)
-    answer = asyncio.run(funnel.recommend(_ask(process), spent=61.0))
+    answer = asyncio.run(funnel.recommend(_ask(process), deadline=Deadline.after(-1.0)))
     assert answer.faults == ["walk: no time left", "lightweight: no time left"]
     assert len(answer.shown) == process.clients["homefeed"].sizes.answer
 

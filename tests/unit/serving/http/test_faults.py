@@ -41,6 +41,9 @@ class Answered:
     def answered(self, answer: Any, milliseconds: float) -> None:
         self.degraded.append(answer.degraded)
 
+    def refused(self, why: str) -> None:
+        raise AssertionError("there is room")
+
     def log_dropped(self, client: str) -> None:
         raise AssertionError("the queue has room")
 
