@@ -15,6 +15,7 @@ from serving.funnel.stages import ThreadedStages
 from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.request.found import FoundPins
+from serving.request.served import ServedBundles
 from tests.worlds.funnel import opened_world, some_user
 
 SECONDS = 0.1
@@ -44,8 +45,8 @@ class Site:
         self.stages = Slow(process.sources, process.lightweight, process.full)
         self.log, self.events = process.serving_log(), process.event_log()
 
-        async def versions() -> dict[str, str | None]:
-            return {}
+        async def served() -> ServedBundles:
+            return ServedBundles()
 
         ingress = Ingress(
             process.project,
@@ -54,7 +55,7 @@ class Site:
             LocalEvents(self.events),
             self.log,
             process.features.schema_hash,
-            versions,
+            served,
             slots=1,
         )
         self.app: FastAPI = create_app(1 << 20)
