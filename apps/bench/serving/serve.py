@@ -1,11 +1,11 @@
-"""Requests a second over HTTP at a p99 of 60 ms, by shape of the server and beside a funnel written by hand.
+"""Requests a second at a p99 of 60 ms over HTTP, by shape of the server.
 
 Each server is started as users start it (`pinfunnel serve`), with a serving log, on a graph of 2 million pins and 42
 million edges; an open-loop load (apps/bench/serving/load.py) runs beside it on the same cores. A rate is borne when
 99 % of the answers are whole and within 60 ms. Then three times that rate: how much is still answered, how late, and
 how soon all is well again.
 
-    python -m apps.bench.serving.serve --work FOLDER [--shapes colocated separate] [--quick] [--json OUT]
+    python -m apps.bench.serving.serve --work FOLDER [--shapes colocated,separate] [--quick] [--json OUT]
 """
 
 import json
