@@ -182,14 +182,14 @@ class Ingress:
     async def models(self) -> dict[str, Any]:
         """Version of every bundle that serves, by kind, and under `set_aside` those that should and cannot."""
         served = await self._served()
-        return {**served.versions, "set_aside": [asdict(problem) for problem in served.problems]}
+        return {**served.told, "set_aside": [asdict(problem) for problem in served.problems]}
 
     async def healthz(self) -> dict[str, Any]:
         """200 once a graph is served; `degraded` when bundles are not as published. Counters tell of the log."""
         served = await self._served()
         return {
             "status": "degraded" if served.problems else "ok",
-            "versions": served.versions,
+            "versions": served.told,
             "problems": [asdict(problem) for problem in served.problems],
             "serving_log": self._log.health(),
         }

@@ -32,6 +32,11 @@ class ServedBundles:
     problems: tuple[ServingProblem, ...] = ()
 
     @property
+    def told(self) -> dict[str, str | None]:
+        """`versions` as people read them: kinds of one client stand there once a version serves, as most have none."""
+        return {kind: version for kind, version in self.versions.items() if version is not None or "/" not in kind}
+
+    @property
     def problem_counts(self) -> dict[str, int]:
         """Problems by kind, 0 for those that have none."""
         return dict.fromkeys(self.versions, 0) | Counter(problem.kind for problem in self.problems)

@@ -215,6 +215,7 @@ def test_a_kind_that_was_never_published_is_no_problem(replicas: Replicas) -> No
     assert watcher.poll() == watcher.poll() == []
     assert named(watcher) == []
     assert watcher.bundles() == ServedBundles(dict.fromkeys(KINDS))
+    assert watcher.bundles().told == {"graph": None, "full": None}
     with pytest.raises(BundleError, match="no graph can be served: no graph is published"):
         watcher.require("graph")
     replicas.publish("full")
