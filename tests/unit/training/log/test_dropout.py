@@ -69,3 +69,6 @@ def test_without_a_share_or_without_sources_nothing_changes() -> None:
     nothing = SourceInput(("walk",), np.full((12, 1), -1, np.int32), np.full((12, 1), np.nan, np.float32))
     empty = replace(request, sources=nothing)
     assert SourceDropout(FEATURES, 0.99)(empty) is empty
+    assert request.sources is not None
+    alone = replace(request, sources=request.sources.without("content"))  # its only source is never forgotten
+    assert SourceDropout(FEATURES, 0.99)(alone) is alone
