@@ -22,6 +22,8 @@ def evaluate_sources(
     every: Annotated[int, typer.Option(min=1, help="one request for every so many actions of a user")] = 10,
     graphs: Annotated[int, typer.Option(min=1, help="how often the graph is rebuilt as time goes on")] = 4,
     min_history: Annotated[int, typer.Option(min=0, help="actions a user must have had before the first request")] = 3,
+    new_below: Annotated[int, typer.Option(min=1, help="a user with fewer known actions is new")] = 10,
+    cold_below: Annotated[int, typer.Option(min=1, help="a pin on fewer boards is cold")] = 5,
     seed: int = 0,
     out: JsonFile = None,
     html: HtmlFile = None,
@@ -30,7 +32,8 @@ def evaluate_sources(
 
     Past moments from --since on (default: the last fifth of `data.events`) are put to every source with what was known
     then; what the user did next was to be found. --source looks at any that ships, whether the client has it or not.
-    Needs `data.events`, and `saved_at` on edges.
+    Recall of each also for new users, locales, cold pins and pins on no board. --min-history 0 asks for users without
+    any action, too. Needs `data.events`, and `saved_at` on edges.
     """
     with guarded():
         span = moment(since, "--since"), moment(until, "--until")
@@ -41,6 +44,7 @@ def evaluate_sources(
         from apps.reports.sources import evaluate_sources as evaluate
         from apps.reports.sources import with_sources
         from apps.reports.sources_html import write_sources
+        from apps.reports.stages_segments import Segments
 
         reports: dict[str, dict[str, Any]] = {}
         notes = []
@@ -52,7 +56,7 @@ def evaluate_sources(
             begin = span[0] or replay.moment(0.8)
             plan = ReplayPlan(graphs, every, min_history, opened.project.attribution_hours, begin, span[1], seed)
             with progress_bar() as bars:
-                found = evaluate(replay, name, plan, budget, progress=bars.at(name))
+                found = evaluate(replay, name, plan, budget, Segments(new_below, cold_below), bars.at(name))
             if not found.users:
                 notes.append(f"{name}: no user went on to act on a new pin in this time")
                 continue
@@ -66,6 +70,8 @@ def evaluate_sources(
 
 
 def _show(client: str, report: dict[str, Any]) -> None:
+    from training.report.sources import HEAD
+
     table = Table(title=f"{client}: {report['requests']:,} requests of {report['users']:,} users")
     for heading in ("source", "recall@25", "recall@100", "recall@500", "lost without it", "ms"):
         table.add_column(heading)
@@ -81,3 +87,10 @@ def _show(client: str, report: dict[str, Any]) -> None:
             f"  union over {name}, recall@100: {one['mean']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]",
             highlight=False,
         )
+    parts = Table(title=f"{client}: recall@{HEAD} by part")
+    for heading in ("", "requests", *report["recall"]):
+        parts.add_column(heading)
+    for part, figures in report["segments"].items():
+        means = (figures[f"recall@{HEAD}"][name]["mean"] for name in report["recall"])
+        parts.add_row(part, f"{figures['requests']:,}", *(f"{mean:.4f}" for mean in means))
+    console.print(parts)

@@ -55,7 +55,10 @@ def evaluate_sources(
         index = catalog.graph.pin_ids.index_of(wanted)
         found, milliseconds = ask_each(stage, ask, version, names, budget)
         # what the graph of that time does not have, no source can find: it counts as missed
-        findings.add(ask.user_id, np.where(index >= 0, index, -1 - np.arange(len(index))), found, milliseconds)
+        pins = np.where(index >= 0, index, -1 - np.arange(len(index)))
+        findings.add(ask.user_id, pins, found, milliseconds)
+        for part, rows in parts_of.parts_of_pins(catalog, wanted).items():
+            findings.narrow(part, ask.user_id, pins[rows], found, milliseconds)
         parts.append(parts_of.of(catalog, moment))
     findings.parts = few_locales(parts)
     return findings

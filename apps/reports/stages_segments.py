@@ -12,6 +12,9 @@ from cluster.catalog.catalog import Catalog
 MOST_LOCALES = 8
 """Locales with a segment of their own; the requests of all others make one together."""
 
+NO_BOARD = "pins on no board"
+"""The name of the part in which only pins without an edge are looked for."""
+
 
 @dataclass(frozen=True)
 class Segments:
@@ -36,10 +39,19 @@ class Segments:
 
     def cold_pins(self, catalog: Catalog, pins: np.ndarray) -> np.ndarray:
         """Those of these ids that few boards of the graph have, or none."""
-        index = catalog.graph.pin_ids.index_of(pins)
-        degree = np.where(index >= 0, catalog.graph.pin_degree[np.maximum(index, 0)], 0)
-        cold: np.ndarray = pins[degree < self.cold_below]
+        cold: np.ndarray = pins[boards_of(catalog, pins) < self.cold_below]
         return cold
+
+    def parts_of_pins(self, catalog: Catalog, pins: np.ndarray) -> dict[str, np.ndarray]:
+        """Of these ids the cold ones, and among those the ones that no board has: by the part's name, bool[n]."""
+        boards = boards_of(catalog, pins)
+        return {self.cold: boards < self.cold_below, NO_BOARD: boards == 0}
+
+
+def boards_of(catalog: Catalog, pins: np.ndarray) -> np.ndarray:
+    """int[n]: how many boards of the graph hold each of these ids; 0 for a pin that it does not have."""
+    index = catalog.graph.pin_ids.index_of(pins)
+    return np.where(index >= 0, catalog.graph.pin_degree[np.maximum(index, 0)], 0)
 
 
 def few_locales(parts: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:

@@ -102,7 +102,7 @@ def build_catalog_in_memory(
     edges = conform(tables.edges, pa.schema([(c.name, c.type) for c in edges_columns(project.ids)]))
     edges = clean_edges(edges, build.now, tally, build.before)
     span = Span.of(edges["saved_at"])
-    indexed = index_edges(edges, project.graph, tally, nodes.pin_map)
+    indexed = index_edges(edges, project.graph, tally, nodes.pin_map).with_pins(nodes.listed(build.before))
     require_edges(len(indexed.pins), tally)
 
     dated, recent = indexed.pin_counts(span)

@@ -12,7 +12,7 @@ from cluster.attributes.table import AttributeTable
 from cluster.catalog.activity import activity_of
 from cluster.catalog.catalog import FORMAT, Catalog
 from cluster.catalog.history import History, NewestActions
-from cluster.catalog.nodes import ON_NO_BOARD, Nodes
+from cluster.catalog.nodes import NOT_YET, ON_NO_BOARD, Nodes
 from cluster.catalog.pins import PinTable, SaveCounts, pin_rows
 from cluster.catalog.rates import count_rates
 from cluster.catalog.users import UserTable
@@ -85,8 +85,10 @@ def finish_catalog(
     rows = pin_rows(graph.pin_ids, nodes.pins)
     AttributeTable.of(attribute_kinds(project.attributes), nodes.pins, rows).save(folder / "attributes")
     if nodes.pins is not None:
-        reached = int((rows >= 0).sum())
-        build.tally("pins").noted[ON_NO_BOARD] += len(nodes.pins) - reached
+        noted = build.tally("pins").noted
+        noted[ON_NO_BOARD] += int((saves.degree == 0).sum())
+        if left_out := len(nodes.pins) - int((rows >= 0).sum()):
+            noted[NOT_YET] += left_out
     facts = {
         "format": FORMAT,
         "ids": project.ids,

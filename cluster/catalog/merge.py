@@ -1,9 +1,10 @@
 """Merges a file of edges, a day's say, into the published graph bundle: a new version without a full build, and no Ray.
 
 The graph is merged in memory in time linear in its edges; pins/ and users/ are written anew from the project's inputs,
-because pin indices move. Until the next full build an old pin keeps its locale and its edges, whatever the pins input
-says by now; limits on board size do not apply; a pin's share of recent saves is an estimate (`carried_saves`); and how
-alike pins are stays as it was measured, so that a new pin has no similar ones.
+because pin indices move; pins that the pins input lists by now join the graph even without an edge. Until the next
+full build an old pin keeps its locale and its edges, whatever the pins input says by now; limits on board size do not
+apply; a pin's share of recent saves is an estimate (`carried_saves`); and how alike pins are stays as it was measured,
+so that a new pin has no similar ones.
 """
 
 from dataclasses import dataclass, replace
@@ -71,7 +72,7 @@ def merge_edges(
         nodes = Nodes.of(project, pins, users, build.now, build.drops, known.topics, locales=known.locales)
         tally = Tally()
         clean = clean_edges(edges.read(), build.now, tally)
-        new = index_edges(clean, GraphSettings(), tally, nodes.pin_map)
+        new = index_edges(clean, GraphSettings(), tally, nodes.pin_map).with_pins(nodes.listed())
         if not len(new.pins):
             why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items())
             raise DataError(f"edges: {path}: no edge is left to add ({why})")

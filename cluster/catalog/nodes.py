@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cluster.catalog.pins import pin_rows
 from cluster.catalog.pruning import require_topics
@@ -13,7 +14,8 @@ from cluster.data.schema import pins_columns, users_columns
 from cluster.graph.ids import IdMap
 from cluster.settings.project import Project
 
-ON_NO_BOARD = "pins are on no board: the walk cannot reach them"
+ON_NO_BOARD = "pins are on no board: sources that need no edges find them, the walk does not"
+NOT_YET = "pins without an edge have no `created_at` from before the cut: this graph of the past leaves them out"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,20 @@ class Nodes:
         if locales is not None:
             vocabulary = replace(vocabulary, locales=locales)
         return cls(pins, users, vocabulary, pin_map)
+
+    def listed(self, before: int | None = None) -> pa.Array | None:
+        """The pins, ascending by id, that a graph holds even without an edge; None without a pins input.
+
+        Of a graph of the past (`before`, microseconds) only those that `created_at` says there were by then: what is
+        not known to have been there is not to be found there.
+        """
+        if self.pins is None:
+            return None
+        pins = self.pins
+        if before is not None:
+            pins = pins.filter(pc.less(pins["created_at"].cast(pa.int64()), before))
+        ids: pa.Array = pins["pin_id"].combine_chunks()
+        return ids.take(pc.array_sort_indices(ids))
 
     def locale_codes(self, pin_ids: IdMap) -> tuple[np.ndarray | None, list[str] | None]:
         """Codes of the pins and the names of all codes for `Graph.from_edges`; unknown is a last locale, ""."""

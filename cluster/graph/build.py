@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,13 +29,13 @@ from cluster.graph import shards
 from cluster.graph.assemble import assemble
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
-from cluster.graph.partition import PartitionPlan
+from cluster.graph.partition import PartitionPlan, range_of, write_arrays
 from cluster.graph.span import Span
 from cluster.graph.tasks import run_step
 from cluster.progress import Progress, silent
 from cluster.settings.project import GraphSettings
 
-SCRATCH_FORMAT = 2
+SCRATCH_FORMAT = 3
 """Raised when the files of a step change: a build that an older version left unfinished is then begun anew."""
 GROUP_ROWS = 4_000_000
 SAMPLE_PIECES = 24
@@ -48,6 +49,10 @@ class KnownPins(Protocol):
     @property
     def pin_map(self) -> IdMap | None:
         """The ids that edges may name; None when any id may stand in an edge."""
+        ...
+
+    def listed(self, before: int | None) -> pa.Array | None:
+        """The pins, ascending by id, that have an index even without an edge; None without a pins input."""
         ...
 
     def locale_codes(self, pin_ids: IdMap) -> tuple[np.ndarray | None, list[str] | None]:
@@ -145,7 +150,8 @@ def _plan(
     """The plan of a new build, or of the one in `scratch` that was interrupted."""
     pin_map = None if nodes is None else nodes.pin_map
     codes, locales = (None, None) if nodes is None or pin_map is None else nodes.locale_codes(pin_map)
-    home = scratch / _fingerprint(edges, settings, before, pin_map, codes)
+    listed = None if nodes is None else nodes.listed(before)
+    home = scratch / _fingerprint(edges, settings, before, pin_map, listed, codes)
     home.mkdir(parents=True, exist_ok=True)
     names = ("board_id", "pin_id", *(["saved_at"] if edges.has("saved_at") else []))
     known = pin_map is not None
@@ -160,6 +166,11 @@ def _plan(
     board_bounds, pin_bounds = _sample_bounds(edges, settings.partitions)
     if pin_map is not None:
         pin_map.save(home, "known")
+    if listed is not None:
+        ranges = range_of(listed, pin_bounds)  # ascending, as the ids are
+        cuts = np.searchsorted(ranges, np.arange(len(pin_bounds) + 2)).tolist()
+        for at, (low, high) in enumerate(pairwise(cuts)):
+            write_arrays(plan.path("listed", at), ids=listed.slice(low, high - low))
     if codes is not None:
         np.save(home / "locale.npy", codes)
     facts.write_text(json.dumps({"board_bounds": board_bounds, "pin_bounds": pin_bounds, "now": now}))
@@ -167,7 +178,12 @@ def _plan(
 
 
 def _fingerprint(
-    edges: Input, settings: GraphSettings, before: int | None, pin_map: IdMap | None, codes: np.ndarray | None
+    edges: Input,
+    settings: GraphSettings,
+    before: int | None,
+    pin_map: IdMap | None,
+    listed: pa.Array | None,
+    codes: np.ndarray | None,
 ) -> str:
     digest = hashlib.sha256(
         repr((SCRATCH_FORMAT, settings, before, edges.source, [c.type for c in edges.columns])).encode()
@@ -179,6 +195,8 @@ def _fingerprint(
     if pin_map is not None:
         step = max(len(pin_map) // 100_000, 1)
         digest.update(repr((len(pin_map), pin_map.ids_of(np.arange(0, len(pin_map), step)).tolist())).encode())
+    for buffer in [] if listed is None else listed.buffers():
+        digest.update(b"" if buffer is None else buffer)
     digest.update(b"" if codes is None else codes.tobytes())
     return digest.hexdigest()[:16]
 

@@ -1,6 +1,6 @@
 """Edges by id to distinct edges by dense rank, for a table or a partition of it. Knows nothing of files or Ray."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +21,17 @@ class IndexedEdges:
     """Distinct edges in the order of (board, pin); ranks index the sorted ids."""
 
     board_ids: pa.Array  # sorted, each with an edge
-    pin_ids: pa.Array
+    pin_ids: pa.Array  # sorted, each with an edge but for those of `with_pins`
     boards: np.ndarray  # int32[E]
     pins: np.ndarray  # int32[E]
     saved: np.ndarray | None  # int64[E] microseconds, NO_TIME where unknown; None when no edge has one
+
+    def with_pins(self, ids: pa.Array | None) -> "IndexedEdges":
+        """The same edges, where the pins `ids` have a rank as well, with an edge or without; None: no others."""
+        if ids is None:
+            return self
+        every, ranks = rank(pa.concat_arrays([self.pin_ids, ids]))
+        return replace(self, pin_ids=every, pins=ranks[: len(self.pin_ids)][self.pins])
 
     def pin_counts(self, span: Span) -> tuple[np.ndarray, np.ndarray]:
         """Per pin, int32[n_pins]: edges with a time, and those in the newest tenth of `span`."""

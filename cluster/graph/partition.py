@@ -25,7 +25,7 @@ class PartitionPlan:
     now: int
     before: int | None
     settings: GraphSettings
-    known_pins: bool  # scratch holds the id map `known` of the pins input
+    known_pins: bool  # scratch holds the id map `known` of the pins input, and `listed` of each pin range
     n_locales: int  # codes in scratch/locale.npy, 0 without locales
 
     def path(self, step: str, at: int) -> Path:

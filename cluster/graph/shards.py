@@ -4,7 +4,8 @@ Edges are cut into board ranges, then into pin ranges; every step reads the file
 
     scatter   input rows -> scatter/<g>.arrow    cleaned edges, one record batch per board range
     boards    one board range -> boards/<i>/     distinct edges as two small CSRs over local ranks (the only sort)
-    pins      one pin range -> pins/<j>/         rows of that range from all board ranges, appended in board order
+    pins      one pin range -> pins/<j>/         rows of that range from all board ranges, appended in board order;
+                                                 pins without an edge from listed/<j>/ have empty ones
     finish    one board range -> finish/<i>/     the same edges with their final pin indices
 
 A folder or file that has its facts (<name>.json) is complete: a restarted build skips it.
@@ -99,9 +100,13 @@ def boards(plan: PartitionPlan, at: int, files: int, span: Span) -> dict[str, An
 
 
 def pins(plan: PartitionPlan, at: int) -> dict[str, Any]:
-    """All edges of one pin range: its pins ordered by (locale, id), each with its final board indices, ascending."""
+    """All pins of one pin range, ordered by (locale, id), each with its final board indices, ascending.
+
+    They are the pins with an edge, and those that are listed without one.
+    """
     sources = [_Part(plan, i, at) for i in range(len(plan.board_bounds) + 1)]
-    ids = pa.concat_arrays([s.pin_ids for s in sources])
+    listed = [read_ids(plan.path("listed", at), "ids")] if plan.known_pins else []
+    ids = pa.concat_arrays([*(s.pin_ids for s in sources), *listed])
     distinct, codes = rank(ids)
     locale = _locales(plan, distinct)
     order = np.argsort(locale, kind="stable") if plan.n_locales else np.arange(len(distinct))

@@ -1,7 +1,7 @@
 """Measures how alike the pins of a graph are, block by block of pins. Who runs the blocks is the caller's choice."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -73,23 +73,29 @@ def measure(
     """All measures for a graph and the users' past; without a past `follows` is None, with `neighbours` 0 all are."""
     if not settings.neighbours:
         return Similarity()
-    saves = Saves.of(graph, settings.board_pins)
-    exact = graph.n_pins <= settings.exact_pins
-    measure_block = MeasureBlock(settings, exact)
-    blocks = [np.arange(at, min(at + BLOCK_PINS, graph.n_pins)) for at in range(0, graph.n_pins, BLOCK_PINS)]
-    rows = list((map_blocks or in_this_process)(measure_block, saves, blocks))
-    k = min(settings.neighbours, graph.n_pins)
-    return Similarity(
-        linear=_linear(saves, rows, settings, k),
-        cosine=Neighbours.stacked([part.cosine for part in rows], k),
-        steps=Neighbours.stacked([part.steps for part in rows], k),
-        follows=None if past is None else _follows(past, graph.n_pins, settings, k),
-    )
+    saved = np.flatnonzero(graph.pin_degree)  # a pin without an edge is like no other, and costs nothing here
+    saves = Saves.of(graph, settings.board_pins).of_pins(saved)
+    on_boards = _on_boards(saves, settings, map_blocks or in_this_process).moved(saved, graph.n_pins)
+    return replace(on_boards, follows=None if past is None else _follows(past, graph.n_pins, settings))
 
 
 def in_this_process(measure_block: MeasureBlock, saves: Saves, blocks: list[np.ndarray]) -> Iterator[BlockRows]:
     """One block after the other."""
     return (measure_block(saves, pins) for pins in blocks)
+
+
+def _on_boards(saves: Saves, settings: SimilaritySettings, map_blocks: MapBlocks) -> Similarity:
+    """The measures that know nothing but boards."""
+    n = len(saves.degree)
+    measure_block = MeasureBlock(settings, exact=n <= settings.exact_pins)
+    blocks = [np.arange(at, min(at + BLOCK_PINS, n)) for at in range(0, n, BLOCK_PINS)]
+    rows = list(map_blocks(measure_block, saves, blocks))
+    k = min(settings.neighbours, n)
+    return Similarity(
+        linear=_linear(saves, rows, settings, k),
+        cosine=Neighbours.stacked([part.cosine for part in rows], k),
+        steps=Neighbours.stacked([part.steps for part in rows], k),
+    )
 
 
 def _linear(saves: Saves, rows: list[BlockRows], settings: SimilaritySettings, k: int) -> Neighbours:
@@ -99,6 +105,7 @@ def _linear(saves: Saves, rows: list[BlockRows], settings: SimilaritySettings, k
     return Neighbours.strongest(sp.vstack(predictors).T.tocsr(), k)
 
 
-def _follows(past: UsersPast, n_pins: int, settings: SimilaritySettings, k: int) -> Neighbours:
+def _follows(past: UsersPast, n_pins: int, settings: SimilaritySettings) -> Neighbours:
+    k = min(settings.neighbours, n_pins)
     actions = np.bincount(past.pins, minlength=n_pins).astype(np.float64)
     return follow_rows(followed(past.offsets, past.pins, n_pins, settings.window), actions, k, settings.damping)

@@ -35,4 +35,6 @@ def follow_rows(counts: sp.csr_array, actions: np.ndarray, k: int, shrinkage: fl
 
     actions: float[P], how often each pin was acted on.
     """
-    return Neighbours.strongest(scaled(counts, 1.0 / (np.sqrt(np.maximum(actions, 1))[counts.indices] + shrinkage)), k)
+    weights = scaled(counts, 1.0 / (np.sqrt(np.maximum(actions, 1))[counts.indices] + shrinkage))
+    left = np.flatnonzero(np.diff(weights.indptr))  # pins that something follows
+    return Neighbours.strongest(weights[left], k).of_pins(left, counts.shape[0])

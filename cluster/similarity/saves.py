@@ -26,6 +26,10 @@ class Saves:
             matrix = matrix[np.flatnonzero(graph.board_degree <= most_pins)]
         return cls(matrix)
 
+    def of_pins(self, pins: np.ndarray) -> "Saves":
+        """The saves of these pins alone, int[m] ascending, which become pins 0 .. m-1."""
+        return self if len(pins) == self.by_board.shape[1] else Saves(self.by_board[:, pins])
+
     @cached_property
     def by_pin(self) -> sp.csr_array:
         """float32[P, B]."""

@@ -39,11 +39,11 @@ def spread(table: Neighbours, pins: np.ndarray, share: np.ndarray, candidates: n
     pins int32[H], share float32[H, C], candidates int32[n], each once; all indices of the table's graph.
     """
     out = np.zeros((len(candidates), share.shape[1] + 1), np.float32)
-    pins, candidates = _plain(pins, np.int32), _plain(candidates, np.int32)
+    candidates = _plain(candidates, np.int32)
     _spread(
         frozen(table.ids),
         frozen(table.weights),
-        pins,
+        _plain(table.row_of(pins), np.int32),
         _plain(share, np.float32),
         candidates,
         *SLOTS.of(len(table)),
@@ -65,19 +65,19 @@ def _plain(array: np.ndarray, dtype: type) -> np.ndarray:
 
 
 @nb.njit(cache=True, nogil=True)
-def _spread(ids, weights, pins, share, candidates, slots, bits, out):  # type: ignore[no-untyped-def]
+def _spread(ids, weights, rows, share, candidates, slots, bits, out):  # type: ignore[no-untyped-def]
     one = np.uint64(1)
     for i in range(candidates.size):
         pin = candidates[i]
         slots[pin] = i
         bits[pin >> 6] |= one << np.uint64(pin & 63)
     columns = share.shape[1]
-    for h in range(pins.size):
-        row = pins[h]
+    for h in range(rows.size):
+        row = rows[h]
         wanted = False
         for c in range(columns):
             wanted |= share[h, c] != 0
-        if not wanted:
+        if row < 0 or not wanted:
             continue
         counts = share[h, 0] != 0
         for j in range(ids.shape[1]):

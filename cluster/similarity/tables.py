@@ -48,6 +48,6 @@ class Similarity:
                 table.check(f"similar pins by {one.name}")
 
     def moved(self, to: np.ndarray, n_pins: int) -> "Similarity":
-        """The same for a graph in which pin i has become `to[i]`; pins that are new have no neighbours yet."""
+        """The same for a graph in which pin i has become `to[i]`; its other pins have no neighbours."""
         tables = {one.name: getattr(self, one.name) for one in fields(self)}
         return Similarity(**{name: None if t is None else t.moved(to, n_pins) for name, t in tables.items()})

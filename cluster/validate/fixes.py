@@ -13,7 +13,7 @@ FIXES: Sequence[tuple[str, str]] = (
     ("outside the years", "check the unit: the numbers may be seconds or milliseconds written as microseconds"),
     ("among the pins", "add the pins to the pins input, or leave it: these edges are not used"),
     ("among `actions`", "add the action to `actions` in pinfunnel.yaml, or leave it: these events are not used"),
-    ("in the graph", "nothing to do if these pins are on no board"),
+    ("in the graph", "list these pins in the pins input, or leave it: what was done with them is not used"),
     ("in the future", "check the clock and the time zone (times are UTC)"),
     ("not a finite number", "write null where the value is missing"),
     ("before 1990", "check the unit: the numbers may be seconds that were written as microseconds"),

@@ -46,9 +46,10 @@ def validate(project: Project, progress: Progress = silent, clients: Mapping[str
     run = Examination(project, report, now_us(), progress)
     pins = check_pins(inputs["pins"], run) if "pins" in inputs else None
     users = check_users(inputs["users"], run) if "users" in inputs else None
-    graph_pins = check_edges(inputs["edges"], run, pins) if "edges" in inputs else None
-    if pins is not None and graph_pins is not None:
-        note_unreachable(run, pins, graph_pins)
+    saved_pins = check_edges(inputs["edges"], run, pins) if "edges" in inputs else None
+    if pins is not None and saved_pins is not None:
+        note_unreachable(run, pins, saved_pins)
+    graph_pins = saved_pins if pins is None else pins  # a listed pin is in the graph, with an edge or without
     impressions = check_impressions(inputs["impressions"], run, graph_pins) if "impressions" in inputs else None
     events = None
     if "events" in inputs:

@@ -29,10 +29,10 @@ class WeightSums:
         self._touched: np.ndarray = kept[2]
         self._n = 0
 
-    def add_rows(self, table: Neighbours, rows: np.ndarray, share: np.ndarray) -> None:
-        """share float32[H] times the weights in each row int32[H] of the table."""
+    def add_rows(self, table: Neighbours, pins: np.ndarray, share: np.ndarray) -> None:
+        """share float32[H] times the weights in the row of each pin int32[H]."""
         ids, weights = frozen(table.ids), frozen(table.weights)
-        rows, share = _plain(rows, np.int32), _plain(share, np.float32)
+        rows, share = _plain(table.row_of(pins), np.int32), _plain(share, np.float32)
         self._n = _add_rows(ids, weights, rows, share, self._sum, self._from, self._touched, self._n)
 
     def add_edges(self, index: np.ndarray, edges: np.ndarray, nodes: np.ndarray, share: np.ndarray) -> None:
@@ -79,6 +79,8 @@ def _plain(array: np.ndarray, dtype: type) -> np.ndarray:
 @nb.njit(cache=True, nogil=True)
 def _add_rows(ids, weights, rows, share, total, origin, touched, n):  # type: ignore[no-untyped-def]
     for h in range(rows.size):
+        if rows[h] < 0:
+            continue
         for j in range(ids.shape[1]):
             pin = ids[rows[h], j]
             if pin < 0:

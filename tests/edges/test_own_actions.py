@@ -115,9 +115,11 @@ def test_pins_on_no_board_are_counted(tmp_path: Path, on_boards: int) -> None:
         "pins": pa.table({"pin_id": np.arange(1000)}),
     }
     project = write_project(tmp_path, tables)
-    line = f"{1000 - on_boards:,} pins are on no board: the walk cannot reach them"
+    line = f"{1000 - on_boards:,} pins are on no board: sources that need no edges find them, the walk does not"
     assert line in validate(project).text()
     (tmp_path / "pinfunnel.yaml").write_text(yaml.safe_dump({"data": {name: {"path": name} for name in tables}}))
     store = open_project(tmp_path / "pinfunnel.yaml").new_process().store
     meta = store.open("graph", build_catalog(project, store, in_memory=True)).meta
-    assert meta["drops"]["pins"]["noted"] == {"pins are on no board: the walk cannot reach them": 1000 - on_boards}
+    assert meta["drops"]["pins"]["noted"] == {
+        "pins are on no board: sources that need no edges find them, the walk does not": 1000 - on_boards
+    }

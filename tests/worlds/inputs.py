@@ -36,13 +36,19 @@ def times_of(us: Any) -> pa.Array:
 
 
 def random_tables(
-    kind: str = "int64", seed: int = 0, n_edges: int = 2000, n_boards: int = 100, n_pins: int = 300, n_events: int = 500
-) -> dict[str, pa.Table]:
-    """All four inputs: repeated edges, edges of unknown pins, pins without topics, locale or vector, unknown users."""
+    kind: str = "int64", seed: int = 0, n_edges: int = 2000, n_boards: int = 100, n_pins: int = 300,
+    n_events: int = 500, n_cold: int = 12,
+) -> dict[str, pa.Table]:  # fmt: skip
+    """All four inputs: repeated edges, edges of unknown pins, pins without topics, locale or vector, unknown users.
+
+    The last `n_cold` pins have no edge; they were created one after the other in the year of the edges.
+    """
     rng = np.random.default_rng(seed)
     boards = np.minimum(rng.geometric(5 / n_boards, n_edges) - 1, n_boards - 1)
     pins = rng.integers(0, n_pins, n_edges)
     listed = n_pins * 5 // 6
+    cold = np.arange(n_pins, n_pins + n_cold)
+    created = START_US + np.arange(n_cold) * (YEAR_US // max(n_cold, 1))
     return {
         "edges": pa.table(
             {
@@ -51,16 +57,11 @@ def random_tables(
                 "saved_at": times_of(START_US + rng.integers(0, YEAR_US, n_edges)),
             }
         ),
-        "pins": pa.table(
-            {
-                "pin_id": ids_of(rng.permutation(listed), kind),
-                "topics": pa.array([[f"t{i % 7}", f"t{i % 3}"] if i % 5 else None for i in range(listed)]),
-                "locale": pa.array([("de", "us", None)[i % 3] for i in range(listed)], pa.string()),
-                "created_at": times_of(START_US - rng.integers(0, YEAR_US, listed)),
-                "vector": pa.array([rng.normal(size=3).tolist() if i % 4 else None for i in range(listed)]),
-                "price": pa.array(rng.random(listed), pa.float32()),
-                "shop": pa.array([("a", "b", None)[i % 3] for i in range(listed)], pa.string()),
-            }
+        "pins": pa.concat_tables(
+            [
+                _pins(ids_of(rng.permutation(listed), kind), START_US - rng.integers(0, YEAR_US, listed), rng),
+                _pins(ids_of(cold, kind), created, np.random.default_rng(seed + 1)),
+            ]
         ),
         "users": pa.table(
             {
@@ -80,6 +81,21 @@ def random_tables(
             }
         ),
     }
+
+
+def _pins(ids: pa.Array, created_us: np.ndarray, rng: np.random.Generator) -> pa.Table:
+    n = len(ids)
+    return pa.table(
+        {
+            "pin_id": ids,
+            "topics": pa.array([[f"t{i % 7}", f"t{i % 3}"] if i % 5 else None for i in range(n)]),
+            "locale": pa.array([("de", "us", None)[i % 3] for i in range(n)], pa.string()),
+            "created_at": times_of(created_us),
+            "vector": pa.array([rng.normal(size=3).tolist() if i % 4 else None for i in range(n)]),
+            "price": pa.array(rng.random(n), pa.float32()),
+            "shop": pa.array([("a", "b", None)[i % 3] for i in range(n)], pa.string()),
+        }
+    )
 
 
 def write_project(

@@ -41,6 +41,7 @@ class SourceFindings:
     lost: list[dict[str, float]] = field(default_factory=list)  # source -> recall of the whole union without it
     shared: list[np.ndarray] = field(default_factory=list)  # [S, S], NaN where a source found nothing
     milliseconds: list[dict[str, float]] = field(default_factory=list)
+    narrowed: dict[str, "SourceFindings"] = field(default_factory=dict)  # part of the pins -> where only these counted
 
     def add(
         self,
@@ -59,6 +60,18 @@ class SourceFindings:
         self.lost.append({name: whole - self._without(name, wanted, found) for name in self.names})
         self.shared.append(_overlap([found[name][:HEAD] for name in self.names]))
         self.milliseconds.append(dict(milliseconds))
+
+    def narrow(
+        self,
+        part: str,
+        user: Any,
+        wanted: np.ndarray,
+        found: Mapping[str, np.ndarray],
+        milliseconds: Mapping[str, float],
+    ) -> None:
+        """The same request where only a part of the wanted pins counts; one without any of them is left out."""
+        if len(wanted):
+            self.narrowed.setdefault(part, SourceFindings(self.names)).add(user, wanted, found, milliseconds)
 
     @staticmethod
     def _without(name: str, wanted: np.ndarray, found: Mapping[str, np.ndarray]) -> float:
@@ -95,14 +108,19 @@ class SourceFindings:
         }
 
     def _segments(self) -> dict[str, Any]:
-        column = CUTS.index(HEAD)
+        """By part: of the requests, then of the pins."""
         out: dict[str, Any] = {}
         for part in sorted({part for parts in self.parts for part in parts}):
-            rows = np.array([i for i, parts in enumerate(self.parts) if part in parts])
-            named = (*self.names, UNION)
-            figures = {name: self._interval(self._at(name, column)[rows], rows).to_dict() for name in named}
-            out[part] = {"requests": len(rows), f"recall@{HEAD}": figures}
+            out[part] = self._segment(np.array([i for i, parts in enumerate(self.parts) if part in parts]))
+        for part, found in self.narrowed.items():
+            out[part] = found._segment(np.arange(len(found.users)))
         return out
+
+    def _segment(self, rows: np.ndarray) -> dict[str, Any]:
+        column = CUTS.index(HEAD)
+        named = (*self.names, UNION)
+        figures = {name: self._interval(self._at(name, column)[rows], rows).to_dict() for name in named}
+        return {"requests": len(rows), f"recall@{HEAD}": figures}
 
     def _at(self, name: str, column: int) -> np.ndarray:
         return np.array([one[name][column] for one in self.recalls])

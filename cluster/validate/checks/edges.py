@@ -12,7 +12,7 @@ from cluster.validate.report import Finding
 
 
 def check_edges(source: Input, run: Examination, pin_map: IdMap | None) -> IdMap | None:
-    """Fills in the report; returns the ids of the graph's pins, or None when not all edges could be read.
+    """Fills in the report; returns the ids of the pins with an edge, or None when not all edges could be read.
 
     `pin_map`: the pins that an edge may name, None for any. All edges are in memory at once, to count duplicates.
     """

@@ -5,7 +5,7 @@ from cluster.validate.fixes import fix_of
 from cluster.validate.report import Finding
 
 NO_LOSS = ("there twice", "more than once", "graph.m", "in the graph")
-"""Parts of reasons for which a dropped row does not count as lost: repeats, a setting, events of pins on no board."""
+"""Parts of reasons for which a dropped row does not count as lost: repeats, a setting, events of unknown pins."""
 FEW_ROWS = 100
 """Of so few rows a share says little: they are an error only when none is left."""
 

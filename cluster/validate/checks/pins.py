@@ -20,8 +20,8 @@ def check_pins(source: Input, run: Examination) -> IdMap | None:
     return None if run.report.tables[source.name].errors else IdMap.from_ids(pins["pin_id"])
 
 
-def note_unreachable(run: Examination, pins: IdMap, graph_pins: IdMap) -> None:
-    """Remarks how many pins no edge of the graph names."""
+def note_unreachable(run: Examination, pins: IdMap, saved: IdMap) -> None:
+    """Remarks how many pins no edge of the graph names; `saved` are those that one does."""
     ids = pins.ids_of(np.arange(len(pins), dtype=np.int32))
-    if lost := int((graph_pins.index_of(ids) < 0).sum()):
-        run.report.tables["pins"].remark = f"{lost:,} {ON_NO_BOARD}"
+    if cold := int((saved.index_of(ids) < 0).sum()):
+        run.report.tables["pins"].remark = f"{cold:,} {ON_NO_BOARD}"

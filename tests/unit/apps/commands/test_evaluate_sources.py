@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apps.cli import app
+from apps.reports.stages_segments import NO_BOARD
 from tests.worlds.funnel import opened_world
 
 OWN = """
@@ -50,11 +51,32 @@ def test_sources_and_their_union_are_told_by_client(folder: Path) -> None:
     assert all(0.0 <= found["overlap"][a][b] <= 1.0 for a in found["sources"] for b in found["sources"])
     assert all(ms > 0 for ms in found["milliseconds"].values())
     assert any(part.startswith("known users") for part in found["segments"])
+    assert "cold pins (on fewer than 5 boards)" in found["segments"]
     assert "union over walk, recall@100" in text
+    assert "homefeed: recall@100 by part" in text
     html = page.read_text()
     assert "<svg" in html
     assert "similar" in html
     assert "http" not in html.replace("http://www.w3.org", "")
+
+
+def test_new_users_and_cold_pins_have_parts_of_their_own(folder: Path) -> None:
+    out = folder / "parts.json"
+    code, text = run(
+        folder, "--client", "homefeed", "--source", "walk", "--source", "content", "--every", "3", "--graphs", "1",
+        "--min-history", "0", "--new-below", "2", "--cold-below", "3", "--json", str(out),
+    )  # fmt: skip
+    assert code == 0, text
+    found = json.loads(out.read_text())["homefeed"]
+    parts = found["segments"]
+    new, cold, alone = (
+        parts[name] for name in ("new users (fewer than 2 actions)", "cold pins (on fewer than 3 boards)", NO_BOARD)
+    )
+    assert 0 < new["requests"] < found["requests"]
+    assert 0 < alone["requests"] <= cold["requests"] < found["requests"]
+    assert set(alone["recall@100"]) == {"walk", "content", "union"}
+    assert alone["recall@100"]["walk"]["mean"] == 0.0  # it cannot get there
+    assert alone["recall@100"]["content"]["mean"] > 0.0
 
 
 def test_a_source_of_ones_own_is_judged_like_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,12 +76,18 @@ def assert_says_the_input(catalog: Catalog, pins: pa.Table) -> None:
 @pytest.mark.parametrize("kind", ["int64", "string"])
 def test_a_build_and_a_merge_keep_what_the_pins_input_says(tmp_path: Path, kind: str) -> None:
     tables = tables_with_tags(kind)
-    late = pc.is_in(tables["edges"]["pin_id"], ids_of(range(0, 300, 9), kind))
+    new = ids_of([*range(0, 300, 9), 302], kind)  # the last one is on no board even then
+    late = pc.is_in(tables["edges"]["pin_id"], new)
     day = tmp_path / "day.parquet"
     pq.write_table(tables["edges"].filter(late), day)
-    project, store = built(tmp_path, {**tables, "edges": tables["edges"].filter(pc.invert(late))}, kind)
+    early = {
+        "edges": tables["edges"].filter(pc.invert(late)),
+        "pins": tables["pins"].filter(pc.invert(pc.is_in(tables["pins"]["pin_id"], new))),
+    }
+    project, store = built(tmp_path, {**tables, **early}, kind)
     base = opened(store)
     assert_says_the_input(base, tables["pins"])
+    write_project(tmp_path, tables, kind, FEATURES)  # the night's pins
     merge_edges(project, store, str(day))
     merged = opened(store)
     assert merged.graph.n_pins > base.graph.n_pins

@@ -9,6 +9,7 @@ import pytest
 
 from cluster.catalog.build import Tables, build_catalog, build_catalog_in_memory
 from cluster.catalog.catalog import Catalog
+from cluster.catalog.nodes import NOT_YET, ON_NO_BOARD
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.errors import BundleError, DataError
 from cluster.features.assemble import FeatureSet
@@ -41,13 +42,14 @@ def test_pin_rows_say_what_the_inputs_say(tmp_path: Path, kind: str) -> None:
     for pin in tables["pins"].to_pylist()[::7]:
         times = [time for (_, pin_id), time in edges.items() if pin_id == pin["pin_id"]]
         index = int(catalog.graph.pin_ids.index_of([pin["pin_id"]])[0])
-        assert (index >= 0) == bool(times)
-        if not times:
-            continue
+        assert index >= 0
+        assert catalog.graph.pin_degree[index] == len(times)  # 0 for a pin that is on no board
         row = dict(zip(names, catalog.pins.static[index].tolist(), strict=True))
         assert row["pin_degree"] == pytest.approx(np.log1p(len(times)))
         assert row["pin_age_days"] == pytest.approx((newest - pin["created_at"]).total_seconds() / 86400, rel=1e-5)
-        assert row["pin_recent_share"] == pytest.approx(np.mean([t >= start for t in times]))
+        assert row["pin_recent_share"] == pytest.approx(
+            np.mean([t >= start for t in times]) if times else np.nan, nan_ok=True
+        )
         assert row["pin_price"] == pytest.approx(pin["price"])
         shop = category_code(np.array([pin["shop"]], dtype=object))[0]
         assert row["pin_shop"] == shop or (np.isnan(shop) and np.isnan(row["pin_shop"]))
@@ -80,7 +82,7 @@ def test_locales_are_ranges_of_the_graph_and_popular_lists_agree(tmp_path: Path,
     order = pins.popular(-1, n)
     assert sorted(order) == list(range(n))
     share = FeatureSet.of(FEATURES).pin.index("pin_recent_share")
-    recent = np.round(np.asarray(pins.static[:, share]) * catalog.graph.pin_degree)[order]
+    recent = np.nan_to_num(np.round(np.asarray(pins.static[:, share]) * catalog.graph.pin_degree))[order]
     assert (np.diff(recent) <= 0).all()
     ties = np.flatnonzero(np.diff(recent) == 0)
     degree = catalog.graph.pin_degree[order].astype(int)
@@ -94,7 +96,7 @@ def test_user_rows_hold_the_newest_known_actions(tmp_path: Path, kind: str) -> N
     tables = random_tables(kind)
     tables["events"] = tables["events"].append_column("client", pa.array(["homefeed", None] * 250))
     catalog = build(tmp_path, kind, tables)
-    in_graph = set(tables["edges"]["pin_id"].to_pylist()) & set(tables["pins"]["pin_id"].to_pylist())
+    in_graph = set(tables["pins"]["pin_id"].to_pylist())
     listed = {u["user_id"]: u for u in tables["users"].to_pylist()}
     for user in ids_of(range(41), kind).to_pylist():
         row = catalog.users.row(user)
@@ -150,19 +152,39 @@ def test_a_cut_hides_all_that_came_later(tmp_path: Path) -> None:
     tables = random_tables()
     cut_us = START_US + YEAR_US // 2
     cut = datetime.fromtimestamp(cut_us / 1e6, UTC)
-    whole = build(tmp_path / "cut", "int64", tables, before=cut)
+    topics = tuple(f"t{topic}" for topic in range(7))  # which of all pins are the most frequent ones is no matter here
+    whole = build(tmp_path / "cut", "int64", tables, before=cut, topics=topics)
     early = {
         "edges": tables["edges"].filter(pa.compute.less(tables["edges"]["saved_at"], times_of([cut_us])[0])),
-        "pins": tables["pins"],
+        "pins": tables["pins"].filter(pa.compute.less(tables["pins"]["created_at"], times_of([cut_us])[0])),
         "users": tables["users"],
         "events": tables["events"].filter(pa.compute.less(tables["events"]["occurred_at"], times_of([cut_us])[0])),
     }
-    expected = build(tmp_path / "early", "int64", early)
+    expected = build(tmp_path / "early", "int64", early, topics=topics)
     for folder in ("graph", "pins", "users"):
         for file in sorted((tmp_path / "early" / folder).iterdir()):
             assert file.read_bytes() == (tmp_path / "cut" / folder / file.name).read_bytes(), file.name
     assert whole.counts == expected.counts
+    alone = int((whole.graph.pin_degree == 0).sum())
+    assert whole.drops["pins"]["noted"] == {ON_NO_BOARD: alone, NOT_YET: 6}
+    assert alone > 6  # some pins that were there had their first edge later
     assert 0 < whole.graph.n_edges < 1200
+
+
+def test_of_the_past_a_pin_of_unknown_age_is_there_by_its_edges_alone(tmp_path: Path) -> None:
+    tables = random_tables()
+    tables["pins"] = tables["pins"].drop_columns(["created_at"])
+    catalog = build(tmp_path, "int64", tables, before=datetime.fromtimestamp((START_US + YEAR_US) / 1e6, UTC))
+    assert (catalog.graph.pin_degree > 0).all()
+    assert catalog.drops["pins"]["noted"] == {NOT_YET: 12}
+
+
+def test_a_project_without_pins_has_those_with_an_edge_as_before(tmp_path: Path) -> None:
+    tables = random_tables()
+    del tables["pins"]
+    catalog = build(tmp_path, "int64", tables)
+    assert (catalog.graph.pin_degree > 0).all()
+    assert "pins" not in catalog.drops
 
 
 def test_nothing_left_to_build_from_is_one_line(tmp_path: Path) -> None:

@@ -62,6 +62,23 @@ def test_index_edges_against_a_dict(edges: list, kind: str, smallest: int, large
     assert sum(tally.dropped.values()) == len(edges) - len(kept)
 
 
+@given(EDGES, st.lists(st.integers(0, 12), unique=True), st.sampled_from(["int64", "string"]))
+@settings(max_examples=50, deadline=None)
+def test_pins_without_an_edge_change_no_edge(edges: list, listed: list[int], kind: str) -> None:
+    found = index_edges(_table(edges, kind), GraphSettings(), Tally())
+    more = found.with_pins(ids_of(sorted(listed), kind))
+    names = found.pin_ids.take(pa.array(found.pins)).to_pylist()
+    assert more.pin_ids.take(pa.array(more.pins)).to_pylist() == names
+    assert set(more.pin_ids.to_pylist()) == {*found.pin_ids.to_pylist(), *ids_of(listed, kind).to_pylist()}
+    assert more.pin_ids.to_pylist() == rank(more.pin_ids)[0].to_pylist()  # ascending
+    assert (np.diff(more.boards.astype(np.int64) << 32 | more.pins) > 0).all()
+    span = Span.of(_table(edges, kind)["saved_at"])
+    for counts, before in zip(more.pin_counts(span), found.pin_counts(span), strict=True):
+        assert len(counts) == len(more.pin_ids)
+        assert counts.sum() == before.sum()
+    assert found.with_pins(None) is found
+
+
 def test_pin_counts_cover_the_newest_tenth() -> None:
     table = _table([(1, 1, 0), (2, 1, 90), (3, 1, None), (1, 2, 100), (2, 2, 89)], "int64")
     dated, recent = index_edges(table, GraphSettings(), Tally()).pin_counts(Span.of(table["saved_at"]))

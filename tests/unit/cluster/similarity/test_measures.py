@@ -17,6 +17,7 @@ from cluster.similarity.linear import exact_weights, near_weights
 from cluster.similarity.neighbours import Neighbours
 from cluster.similarity.saves import Saves
 from cluster.similarity.steps import step_rows
+from cluster.similarity.tables import Similarity
 from tests.unit.cluster.similarity import reference
 
 SIZES = {"seed": st.integers(0, 10_000), "boards": st.integers(1, 12), "pins": st.integers(1, 9)}
@@ -28,10 +29,12 @@ def saves_of(x: np.ndarray) -> Saves:
 
 def dense(table: Neighbours, width: int) -> np.ndarray:
     out = np.zeros((len(table), width))
-    for row in range(len(table)):
+    for h, row in enumerate(table.row_of(np.arange(len(table)))):
+        if row < 0:
+            continue
         for pin, weight in zip(table.ids[row], table.weights[row], strict=True):
             if pin >= 0:
-                out[row, pin] += weight
+                out[h, pin] += weight
     return out
 
 
@@ -104,9 +107,35 @@ def test_blocks_give_the_rows_of_the_whole(monkeypatch: pytest.MonkeyPatch, exac
     in_blocks = build.measure(graph, past, plan)
     for name in ("linear", "cosine", "steps", "follows"):
         one, other = getattr(whole, name), getattr(in_blocks, name)
-        assert one.ids.shape == (23, 7)
+        assert len(one) == 23
+        assert one.ids.shape[1] == 7
         np.testing.assert_array_equal(one.ids, other.ids)
         np.testing.assert_allclose(one.weights, other.weights, atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(**SIZES, exact_pins=st.sampled_from([0, 1000]), cold=st.integers(1, 8))
+def test_pins_without_an_edge_change_no_other_row(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, boards: int, pins: int, exact_pins: int, cold: int
+) -> None:
+    x = reference.random_saves(seed, boards, pins)
+    x[0, 0] = 1.0
+    at = np.sort(np.random.default_rng(seed).permutation(pins + cold)[:pins])  # the others are on no board
+    of, columns = np.nonzero(x)
+    past = SimpleNamespace(offsets=np.array([0, 5]), pins=np.arange(5, dtype=np.int32) % pins)
+    colder = SimpleNamespace(offsets=past.offsets, pins=at[past.pins].astype(np.int32))
+    plan = SimilaritySettings(neighbours=4, exact_pins=exact_pins)
+    without = build.measure(Graph.from_edges(of, columns, boards, pins), past, plan)
+    found = build.measure(Graph.from_edges(of, at[columns], boards, pins + cold), colder, plan)
+    folder = tmp_path_factory.mktemp("similar")
+    found.save(folder)
+    for table in (found, Similarity.open(folder, pins + cold)):
+        for name in ("linear", "cosine", "steps", "follows"):
+            expected = np.zeros((pins + cold, pins + cold))
+            expected[np.ix_(at, at)] = dense(getattr(without, name), pins)
+            np.testing.assert_array_equal(dense(getattr(table, name), pins + cold), expected)
+    for name in ("linear", "cosine", "steps"):
+        assert len(getattr(found, name).ids) <= pins  # no row is kept for a cold pin
 
 
 def test_nothing_is_measured_when_nothing_is_asked_and_no_past_follows() -> None:

@@ -44,6 +44,23 @@ def test_a_wanted_pin_that_no_graph_has_counts_as_missed() -> None:
     assert findings.report()["recall"]["union"]["500"]["mean"] == pytest.approx(0.5)
 
 
+def test_of_a_part_of_the_pins_only_these_count() -> None:
+    findings = two_requests()
+    found = {"walk": pins(5, 6, 7), "content": pins(9, 5)}
+    findings.narrow("cold", "a", pins(9), found, {"walk": 2.0, "content": 1.0})
+    findings.narrow("cold", "b", pins(), {"walk": pins(1), "content": pins()}, {"walk": 4.0, "content": 1.0})
+    report = findings.report()
+    cold = report["segments"]["cold"]
+    assert cold["requests"] == 1
+    assert {name: value["mean"] for name, value in cold["recall@100"].items()} == {
+        "walk": 0.0,
+        "content": 1.0,
+        "union": 1.0,
+    }
+    assert report["requests"] == 2
+    assert report["recall"]["walk"]["10"]["mean"] == pytest.approx(0.75)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_the_union_has_every_pin_once_in_fused_order(data: st.DataObject) -> None:
