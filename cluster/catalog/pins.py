@@ -1,9 +1,9 @@
 """What is known of each pin, as memory-mapped arrays aligned with the graph's pin index.
 
 On disk: static.npy float32[n, P] · topics.npy float32[n, T] · vectors.npy float16[n, V] · locale.npy int16[n] ·
-popular.npy int32[n] (all pins, most saved first) · popular_by_locale.npy int32[n] and popular_bounds.npy int64[L+1]
-(the same within each locale) · dated.npy int32[n], recent.npy float32[n] and span.json (`SaveCounts`, for merging) ·
-vocabulary.json · label_codes.npy and label_values.json (`PinLabels`).
+popular.npy int32[n] (all pins, most saved first) · popular_by_locale.npy int32[m] and popular_bounds.npy int64[L+1]
+(the same within each locale, of the pins that were saved) · dated.npy int32[n], recent.npy float32[n] and span.json
+(`SaveCounts`, for merging) · vocabulary.json · label_codes.npy and label_values.json (`PinLabels`).
 """
 
 import json
@@ -96,7 +96,10 @@ class PinTable:
         return out
 
     def popular(self, locale: int, k: int) -> np.ndarray:
-        """int32[<= k]: the most saved pins of a locale code, or of all for -1; by recent saves, then all saves."""
+        """int32[<= k]: the most saved pins of a locale code, or of all for -1; by recent saves, then all saves.
+
+        Of a locale only pins that were saved at all: behind them come the popular pins of everywhere, not its new ones.
+        """
         if locale < 0:
             return np.asarray(self._popular[:k])
         if locale >= len(self._popular_bounds) - 1:
@@ -150,8 +153,9 @@ class PinTable:
         most_saved_first = (np.arange(n), -saves.degree.astype(np.int64), -saves.recent)
         order = np.lexsort(most_saved_first).astype(np.int32)
         np.save(folder / "popular.npy", order)
-        np.save(folder / "popular_by_locale.npy", order[np.argsort(locale[order], kind="stable")])
-        sizes = np.bincount(locale.astype(np.int64) + 1, minlength=len(vocabulary.locales) + 1)
+        saved = order[saves.degree[order] > 0]
+        np.save(folder / "popular_by_locale.npy", saved[np.argsort(locale[saved], kind="stable")])
+        sizes = np.bincount(locale[saved].astype(np.int64) + 1, minlength=len(vocabulary.locales) + 1)
         np.save(folder / "popular_bounds.npy", np.cumsum(sizes).astype(np.int64))
         PinLabels.build(folder, settings.pin_categorical, pins, rows)
         saves.save(folder)

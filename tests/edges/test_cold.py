@@ -21,8 +21,11 @@ from serving.deploy.process import Process
 from serving.request.answer import Answer
 from tests.worlds.funnel import NOW, ask, publish_full, publish_lightweight
 
-PINS, COLD_FROM = 60, 40
-"""Pins from COLD_FROM on are on no board; even ones are of the topic garden, odd ones of the kitchen."""
+PINS, COLD_FROM, LOCAL = 60, 40, 10
+"""Pins from COLD_FROM on are on no board; even ones are of the topic garden, odd ones of the kitchen.
+
+These and the first LOCAL ones are of the locale de, the others of us.
+"""
 DAY = 86_400 * 10**6
 COLD = set(range(COLD_FROM, PINS))
 COLD_GARDEN = {pin for pin in COLD if pin % 2 == 0}
@@ -48,6 +51,7 @@ def built_shop(folder: Path) -> Opened:
                 "pin_id": pins,
                 "topics": [[("garden", "kitchen")[pin % 2]] for pin in range(PINS)],
                 "created_at": _times(created),
+                "locale": ["us" if LOCAL <= pin < COLD_FROM else "de" for pin in range(PINS)],
                 "price": pins.astype(float),
             }
         ),
@@ -124,6 +128,14 @@ def test_popular_pins_go_on_with_those_on_no_board(shop: Opened) -> None:
     answer, shown = answered(process_of(shop, "popular", answer=PINS), user_id=NOBODY)
     assert set(shown) == set(range(PINS))
     assert set(answer.candidates.pin_ids[COLD_FROM:].tolist()) == COLD
+
+
+def test_popular_pins_of_elsewhere_come_before_new_ones_of_the_locale(shop: Opened) -> None:
+    answer, _ = answered(process_of(shop, "popular", answer=PINS), user_id=NOBODY, locale="de")
+    order = answer.candidates.pin_ids.tolist()
+    assert set(order[:LOCAL]) == set(range(LOCAL))
+    assert set(order[LOCAL:COLD_FROM]) == set(range(LOCAL, COLD_FROM))
+    assert set(order[COLD_FROM:]) == COLD
 
 
 @pytest.mark.parametrize("user", [GARDENER, DECLARED, NOBODY])
