@@ -9,6 +9,7 @@ from ray import serve
 from ray.serve import Application
 
 from apps.project import open_project
+from cluster import haproxy
 from cluster.settings.project import ServingSettings
 from serving.deploy.replicas import (
     EventsDeployment,
@@ -84,7 +85,12 @@ class Server:
     url: str
 
     def stop(self) -> None:
-        """Take the application down; queued logs are written first. Serve itself stays, on its port, until Ray ends."""
+        """Take the application down: no new requests, those under way are answered, queued logs are written.
+
+        Serve itself stays until Ray ends. Its port is closed first where HAProxy has it, so that a load balancer and a
+        client see a server that is not there, and try another, rather than an answer that there is no such path.
+        """
+        haproxy.stop_listening()
         serve.delete(APP)
 
 

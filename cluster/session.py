@@ -12,9 +12,10 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
+from cluster import haproxy
 from cluster.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,8 @@ def start(num_cpus: int | None = None, dashboard: bool = True, address: str | No
             except (ConnectionError, ray.exceptions.AuthenticationError) as error:
                 raise ConfigError(f"cannot join Ray at {target}: {' '.join(str(error).split())[:200]}") from error
         else:
-            os.environ.update({name: value for name, value in _local_haproxy().items() if name not in os.environ})
+            for name, value in haproxy.local_settings().items():
+                os.environ.setdefault(name, value)
             _start_local(num_cpus or max(MIN_LOCAL_CPUS, len(os.sched_getaffinity(0))), dashboard)
 
 
@@ -137,39 +139,12 @@ def _must_answer(target: str) -> None:
         raise ConfigError(f"cannot join Ray at {target}: {error}; is the cluster up, and the port open?") from None
 
 
-def _local_haproxy() -> dict[str, str]:
-    """HAProxy's settings for a Ray on a shared machine: own ports and sockets, and no half minute of draining.
-
-    The folder is short because a Unix socket's path may have about a hundred characters; Ray adds 57 of them.
-    """
-    folder = f"/tmp/pinfunnel-{os.getuid()}"
-    stats, metrics = free_ports(2)
-    return {
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{folder}/metrics.sock",
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
-        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, len(os.sched_getaffinity(0)))),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0.5",  # 30 by default, and serve.shutdown waits for it
-        "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "0.5",
-    }
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nothing listens on now."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("", 0))) for _ in range(count)]
-        return [s.getsockname()[1] for s in sockets]
-
-
 def stop() -> None:
     """Leave Ray: a Ray that `start` began ends, with Serve and all its processes; a cluster that it joined runs on."""
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         ray.shutdown()
+        haproxy.remove_folder()
 
 
 @contextmanager

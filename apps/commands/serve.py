@@ -1,9 +1,11 @@
 """serve: the funnel over HTTP until Ctrl-C, and a request to try it with."""
 
 import json
+import os
 import shlex
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +14,14 @@ import typer
 from apps.commands.options import DEFAULT_PROJECT, ProjectFile
 from apps.console import console, errors, guarded, progress_bar, quiet
 from apps.project import open_project
+from cluster.ports import PortClaim
+from cluster.processes import below
 from cluster.settings.clients import Client
 
 Id = int | str
+
+END_SECONDS = 25.0
+"""From the signal to stop until a process is killed that does not end by itself."""
 
 
 def serve(
@@ -53,21 +60,46 @@ def serve(
         graphs.require(kinds.GRAPH)  # none that fits the project: refused before Ray starts
         for problem in graphs.problems():
             errors.print(f"degraded: {problem.line}", soft_wrap=True, highlight=False)
-        with session.session(dashboard=True, address=address):
+        host, port = host or opened.project.serving.host, port or opened.project.serving.port
+        stop = threading.Event()
+        stop_on_signals(stop)
+        with PortClaim(host, port, str(project.resolve())), session.session(dashboard=True, address=address):
             quiet()
             server = start(str(project), host=host, port=port)
+            stop_on_signals(stop)  # again: Ray has put its own handler there
             _print_urls(server.url)
             catalog = process.catalogs.current
             users = catalog.users.ids.ids_of(np.array([0])).tolist() if len(catalog.users) else [None]
             pin = catalog.graph.pin_ids.ids_of(np.array([catalog.graph.pin_degree.argmax()])).tolist()[0]
             example = curl_line(server.url, first_client(opened.clients), users[0], pin)
             console.print(f"\n{example}\n", highlight=False, soft_wrap=True)
-            stop = threading.Event()
-            for name in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(name, lambda *_: stop.set())
             stop.wait()
-            console.print("stopping: queued logs are written first")
+            console.print("stopping: requests under way are answered, and queued logs written")
             server.stop()
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Ctrl-C and SIGTERM ask to stop; whatever hangs then, of Ray or of ours, the process ends in `END_SECONDS`."""
+
+    def asked(*_: Any) -> None:
+        if stop.is_set():
+            return
+        stop.set()
+        last = threading.Timer(END_SECONDS, end_at_once)
+        last.daemon = True
+        last.start()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, asked)
+
+
+def end_at_once() -> None:
+    """Kill what this process has started, and end it. Acknowledged events are on disk; queued log rows are lost."""
+    errors.print(f"not ended after {END_SECONDS:.0f} s (is Ray dead?), so killed; acknowledged events are safe")
+    for child in reversed(below(os.getpid())):
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    os._exit(1)
 
 
 def _print_urls(url: str) -> None:

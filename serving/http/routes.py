@@ -185,10 +185,11 @@ class Ingress:
         return {**served.told, "set_aside": [asdict(problem) for problem in served.problems]}
 
     async def healthz(self) -> dict[str, Any]:
-        """200 once a graph is served; `degraded` when bundles are not as published. Counters tell of the log."""
+        """200 once a graph is served; `degraded` when bundles are not as published. `home` tells whose server it is."""
         served = await self._served()
         return {
             "status": "degraded" if served.problems else "ok",
+            "home": self._project.home,
             "versions": served.told,
             "problems": [asdict(problem) for problem in served.problems],
             "serving_log": self._log.health(),

@@ -30,7 +30,7 @@ from apps.bench.processes import tree_cpu, tree_memory
 from apps.bench.serving.load import LoadOutcome, load
 from apps.bench.serving.site import QUICK_USERS, USERS, asks, settings, site
 from apps.project import open_project
-from cluster.session import free_ports
+from cluster.ports import free_ports
 from serving.logs.impressions import log_row, rows_to_table
 
 P99_MS = 60.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster import session
+from cluster import haproxy, session
 from cluster.errors import ConfigError
 
 
@@ -64,7 +64,7 @@ def test_serve_still_reads_the_flags_by_these_names() -> None:
     from ray.serve._private import constants
 
     source = Path(constants.__file__).read_text()
-    for name in [*session._local_haproxy(), *session._SERVE_FLAGS]:
+    for name in [*haproxy.local_settings(), *session._SERVE_FLAGS]:
         assert f'"{name}"' in source, name
 
 

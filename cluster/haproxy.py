@@ -1,0 +1,63 @@
+"""HAProxy, as Ray Serve starts it for a Ray of this process's own: its settings, and the end of its listening.
+
+Ray's defaults are for one server a machine: fixed ports and sockets, which two of them would share without a word.
+"""
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from cluster.ports import free_ports, run_folder
+
+FRONTEND = "http_frontend"
+"""What Ray calls the part that accepts requests (ray/serve/_private/haproxy_templates.py)."""
+SOCKET = "admin.sock"
+
+
+def folder() -> Path:
+    """This process's own: sockets, configuration, state. Ray adds 57 characters to the path of a socket."""
+    return run_folder() / str(os.getpid())
+
+
+def local_settings() -> dict[str, str]:
+    """Environment variables for a Ray on a shared machine: own ports and sockets, and no half minute of draining."""
+    mine = folder()
+    stats, metrics, http, grpc = free_ports(4)
+    return {
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{mine}/haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{mine}/{SOCKET}",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{mine}/metrics.sock",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": f"{mine}",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{mine}/server-state",
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        # where HAProxy sends what it has no replica for: 8500 in every Ray, so that another project would answer
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(http),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(grpc),
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, len(os.sched_getaffinity(0)))),
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",  # 120 by default: connections that are kept open delay an end
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0.5",  # 30 by default, and serve.shutdown waits for it
+        "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "0.5",
+    }
+
+
+def stop_listening() -> int:
+    """Close the port, so that no request comes that nobody would answer; those under way go on. How many closed it."""
+    closed = 0
+    for path in sorted(folder().rglob(SOCKET)):
+        try:
+            with socket.socket(socket.AF_UNIX) as admin:
+                admin.settimeout(2.0)
+                admin.connect(str(path))
+                admin.sendall(f"shutdown frontend {FRONTEND}\n".encode())
+                admin.recv(1024)
+                closed += 1
+        except OSError:
+            continue  # of a proxy that has ended
+    return closed
+
+
+def remove_folder() -> None:
+    """Take away what an ended HAProxy has left."""
+    shutil.rmtree(folder(), ignore_errors=True)

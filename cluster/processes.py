@@ -1,0 +1,24 @@
+"""The processes below one, from /proc (Linux). Knows nothing of what runs there."""
+
+from pathlib import Path
+
+
+def parents() -> dict[int, int]:
+    """Every process's parent, by number."""
+    found: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (OSError, IndexError):  # it has just ended
+                continue
+    return found
+
+
+def below(root: int) -> list[int]:
+    """The processes that `root` has started, and those that they have; parents before their children."""
+    known = parents()
+    found = [root]
+    for parent in found:
+        found += [pid for pid, its in known.items() if its == parent]
+    return found[1:]

@@ -1,0 +1,136 @@
+"""`pinfunnel serve` from its start to its end, as a process of its own: whose port it is, and how it stops."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from apps.project import open_project
+from cluster.catalog.build import build_catalog
+from cluster.ports import free_ports
+from cluster.processes import below
+from tests.worlds.toy import toy_project
+
+ENDS = 30.0
+"""Seconds within which a server ends, whatever has died."""
+
+
+class Site:
+    """A toy project, and servers of it."""
+
+    def __init__(self, folder: Path):
+        [self.port] = free_ports(1)
+        self.folder = folder
+        self.path = toy_project(folder, settings={"serving": {"port": self.port, "shape": "colocated", "processes": 1}})
+        opened = open_project(self.path)
+        build_catalog(opened.project, opened.new_process().store, in_memory=True)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        log = (self.folder / f"serve-{len(self.running)}.log").open("wb")
+        command = [sys.executable, "-m", "pinfunnel", "serve", "--project", str(self.path)]
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
+        self.running.append(process)
+        return process
+
+    def up(self, process: subprocess.Popen[bytes]) -> dict[str, str]:
+        for _ in range(600):
+            assert process.poll() is None, self.said()
+            try:
+                answer = httpx.get(f"{self.url}/healthz", timeout=5)
+                if answer.status_code == 200:
+                    return answer.json()
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.2)
+        raise AssertionError(f"no server: {self.said()}")
+
+    def said(self) -> str:
+        return (self.folder / f"serve-{len(self.running) - 1}.log").read_text()[-2000:]
+
+    def ask(self) -> str:
+        """What becomes of one request: its status, or `gone` where nobody listens."""
+        try:
+            return str(httpx.post(f"{self.url}/v1/notifications/recommendations", json={}, timeout=30).status_code)
+        except httpx.ConnectError:
+            return "gone"
+        except httpx.HTTPError as error:
+            return type(error).__name__
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("life"))
+    yield made
+    for process in made.running:
+        for pid in [*reversed(below(process.pid)), process.pid] if process.poll() is None else []:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_server_owns_its_port_and_closes_it_first(site: Site) -> None:
+    process = site.begin()
+    assert site.up(process)["home"] == open_project(site.path).project.home
+    refused = subprocess.run(
+        [sys.executable, "-m", "pinfunnel", "serve", "--project", str(site.path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused.returncode != 0
+    said = " ".join((refused.stdout + refused.stderr).split())
+    assert f"port {site.port} is taken by the server of" in said
+
+    seen: Counter[str] = Counter()
+    ended = threading.Event()
+
+    def keep_asking() -> None:
+        while not ended.is_set():
+            seen[site.ask()] += 1
+
+    asking = [threading.Thread(target=keep_asking) for _ in range(3)]
+    for thread in asking:
+        thread.start()
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    status = process.wait(ENDS)
+    ended.set()
+    for thread in asking:
+        thread.join()
+    assert status == 0, site.said()
+    assert seen["200"] > 0
+    assert set(seen) <= {"200", "429", "gone"}, f"every request is answered, or finds no server: {seen}"
+
+
+def test_another_starts_at_once_and_ends_even_when_ray_has_died(site: Site) -> None:
+    process = site.begin()
+    site.up(process)
+    assert site.ask() == "200"
+    raylets = [pid for pid in below(process.pid) if Path(f"/proc/{pid}/exe").resolve().name == "raylet"]
+    assert raylets
+    for pid in raylets:
+        os.kill(pid, signal.SIGKILL)
+    process.send_signal(signal.SIGTERM)
+    left = below(process.pid)
+    process.wait(ENDS)
+    time.sleep(1.0)
+    alive = [pid for pid in left if Path(f"/proc/{pid}").exists() and "defunct" not in _status(pid)]
+    assert alive == [], "nothing is left behind"
+
+
+def _status(pid: int) -> str:
+    try:
+        state = (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "defunct"
+    return "defunct" if state == "Z" else state
