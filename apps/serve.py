@@ -10,6 +10,7 @@ from ray.serve import Application
 
 from apps.project import open_project
 from cluster import haproxy
+from cluster.closed_port import ClosedPort
 from cluster.settings.project import ServingSettings
 from serving.deploy.replicas import (
     EventsDeployment,
@@ -83,15 +84,22 @@ class Server:
     """A running application."""
 
     url: str
+    host: str
+    port: int
 
-    def stop(self) -> None:
-        """Take the application down: no new requests, those under way are answered, queued logs are written.
+    def stop(self, last: bool = False) -> None:
+        """Take the application down: those under way are answered, and queued logs written; others are told 503.
 
-        Serve itself stays until Ray ends. Its port is closed first where HAProxy has it, so that a load balancer and a
-        client see a server that is not there, and try another, rather than an answer that there is no such path.
+        Serve itself stays until Ray ends, but not on its port where HAProxy has it: once it has no replica left, it
+        would answer 404 to every request, which no client tries again. Where this is the `last` server of this process
+        the port stays closed until it ends, too.
         """
-        haproxy.stop_listening()
-        serve.delete(APP)
+        closed = ClosedPort(self.host, self.port) if haproxy.stop_listening() else None
+        try:
+            serve.delete(APP)
+        finally:
+            if closed is not None and not last:
+                closed.close()
 
 
 def ingress_processes(settings: ServingSettings) -> int:
@@ -108,4 +116,4 @@ def start(path: str, host: str | None = None, port: int | None = None, **args: o
     host, port = host or settings.host, port or settings.port
     serve.start(http_options={"host": host, "port": port, "request_timeout_s": 30})
     serve.run(build(FunnelArgs(project=str(path), **args)), name=APP, route_prefix="/")  # type: ignore[arg-type]
-    return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")
+    return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", host, port)

@@ -75,7 +75,7 @@ def serve(
             console.print(f"\n{example}\n", highlight=False, soft_wrap=True)
             stop.wait()
             console.print("stopping: requests under way are answered, and queued logs written")
-            server.stop()
+            server.stop(last=True)
 
 
 def stop_on_signals(stop: threading.Event) -> None:
