@@ -94,12 +94,20 @@ class Server:
         would answer 404 to every request, which no client tries again. Where this is the `last` server of this process
         the port stays closed until it ends, too.
         """
-        closed = ClosedPort(self.host, self.port) if haproxy.stop_listening() else None
+        closed = self._close_port()
         try:
             serve.delete(APP)
         finally:
             if closed is not None and not last:
                 closed.close()
+
+    def _close_port(self) -> ClosedPort | None:
+        if not haproxy.stop_listening():
+            return None
+        try:
+            return ClosedPort(self.host, self.port, patience=2.0)
+        except OSError:  # a proxy holds on to it: then it answers what it will
+            return None
 
 
 def ingress_processes(settings: ServingSettings) -> int:

@@ -6,6 +6,7 @@ It also keeps the port from the proxy, which would take it again and answer 404 
 import json
 import socket
 import threading
+import time
 from contextlib import suppress
 
 TEXT = json.dumps({"detail": "the server is stopping; try again, another one may answer"}).encode()
@@ -20,9 +21,17 @@ PATIENCE = 1.0
 class ClosedPort:
     """Answers from a thread until it is closed."""
 
-    def __init__(self, host: str, port: int):
-        """Raises OSError when the port is somebody else's."""
-        self._socket = socket.create_server((host, port), backlog=512)
+    def __init__(self, host: str, port: int, patience: float = 0.0):
+        """Raises OSError when the port is somebody else's, and still is after `patience` seconds."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                self._socket = socket.create_server((host, port), backlog=512)
+                break
+            except OSError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.01)
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._run, name="closed-port", daemon=True)
         self._thread.start()

@@ -11,9 +11,10 @@ from fastapi import FastAPI
 
 from apps.project import Opened
 from serving.http.app import create_app
-from serving.http.routes import Events, Ingress
+from serving.http.routes import Ingress
+from serving.http.users import Events
 from serving.logs.events import EventLog, Receipt
-from serving.request.ask import UserState
+from serving.request.ask import Id, ShownPins, UserState
 from serving.request.served import ServedBundles
 
 URL = "http://in-process"
@@ -21,7 +22,7 @@ ALL_AT_ONCE = 1 << 16
 """Slots for requests: nobody waits for a turn."""
 
 
-class LocalEvents:
+class LocalEvents(Events):
     """The event log without a deployment around it."""
 
     def __init__(self, log: EventLog):
@@ -30,6 +31,14 @@ class LocalEvents:
     async def append(self, events: list[dict[str, Any]]) -> Receipt:
         """Store events durably."""
         return self._log.append(events)
+
+    def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
+        """What a user did lately: always at hand."""
+        return self._log.state(user_id)
+
+    def shown(self, user_id: Id, answer: ShownPins) -> None:
+        """The user was shown these pins."""
+        self._log.note_shown([(user_id, answer)])
 
     async def state(self, user_id: int | str | None) -> UserState:
         """What a user did lately."""

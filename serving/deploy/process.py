@@ -28,6 +28,7 @@ from serving.lightweight.stage import LightweightLogic
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.impressions import ServingLog
+from serving.logs.state_folder import StateReader, machine_folder
 from serving.logs.user_state import UserStates
 from serving.policy.checks import check_clients
 from serving.request.catalogs import Catalogs
@@ -105,8 +106,20 @@ class Process:
             self.logs, self.project.ids, self.features, settings.log_queue_rows, settings.log_flush_seconds
         )
 
-    def event_log(self, patience: float = 0.0) -> EventLog:
-        """The durable event log. Raises ConfigError when another process holds it after `patience` seconds."""
+    @property
+    def state_root(self) -> Path:
+        """Where this machine's processes share what is known of users."""
+        return machine_folder(logs_root(self.project.home))
+
+    def state_reader(self) -> StateReader:
+        """A look at what the process with the event log knows of users."""
+        return StateReader(self.state_root, self.project.features.remembered, self.project.serving.hidden_per_user)
+
+    def event_log(self, patience: float = 0.0, state: Path | None = None) -> EventLog:
+        """The durable event log, which keeps users' state in a new folder `state` or in memory.
+
+        Raises ConfigError when another process holds it after `patience` seconds.
+        """
         settings = self.project.serving
         window = MomentContract(timedelta(days=settings.event_days), live=not settings.simulation)
         return EventLog(
@@ -117,6 +130,7 @@ class Process:
                 self.project.negative_actions,
                 remember=self.project.features.remembered,
                 hidden=settings.hidden_per_user,
+                folder=state,
             ),
             patience,
         )

@@ -1,11 +1,11 @@
-"""Stages and the event log behind Serve handles: what crosses a process, and which of Serve's errors mean what.
+"""Stages behind Serve handles: what crosses a process, and which of Serve's errors mean what.
 
 Arrays travel by value: they are below the 4 MB that this transport takes.
 """
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from ray.serve.exceptions import BackPressureError
@@ -13,8 +13,7 @@ from ray.serve.handle import DeploymentHandle
 
 from serving.candidates.query import Query
 from serving.funnel.stages import Contributions, Overloaded, Stages
-from serving.logs.events import Receipt
-from serving.request.ask import UserState, WalkAsk
+from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.found import FoundPins
 from serving.request.log_odds import Reasons
@@ -57,25 +56,6 @@ class RemoteStages(Stages):
     ) -> list[Reasons]:
         """Reasons from the full deployment."""
         return await _answer(self._full.explain.remote(_light(ask), candidates, ranked, version, seconds))
-
-
-class RemoteEvents:
-    """serving.http.routes.Events over the deployment that holds the event log."""
-
-    def __init__(self, events: DeploymentHandle):
-        self._events = events.options(_by_reference=False)
-
-    async def append(self, events: list[dict[str, Any]]) -> Receipt:
-        """Store events; returns when they are on disk."""
-        return await self._events.append.remote(events)
-
-    async def state(self, user_id: int | str | None) -> UserState:
-        """What a user did lately."""
-        return await self._events.state.remote(user_id)
-
-    async def flush(self) -> int:
-        """Write stored events to Parquet."""
-        return await self._events.flush.remote()
 
 
 def bundles_of(deployment: str, answer: ServedBundles | BaseException) -> ServedBundles:

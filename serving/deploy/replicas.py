@@ -18,12 +18,15 @@ from cluster import kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.deploy.metrics import Metrics
-from serving.deploy.remote import RemoteEvents, RemoteStages, bundles_of
+from serving.deploy.remote import RemoteStages, bundles_of
+from serving.deploy.remote_events import RemoteEvents
 from serving.deploy.replica import Replica, one_thread_a_request
 from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.logs.events import Receipt
-from serving.request.ask import UserState, WalkAsk
+from serving.logs.shown import shown_lately
+from serving.logs.state_folder import StatePublisher
+from serving.request.ask import ShownPins, UserState, WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins
@@ -115,8 +118,12 @@ class EventsReplica(Replica):
 
     def __init__(self, project: Project, clients: dict[str, Client]):
         super().__init__(project, clients)
-        self._events = self._process.event_log(patience=HANDOVER)
+        publisher = StatePublisher(self._process.state_root)
+        self._events = self._process.event_log(HANDOVER, publisher.folder)
         self._closing.callback(self._events.close)
+        self._events.note_shown(shown_lately(self._process.logs, clients))
+        publisher.publish()
+        self._closing.callback(publisher.close)
         self._stop = threading.Event()
         self._seconds = project.serving.log_flush_seconds
         thread = threading.Thread(target=self._run, name="event-log", daemon=True)
@@ -138,6 +145,10 @@ class EventsReplica(Replica):
     def state(self, user_id: int | str | None) -> UserState:
         """The user's last events."""
         return self._events.state(user_id)
+
+    def note_shown(self, answers: list[tuple[int | str, ShownPins]]) -> None:
+        """Remember what users were shown, for every ingress."""
+        self._events.note_shown(answers)
 
     def flush(self) -> int:
         """Turn stored events into Parquet now."""
@@ -174,7 +185,7 @@ class IngressReplica(Replica):
             project,
             clients,
             funnel,
-            RemoteEvents(events),
+            RemoteEvents(events, self._process.state_reader()),
             serving_log,
             self._process.features.schema_hash,
             self.served,

@@ -215,7 +215,7 @@ class Funnel:
 
     def _seen_too_often(self, ask: WalkAsk, client: Client) -> np.ndarray:
         since = ask.at - int(client.policy.seen_hours * 3.6e9)
-        return self._seen.often(ask.client, ask.user_id, since, client.policy.seen_times)
+        return self._seen.often(ask.client, ask.user_id, since, client.policy.seen_times, ask.shown)
 
     @staticmethod
     def _tell(run: Runner, answer: Answer, size: int) -> None:

@@ -60,6 +60,7 @@ def question(
         seed=seed,
         recents=state.recents,
         hidden=state.hidden,
+        shown=state.shown,
         filter=only,
     )
 

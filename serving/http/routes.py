@@ -24,30 +24,16 @@ from serving.http.contract import check_request, filter_of
 from serving.http.event_batches import read_events, refusals
 from serving.http.questions import Questions, question
 from serving.http.responses import to_response
-from serving.logs.events import Receipt
+from serving.http.users import Events, known_of
 from serving.logs.impressions import ServingLog
 from serving.request.answer import Answer
-from serving.request.ask import UserState
+from serving.request.ask import ShownPins
 from serving.request.deadline import Deadline
 from serving.request.served import ServedBundles
 
 TOLD_PINS = 10
-
-
-class Events(Protocol):
-    """The event log, wherever it runs."""
-
-    async def append(self, events: list[dict[str, Any]]) -> Receipt:
-        """Make events durable, then say what was taken."""
-        ...
-
-    async def state(self, user_id: int | str | None) -> UserState:
-        """What the user did lately, and what the user hid."""
-        ...
-
-    async def flush(self) -> int:
-        """Write what is durable into Parquet; the number of events."""
-        ...
+EVENT_SECONDS = 5.0
+"""The event log has so long to store events; then the sender is told to send them again, which does no harm."""
 
 
 class Observer(Protocol):
@@ -139,7 +125,7 @@ class Ingress:
         deadline = Deadline(began + self._seconds(x_deadline_ms))
         try:
             async with self._admission.turn(deadline):
-                state, faults = await self._state(body.user_id, deadline)
+                state, faults = await known_of(self._events, body.user_id, deadline)
                 answer = await self._funnel.recommend(
                     question(client, body, moment, seed, state, only),
                     by_visits=body.order == "visit_count",
@@ -159,6 +145,9 @@ class Ingress:
         except Exception as error:  # a funnel without a deadline lets faults through
             raise HTTPException(503, f"no candidates: {type(error).__name__}: {str(error)[:300]}") from error
         self._behind.keep(answer, request_id, body)
+        if settings.policy.seen_times and body.user_id is not None:
+            pins = answer.candidates.pin_ids[answer.shown].tolist()
+            self._events.shown(body.user_id, ShownPins(client, answer.ask.at, tuple(pins)))
         milliseconds = (time.perf_counter() - began) * 1e3
         if self._observer is not None:
             self._observer.answered(answer, milliseconds)
@@ -169,9 +158,11 @@ class Ingress:
         self._keys.check_any(x_api_key)
         events, refused = read_events(body.events)
         try:
-            receipt = await self._events.append([event for _, event in events]) if events else Receipt(0, [])
+            storing = self._events.append([event for _, event in events])
+            receipt = await asyncio.wait_for(storing, EVENT_SECONDS)
         except Exception as error:
-            raise HTTPException(503, f"events not stored, send them again: {type(error).__name__}") from error
+            detail = f"events not stored, send them again: {type(error).__name__}"
+            raise HTTPException(503, detail, {"Retry-After": "1"}) from error
         refused = sorted([*refused, *refusals(receipt, events)], key=lambda each: each.row)
         kept = {row for row, _ in events} - {each.row for each in refused}
         pins = dict.fromkeys(event["pin_id"] for row, event in events if row in kept)
@@ -214,14 +205,3 @@ class Ingress:
         """The time of a request: what its sender allows, and never more than the project does."""
         most = self._project.serving.deadline_ms
         return min(most, most if asked_ms is None else asked_ms) / 1e3
-
-    async def _state(self, user_id: int | str | None, deadline: Deadline) -> tuple[UserState, tuple[str, ...]]:
-        """What the event log says of the user; nothing, and why, when it does not answer: better than no answer."""
-        if user_id is None:
-            return UserState(), ()
-        try:
-            state = await asyncio.wait_for(self._events.state(user_id), deadline.left() / 4)
-        except Exception as error:
-            why = "not done within its time" if isinstance(error, TimeoutError) else type(error).__name__
-            return UserState(), (f"events: what the user did and hid since the last build is not known ({why})",)
-        return state, ()

@@ -5,6 +5,7 @@ After `kill -9` the next process finds the file and goes on. Reading removes dup
 """
 
 import logging
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,9 +22,9 @@ from cluster.store.quarantine import Quarantine
 from serving.logs.contract import EventContract
 from serving.logs.event_rows import events_table
 from serving.logs.known_events import KnownEvents
-from serving.logs.user_state import Id, UserStates
+from serving.logs.user_state import UserStates
 from serving.logs.wal import SUFFIX, FolderLock, Row, WriteAheadFile, recover
-from serving.request.ask import UserState
+from serving.request.ask import Id, ShownPins, UserState
 
 log = logging.getLogger(__name__)
 
@@ -126,8 +127,7 @@ class EventLog:
             if found.rows:
                 self._health.recovered += len(found.rows)
                 log.info("recovered %d events from %s", len(found.rows), path.name)
-            for row in found.rows:
-                self._note(row)
+            self._note(found.rows)
             self._sealed.append(Sealed(path, found.rows))
         try:
             self.flush()
@@ -168,8 +168,7 @@ class EventLog:
             if self._file.broken:
                 self._seal()
         self._rows += rows
-        for row in rows:
-            self._note(row)
+        self._note(rows)
 
     def _seal(self) -> None:
         if self._rows:
@@ -177,17 +176,28 @@ class EventLog:
         self._file.close()
         self._file, self._rows = WriteAheadFile(self._folder), []
 
-    def _note(self, row: Row) -> None:
+    def _note(self, rows: Sequence[Row]) -> None:
         try:
-            self._states.note(row)
-            self._known.note(row)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:  # of an older version; `flush` sets it aside
+            self._states.note(rows)
+            for row in rows:
+                self._known.note(row)
+        except (KeyError, TypeError, ValueError, OverflowError, sqlite3.Error) as error:
+            if len(rows) > 1:  # the others count
+                for row in rows:
+                    self._note([row])
+                return
+            # of an older version; `flush` sets it aside
             log.warning("an event in the write-ahead file cannot be read: %s: %s", type(error).__name__, error)
 
     def state(self, user_id: Id | None) -> UserState:
-        """What the log says of the user: the last events, and all that the user hid, also long before them."""
+        """What is known of the user: the last events, all that the user hid long before them, and what was shown."""
         with self._lock:
-            return UserState(self._states.recent(user_id), self._states.hidden(user_id))
+            return self._states.of(user_id)
+
+    def note_shown(self, answers: Sequence[tuple[Id, ShownPins]]) -> None:
+        """Remember what users were shown, for every process that answers them."""
+        with self._lock:
+            self._states.note_shown(answers)
 
     def flush(self, patient: bool = False) -> int:
         """Turn acknowledged events into Parquet; returns how many. Appends meanwhile go to a new file.
@@ -242,4 +252,5 @@ class EventLog:
             log.warning("events wait in %s for the next start: %s", self._folder, error)
         finally:
             self._file.close()
+            self._states.close()
             self._folder_lock.release()

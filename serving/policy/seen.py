@@ -1,7 +1,7 @@
 """What each user was shown lately, in bounded memory: the `seen` step of a client's policy reads it.
 
-One memory a process. With several ingress replicas each knows its own answers only, so a pin can be shown up to
-`seen_times` times by each. Knows nothing of Ray, HTTP or ranking.
+What this process answered is known at once; what others did, and this one before it started, comes with the request
+(`WalkAsk.shown`), within a second. Knows nothing of Ray, HTTP or ranking.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-Id = int | str
+from serving.request.ask import Id, ShownPins
 
 
 @dataclass
@@ -31,10 +31,14 @@ class Seen:
         while len(self._shown) > self.users:
             self._shown.popitem(last=False)
 
-    def often(self, client: str, user: Id | None, since: int, times: int) -> np.ndarray:
-        """Pins that this client showed to the user at least `times` times from `since` on: ids, object[m]."""
+    def often(self, client: str, user: Id | None, since: int, times: int, told: Sequence[ShownPins] = ()) -> np.ndarray:
+        """Pins that this client showed to the user at least `times` times from `since` on: ids, object[m].
+
+        `told`: answers that others know of; one that is known here, too, counts once.
+        """
         if user is None or times <= 0:
             return np.empty(0, object)
-        shown = self._shown.get((client, user), ())
-        count = Counter(pin for at, pins in shown if at >= since for pin in pins)
+        shown = {one.at: one.pins for one in told if one.client == client}
+        shown |= dict(self._shown.get((client, user), ()))
+        count = Counter(pin for at, pins in shown.items() if at >= since for pin in pins)
         return np.array([pin for pin, n in count.items() if n >= times], dtype=object)

@@ -6,6 +6,8 @@ import numpy as np
 
 from cluster.attributes.filters import Filter
 
+Id = int | str
+
 
 @dataclass(frozen=True)
 class Recents:
@@ -24,11 +26,21 @@ class Recents:
 
 
 @dataclass(frozen=True)
+class ShownPins:
+    """One answer that a user got."""
+
+    client: str
+    at: int  # microseconds since 1970 UTC
+    pins: tuple[Id, ...]  # ids
+
+
+@dataclass(frozen=True)
 class UserState:
-    """What the event log says of a user."""
+    """What the logs say of a user."""
 
     recents: Recents = field(default_factory=Recents.none)
-    hidden: tuple[int | str, ...] = ()  # pin ids, newest first, each once
+    hidden: tuple[Id, ...] = ()  # pin ids, newest first, each once
+    shown: tuple[ShownPins, ...] = ()  # the last answers by any process, newest first
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class WalkAsk:
     seen: tuple[int | str, ...] = ()  # what the user was shown too often to see it again
     also: tuple[int | str, ...] = ()  # pins that are candidates whatever is found, as those that history showed
     hidden: tuple[int | str, ...] = ()  # what the user hid since the graph was built, however many actions ago
+    shown: tuple[ShownPins, ...] = ()  # the last answers that the user got, of any client
     filter: Filter | None = None  # only pins that it matches may be answered; None: all
 
     def barred(self) -> list[int | str]:

@@ -13,6 +13,7 @@ import pytest
 
 from apps.project import Opened
 from apps.world.in_process import InProcess
+from serving.http.users import Events
 from serving.logs.events import Receipt
 from serving.request.ask import UserState
 from tests.unit.serving.http.faces import Face
@@ -193,9 +194,12 @@ def test_requests_and_events_reach_the_logs(face: Opener, world: Opened) -> None
 
 
 def test_a_dead_event_log_refuses_events_but_not_answers(face: Opener, world: Opened) -> None:
-    class Dead:
+    class Dead(Events):
         async def append(self, events: list[dict[str, Any]]) -> Receipt:
             raise OSError("disk full")
+
+        def at_hand(self, user_id: int | str | None, old: bool = False) -> UserState | None:
+            return None
 
         async def state(self, user_id: int | str | None) -> UserState:
             await asyncio.sleep(30)

@@ -1,0 +1,72 @@
+"""The event log behind a Serve handle, and what this machine already knows of users without asking it."""
+
+import asyncio
+from typing import Any
+
+from ray.serve.handle import DeploymentHandle
+
+from cluster.backoff import Backoff
+from serving.http.users import Events
+from serving.logs.events import Receipt
+from serving.logs.state_folder import StateReader
+from serving.request.ask import Id, ShownPins, UserState
+
+SEND_SECONDS = 0.25
+"""Answers are told to the event log together, so often."""
+MOST_ANSWERS = 20_000
+"""Answers that wait to be told; beyond, the oldest are forgotten, and may be shown once more than they should."""
+
+
+class NotAskedError(Exception):
+    """The event log has not answered lately, so it is left alone for a moment."""
+
+
+class RemoteEvents(Events):
+    """A call costs milliseconds of two processes, so what the deployment writes on this machine is read instead."""
+
+    def __init__(self, events: DeploymentHandle, reader: StateReader):
+        self._events = events.options(_by_reference=False)
+        self._reader = reader
+        self._backoff = Backoff()
+        self._shown: list[tuple[Id, ShownPins]] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    async def append(self, events: list[dict[str, Any]]) -> Receipt:
+        """Store events; returns when they are on disk."""
+        return await self._events.append.remote(events)
+
+    def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
+        """What the deployment has written on this machine."""
+        return self._reader.of(user_id, stale=old)
+
+    async def state(self, user_id: Id | None) -> UserState:
+        """What a user did lately. Raises NotAskedError while the last failure is not long enough ago."""
+        if self._backoff.waiting:
+            raise NotAskedError
+        try:
+            found: UserState = await self._events.state.remote(user_id)
+        except BaseException:  # also when nobody waits for it any more
+            self._backoff.failed()
+            raise
+        self._backoff.worked()
+        return found
+
+    def shown(self, user_id: Id, answer: ShownPins) -> None:
+        """Told to the deployment with the next answers."""
+        self._shown.append((user_id, answer))
+        del self._shown[:-MOST_ANSWERS]
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        while self._shown:
+            await asyncio.sleep(SEND_SECONDS)
+            some, self._shown = self._shown, []
+            try:
+                await self._events.note_shown.remote(some)
+            except Exception:
+                self._shown = [*some, *self._shown][-MOST_ANSWERS:]
+
+    async def flush(self) -> int:
+        """Write stored events to Parquet."""
+        return await self._events.flush.remote()

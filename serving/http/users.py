@@ -1,0 +1,52 @@
+"""What is known of who asks, within the time that there is for it; and the event log, wherever it runs."""
+
+import asyncio
+from typing import Any, Protocol
+
+from serving.logs.events import Receipt
+from serving.request.ask import Id, ShownPins, UserState
+from serving.request.deadline import Deadline
+
+
+class Events(Protocol):
+    """The event log, wherever it runs."""
+
+    async def append(self, events: list[dict[str, Any]]) -> Receipt:
+        """Make events durable, then say what was taken."""
+        ...
+
+    def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
+        """What is known of the user without waiting, None when that is nothing fresh; or, if `old` will do, nothing."""
+        ...
+
+    async def state(self, user_id: Id | None) -> UserState:
+        """What is known of the user, from whoever knows it now."""
+        ...
+
+    def shown(self, user_id: Id, answer: ShownPins) -> None:
+        """The user was shown these pins. Returns at once; every process knows it within a second."""
+        ...
+
+    async def flush(self) -> int:
+        """Write what is durable into Parquet; the number of events."""
+        ...
+
+
+async def known_of(events: Events, user_id: Id | None, deadline: Deadline) -> tuple[UserState, tuple[str, ...]]:
+    """The user's state, and why it is not the newest.
+
+    An old state is better than no answer: whoever has to be asked for it has a quarter of the time that is left.
+    """
+    if user_id is None:
+        return UserState(), ()
+    at_hand = events.at_hand(user_id)
+    if at_hand is not None:
+        return at_hand, ()
+    try:
+        return await asyncio.wait_for(events.state(user_id), deadline.left() / 4), ()
+    except Exception as error:
+        why = "not done within its time" if isinstance(error, TimeoutError) else type(error).__name__
+    old = events.at_hand(user_id, old=True)
+    if old is not None:
+        return old, (f"events: what the user did and hid in the last moments is not known ({why})",)
+    return UserState(), (f"events: what the user did and hid since the last build is not known ({why})",)

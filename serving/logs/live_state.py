@@ -1,0 +1,123 @@
+"""What users did, hid and were shown since a server started: a SQLite file, written by one process and read by others.
+
+Nothing here is the only copy of anything: acts are in the event log, answers in the serving log. So the file is never
+synced; whoever starts anew begins a new one.
+"""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from serving.logs.actions import Action
+from serving.request.ask import Id, ShownPins
+
+TABLES = """
+create table if not exists acts (user, at integer, seq integer, pin, action text, client text,
+    primary key (user, at, seq)) without rowid;
+create table if not exists hides (user, pin, seq integer, primary key (user, pin)) without rowid;
+create table if not exists shown (user, client text, at integer, pins text,
+    primary key (user, client, at)) without rowid;
+"""
+ANSWERS = 20
+"""Newest answers that are remembered of a user and client."""
+
+
+class LiveState:
+    """One file, or memory. Its writer holds a lock; a reader has an object of its own."""
+
+    def __init__(self, path: Path | None, remember: int, hidden: int, read_only: bool = False):
+        """`path` None: in memory. Raises sqlite3.Error for a file that is none."""
+        self._remember = remember
+        self._hidden = hidden
+        self._seq = 0
+        self._acts: Counter[Id] = Counter()
+        self._hides: Counter[Id] = Counter()
+        self._answers: Counter[tuple[Id, str]] = Counter()
+        where = ":memory:" if path is None else f"file:{path}?mode=ro" if read_only else str(path)
+        self._db = sqlite3.connect(where, isolation_level=None, check_same_thread=False, uri=read_only)
+        if not read_only:
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = off")
+            self._db.executescript(TABLES)
+
+    def note(self, events: Iterable[Mapping[str, Any]], negative: frozenset[str]) -> None:
+        """Take acknowledged events into account, in one transaction; `occurred_at` is their ISO text."""
+        acts, hides = [], []
+        for event in events:
+            user, pin, action = event["user_id"], event["pin_id"], event["action"]
+            self._seq += 1
+            moment = round(datetime.fromisoformat(event["occurred_at"]).timestamp() * 1e6)
+            acts.append((user, moment, self._seq, pin, action, event.get("client") or ""))
+            if action in negative:
+                hides.append((user, pin, self._seq))
+        with self._written():
+            self._db.executemany("insert into acts values (?, ?, ?, ?, ?, ?)", acts)
+            self._db.executemany("insert or replace into hides values (?, ?, ?)", hides)
+            self._trim("acts", "at desc, seq desc", self._remember, self._acts, Counter(row[0] for row in acts))
+            self._trim("hides", "seq desc", self._hidden, self._hides, Counter(row[0] for row in hides))
+
+    def note_shown(self, answers: Iterable[tuple[Id, ShownPins]]) -> None:
+        """Remember what users were shown."""
+        rows = [(user, one.client, one.at, json.dumps(list(one.pins))) for user, one in answers]
+        with self._written():
+            self._db.executemany("insert or replace into shown values (?, ?, ?, ?)", rows)
+            for key, more in Counter((user, client) for user, client, _, _ in rows).items():
+                self._answers[key] += more
+                if self._answers[key] > 2 * ANSWERS:
+                    self._db.execute(
+                        "delete from shown where user = ?1 and client = ?2 and at not in "
+                        "(select at from shown where user = ?1 and client = ?2 order by at desc limit ?3)",
+                        (*key, ANSWERS),
+                    )
+                    self._answers[key] = ANSWERS
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """One transaction: all of it, or nothing."""
+        self._db.execute("begin")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+
+    def _trim(self, table: str, order: str, most: int, known: "Counter[Id]", more: "Counter[Id]") -> None:
+        """Delete what a user has too many of, once that is as much again."""
+        for user, count in more.items():
+            known[user] += count
+            if known[user] > 2 * most:
+                keys = "at, seq" if table == "acts" else "pin"
+                self._db.execute(
+                    f"delete from {table} where user = ?1 and ({keys}) not in "
+                    f"(select {keys} from {table} where user = ?1 order by {order} limit ?2)",
+                    (user, most),
+                )
+                known[user] = most
+
+    def acts(self, user: Id) -> list[Action]:
+        """The user's last actions, newest first; among equal times, what came in last."""
+        found = self._db.execute(
+            "select at, pin, action, client from acts where user = ? order by at desc, seq desc limit ?",
+            (user, self._remember),
+        )
+        return [Action(*row) for row in found]
+
+    def hides(self, user: Id) -> list[Id]:
+        """The pins that the user hid, newest first."""
+        found = self._db.execute("select pin from hides where user = ? order by seq desc limit ?", (user, self._hidden))
+        return [pin for (pin,) in found]
+
+    def shown(self, user: Id) -> list[ShownPins]:
+        """The last answers that the user got, newest first."""
+        found = self._db.execute("select client, at, pins from shown where user = ? order by at desc", (user,))
+        return [ShownPins(client, at, tuple(json.loads(pins))) for client, at, pins in found]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
