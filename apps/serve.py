@@ -105,7 +105,7 @@ class Server:
         if not haproxy.stop_listening():
             return None
         try:
-            return ClosedPort(self.host, self.port, patience=2.0)
+            return ClosedPort(self.host, self.port, patience=0.5)
         except OSError:  # a proxy holds on to it: then it answers what it will
             return None
 

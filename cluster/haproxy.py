@@ -5,14 +5,18 @@ Ray's defaults are for one server a machine: fixed ports and sockets, which two 
 
 import os
 import shutil
+import signal
 import socket
 from pathlib import Path
 
 from cluster.ports import free_ports, run_folder
+from cluster.processes import below, name_of
 
 FRONTEND = "http_frontend"
 """What Ray calls the part that accepts requests (ray/serve/_private/haproxy_templates.py)."""
 SOCKET = "admin.sock"
+MANAGER = "ray::HAProxyManager"
+"""The actor that starts and restarts HAProxy."""
 
 
 def folder() -> Path:
@@ -43,8 +47,15 @@ def local_settings() -> dict[str, str]:
 
 
 def stop_listening() -> int:
-    """Close the port, so that no request comes that nobody would answer; those under way go on. How many closed it."""
+    """Close the port, so that no request comes that nobody would answer; those under way go on. How many closed it.
+
+    What restarts HAProxy is held still until Ray ends it: for every replica that goes it would open the port anew, and
+    answer 404 once there is none.
+    """
     closed = 0
+    for pid in below(os.getpid()):
+        if MANAGER in name_of(pid):
+            os.kill(pid, signal.SIGSTOP)
     for path in sorted(folder().rglob(SOCKET)):
         try:
             with socket.socket(socket.AF_UNIX) as admin:

@@ -22,3 +22,11 @@ def below(root: int) -> list[int]:
     for parent in found:
         found += [pid for pid, its in known.items() if its == parent]
     return found[1:]
+
+
+def name_of(pid: int) -> str:
+    """Its command line; empty for one that has ended."""
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""

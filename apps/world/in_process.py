@@ -13,7 +13,8 @@ from apps.project import Opened
 from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.http.users import Events
-from serving.logs.events import EventLog, Receipt
+from serving.logs.events import EventLog
+from serving.logs.receipt import Receipt
 from serving.request.ask import Id, ShownPins, UserState
 from serving.request.served import ServedBundles
 

@@ -7,7 +7,7 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.backoff import Backoff
 from serving.http.users import Events
-from serving.logs.events import Receipt
+from serving.logs.receipt import Receipt
 from serving.logs.state_folder import StateReader
 from serving.request.ask import Id, ShownPins, UserState
 

@@ -23,7 +23,7 @@ from serving.deploy.remote_events import RemoteEvents
 from serving.deploy.replica import Replica, one_thread_a_request
 from serving.http.app import create_app
 from serving.http.routes import Ingress
-from serving.logs.events import Receipt
+from serving.logs.receipt import Receipt
 from serving.logs.shown import shown_lately
 from serving.logs.state_folder import StatePublisher
 from serving.request.ask import ShownPins, UserState, WalkAsk

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from cluster.contract.ids import shown
 from serving.http.api import Event, Refusal
-from serving.logs.events import Receipt
+from serving.logs.receipt import Receipt
 
 EVENT_ID = 128
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Protocol
 
-from serving.logs.events import Receipt
+from serving.logs.receipt import Receipt
 from serving.request.ask import Id, ShownPins, UserState
 from serving.request.deadline import Deadline
 

@@ -22,6 +22,7 @@ from cluster.store.quarantine import Quarantine
 from serving.logs.contract import EventContract
 from serving.logs.event_rows import events_table
 from serving.logs.known_events import KnownEvents
+from serving.logs.receipt import Receipt, Refused
 from serving.logs.user_state import UserStates
 from serving.logs.wal import SUFFIX, FolderLock, Row, WriteAheadFile, recover
 from serving.request.ask import Id, ShownPins, UserState
@@ -31,23 +32,6 @@ log = logging.getLogger(__name__)
 REMEMBERED_IDS = 1_000_000
 WAITING_EVENTS = 500_000
 """Acknowledged events that may wait for Parquet in memory; beyond it the log refuses, and senders try again."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An event that was not stored: its row in the batch, its id as it came, and `field: what is wrong`."""
-
-    row: int
-    event_id: Any
-    reason: str
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """How many events are on disk, and which were refused and why."""
-
-    accepted: int
-    refused: list[Refused]
 
 
 @dataclass(eq=False)

@@ -47,9 +47,12 @@ class LiveState:
 
     def note(self, events: Iterable[Mapping[str, Any]], negative: frozenset[str]) -> None:
         """Take acknowledged events into account, in one transaction; `occurred_at` is their ISO text."""
-        acts, hides = [], []
+        acts = []
+        hides = []
         for event in events:
-            user, pin, action = event["user_id"], event["pin_id"], event["action"]
+            user = event["user_id"]
+            pin = event["pin_id"]
+            action = event["action"]
             self._seq += 1
             moment = round(datetime.fromisoformat(event["occurred_at"]).timestamp() * 1e6)
             acts.append((user, moment, self._seq, pin, action, event.get("client") or ""))

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from cluster.processes import below
+from cluster.processes import below, name_of
 
 
 def test_children_and_theirs_are_found() -> None:
@@ -19,6 +19,7 @@ def test_children_and_theirs_are_found() -> None:
             mine = below(os.getpid())
             assert mine.index(child.pid) < mine.index(found[0])
             assert os.getppid() not in mine
+            assert "input()" in name_of(found[0])
         finally:
             assert child.stdin is not None
             child.stdin.close()

@@ -14,7 +14,7 @@ import pytest
 from apps.project import Opened
 from apps.world.in_process import InProcess
 from serving.http.users import Events
-from serving.logs.events import Receipt
+from serving.logs.receipt import Receipt
 from serving.request.ask import UserState
 from tests.unit.serving.http.faces import Face
 from tests.worlds.funnel import opened_world, publish_full, publish_lightweight, some_user
