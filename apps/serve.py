@@ -1,6 +1,7 @@
 """The Serve application: `build` for `serve deploy` and `serve run`, `start` for a server in this process's cluster."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,26 +89,19 @@ class Server:
     port: int
 
     def stop(self, last: bool = False) -> None:
-        """Take the application down: those under way are answered, and queued logs written; others are told 503.
+        """Take the application down: requests under way are answered, and queued logs written.
 
-        Serve itself stays until Ray ends, but not on its port where HAProxy has it: once it has no replica left, it
-        would answer 404 to every request, which no client tries again. Where this is the `last` server of this process
-        the port stays closed until it ends, too.
+        Serve itself stays until Ray ends, on its port: with no replica left it answers 404 to every request, which no
+        client tries again. `last`: this process serves nothing more, so the port is closed first, or answers 503.
         """
-        closed = self._close_port()
-        try:
-            serve.delete(APP)
-        finally:
-            if closed is not None and not last:
-                closed.close()
+        if last:
+            self._close_port()
+        serve.delete(APP)
 
-    def _close_port(self) -> ClosedPort | None:
-        if not haproxy.stop_listening():
-            return None
-        try:
-            return ClosedPort(self.host, self.port, patience=0.5)
-        except OSError:  # a proxy holds on to it: then it answers what it will
-            return None
+    def _close_port(self) -> None:
+        if haproxy.stop_listening():
+            with suppress(OSError):  # a proxy holds on to it: nobody is answered then
+                ClosedPort(self.host, self.port, patience=0.5)
 
 
 def ingress_processes(settings: ServingSettings) -> int:
