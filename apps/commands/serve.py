@@ -64,9 +64,9 @@ def serve(
         stop = threading.Event()
         stop_on_signals(stop)
         with PortClaim(host, port, str(project.resolve())), session.session(dashboard=True, address=address):
+            stop_on_signals(stop)  # again: Ray has put its own handler there, which aborts
             quiet()
             server = start(str(project), host=host, port=port)
-            stop_on_signals(stop)  # again: Ray has put its own handler there
             _print_urls(server.url)
             catalog = process.catalogs.current
             users = catalog.users.ids.ids_of(np.array([0])).tolist() if len(catalog.users) else [None]
