@@ -111,7 +111,7 @@ def test_a_server_owns_its_port_and_closes_it_first(site: Site) -> None:
     assert seen["200"] > 0
     reset = seen.pop("ReadError", 0) + seen.pop("RemoteProtocolError", 0)
     assert reset <= len(asking), (
-        "at most those that the kernel had taken and the proxy had not, at the moment it closed"
+        "at most those that the kernel had taken and the proxy had not, when it closed"
     )
     assert set(seen) <= {"200", "429", "503", "gone"}, f"answered, told to try again, or no server: {seen}"
     assert seen["gone"] + seen["503"] > 0
