@@ -24,6 +24,21 @@ def below(root: int) -> list[int]:
     return found[1:]
 
 
+def marked(name: str, value: str) -> list[int]:
+    """Processes whose environment began with this variable: also those whose parent has died, which `below` loses."""
+    wanted = f"{name}={value}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                environment = (entry / "environ").read_bytes()
+            except OSError:  # it has ended, or is somebody else's
+                continue
+            if wanted in environment.split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
 def name_of(pid: int) -> str:
     """Its command line; empty for one that has ended."""
     try:

@@ -15,10 +15,13 @@ from apps.commands.options import DEFAULT_PROJECT, ProjectFile
 from apps.console import console, errors, guarded, progress_bar, quiet
 from apps.project import open_project
 from cluster.ports import PortClaim
-from cluster.processes import below
+from cluster.processes import below, marked
 from cluster.settings.clients import Client
 
 Id = int | str
+
+SERVER = "PINFUNNEL_SERVER"
+"""Environment variable by which all that a server has started is told, also when Ray itself has died."""
 
 END_SECONDS = 25.0
 """From the signal to stop until a process is killed that does not end by itself."""
@@ -63,6 +66,7 @@ def serve(
         host, port = host or opened.project.serving.host, port or opened.project.serving.port
         stop = threading.Event()
         stop_on_signals(stop)
+        os.environ[SERVER] = str(os.getpid())
         with PortClaim(host, port, str(project.resolve())), session.session(dashboard=True, address=address):
             stop_on_signals(stop)  # again: Ray has put its own handler there, which aborts
             quiet()
@@ -96,7 +100,8 @@ def stop_on_signals(stop: threading.Event) -> None:
 def end_at_once() -> None:
     """Kill what this process has started, and end it. Acknowledged events are on disk; queued log rows are lost."""
     errors.print(f"not ended after {END_SECONDS:.0f} s (is Ray dead?), so killed; acknowledged events are safe")
-    for child in reversed(below(os.getpid())):
+    me = os.getpid()
+    for child in {*below(me), *marked(SERVER, str(me))} - {me}:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     os._exit(1)
