@@ -1,10 +1,21 @@
 """Exploration: a few slots of the answer go to survivors that the ranking did not put there. NumPy only."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 
-def explore(order: np.ndarray, size: int, slots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The answer, int32[<= size], and which of it was drawn at random, bool: `slots` of it come from behind its best.
+@dataclass(frozen=True)
+class Explored:
+    """An answer of which some positions were given to pins at random."""
+
+    shown: np.ndarray  # int32[<= size]
+    drawn: np.ndarray  # bool[<= size], which of them were drawn
+    rate: float  # chance of each pin behind the answer's best to be drawn, its propensity; 0 where none was
+
+
+def explore(order: np.ndarray, size: int, slots: int, seed: int) -> Explored:
+    """The best of `order` but for `slots` of the answer's `size`, which come from behind, all with the same chance.
 
     Random slots keep the log's labels from being only about what the ranking already likes. The ranking's best stays in
     the answer, however few pins the request asks for.
@@ -19,4 +30,4 @@ def explore(order: np.ndarray, size: int, slots: int, seed: int) -> tuple[np.nda
         position = int(rng.integers(0, len(answer) + 1))
         answer.insert(position, pin)
         flags.insert(position, True)
-    return np.array(answer, np.int32), np.array(flags, bool)
+    return Explored(np.array(answer, np.int32), np.array(flags, bool), slots / len(rest) if slots else 0.0)

@@ -209,7 +209,10 @@ class Funnel:
         request = PolicyRequest(size, rows_of(candidates, hidden), rows_of(candidates, seen), candidates, answer.ranked)
         slate = self._policies[ask.client].apply(slate, request, arrange=ranking)
         answer.removed = dict(slate.removed)
-        answer.shown, answer.explored = explore(slate.pin, size, client.sizes.explore if ranking else 0, ask.seed)
+        explored = explore(slate.pin, size, client.sizes.explore if ranking else 0, ask.seed)
+        answer.shown = explored.shown
+        answer.explored = explored.drawn
+        answer.explored_rate = explored.rate
         if policy.seen_times:
             self._seen.note(ask.client, ask.user_id, ask.at, candidates.pin_ids[answer.shown].tolist())
 

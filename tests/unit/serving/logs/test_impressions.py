@@ -29,6 +29,7 @@ def row(name: str, client: str = "homefeed", **changes: Any) -> dict[str, Any]:
         "full_version": None,
         "schema_hash": "h",
         "user_locale": None,
+        "explored_rate": None,
         "teacher_rate": None,
         "kept_rate": None,
         **{name: np.empty(0, np.int64) for name in ("query_pin_id", "sequence_pin_id", "pin_id")},
