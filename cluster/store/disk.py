@@ -1,4 +1,4 @@
-"""What a local disk must be told so that a file outlives a crash."""
+"""What a local disk must be told so that a file, and the folders that lead to it, outlive a crash."""
 
 import os
 from pathlib import Path
@@ -11,3 +11,12 @@ def fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder and those above it that are missing; returns when their names are on disk. Raises OSError."""
+    if path.is_dir():
+        return
+    make_folders(path.parent)
+    path.mkdir(exist_ok=True)
+    fsync(path.parent)

@@ -5,7 +5,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from cluster.store.disk import fsync
+from cluster.store.disk import fsync, make_folders
 
 
 class LocalFolder:
@@ -16,16 +16,15 @@ class LocalFolder:
 
     def new_folder(self) -> Path:
         """Below the root, so that `put` is a rename."""
-        self._root.mkdir(parents=True, exist_ok=True)
+        make_folders(self._root)
         return Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
 
     def put(self, folder: Path, name: str) -> None:
-        """Moves `folder` to its name once all its files are on disk."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                fsync(path)
+        """Moves `folder` to its name once its files and their names are on disk."""
+        for path in [*sorted(folder.rglob("*")), folder]:
+            fsync(path)
         target = self._root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(target.parent)
         folder.chmod(0o755)
         os.rename(folder, target)
         fsync(target.parent)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.store.disk import fsync
+from cluster.store.disk import fsync, make_folders
 from cluster.store.packed import PACKED, packed, packed_schema, unpacked, unpacked_schema
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,11 @@ class MergedFiles:
                 yield part.select(schema.names).cast(schema)
 
 
+def new_name() -> str:
+    """A name that no other file has; names sort by the time they were made."""
+    return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+
+
 def write_part(
     rows: pa.Table | MergedFiles, folder: Path, row_group: int, prefix: str = "part", name: str | None = None
 ) -> Path:
@@ -116,10 +121,9 @@ def write_part(
     A new one; or, with a `name`, it replaces the file that was written under that name before. A merged file is
     compressed well, as it stays; another one fast, as requests wait for the core that does it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    unique = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
-    target = folder / f"{prefix}-{name or unique}.parquet"
-    aside = folder / f".{unique}.writing"
+    make_folders(folder)
+    target = folder / f"{prefix}-{name or new_name()}.parquet"
+    aside = folder / f".{new_name()}.writing"
     parts: Iterable[pa.Table] = _slices(rows, row_group) if isinstance(rows, pa.Table) else rows.batches(row_group)
     schema = packed_schema(rows.schema)
     level = FAST if isinstance(rows, pa.Table) else SMALL

@@ -15,6 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from cluster.store.disk import fsync, make_folders
+
 
 @dataclass(frozen=True)
 class BadRow:
@@ -56,13 +58,14 @@ class Quarantine:
         """Set rows aside; returns their file. Raises OSError when the disk refuses."""
         if not bad:
             return None
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folders(self._folder)
         path = self._folder / f"{self._log}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.jsonl"
         with path.open("x", encoding="ascii") as out:
             for each in bad:
                 out.write(json.dumps({"reason": each.reason, "row": each.row}, default=_plain, skipkeys=True) + "\n")
             out.flush()
             os.fsync(out.fileno())
+        fsync(self._folder)
         self.rows += len(bad)
         self.last = bad[-1].reason
         return path
