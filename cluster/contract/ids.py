@@ -13,7 +13,7 @@ from cluster.contract.text import text_fault
 
 ID_BYTES = 256
 """Longest text id in UTF-8: longer ones are URLs or documents, and every copy and hash of them would be paid for."""
-INT64 = np.iinfo(np.int64)
+LEAST, MOST = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class IdContract:
             return text_fault(value, ID_BYTES)
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
             return f"ids of this project are int64, found {shown(value)}"
-        if not INT64.min <= value <= INT64.max:
+        if not LEAST <= value <= MOST:
             return "an int64 id lies between -2^63 and 2^63 - 1"
         return ""
 

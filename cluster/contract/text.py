@@ -15,6 +15,8 @@ def text_fault(value: str, most: int) -> str:
     """Why a text cannot be stored, in a few words; empty when it can: valid Unicode, at most `most` bytes of UTF-8."""
     if len(value) > most:
         return f"longer than {most} bytes"
+    if value.isascii():  # nearly every text, and told without a copy
+        return ""
     try:
         encoded = value.encode()
     except UnicodeEncodeError:

@@ -17,7 +17,7 @@ def read_events(rows: list[Any]) -> tuple[list[tuple[int, dict[str, Any]]], list
     refused: list[Refusal] = []
     for row, raw in enumerate(rows):
         try:
-            events.append((row, Event.model_validate(raw).model_dump()))
+            events.append((row, vars(Event.model_validate(raw))))
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
             field = ".".join(str(part) for part in fault["loc"][:1]) or "event"

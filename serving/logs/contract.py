@@ -28,7 +28,8 @@ class EventContract:
     def fault(self, event: Mapping[str, Any], now: datetime) -> str:
         """`field: what is wrong` of the first field that is; empty when the event can be stored."""
         for name in TEXTS:
-            if reason := field_fault(name, event.get(name)):
+            value = event.get(name)
+            if value is not None and (reason := field_fault(name, value)):
                 return f"{name}: {reason}"
         if not event.get("event_id"):
             return "event_id: may not be empty"
