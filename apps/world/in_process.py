@@ -14,6 +14,7 @@ from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.http.users import Events
 from serving.logs.events import EventLog
+from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.request.ask import Id, ShownPins, UserState
 from serving.request.served import ServedBundles
@@ -44,6 +45,10 @@ class LocalEvents(Events):
     async def state(self, user_id: int | str | None) -> UserState:
         """What a user did lately."""
         return self._log.state(user_id)
+
+    async def health(self) -> LogHealth:
+        """Counters, and what is wrong with the log now."""
+        return self._log.health()
 
     async def flush(self) -> int:
         """Write stored events to Parquet."""

@@ -28,6 +28,7 @@ from serving.lightweight.stage import LightweightLogic
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.impressions import ServingLog
+from serving.logs.owned_folder import OwnedFolder
 from serving.logs.state_folder import StateReader, machine_folder
 from serving.logs.user_state import UserStates
 from serving.policy.checks import check_clients
@@ -123,7 +124,7 @@ class Process:
         settings = self.project.serving
         window = MomentContract(timedelta(days=settings.event_days), live=not settings.simulation)
         return EventLog(
-            Path(logs_root(self.project.home)) / "wal",
+            OwnedFolder(Path(logs_root(self.project.home)) / "wal", Path(self.project.home), patience),
             self.logs,
             EventContract.of(self.project.ids, self.project.actions, window),
             UserStates(
@@ -132,7 +133,6 @@ class Process:
                 hidden=settings.hidden_per_user,
                 folder=state,
             ),
-            patience,
         )
 
     def watcher(self, *stages: str, clock: Callable[[], float] = time.monotonic) -> Watcher:

@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any
 
+from ray.exceptions import RayTaskError
 from ray.serve.handle import DeploymentHandle
 
 from cluster.backoff import Backoff
 from serving.http.users import Events
+from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.logs.state_folder import StateReader
 from serving.request.ask import Id, ShownPins, UserState
@@ -32,8 +34,11 @@ class RemoteEvents(Events):
         self._sending: asyncio.Task[None] | None = None
 
     async def append(self, events: list[dict[str, Any]]) -> Receipt:
-        """Store events; returns when they are on disk."""
-        return await self._events.append.remote(events)
+        """Store events; returns when they are on disk. Raises OSError with the reason when the log refuses."""
+        try:
+            return await self._events.append.remote(events)
+        except RayTaskError as error:
+            raise OSError(str(error.cause)) from error
 
     def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
         """What the deployment has written on this machine."""
@@ -66,6 +71,10 @@ class RemoteEvents(Events):
                 await self._events.note_shown.remote(some)
             except Exception:
                 self._shown = [*some, *self._shown][-MOST_ANSWERS:]
+
+    async def health(self) -> LogHealth:
+        """Of the deployment's log."""
+        return await self._events.health.remote()
 
     async def flush(self) -> int:
         """Write stored events to Parquet."""

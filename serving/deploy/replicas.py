@@ -23,6 +23,7 @@ from serving.deploy.remote_events import RemoteEvents
 from serving.deploy.replica import Replica, one_thread_a_request
 from serving.http.app import create_app
 from serving.http.routes import Ingress
+from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.logs.shown import shown_lately
 from serving.logs.state_folder import StatePublisher
@@ -149,6 +150,10 @@ class EventsReplica(Replica):
     def note_shown(self, answers: list[tuple[int | str, ShownPins]]) -> None:
         """Remember what users were shown, for every ingress."""
         self._events.note_shown(answers)
+
+    def health(self) -> LogHealth:
+        """Counters, and what is wrong with the log now."""
+        return self._events.health()
 
     def flush(self) -> int:
         """Turn stored events into Parquet now."""

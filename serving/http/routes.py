@@ -24,7 +24,8 @@ from serving.http.contract import check_request, filter_of
 from serving.http.event_batches import read_events, refusals
 from serving.http.questions import Questions, question
 from serving.http.responses import to_response
-from serving.http.users import Events, known_of
+from serving.http.users import Events, health_of, known_of
+from serving.logs.health import in_short
 from serving.logs.impressions import ServingLog
 from serving.request.answer import Answer
 from serving.request.ask import ShownPins
@@ -161,7 +162,8 @@ class Ingress:
             storing = self._events.append([event for _, event in events])
             receipt = await asyncio.wait_for(storing, EVENT_SECONDS)
         except Exception as error:
-            detail = f"events not stored, send them again: {type(error).__name__}"
+            why = in_short(error) if isinstance(error, OSError) else type(error).__name__
+            detail = f"events not stored, send them again: {why}"
             raise HTTPException(503, detail, {"Retry-After": "1"}) from error
         refused = sorted([*refused, *refusals(receipt, events)], key=lambda each: each.row)
         kept = {row for row, _ in events} - {each.row for each in refused}
@@ -176,14 +178,20 @@ class Ingress:
         return {**served.told, "set_aside": [asdict(problem) for problem in served.problems]}
 
     async def healthz(self) -> dict[str, Any]:
-        """200 once a graph is served; `degraded` when bundles are not as published. `home` tells whose server it is."""
+        """200 once a graph is served; `degraded` when a bundle or a log is not as it should be.
+
+        `home` tells whose server it is.
+        """
         served = await self._served()
+        logs = {"serving_log": self._log.health(), "event_log": await health_of(self._events)}
+        wrong = [{"kind": name, "reason": reason} for name, health in logs.items() for reason in health.problems]
+        problems = [*(asdict(problem) for problem in served.problems), *wrong]
         return {
-            "status": "degraded" if served.problems else "ok",
+            "status": "degraded" if problems else "ok",
             "home": self._project.home,
             "versions": served.told,
-            "problems": [asdict(problem) for problem in served.problems],
-            "serving_log": self._log.health(),
+            "problems": problems,
+            **{name: health.counters for name, health in logs.items()},
         }
 
     async def flush(self, x_api_key: Annotated[str, Header()] = "") -> dict[str, int]:

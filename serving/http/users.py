@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any, Protocol
 
+from serving.logs.health import LogHealth, in_short
 from serving.logs.receipt import Receipt
 from serving.request.ask import Id, ShownPins, UserState
 from serving.request.deadline import Deadline
+
+HEALTH_SECONDS = 2.0
 
 
 class Events(Protocol):
@@ -25,6 +28,10 @@ class Events(Protocol):
 
     def shown(self, user_id: Id, answer: ShownPins) -> None:
         """The user was shown these pins. Returns at once; every process knows it within a second."""
+        ...
+
+    async def health(self) -> LogHealth:
+        """Counters, and what is wrong with the log now."""
         ...
 
     async def flush(self) -> int:
@@ -50,3 +57,11 @@ async def known_of(events: Events, user_id: Id | None, deadline: Deadline) -> tu
     if old is not None:
         return old, (f"events: what the user did and hid in the last moments is not known ({why})",)
     return UserState(), (f"events: what the user did and hid since the last build is not known ({why})",)
+
+
+async def health_of(events: Events) -> LogHealth:
+    """What the event log says of itself; that it says nothing is a problem, too."""
+    try:
+        return await asyncio.wait_for(events.health(), HEALTH_SECONDS)
+    except Exception as error:
+        return LogHealth({}, (f"the event log does not answer: {in_short(error)}",))

@@ -1,17 +1,15 @@
 """The durable event log and what it says of each user. An event is acknowledged only when it is on disk.
 
-Events go to a write-ahead file (fsync before the answer); now and then the file is turned into Parquet and removed.
-After `kill -9` the next process finds the file and goes on. Reading removes duplicates by event id.
+Events go to a write-ahead file, those of all callers that wait with one sync, before the answer; now and then the file
+is turned into Parquet and removed. After `kill -9` the next process finds the file and goes on. An event that comes
+again by its id is stored once; reading removes what a fault in between has left twice.
 """
 
 import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,72 +17,51 @@ import pyarrow as pa
 from cluster.backoff import Backoff
 from cluster.store.logs import LogStore
 from cluster.store.quarantine import Quarantine
+from serving.logs.checked_events import CheckedEvents
 from serving.logs.contract import EventContract
 from serving.logs.event_rows import events_table
-from serving.logs.known_events import KnownEvents
-from serving.logs.receipt import Receipt, Refused
+from serving.logs.group_commit import GroupCommit
+from serving.logs.health import EventHealth, LogHealth, in_short
+from serving.logs.known_events import KnownEvents, happened
+from serving.logs.owned_folder import OwnedFolder
+from serving.logs.receipt import Receipt
 from serving.logs.user_state import UserStates
-from serving.logs.wal import SUFFIX, FolderLock, Row, WriteAheadFile, recover
+from serving.logs.waiting_events import Packed, Sealed, WaitingEvents
+from serving.logs.wal import Row, left_behind, recover
 from serving.request.ask import Id, ShownPins, UserState
 
 log = logging.getLogger(__name__)
 
-REMEMBERED_IDS = 1_000_000
+REMEMBERED_IDS = 500_000
+"""Events at least, of which a repeated delivery is known at the door; an older one is left out by readers."""
 WAITING_EVENTS = 500_000
 """Acknowledged events that may wait for Parquet in memory; beyond it the log refuses, and senders try again."""
-
-
-@dataclass(eq=False)
-class Sealed:
-    """A write-ahead file that takes no more events, and those of its rows that are not in Parquet yet."""
-
-    path: Path
-    rows: list[Row]
-
-
-@dataclass
-class Health:
-    """What the log went through since its start, for `/healthz` and metrics."""
-
-    recovered: int = 0
-    torn_bytes: int = 0
-    flush_failures: int = 0
-    last_error: str = ""
+ARRIVING_EVENTS = 100_000
+"""Events of callers that may wait for the present sync."""
 
 
 class EventLog:
     """Single writer of the event log, by a lock on its folder. Thread-safe."""
 
-    def __init__(
-        self,
-        folder: str | Path,
-        store: LogStore,
-        contract: EventContract,
-        states: UserStates,
-        patience: float = 0.0,
-    ):
-        """Takes the folder (ConfigError when another process has it after `patience` seconds) and recovers what an
-        ended process left there.
-        """
-        self._folder = Path(folder)
+    def __init__(self, folder: OwnedFolder, store: LogStore, contract: EventContract, states: UserStates):
+        """Recovers what an ended process has left in the folder, which is released again when that fails."""
+        self._folder = folder
         self._store = store
         self._contract = contract
         self._states = states
-        self._folder_lock = FolderLock(self._folder, patience)
-        self._lock = threading.Lock()  # of what `append` changes
+        self._states_lock = threading.Lock()
         self._flushing = threading.Lock()
         self._known = KnownEvents(REMEMBERED_IDS)
-        self._file = WriteAheadFile(self._folder)
-        self._rows: list[Row] = []  # of the present file
-        self._sealed: list[Sealed] = []
+        self._waiting = WaitingEvents(folder)
+        self._commits = GroupCommit(self._commit, ARRIVING_EVENTS)
         self._quarantine = Quarantine(store.root / "quarantine", "events")
         self._backoff = Backoff()
-        self._health = Health()
+        self._health = EventHealth()
         try:
             states.rebuild(self._stored)
             self._recover()
         except BaseException:  # a log of other ids, say: whoever comes next may have the folder
-            self._folder_lock.release()
+            folder.release()
             raise
 
     def _stored(self) -> Iterator[pa.Table]:
@@ -98,21 +75,23 @@ class EventLog:
                 rows -= len(newest.popleft())
             yield table
         for table in newest:
-            for event in table.to_pylist():
-                self._known.note(event)
+            self._known.add({event["event_id"]: happened(event) for event in table.to_pylist() if event["event_id"]})
 
     def _recover(self) -> None:
         """Take over the write-ahead files of an ended process. What was torn at their end was never acknowledged."""
-        for path in sorted([*self._folder.glob(f"events-*{SUFFIX}"), *self._folder.glob("events-*.jsonl")]):
+        for path in left_behind(self._folder.path):
             found = recover(path)
+            self._health.torn_bytes += found.torn
+            self._health.recovered += len(found.rows)
+            log.warning("recovered %d events from %s", len(found.rows), path.name)
             if found.torn:
-                self._health.torn_bytes += found.torn
                 log.warning("%s ends in %d torn bytes: that event was never acknowledged", path.name, found.torn)
-            if found.rows:
-                self._health.recovered += len(found.rows)
-                log.info("recovered %d events from %s", len(found.rows), path.name)
-            self._note(found.rows)
-            self._sealed.append(Sealed(path, found.rows))
+            self._waiting.take_over(path, found.rows)
+            _, bad = events_table(found.rows, self._contract.ids.kind)
+            unreadable = {id(each.row) for each in bad}  # of an older version: `flush` sets them aside
+            rows = [row for row in found.rows if id(row) not in unreadable]
+            new = {row["event_id"]: row for row in rows if self._known.get(row["event_id"]) is None}
+            self._note(list(new.values()), {name: happened(row) for name, row in new.items()})  # others are in Parquet
         try:
             self.flush()
         except OSError as error:  # the events are safe where they are, and `flush` tries again
@@ -124,63 +103,55 @@ class EventLog:
         Raises OSError when the disk refuses or too many events wait for it: then nothing is acknowledged and the
         sender must try again.
         """
-        now = datetime.now(UTC)
-        refused: list[Refused] = []
-        rows: list[Row] = []
-        batch = KnownEvents(len(events))
-        with self._lock:
-            for row, event in enumerate(events):
-                reason = self._contract.fault(event, now) or self._known.fault(event) or batch.fault(event)
-                if reason:
-                    refused.append(Refused(row, event.get("event_id"), reason))
-                    continue
-                if self._known.has(event) or batch.has(event):
-                    continue  # a repeated delivery
-                batch.note(event)
-                moment = event["occurred_at"].astimezone(UTC)
-                rows.append({**event, "occurred_at": moment.isoformat(), "received_at": now.isoformat()})
-            if rows:
-                self._store_rows(rows)
-        return Receipt(len(events) - len(refused), refused)
-
-    def _store_rows(self, rows: list[Row]) -> None:
-        if self._waiting() + len(rows) > WAITING_EVENTS:
-            raise OSError(f"{self._waiting()} events wait for the disk ({self._health.last_error or 'it is slow'})")
+        checked = CheckedEvents.of(events, self._contract)
         try:
-            self._file.append(rows)
-        finally:
-            if self._file.broken:
-                self._seal()
-        self._rows += rows
-        self._note(rows)
+            return self._commits(checked, len(events))
+        except OSError as error:
+            self._health.refusals += 1
+            self._health.append_error = in_short(error)
+            raise
 
-    def _seal(self) -> None:
-        if self._rows:
-            self._sealed.append(Sealed(self._file.path, self._rows))
-        self._file.close()
-        self._file, self._rows = WriteAheadFile(self._folder), []
+    def _commit(self, group: list[CheckedEvents]) -> list[Receipt | Exception]:
+        """Write the new events of several batches with one sync; called by one thread at a time."""
+        outcomes: list[Receipt | Exception] = []
+        batches: list[list[Row]] = []
+        ids: dict[str, int] = {}
+        waiting = len(self._waiting)
+        for checked in group:
+            if waiting + len(checked.rows) > WAITING_EVENTS:
+                why = self._health.last_error or "it is slow"
+                outcomes.append(OSError(f"{waiting} events wait for the disk ({why})"))
+                continue
+            fresh, receipt = checked.new(self._known, ids)
+            waiting += len(fresh)
+            outcomes.append(receipt)
+            if fresh:
+                batches.append(fresh)
+        if batches:
+            self._waiting.append([Packed.of(rows) for rows in batches])
+            self._note([row for rows in batches for row in rows], ids)
+            self._health.append_error = ""
+        return outcomes
 
-    def _note(self, rows: Sequence[Row]) -> None:
+    def _note(self, rows: Sequence[Row], ids: Mapping[str, int]) -> None:
+        """Let repeated deliveries and the next requests know."""
+        self._known.add(ids)
         try:
-            self._states.note(rows)
-            for row in rows:
-                self._known.note(row)
-        except (KeyError, TypeError, ValueError, OverflowError, sqlite3.Error) as error:
-            if len(rows) > 1:  # the others count
-                for row in rows:
-                    self._note([row])
-                return
-            # of an older version; `flush` sets it aside
-            log.warning("an event in the write-ahead file cannot be read: %s: %s", type(error).__name__, error)
+            with self._states_lock:
+                self._states.note(rows)
+            self._health.state_error = ""
+        except sqlite3.Error as error:  # a full disk, say: the events are safe all the same
+            self._health.state_error = in_short(error)
+            log.error("%d events do not count for their users yet: %s", len(rows), self._health.state_error)
 
     def state(self, user_id: Id | None) -> UserState:
         """What is known of the user: the last events, all that the user hid long before them, and what was shown."""
-        with self._lock:
+        with self._states_lock:
             return self._states.of(user_id)
 
     def note_shown(self, answers: Sequence[tuple[Id, ShownPins]]) -> None:
         """Remember what users were shown, for every process that answers them."""
-        with self._lock:
+        with self._states_lock:
             self._states.note_shown(answers)
 
     def flush(self, patient: bool = False) -> int:
@@ -192,49 +163,61 @@ class EventLog:
         with self._flushing:
             if patient and self._backoff.waiting:
                 return 0
-            with self._lock:
-                if self._rows:
-                    self._seal()
-                sealed = list(self._sealed)
             done = 0
+            if self._health.append_error:
+                self._try_again()
             try:
-                for each in sealed:
+                for each in self._waiting.sealed():
                     done += self._write(each)
-                    with self._lock:
-                        self._sealed.remove(each)
             except OSError as error:
                 self._backoff.failed()
                 self._health.flush_failures += 1
-                self._health.last_error = f"{type(error).__name__}: {error}"
+                self._health.last_error = in_short(error)
                 raise
             self._backoff.worked()
             self._health.last_error = ""
             return done
 
+    def _try_again(self) -> None:
+        """Whether events are still refused, also when nobody sends any."""
+        try:
+            self._waiting.append([Packed.of([])])
+            self._health.append_error = ""
+        except OSError as error:
+            self._health.append_error = in_short(error)
+
     def _write(self, sealed: Sealed) -> int:
-        table, bad = events_table(sealed.rows, self._contract.ids.kind)
+        """One write-ahead file as Parquet of its name: written again after a crash, it is still there once."""
+        table, bad = events_table(list(sealed.rows()), self._contract.ids.kind)
+        if len(table):
+            self._store.write_events(table, sealed.name)
         if bad:
             file = self._quarantine.add(bad)
             log.error("%d events could not be stored and lie in %s: %s", len(bad), file, bad[0].reason)
-        if len(table):
-            self._store.write_events(table)
-        sealed.path.unlink(missing_ok=True)
+        self._waiting.done(sealed)
         return len(table)
 
-    def _waiting(self) -> int:
-        return len(self._rows) + sum(len(each.rows) for each in self._sealed)
-
-    def health(self) -> dict[str, Any]:
-        """Counters for `/healthz`: what waits, what failed, what was recovered, what was set aside."""
-        return {"waiting": self._waiting(), "quarantined": self._quarantine.rows, **vars(self._health)}
+    def health(self) -> LogHealth:
+        """What waits, what failed, what was recovered, what was set aside; and what is wrong now."""
+        told = vars(self._health)
+        waiting = len(self._waiting)
+        problems = {
+            "events are refused, and their senders told to send them again": self._health.append_error,
+            f"{waiting} acknowledged events wait for Parquet": self._health.last_error,
+            "the last events count for their users after a restart only": self._health.state_error,
+        }
+        return LogHealth(
+            {"waiting": waiting, "quarantined": self._quarantine.rows, **told},
+            tuple(f"{what}: {error}" for what, error in problems.items() if error),
+        )
 
     def close(self) -> None:
         """Write what waits and let the next process have the folder. What cannot be written stays for it."""
         try:
             self.flush()
         except OSError as error:
-            log.warning("events wait in %s for the next start: %s", self._folder, error)
+            log.warning("events wait in %s for the next start: %s", self._folder.path, error)
         finally:
-            self._file.close()
+            self._waiting.close()
             self._states.close()
-            self._folder_lock.release()
+            self._folder.release()

@@ -6,6 +6,7 @@ Serving never waits for it: `offer` puts a row on a bounded queue and returns; a
 import logging
 import queue
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +15,10 @@ import pyarrow as pa
 
 from cluster.data.schema import serving_schema
 from cluster.features.assemble import FeatureSet
+from cluster.store.log_parts import new_name
 from cluster.store.logs import LogStore, feature_metadata
-from cluster.store.quarantine import BadRow, Quarantine, tell_apart
+from cluster.store.quarantine import Quarantine, tell_apart
+from serving.logs.health import LogHealth, in_short
 from serving.request.answer import Answer
 
 log = logging.getLogger(__name__)
@@ -88,6 +91,14 @@ def rows_to_table(rows: list[dict[str, Any]], ids: str, features: FeatureSet) ->
     return pa.Table.from_arrays(columns, schema=schema.with_metadata(feature_metadata(features)))
 
 
+@dataclass(eq=False)
+class LogBatch:
+    """Rows of one day and client that go into one file; tried again, they go into the same one."""
+
+    name: str
+    rows: list[Row]
+
+
 class ServingLog:
     """A queue and a thread that writes it to Parquet every `seconds`. A row that does not fit is set aside alone."""
 
@@ -95,8 +106,10 @@ class ServingLog:
         self._store = store
         self._ids = ids
         self._features = features
+        self._capacity = capacity
         self._seconds = seconds
-        self._queue: queue.Queue[Row] = queue.Queue(capacity)
+        self._queue: queue.SimpleQueue[Row] = queue.SimpleQueue()
+        self._batches: list[LogBatch] = []  # what left the queue and is not written
         self._quarantine = Quarantine(store.root / "quarantine", "serving")
         self.dropped = 0
         self.written = 0
@@ -107,63 +120,75 @@ class ServingLog:
         self._thread = threading.Thread(target=self._run, name="serving-log", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Rows that are not written."""
+        return self._queue.qsize() + sum(len(batch.rows) for batch in self._batches)
+
     def offer(self, row: Row) -> bool:
         """Queue a row; False (and counted) when the queue is full."""
-        try:
-            self._queue.put_nowait(row)
-        except queue.Full:
+        if self.waiting >= self._capacity:
             self.dropped += 1
             return False
+        self._queue.put(row)
         return True
 
     def flush(self) -> int:
-        """Write what is queued now; returns the number of rows. An unwritable disk keeps the rows for the next try."""
+        """Write what is queued now; returns the number of rows.
+
+        Raises OSError when the disk refuses some of them: they are kept for the next try, which leaves each once.
+        """
         with self._writing:
-            waiting = self._taken()
+            self._batches = [*self._batches, *self._taken()]
             written = 0
-            try:
-                for key in sorted({_partition(row) for row in waiting}):  # a file each: a failed one is tried alone
-                    rows = [row for row in waiting if _partition(row) == key]
-                    table, bad = tell_apart(rows, lambda some: rows_to_table(some, self._ids, self._features))
-                    self._set_aside(bad)
-                    if len(table):
-                        self._store.write_serving(table)
-                    waiting = [row for row in waiting if _partition(row) != key]
-                    written += len(table)
-            except OSError as error:
-                self.failures += 1
-                self.last_error = f"{type(error).__name__}: {error}"
-                for row in waiting:
-                    self.offer(row)
-                raise
-            finally:
-                self.written += written
-            self.last_error = ""
+            failed: Exception | None = None
+            for batch in self._batches:
+                try:
+                    written += self._write(batch)
+                except Exception as error:  # of the disk, mostly: rows are not given up for whatever it is
+                    failed = error
+            self._batches = [batch for batch in self._batches if batch.rows]
+            self.written += written
+            self.failures += failed is not None
+            self.last_error = "" if failed is None else in_short(failed)
+            if failed is not None:
+                raise failed
             return written
 
-    def _taken(self) -> list[Row]:
-        rows = []
-        while True:
-            try:
-                rows.append(self._queue.get_nowait())
-            except queue.Empty:
-                return rows
-
-    def _set_aside(self, bad: list[BadRow]) -> None:
+    def _write(self, batch: LogBatch) -> int:
+        table, bad = tell_apart(batch.rows, lambda some: rows_to_table(some, self._ids, self._features))
+        if len(table):
+            self._store.write_serving(table, name=batch.name)
         if bad:
             file = self._quarantine.add(bad)
             log.error("%d requests could not be logged and lie in %s: %s", len(bad), file, bad[0].reason)
+        batch.rows = []
+        return len(table)
 
-    def health(self) -> dict[str, Any]:
-        """Counters for `/healthz`."""
-        return {
+    def _taken(self) -> list[LogBatch]:
+        rows: dict[tuple[str, str], list[Row]] = {}
+        for _ in range(self._queue.qsize()):
+            row = self._queue.get()
+            rows.setdefault(_partition(row), []).append(row)
+        return [LogBatch(new_name(), rows[key]) for key in sorted(rows)]
+
+    def health(self) -> LogHealth:
+        """Counters, and what is wrong now."""
+        waiting = self.waiting
+        problems = []
+        if self.last_error:
+            problems.append(f"{waiting} requests wait for the disk: {self.last_error}")
+        if waiting >= self._capacity:
+            problems.append(f"requests are not logged, as {waiting} wait already")
+        counters = {
             "written": self.written,
             "dropped": self.dropped,
-            "waiting": self._queue.qsize(),
+            "waiting": waiting,
             "quarantined": self._quarantine.rows,
             "flush_failures": self.failures,
             "last_error": self.last_error,
         }
+        return LogHealth(counters, tuple(problems))
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):

@@ -4,81 +4,79 @@ A file begins with a line that names its format. Each frame is 8 bytes (length a
 uint32) and a payload: the JSON array of one acknowledged batch. Knows nothing of events, Parquet or Ray.
 """
 
-import fcntl
 import json
 import os
 import struct
-import time
-import uuid
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cluster.errors import ConfigError
+from cluster.store.disk import fsync
+from cluster.store.log_parts import new_name
+from serving.logs.owned_folder import same_file
 
 MAGIC = b"pinfunnel write-ahead file 2\n"
 HEAD = struct.Struct("<II")
+PREFIX = "events-"
 SUFFIX = ".wal"
-LOCK = "LOCK"
 
 Row = dict[str, Any]
 
 
 class WriteAheadFile:
-    """One file, written by one process. Not thread-safe: its owner holds a lock."""
+    """One file, written by one process. Not thread-safe: its owner holds a lock.
+
+    After a failure it takes nothing more: the kernel may have dropped what it could not write, and would not say so at
+    the next sync.
+    """
 
     def __init__(self, folder: Path):
-        self.path = folder / f"events-{uuid.uuid4().hex}{SUFFIX}"
+        self.path = folder / f"{PREFIX}{new_name()}{SUFFIX}"
+        self.broken = False
         self._file: BinaryIO | None = None
         self._end = 0  # everything before it is acknowledged
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Store a batch durably. Raises OSError when the disk refuses: then nothing of the batch is in the file.
-
-        What a failed write left behind is cut off at once. Where even that fails, the file is given up: no later batch
-        is glued to a torn one.
-        """
-        payload = json.dumps(rows).encode()
-        frame = HEAD.pack(len(payload), zlib.crc32(payload)) + payload
-        if self._file is None:
-            self._file = self.path.open("xb", buffering=0)
-            frame = MAGIC + frame
+    def append(self, payloads: Sequence[bytes]) -> None:
+        """Store batches durably, in a file that has its name. Raises OSError when that fails: then none is in it."""
+        frames = b"".join(HEAD.pack(len(each), zlib.crc32(each)) + each for each in payloads)
+        new = self._file is None
         try:
-            _write_all(self._file, frame)
-            os.fsync(self._file.fileno())
+            if self._file is None:
+                self._file = self.path.open("xb", buffering=0)
+                frames = MAGIC + frames
+            _write_all(self._file, frames)
+            os.fdatasync(self._file.fileno())
+            if new:
+                fsync(self.path.parent)
+            if self.lost:
+                raise OSError(f"{self.path} was removed or moved while it was written")
         except OSError:
-            self._cut()
+            self._give_up()
             raise
-        self._end += len(frame)
+        self._end += len(frames)
 
     @property
-    def started(self) -> bool:
-        """Whether there is a file on disk."""
-        return self._file is not None
-
-    @property
-    def broken(self) -> bool:
-        """Whether a torn write could not be cut off: the owner goes on in a new file."""
-        return self._end < 0
+    def lost(self) -> bool:
+        """Whether somebody has removed or moved the file, so that no next start would find it."""
+        return self._file is not None and not same_file(self._file.fileno(), self.path)
 
     def close(self) -> None:
         """Let go of the file; what it holds stays."""
         if self._file is not None:
             self._file.close()
 
-    def _cut(self) -> None:
-        assert self._file is not None
-        try:
+    def _give_up(self) -> None:
+        """Cut off what a failed write has left. Where that fails too, the checksum tells it apart."""
+        self.broken = True
+        if self._file is None:
+            return
+        with suppress(OSError):
             os.ftruncate(self._file.fileno(), self._end)
-            self._file.seek(self._end)
             if self._end == 0:
-                self.close()
-                self.path.unlink()
-                self._file = None
-        except OSError:
-            self._end = -1
+                self.path.unlink(missing_ok=True)
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:
@@ -96,6 +94,11 @@ class Recovered:
 
     rows: list[Row]
     torn: int
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """The write-ahead files in a folder, in the order they were begun; also those of version 0.1."""
+    return sorted([*folder.glob(f"{PREFIX}*{SUFFIX}"), *folder.glob(f"{PREFIX}*.jsonl")])
 
 
 def recover(path: Path) -> Recovered:
@@ -128,38 +131,3 @@ def _json_lines(data: bytes) -> Recovered:
         if isinstance(row, dict):
             rows.append(row)
     return Recovered(rows, torn)
-
-
-class FolderLock:
-    """The right to write below a folder, held by one process until it ends or lets go."""
-
-    def __init__(self, folder: Path, patience: float = 0.0):
-        """Takes the lock, for `patience` seconds if need be: a replica that is being replaced lets go late."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / LOCK).open("a+b")
-        end = time.monotonic() + patience
-        while not self._taken():
-            if time.monotonic() < end:
-                time.sleep(0.1)
-                continue
-            self._file.seek(0)
-            holder = self._file.read(32).decode("ascii", "replace").strip()
-            self._file.close()
-            raise ConfigError(
-                f"{folder}: another server writes this event log (process {holder or 'unknown'}): stop it, or give "
-                "this project a `home` of its own in pinfunnel.yaml"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()).encode())
-        self._file.flush()
-
-    def _taken(self) -> bool:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
-    def release(self) -> None:
-        """Let another process have the folder."""
-        self._file.close()

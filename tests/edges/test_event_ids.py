@@ -17,6 +17,7 @@ from cluster.store.logs import LogStore
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.known_events import TAKEN
+from serving.logs.owned_folder import OwnedFolder
 from serving.logs.user_state import UserStates
 
 Open = Callable[[], EventLog]
@@ -38,7 +39,9 @@ def reopened(tmp_path: Path) -> Iterator[Open]:
         while logs:
             logs.pop().close()
         contract = EventContract.of("int64", DEFAULT_ACTIONS, MomentContract(timedelta(days=90), True))
-        logs.append(EventLog(tmp_path / "wal", LogStore(tmp_path / "logs"), contract, UserStates(("hide",))))
+        logs.append(
+            EventLog(OwnedFolder(tmp_path / "wal"), LogStore(tmp_path / "logs"), contract, UserStates(("hide",)))
+        )
         return logs[0]
 
     yield reopen

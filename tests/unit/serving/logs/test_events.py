@@ -21,6 +21,7 @@ from cluster.settings.project import DEFAULT_ACTIONS
 from cluster.store.logs import LogStore
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
+from serving.logs.owned_folder import OwnedFolder
 from serving.logs.user_state import UserStates
 from tests.worlds.fuzz import examples
 
@@ -44,7 +45,7 @@ def _no_file_stays_open() -> Iterator[None]:
 def open_log(folder: Path, live: bool = True, ids: Any = "int64", **states: Any) -> EventLog:
     window = MomentContract(timedelta(days=90), live)
     log = EventLog(
-        folder / "wal",
+        OwnedFolder(folder / "wal"),
         LogStore(folder / "logs"),
         EventContract.of(ids, DEFAULT_ACTIONS, window),
         UserStates(("hide",), **states),
@@ -55,8 +56,8 @@ def open_log(folder: Path, live: bool = True, ids: Any = "int64", **states: Any)
 
 def crash(log: EventLog) -> None:
     """What a killed process does: its files stay as they are, and the kernel lets go of its lock."""
-    log._file.close()
-    log._folder_lock.release()
+    log._waiting.close()
+    log._folder.release()
 
 
 def write_ahead(folder: Path) -> list[Path]:
@@ -155,8 +156,8 @@ def test_a_torn_last_frame_is_dropped_and_the_rest_recovered(
     log = open_log(tmp_path)
     assert stored(tmp_path) == ["a", "b"]
     assert "torn bytes" in caplog.text
-    assert log.health()["torn_bytes"] == cut
-    assert log.health()["recovered"] == 2
+    assert log.health().counters["torn_bytes"] == cut
+    assert log.health().counters["recovered"] == 2
     assert log.append([event("a")]).accepted == 1
     assert log.flush() == 0
 
@@ -212,7 +213,7 @@ def test_a_full_disk_tears_no_later_event(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout) == (9, ""), ran.stderr
     log = open_log(tmp_path)
     assert stored(tmp_path) == ["first", "last"]
-    assert log.health()["torn_bytes"] == 0
+    assert log.health().counters["torn_bytes"] == 0
 
 
 def test_one_writer_only(tmp_path: Path) -> None:
@@ -308,7 +309,7 @@ def test_rows_that_an_older_version_took_are_set_aside_and_the_rest_is_stored(tm
     (tmp_path / "wal" / "events-1.jsonl").write_text("\n".join(json.dumps(row) for row in [*bad, good]) + "\n")
     log = open_log(tmp_path)
     assert stored(tmp_path) == ["good"]
-    assert log.health()["quarantined"] == 4
+    assert log.health().counters["quarantined"] == 4
     (file,) = (tmp_path / "logs" / "quarantine").iterdir()
     set_aside = [json.loads(line) for line in file.read_text().splitlines()]
     assert [line["row"]["event_id"] for line in set_aside] == ["large", "surrogate", "year 1", "half"]
@@ -326,11 +327,11 @@ def test_a_disk_that_refuses_is_tried_again_and_nothing_is_lost(
             log.flush()
         assert log.flush(patient=True) == 0, "a patient call waits before it tries again"
         log.append([event("b")])
-    assert log.health()["flush_failures"] == 1
-    assert "No space" in log.health()["last_error"]
-    assert log.health()["waiting"] == 2
+    assert log.health().counters["flush_failures"] == 1
+    assert "No space" in log.health().counters["last_error"]
+    assert log.health().counters["waiting"] == 2
     assert log.flush() == 2
-    assert log.health()["last_error"] == ""
+    assert log.health().counters["last_error"] == ""
     assert stored(tmp_path) == ["a", "b"]
     assert write_ahead(tmp_path) == []
 

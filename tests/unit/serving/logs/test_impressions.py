@@ -11,6 +11,7 @@ import pytest
 
 from cluster.features.assemble import FeatureSet
 from cluster.settings.project import FeatureSettings
+from cluster.store import log_parts
 from cluster.store.logs import LogStore
 from serving.logs.impressions import ServingLog
 
@@ -74,7 +75,7 @@ def test_a_poisoned_row_is_set_aside_alone(tmp_path: Path, log: ServingLog, pois
         assert log.offer(each)
     assert log.flush() == 2
     assert stored(tmp_path) == ["after", "before"]
-    assert log.health()["quarantined"] == 1
+    assert log.health().counters["quarantined"] == 1
     (file,) = (tmp_path / "quarantine").iterdir()
     (line,) = file.read_text(encoding="ascii").splitlines()
     assert json.loads(line)["row"]["request_id"] == "bad"
@@ -88,15 +89,61 @@ def test_what_was_written_before_the_disk_refused_is_not_written_again(
         log.offer(each)
     real = LogStore.write_serving
 
-    def refuses_homefeed(store: LogStore, table: Any, features: Any = None) -> Any:
+    def refuses_homefeed(store: LogStore, table: Any, features: Any = None, name: str | None = None) -> Any:
         if table["client"][0].as_py() == "homefeed":
             raise OSError(28, "No space left on device")
-        return real(store, table, features)
+        return real(store, table, features, name)
 
     with monkeypatch.context() as full:
         full.setattr(LogStore, "write_serving", refuses_homefeed)
         with pytest.raises(OSError, match="No space"):
             log.flush()
-    assert "No space" in log.health()["last_error"]
-    assert log.flush() == 2
+    assert "No space" in log.health().counters["last_error"]
+    assert stored(tmp_path) == ["a", "c"], "one client's disk is not the others'"
+    assert log.health().problems == ("1 requests wait for the disk: OSError: [Errno 28] No space left on device",)
+    assert log.flush() == 1
     assert stored(tmp_path) == ["a", "b", "c"]
+    assert log.health().problems == ()
+
+
+def test_a_batch_that_was_half_written_is_written_again_over_itself(
+    tmp_path: Path, log: ServingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file has its name already when the sync of its folder fails: tried again, no request is there twice."""
+    for each in (row("a"), row("bad", user_id="alice"), row("b")):
+        log.offer(each)
+    with monkeypatch.context() as broken:
+        broken.setattr(log_parts, "fsync", fails_at("client=homefeed"))
+        with pytest.raises(OSError, match="input/output"):
+            log.flush()
+    assert stored(tmp_path) == ["a", "b"]
+    log.offer(row("c"))
+    assert log.flush() == 3
+    assert stored(tmp_path) == ["a", "b", "c"]
+    assert log.health().counters["quarantined"] == 1, "what is set aside is set aside once"
+
+
+def fails_at(name: str) -> Any:
+    def sync(path: Path) -> None:
+        if path.name == name:
+            raise OSError(5, "input/output error")
+
+    return sync
+
+
+def test_rows_that_wait_for_the_disk_count_for_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ServingLog(LogStore(tmp_path), "int64", FeatureSet.of(FeatureSettings()), capacity=3, seconds=1e6)
+    with monkeypatch.context() as full:
+        full.setattr(LogStore, "write_serving", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+        for name in "abc":
+            assert log.offer(row(name))
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                log.flush()
+        assert not log.offer(row("d"))
+    assert log.health().counters["dropped"] == 1
+    assert "requests are not logged, as 3 wait already" in log.health().problems
+    assert log.flush() == 3
+    assert log.offer(row("e"))
+    log.close()
+    assert stored(tmp_path) == ["a", "b", "c", "e"]

@@ -1,0 +1,31 @@
+"""What a log went through since its start, and what is wrong with it now: for `/healthz`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class EventHealth:
+    """Counters of the event log, and the last errors of what it does: empty once it has worked again."""
+
+    recovered: int = 0
+    torn_bytes: int = 0
+    flush_failures: int = 0
+    refusals: int = 0  # batches that were not stored
+    last_error: str = ""  # of turning events into Parquet
+    append_error: str = ""
+    state_error: str = ""
+
+
+@dataclass(frozen=True)
+class LogHealth:
+    """Counters by name, and a sentence for each thing that is wrong now."""
+
+    counters: dict[str, Any]
+    problems: tuple[str, ...]
+
+
+def in_short(error: BaseException) -> str:
+    """An error with its kind, in one line of at most 300 characters."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}"[:300] if text else type(error).__name__
