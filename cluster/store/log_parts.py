@@ -5,7 +5,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,12 @@ def new_name() -> str:
 
 
 def write_part(
-    rows: pa.Table | MergedFiles, folder: Path, row_group: int, prefix: str = "part", name: str | None = None
+    rows: pa.Table | MergedFiles,
+    folder: Path,
+    row_group: int,
+    prefix: str = "part",
+    name: str | None = None,
+    between: Callable[[], None] | None = None,
 ) -> Path:
     """One Parquet file in `folder`, visible only when it is whole and on disk.
 
@@ -133,6 +138,8 @@ def write_part(
         ) as writer:
             for part in parts:
                 writer.write_table(packed(part), row_group_size=row_group)
+                if between is not None:
+                    between()
         fsync(aside)
         os.rename(aside, target)
         fsync(folder)

@@ -7,7 +7,7 @@ Files hold every column of their schema, so each can be read alone. Knows nothin
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -37,6 +37,8 @@ CANDIDATE_KEY = b"pinfunnel.candidate_features"
 HASH_KEY = b"pinfunnel.schema_hash"
 ROW_GROUP_REQUESTS = 256
 """Requests a row group: a reader holds one group, about 10 MB of features with 500 candidates a request."""
+PIECE_REQUESTS = 16
+"""Requests in a row group where replicas write between answers: some 20 ms of one core."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,18 @@ class LogStore:
         self.root = Path(root)
         self._ids = ids
 
-    def write_serving(self, table: pa.Table, features: FeatureSet | None = None, name: str | None = None) -> list[Path]:
+    def write_serving(
+        self,
+        table: pa.Table,
+        features: FeatureSet | None = None,
+        name: str | None = None,
+        between: Callable[[], None] | None = None,
+    ) -> list[Path]:
         """Append served requests (`cluster.data.schema.serving_schema`), one new file for each date and client in them.
 
         `features` names the feature columns; without it the table's schema metadata must. Raises DataError otherwise.
-        Written again under the same `name`, rows replace those of before, file by file.
+        Written again under the same `name`, rows replace those of before, file by file. `between` is called after every
+        few requests, to rest for those that wait for an answer; compaction puts the small row groups together.
         """
         metadata = feature_metadata(features) if features else dict(table.schema.metadata or {})
         if not {SHARED_KEY, CANDIDATE_KEY, HASH_KEY} <= set(metadata):
@@ -101,7 +110,9 @@ class LogStore:
         for day, client in sorted({*zip(days, clients, strict=True)}):
             rows = np.flatnonzero((days == day) & (clients == client))
             folder = self.root / "serving" / f"date={day}" / f"client={client}"
-            written.append(write_part(table.take(pa.array(rows)), folder, ROW_GROUP_REQUESTS, name=name))
+            mine = table if len(rows) == len(table) else table.take(pa.array(rows))
+            group = ROW_GROUP_REQUESTS if between is None else PIECE_REQUESTS
+            written.append(write_part(mine, folder, group, name=name, between=between))
         return written
 
     def write_events(self, table: pa.Table, name: str | None = None) -> list[Path]:

@@ -19,6 +19,7 @@ from cluster.store.log_parts import new_name
 from cluster.store.logs import LogStore, feature_metadata
 from cluster.store.quarantine import Quarantine, tell_apart
 from serving.logs.health import LogHealth, in_short
+from serving.logs.spread import Spread
 from serving.request.answer import Answer
 
 log = logging.getLogger(__name__)
@@ -133,18 +134,20 @@ class ServingLog:
         self._queue.put(row)
         return True
 
-    def flush(self) -> int:
+    def flush(self, rests: float = 0.0) -> int:
         """Write what is queued now; returns the number of rows.
 
         Raises OSError when the disk refuses some of them: they are kept for the next try, which leaves each once.
+        `rests`: seconds that may be spent resting between a few rows and the next, so that requests are not held up.
         """
         with self._writing:
             self._batches = [*self._batches, *self._taken()]
+            between = Spread(rests) if rests else None
             written = 0
             failed: Exception | None = None
             for batch in self._batches:
                 try:
-                    written += self._write(batch)
+                    written += self._write(batch, between)
                 except Exception as error:  # of the disk, mostly: rows are not given up for whatever it is
                     failed = error
             self._batches = [batch for batch in self._batches if batch.rows]
@@ -155,10 +158,10 @@ class ServingLog:
                 raise failed
             return written
 
-    def _write(self, batch: LogBatch) -> int:
+    def _write(self, batch: LogBatch, between: Spread | None) -> int:
         table, bad = tell_apart(batch.rows, lambda some: rows_to_table(some, self._ids, self._features))
         if len(table):
-            self._store.write_serving(table, name=batch.name)
+            self._store.write_serving(table, name=batch.name, between=between)
         if bad:
             file = self._quarantine.add(bad)
             log.error("%d requests could not be logged and lie in %s: %s", len(bad), file, bad[0].reason)
@@ -193,7 +196,7 @@ class ServingLog:
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
             try:
-                self.flush()
+                self.flush(rests=self._seconds)
             except Exception:
                 log.exception("the serving log could not be written; it is tried again")
 

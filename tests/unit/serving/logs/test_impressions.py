@@ -12,7 +12,8 @@ import pytest
 from cluster.features.assemble import FeatureSet
 from cluster.settings.project import FeatureSettings
 from cluster.store import log_parts
-from cluster.store.logs import LogStore
+from cluster.store.log_parts import read_part
+from cluster.store.logs import PIECE_REQUESTS, LogStore
 from serving.logs.impressions import ServingLog
 
 
@@ -89,10 +90,10 @@ def test_what_was_written_before_the_disk_refused_is_not_written_again(
         log.offer(each)
     real = LogStore.write_serving
 
-    def refuses_homefeed(store: LogStore, table: Any, features: Any = None, name: str | None = None) -> Any:
+    def refuses_homefeed(store: LogStore, table: Any, features: Any = None, **options: Any) -> Any:
         if table["client"][0].as_py() == "homefeed":
             raise OSError(28, "No space left on device")
-        return real(store, table, features, name)
+        return real(store, table, features, **options)
 
     with monkeypatch.context() as full:
         full.setattr(LogStore, "write_serving", refuses_homefeed)
@@ -147,3 +148,13 @@ def test_rows_that_wait_for_the_disk_count_for_the_bound(tmp_path: Path, monkeyp
     assert log.offer(row("e"))
     log.close()
     assert stored(tmp_path) == ["a", "b", "c", "e"]
+
+
+def test_rows_that_are_written_with_rests_are_all_there(log: ServingLog) -> None:
+    for number in range(2 * PIECE_REQUESTS + 3):
+        log.offer(row(f"r{number}", "homefeed"))
+    assert log.flush(rests=0.01) == 2 * PIECE_REQUESTS + 3
+    [path] = log._store.serving_files().paths
+    groups = pq.ParquetFile(path).metadata
+    assert [groups.row_group(at).num_rows for at in range(groups.num_row_groups)] == [PIECE_REQUESTS] * 2 + [3]
+    assert len(read_part(path)) == 2 * PIECE_REQUESTS + 3
