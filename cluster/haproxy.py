@@ -15,6 +15,8 @@ from cluster.processes import below, name_of
 FRONTEND = "http_frontend"
 """What Ray calls the part that accepts requests (ray/serve/_private/haproxy_templates.py)."""
 SOCKET = "admin.sock"
+OWNER = "PINFUNNEL_HAPROXY"
+"""Environment variable: the process that has set the others."""
 MANAGER = "ray::HAProxyManager"
 """The actor that starts and restarts HAProxy."""
 
@@ -22,6 +24,18 @@ MANAGER = "ray::HAProxyManager"
 def folder() -> Path:
     """This process's own: sockets, configuration, state. Ray adds 57 characters to the path of a socket."""
     return run_folder() / str(os.getpid())
+
+
+def set_local() -> None:
+    """Put `local_settings` into the environment. What the user set stays; what another process of ours set does not.
+
+    A server that a program with a Ray of its own has started would share that Ray's ports and sockets.
+    """
+    inherited = os.environ.get(OWNER) not in (None, str(os.getpid()))
+    for name, value in local_settings().items():
+        if inherited or name not in os.environ:
+            os.environ[name] = value
+    os.environ[OWNER] = str(os.getpid())
 
 
 def local_settings() -> dict[str, str]:

@@ -99,8 +99,7 @@ def start(num_cpus: int | None = None, dashboard: bool = True, address: str | No
             except (ConnectionError, ray.exceptions.AuthenticationError) as error:
                 raise ConfigError(f"cannot join Ray at {target}: {' '.join(str(error).split())[:200]}") from error
         else:
-            for name, value in haproxy.local_settings().items():
-                os.environ.setdefault(name, value)
+            haproxy.set_local()
             _start_local(num_cpus or max(MIN_LOCAL_CPUS, len(os.sched_getaffinity(0))), dashboard)
 
 
