@@ -101,7 +101,7 @@ class Server:
     def _close_port(self) -> None:
         if haproxy.stop_listening():
             with suppress(OSError):  # a proxy holds on to it: nobody is answered then
-                ClosedPort(self.host, self.port, patience=0.5)
+                ClosedPort(self.host, self.port, patience=3.0)
 
 
 def ingress_processes(settings: ServingSettings) -> int:

@@ -6,15 +6,11 @@ Ray's defaults are for one server a machine: fixed ports and sockets, which two 
 import os
 import shutil
 import signal
-import socket
 from pathlib import Path
 
 from cluster.ports import free_ports, run_folder
 from cluster.processes import below, name_of
 
-FRONTEND = "http_frontend"
-"""What Ray calls the part that accepts requests (ray/serve/_private/haproxy_templates.py)."""
-SOCKET = "admin.sock"
 OWNER = "PINFUNNEL_HAPROXY"
 """Environment variable: the process that has set the others."""
 MANAGER = "ray::HAProxyManager"
@@ -44,7 +40,7 @@ def local_settings() -> dict[str, str]:
     stats, metrics, http, grpc = free_ports(4)
     return {
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{mine}/haproxy.cfg",
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{mine}/{SOCKET}",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{mine}/admin.sock",
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{mine}/metrics.sock",
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": f"{mine}",
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{mine}/server-state",
@@ -64,23 +60,17 @@ def stop_listening() -> int:
     """Close the port, so that no request comes that nobody would answer; those under way go on. How many closed it.
 
     What restarts HAProxy is held still until Ray ends it: for every replica that goes it would open the port anew, and
-    answer 404 once there is none.
+    answer 404 once there is none. (`shutdown frontend` on the admin socket would leave callers to wait in vain: the
+    socket goes on listening, for a successor, and nobody accepts.)
     """
-    closed = 0
-    for pid in below(os.getpid()):
-        if MANAGER in name_of(pid):
+    processes = {pid: name_of(pid) for pid in below(os.getpid())}
+    for pid, name in processes.items():
+        if name.startswith(MANAGER):
             os.kill(pid, signal.SIGSTOP)
-    for path in sorted(folder().rglob(SOCKET)):
-        try:
-            with socket.socket(socket.AF_UNIX) as admin:
-                admin.settimeout(2.0)
-                admin.connect(str(path))
-                admin.sendall(f"shutdown frontend {FRONTEND}\n".encode())
-                admin.recv(1024)
-                closed += 1
-        except OSError:
-            continue  # of a proxy that has ended
-    return closed
+    proxies = [pid for pid, name in processes.items() if f"haproxy -db -f {folder()}" in name]
+    for pid in proxies:
+        os.kill(pid, signal.SIGUSR1)  # a soft stop: it closes the port, and ends with its last request
+    return len(proxies)
 
 
 def remove_folder() -> None:

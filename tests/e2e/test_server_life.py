@@ -115,7 +115,7 @@ def test_a_server_owns_its_port_and_closes_it_first(site: Site) -> None:
     reset = seen.pop("ReadError", 0) + seen.pop("RemoteProtocolError", 0)
     assert reset <= len(asking), "at most those that the kernel had taken and the proxy had not, when it closed"
     assert set(seen) <= {"200", "429", "503", "gone"}, f"answered, told to try again, or no server: {seen}"
-    assert seen["gone"] + seen["503"] > 0
+    assert seen["503"] > 0, seen
 
 
 def test_another_starts_at_once_and_ends_even_when_ray_has_died(site: Site) -> None:
