@@ -25,6 +25,12 @@ ENDS = 30.0
 """Seconds within which a server ends, whatever has died."""
 
 
+def plain_environment() -> dict[str, str]:
+    """As a user's shell has it: without what an earlier test's Ray has set for this process."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PINFUNNEL_"))}
+    return {**kept, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
 class Site:
     """A toy project, and servers of it."""
 
@@ -39,7 +45,7 @@ class Site:
 
     def begin(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "pinfunnel", "serve", "--project", str(self.path)]
-        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        env = plain_environment()
         with (self.folder / f"serve-{len(self.running)}.log").open("wb") as log:
             process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
         self.running.append(process)
@@ -85,7 +91,7 @@ def test_a_server_owns_its_port_and_closes_it_first(site: Site) -> None:
     assert site.up(process)["home"] == open_project(site.path).project.home
     refused = subprocess.run(
         [sys.executable, "-m", "pinfunnel", "serve", "--project", str(site.path)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=plain_environment(),
         capture_output=True,
         text=True,
         timeout=60,
