@@ -31,8 +31,8 @@ def judge(
 ) -> tuple[FullReport, Decision, str | None]:
     """Report, decision, and the incumbent's version, of the model in a folder; `held` are rows with `order_score`.
 
-    A first full ranker must be likely better, as it adds a stage, and is held back from clients that it is certainly
-    worse for; a later one is then refused.
+    A first full ranker is held back from clients that it is certainly worse for; a later one is then refused. Judged on
+    replayed history, which flatters no order, it must be likely better, as it adds a stage.
     """
     from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
 
@@ -58,7 +58,7 @@ def judge(
         report.constant,
         gate,
         report.alike,
-        further=against == "without_full" and version is None,
+        further=against == "without_full" and version is None and mostly_replayed(held),
     )
     worse = worse_clients(report.differences[against], gate or Gate())
     if decision.publish and worse and against == "incumbent":
@@ -67,6 +67,16 @@ def judge(
         text = f"{decision.reason}; worse for {', '.join(worse)}, which keep the lightweight order"
         decision = Decision(True, text, held_back=tuple(worse))
     return report, decision, version
+
+
+def mostly_replayed(held: pa.Table) -> bool:
+    """Whether most of the requests showed no answer: history that a backfill replayed, in no order of ours.
+
+    A log of answers is made in the order that is to be replaced, and flatters it beyond what positions explain; there
+    an equal figure is no sign that a ranker is no better (docs/experiments/ranker.md).
+    """
+    shown = [any(position >= 0 for position in row) for row in held.column("position").to_pylist()]
+    return sum(shown) < len(shown) / 2
 
 
 def held_out_rows(paths: list[str], most: int = MAX_HELD_OUT) -> pa.Table | None:
