@@ -7,7 +7,6 @@ this process's own local cluster, which ends with it.
 import json
 import logging
 import shutil
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -30,6 +29,7 @@ from apps.world.world import World
 from cluster import kinds, session
 from cluster.catalog.build import build_catalog
 from cluster.errors import ConfigError, DataError, ModelError
+from cluster.ports import free_ports
 from cluster.validate.validation import validate
 from training.full.train import train_full_ranker
 from training.lightweight.train import train_all_lightweight
@@ -119,7 +119,8 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
         version = build_catalog(project, process.store, progress=step.tick)
         step.note(version)
     with steps.step("Serve it") as step:
-        server = start(str(path), port=free_port())
+        [port] = free_ports(1)
+        server = start(str(path), port=port)
         step.note(f"{server.url}, in visit-count order")
     users = Simulator(world, server.url)
     try:
@@ -230,10 +231,3 @@ def claim(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / MARK).write_text("Written by `pinfunnel demo`, which empties this folder when it runs again.\n")
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,6 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,30 @@ create table if not exists shown (user, client text, at integer, pins text,
 ANSWERS = 20
 """Newest answers that are remembered of a user and client."""
 
+Key = tuple[Id, ...]
+
+
+@dataclass(frozen=True)
+class RowsOfKey:
+    """A table's rows that have the same values in `key`; `column` tells them apart, `newest` puts them in order."""
+
+    table: str
+    key: tuple[str, ...]
+    column: str
+    newest: str
+
+    @property
+    def delete_older(self) -> str:
+        """All of a key's rows but the newest; parameters: the key's values, and how many stay."""
+        same = " and ".join(f"{name} = ?{at}" for at, name in enumerate(self.key, 1))
+        kept = f"select {self.column} from {self.table} where {same} order by {self.newest} limit ?{len(self.key) + 1}"
+        return f"delete from {self.table} where {same} and ({self.column}) not in ({kept})"
+
+
+ACTS = RowsOfKey("acts", ("user",), "at, seq", "at desc, seq desc")
+HIDES = RowsOfKey("hides", ("user",), "pin", "seq desc")
+SHOWN = RowsOfKey("shown", ("user", "client"), "at", "at desc")
+
 
 class LiveState:
     """One file, or memory. Its writer holds a lock; a reader has an object of its own."""
@@ -35,9 +60,9 @@ class LiveState:
         self._remember = remember
         self._hidden = hidden
         self._seq = 0
-        self._acts: Counter[Id] = Counter()
-        self._hides: Counter[Id] = Counter()
-        self._answers: Counter[tuple[Id, str]] = Counter()
+        self._acts: Counter[Key] = Counter()
+        self._hides: Counter[Key] = Counter()
+        self._answers: Counter[Key] = Counter()
         where = ":memory:" if path is None else f"file:{path}?mode=ro" if read_only else str(path)
         self._db = sqlite3.connect(where, isolation_level=None, check_same_thread=False, uri=read_only)
         if not read_only:
@@ -61,23 +86,15 @@ class LiveState:
         with self._written():
             self._db.executemany("insert into acts values (?, ?, ?, ?, ?, ?)", acts)
             self._db.executemany("insert or replace into hides values (?, ?, ?)", hides)
-            self._trim("acts", "at desc, seq desc", self._remember, self._acts, Counter(row[0] for row in acts))
-            self._trim("hides", "seq desc", self._hidden, self._hides, Counter(row[0] for row in hides))
+            self._trim(ACTS, self._remember, self._acts, ((row[0],) for row in acts))
+            self._trim(HIDES, self._hidden, self._hides, ((row[0],) for row in hides))
 
     def note_shown(self, answers: Iterable[tuple[Id, ShownPins]]) -> None:
         """Remember what users were shown."""
         rows = [(user, one.client, one.at, json.dumps(list(one.pins))) for user, one in answers]
         with self._written():
             self._db.executemany("insert or replace into shown values (?, ?, ?, ?)", rows)
-            for key, more in Counter((user, client) for user, client, _, _ in rows).items():
-                self._answers[key] += more
-                if self._answers[key] > 2 * ANSWERS:
-                    self._db.execute(
-                        "delete from shown where user = ?1 and client = ?2 and at not in "
-                        "(select at from shown where user = ?1 and client = ?2 order by at desc limit ?3)",
-                        (*key, ANSWERS),
-                    )
-                    self._answers[key] = ANSWERS
+            self._trim(SHOWN, ANSWERS, self._answers, ((user, client) for user, client, _, _ in rows))
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -90,18 +107,13 @@ class LiveState:
             raise
         self._db.execute("commit")
 
-    def _trim(self, table: str, order: str, most: int, known: "Counter[Id]", more: "Counter[Id]") -> None:
-        """Delete what a user has too many of, once that is as much again."""
-        for user, count in more.items():
-            known[user] += count
-            if known[user] > 2 * most:
-                keys = "at, seq" if table == "acts" else "pin"
-                self._db.execute(
-                    f"delete from {table} where user = ?1 and ({keys}) not in "
-                    f"(select {keys} from {table} where user = ?1 order by {order} limit ?2)",
-                    (user, most),
-                )
-                known[user] = most
+    def _trim(self, rows: RowsOfKey, most: int, known: Counter[Key], keys: Iterable[Key]) -> None:
+        """Delete what a key has too many rows of, once that is as much again; `keys` are of the rows just written."""
+        for key, more in Counter(keys).items():
+            known[key] += more
+            if known[key] > 2 * most:
+                self._db.execute(rows.delete_older, (*key, most))
+                known[key] = most
 
     def acts(self, user: Id) -> list[Action]:
         """The user's last actions, newest first; among equal times, what came in last."""

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from ray import serve
 
-from apps.demo.demo import free_port
 from apps.project import Opened, open_project
 from apps.serve import Server, start
 from cluster.catalog.build import build_catalog
+from cluster.ports import free_ports
 from tests.worlds.bundles import damage_file, pointer_of, publish_copy
 from tests.worlds.funnel import some_user
 from tests.worlds.toy import toy_project
@@ -20,7 +20,7 @@ from tests.worlds.toy import toy_project
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Iterator[tuple[Opened, Server]]:
-    serving = {"port": free_port(), "shape": "separate", "deadline_ms": 3000, "log_flush_seconds": 3600}
+    serving = {"port": free_ports(1)[0], "shape": "separate", "deadline_ms": 3000, "log_flush_seconds": 3600}
     path = toy_project(tmp_path_factory.mktemp("served"), settings={"serving": serving})
     opened = open_project(path)
     build_catalog(opened.project, opened.new_process().store, in_memory=True)

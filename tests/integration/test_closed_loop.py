@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from apps.demo.demo import free_port
 from apps.project import Opened, open_project
 from apps.serve import Server, start
 from apps.world.plan import RANKED, VISIT_COUNT, Arm, SimulationPlan, split_users
 from apps.world.simulate import Simulator
 from apps.world.world import World
 from cluster.catalog.build import build_catalog
+from cluster.ports import free_ports
 from training.lightweight.train import train_lightweight
 
 CLIENT = "homefeed"
@@ -34,7 +34,7 @@ class Loop:
 def loop(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Iterator[Loop]:
     folder = tmp_path_factory.mktemp("loop")
     world = World.make(3, pins=3000, boards=900, users=400)
-    settings = {"serving": {"simulation": True, "port": free_port(), "shape": "separate", "deadline_ms": 5000}}
+    settings = {"serving": {"simulation": True, "port": free_ports(1)[0], "shape": "separate", "deadline_ms": 5000}}
     path = world.write(folder, settings)
     opened = open_project(path)
     build_catalog(opened.project, opened.new_process().store)

@@ -22,8 +22,3 @@ def test_a_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no demo wrote"):
         demo.claim(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "mine"
-
-
-def test_the_demo_serves_on_a_port_that_is_free() -> None:
-    ports = {demo.free_port() for _ in range(5)}
-    assert all(1024 <= port <= 65535 for port in ports)

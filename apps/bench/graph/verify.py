@@ -3,12 +3,10 @@
 CPU seconds of one core, medians of turns, files in the page cache. Beside them: only reading the files, and what
 SHA-256 in place of CRC-32 would cost.
 
-    python -m apps.bench.graph.verify [--quick] [--json OUT]
+    pinfunnel bench verify [--quick] [--json OUT]
 """
 
-import argparse
 import hashlib
-import json
 import os
 import statistics
 import tempfile
@@ -72,19 +70,3 @@ def _all_blocks(folder: Path, use: Callable[[bytes], Any]) -> None:
             with path.open("rb") as stream:
                 while block := stream.read(BLOCK):
                     use(block)
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a small graph")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    args = parser.parse_args()
-    text = json.dumps(run(quick=args.quick), indent=2)
-    if args.json is not None:
-        args.json.write_text(text + "\n")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,10 +3,9 @@
 Everything that a served event costs its process is in it: checks, write-ahead file with real syncs, users' state in
 SQLite, Parquet every two seconds. Beside it, what the disk can do: syncs of as many bytes a second.
 
-    python -m apps.bench.serving.events [--quick] [--json OUT]
+    pinfunnel bench events [--quick] [--json OUT]
 """
 
-import argparse
 import json
 import os
 import tempfile
@@ -172,19 +171,3 @@ def _syncs(path: Path, times: int) -> int:
             file.write(data)
             os.fdatasync(file.fileno())
         return round(times / (time.perf_counter() - start))
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a few events")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    args = parser.parse_args()
-    text = json.dumps(run(quick=args.quick), indent=2)
-    if args.json is not None:
-        args.json.write_text(text + "\n")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()

@@ -27,7 +27,7 @@ TICK = 0.001
 
 @dataclass
 class LoadOutcome:
-    """What came of one load."""
+    """What came of one load; None: nothing was answered, or sent."""
 
     rate: float  # requests a second that were sent
     seconds: float
@@ -35,11 +35,11 @@ class LoadOutcome:
     degraded: int = 0  # of the answered
     refused: int = 0  # 429
     failed: dict[str, int] = field(default_factory=dict)  # other statuses and errors
-    p50_ms: float = float("nan")
-    p99_ms: float = float("nan")
-    most_ms: float = float("nan")
-    generator_cpu_ms: float = float("nan")  # a request
-    generator_late_ms: float = float("nan")  # p99 of how late the generator itself was
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    most_ms: float | None = None
+    generator_cpu_ms: float | None = None  # a request
+    generator_late_ms: float | None = None  # p99 of how late the generator itself was
 
     @property
     def whole(self) -> bool:
@@ -97,7 +97,8 @@ async def send(url: str, client: str, rate: float, seconds: float, users: int, s
     if latency:
         out.p50_ms, out.p99_ms, out.most_ms = (np.percentile(latency, [50, 99, 100]) * 1e3).round(2).tolist()
     out.generator_cpu_ms = round(1e3 * cpu / max(count, 1), 3)
-    out.generator_late_ms = round(float(np.percentile(late, 99)) * 1e3, 2) if late else float("nan")
+    if late:
+        out.generator_late_ms = round(float(np.percentile(late, 99)) * 1e3, 2)
     return out
 
 

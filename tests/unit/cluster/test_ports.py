@@ -16,6 +16,7 @@ HOST = "127.0.0.1"
 def test_free_ports_are_different_and_free() -> None:
     ports = free_ports(5)
     assert len(set(ports)) == 5
+    assert all(1024 <= port <= 65535 for port in ports)
     for port in ports:
         socket.create_server((HOST, port)).close()
 
