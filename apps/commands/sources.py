@@ -1,5 +1,7 @@
-"""evaluate sources: each source of candidates, and all together, on replayed, held-out time."""
+"""evaluate sources: each source of candidates, and all together, on replayed, held-out time, or in the serving log."""
 
+from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -7,10 +9,17 @@ from rich.table import Table
 
 from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
 from apps.console import console, guarded, progress_bar, write_json
-from apps.project import open_project, pick_clients
+from apps.project import Opened, open_project, pick_clients
+from cluster.errors import ConfigError
+from cluster.settings.clients import Client
+
+Span = tuple[datetime | None, datetime | None]
+OF_LOGS = {"project", "client", "since", "until", "log", "out", "html"}
+"""Options that --log knows."""
 
 
 def evaluate_sources(
+    context: typer.Context,
     project: ProjectFile = DEFAULT_PROJECT,
     client: ClientName = None,
     source: Annotated[
@@ -25,6 +34,7 @@ def evaluate_sources(
     new_below: Annotated[int, typer.Option(min=1, help="a user with fewer known actions is new")] = 10,
     cold_below: Annotated[int, typer.Option(min=1, help="a pin on fewer boards is cold")] = 5,
     seed: int = 0,
+    log: Annotated[bool, typer.Option("--log", help="count in the serving log instead, see above")] = False,
     out: JsonFile = None,
     html: HtmlFile = None,
 ) -> None:
@@ -34,11 +44,18 @@ def evaluate_sources(
     then; what the user did next was to be found. --source looks at any that ships, whether the client has it or not.
     Recall of each also for new users, locales, cold pins and pins on no board. --min-history 0 asks for users without
     any action, too. Needs `data.events`, and `saved_at` on edges.
+
+    --log asks nothing again, but counts what was served: of each source's candidates, those that it alone found, that
+    survived the lightweight stage, that the ranking chose, that were answered, and acted on.
     """
     with guarded():
         span = moment(since, "--since"), moment(until, "--until")
         opened = open_project(project)
         clients = pick_clients(opened, client)
+        if log:
+            check_options(context)
+            count_sources(opened, clients, span, out, html)
+            return
         from apps.backfill.moment import ReplayPlan
         from apps.backfill.replay import Replay
         from apps.reports.sources import evaluate_sources as evaluate
@@ -67,6 +84,32 @@ def evaluate_sources(
         write_json(out, reports)
         if html is not None:
             console.print(f"report: {write_sources(reports, html, notes)}", highlight=False)
+
+
+def check_options(context: typer.Context) -> None:
+    """Raises ConfigError for an option that asks past moments again, given beside --log."""
+    for name in context.params:
+        given = context.get_parameter_source(name)
+        if name not in OF_LOGS and given is not None and given.name == "COMMANDLINE":
+            raise ConfigError(f"--{name.replace('_', '-')}: asks past moments again; --log counts what was served")
+
+
+def count_sources(opened: Opened, clients: dict[str, Client], span: Span, out: Path | None, html: Path | None) -> None:
+    """Pass-through by source, from the serving log."""
+    from apps.reports.pass_through import pass_through_tables, remarks, write_pass_through
+    from cluster import session
+    from training.report.pass_through import pass_through
+
+    with session.session(dashboard=False):
+        reports = pass_through(opened.project, clients, opened.new_process().logs, *span)
+    for name, report in reports.items():
+        for table in pass_through_tables(name, report):
+            console.print(table)
+        for line in remarks(name, report):
+            console.print(line, highlight=False)
+    write_json(out, reports)
+    if html is not None:
+        console.print(f"report: {write_pass_through(reports, html)}", highlight=False)
 
 
 def _show(client: str, report: dict[str, Any]) -> None:

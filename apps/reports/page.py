@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from training.metrics.intervals import Interval
 
@@ -29,6 +30,9 @@ LABEL = 190
 PANEL = 190
 GAP = 14
 ROW = 22
+CHART = 640
+CHART_HEIGHT = 280
+COLOURS = ("#3b6fd4", "#c2701c", "#157f4b", "#8a4fbf", "#b3372f", "#4a8f9c", "#7a8596", "#a08a1c")
 
 
 def write_page(path: str | Path, title: str, body: Sequence[str], width: str = "62rem") -> Path:
@@ -42,6 +46,37 @@ def write_page(path: str | Path, title: str, body: Sequence[str], width: str = "
         f"<body>{''.join(body)}</body></html>\n"
     )
     return path
+
+
+def line_chart(label: str, heads: Sequence[str], lines: Mapping[str, Sequence[float]], strong: str = "") -> str:
+    """A line per name over `heads` at equal steps, from 0 up; the one called `strong` in the colour of the text."""
+    top = max([value for row in lines.values() for value in row] + [1e-6])
+    out = [f"<svg viewBox='0 0 {CHART + 140} {CHART_HEIGHT + 30}' role='img' aria-label='{escape(label, quote=True)}'>"]
+    step = CHART / max(len(heads) - 1, 1)
+    for at, head in enumerate(heads):
+        anchor = "start" if at == 0 else "middle"
+        x, y = f"{at * step:.0f}", CHART_HEIGHT + 22
+        out.append(f"<text x='{x}' y='{y}' text-anchor='{anchor}'>{escape(head)}</text>")
+    for number, (name, row) in enumerate(lines.items()):
+        line = " ".join(f"{at * step:.1f},{CHART_HEIGHT * (1 - value / top):.1f}" for at, value in enumerate(row))
+        colour = "var(--ink)" if name == strong else COLOURS[number % len(COLOURS)]
+        out.append(f"<polyline points='{line}' fill='none' stroke='{colour}' stroke-width='2'/>")
+        out.append(f"<text x='{CHART + 8}' y='{20 * number + 14}' style='fill:{colour}'>{escape(name)}</text>")
+    return "".join([*out, "</svg>"])
+
+
+def plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts."""
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class='wide'><table><tr>{head}</tr>{lines}</table></div>"
+
+
+def interval_text(value: Mapping[str, Any]) -> str:
+    """`mean [low, high]` of an interval's `to_dict`."""
+    if value["mean"] is None:
+        return "–"
+    return f"{value['mean']:.4f} [{value['low']:.4f}, {value['high']:.4f}]"
 
 
 def interval_panels(

@@ -96,7 +96,7 @@ def read_requests(table: pa.Table) -> Iterator[Request]:
                 i,
                 teacher_rates[i],
                 kept_rates[i],
-                sources.of(i, n),
+                sources.of(i),
             )
 
 
@@ -124,12 +124,13 @@ class LoggedSources:
             self._names = table.column("source_name").to_pylist()
             self._rank, self._score = (ListColumn(table.column(name)) for name in SOURCES[1:])
 
-    def of(self, row: int, n: int) -> SourceInput | None:
-        """Of a request with n candidates; None where the log does not tell."""
+    def of(self, row: int) -> SourceInput | None:
+        """Of a request's candidates; None where the log does not tell."""
         names = self._names[row] if self._names else None
         if not names:
             return None
-        return SourceInput(tuple(names), self._rank[row].reshape(n, -1), self._score[row].reshape(n, -1))
+        rank, score = (column[row].reshape(-1, len(names)) for column in (self._rank, self._score))
+        return SourceInput(tuple(names), rank, score)
 
 
 class ListColumn:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from cluster.data.schema import event_schema
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
@@ -105,10 +106,12 @@ def join_logs(
     since: datetime | None = None,
     until: datetime | None = None,
     broadcast_bytes: int = BROADCAST_BYTES,
+    silent_users: bool = False,
 ) -> Joined:
     """Read what training needs to know of the logs before it touches a candidate: ids, times, events.
 
-    Raises DataError when a client has no requests or its log was made for other features than the project's.
+    `silent_users`: no event at all is no fault. Raises DataError when a client has no requests or its log was made for
+    other features than the project's.
     """
     import ray
 
@@ -135,7 +138,9 @@ def join_logs(
         return Joined(project, index, span, None, tuple(n for n in notes if n), event_files)
     events, repeated = logs.read_events(first - timedelta(minutes=5), last + window)
     if not events.num_rows:
-        raise DataError("the event log is empty for the time of these requests: nothing to learn from yet")
+        if not silent_users:
+            raise DataError("the event log is empty for the time of these requests: nothing to learn from yet")
+        events = event_schema(project.ids).empty_table()
     counts = count_events(events, repeated, index.request_id, index.requested_at, window, project.actions)
     grouped = ray.put(group_events(events, project.actions))
     return Joined(project, index, span, counts, tuple(n for n in notes if n), grouped)
