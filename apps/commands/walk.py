@@ -12,6 +12,7 @@ from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
 from apps.console import console, guarded, write_json
 from apps.project import open_project
 from cluster.errors import ConfigError, DataError
+from cluster.settings.attributes import attribute_kinds
 
 if TYPE_CHECKING:
     from cluster.graph.ids import IdMap
@@ -28,6 +29,9 @@ def walk(
     steps: Annotated[int, typer.Option(min=1, help="steps to walk in all")] = 200_000,
     top: Annotated[int, typer.Option(min=1, help="pins to print")] = 20,
     discount: Annotated[float, typer.Option(min=0, help="popularity discount: visits / degree^this")] = 0.0,
+    only: Annotated[
+        str | None, typer.Option("--filter", help="only pins that match, in JSON as a request's `filter`")
+    ] = None,
     seed: Annotated[int, typer.Option(help="the same seed walks the same walk")] = 0,
     out: JsonFile = None,
 ) -> None:
@@ -35,18 +39,25 @@ def walk(
 
     pinfunnel walk --pin 10000534 --weight 1 --pin 10000618 --weight 0.5
 
+    pinfunnel walk --pin 10000534 --filter '{"attribute": "locale", "in": ["de", "fr"]}'
+
     Without --weight, ID:WEIGHT gives a pin its weight, unless the graph has a pin with that whole text as its id.
     """
     with guarded():
         check_weights(pin, weight)
         opened = open_project(project)
+        from cluster.attributes.reading import filter_of_text
         from cluster.walk.walker import Walker, WalkParams
 
-        graph = opened.new_process().catalogs.current.graph
+        kinds = attribute_kinds(opened.project.attributes)
+        asked = None if only is None else filter_of_text(only, kinds, ("--filter",))
+        catalog = opened.new_process().catalogs.current
+        graph = catalog.graph
+        allowed = None if asked is None else catalog.attributes.matching(asked)
         ids, weights = query_pins(graph.pin_ids, pin, weight)
         params = WalkParams(steps=steps, top_k=top, popularity_discount=discount)
         began = time.perf_counter()
-        found = Walker(graph).walk(ids, weights, params=params, seed=seed)
+        found = Walker(graph).walk(ids, weights, params=params, seed=seed, allowed=allowed)
         seconds = time.perf_counter() - began
         table = Table(title=f"{found.steps:,} steps from {len(ids)} query pins")
         for heading in ("pin", "score", "visits", *(f"from {i}" for i in ids)):

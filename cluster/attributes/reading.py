@@ -5,6 +5,7 @@
 Knows nothing of pins; what no pin has is a filter that matches nothing, not a fault.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,15 @@ DEPTH = 8
 def read_filter(raw: Any, kinds: Mapping[str, AttributeKind], path: Path = ("filter",)) -> Filter:
     """The filter that `raw`, parsed JSON, says. Raises FilterError with the path of the first fault."""
     return _read(raw, kinds, path, Budget(), DEPTH)
+
+
+def filter_of_text(text: str, kinds: Mapping[str, AttributeKind], path: Path) -> Filter:
+    """The filter of a JSON text, as of a command line or the serving log's column `filter`. Raises FilterError."""
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FilterError(path, f"is no JSON: {error}") from None
+    return read_filter(raw, kinds, path)
 
 
 def _read(raw: Any, kinds: Mapping[str, AttributeKind], path: Path, budget: Budget, depth: int) -> Filter:

@@ -127,7 +127,8 @@ def serving_schema(ids: str) -> pa.Schema:
     file's metadata. Lists of candidates run in the order that they had without a model. `source_name` names the S
     sources that answered and `source_budget` how many pins each was asked for; `source_rank` (-1: not found) and
     `source_score` are n x S, row after row; logs from before there were several sources lack the four.
-    `position` is the slot in the answer, -1 if not shown.
+    `position` is the slot in the answer, -1 if not shown. `filter` is what the request asked of its pins, as JSON: only
+    pins that it matches are candidates; null where it asked nothing.
     `explored_rate`: the chance (propensity) of each candidate that `explored` marks to be drawn; null where none was.
     `teacher_rate`: the chance that a candidate which only the walk chose got a `full_score` all the same, as this one's
     did (serving/funnel/teacher.py); null for the requests without such scores. `kept_rate`: the chance that a candidate
@@ -146,6 +147,7 @@ def serving_schema(ids: str) -> pa.Schema:
             ("full_version", pa.string()),
             ("schema_hash", pa.string()),
             ("user_locale", pa.string()),
+            ("filter", pa.string()),
             ("explored_rate", pa.float32()),
             ("teacher_rate", pa.float32()),
             ("kept_rate", pa.float32()),

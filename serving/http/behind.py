@@ -41,6 +41,6 @@ class Behind:
             self._write(answer, request_id, body)
 
     def _write(self, answer: Answer, request_id: str, body: RecommendationRequest) -> None:
-        row = log_row(answer, request_id, self._schema_hash, body.experiment, body.locale)
+        row = log_row(answer, request_id, self._schema_hash, body.experiment, body.locale, body.filter)
         if not self._log.offer(row):
             self._dropped(answer.ask.client)

@@ -3,9 +3,11 @@
 Serving never waits for it: `offer` puts a row on a bounded queue and returns; a full queue drops the row and counts it.
 """
 
+import json
 import logging
 import queue
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,8 +29,15 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-def log_row(answer: Answer, request_id: str, schema_hash: str, experiment: str, locale: str | None) -> dict[str, Any]:
-    """One answer as a row of `serving_schema`, NumPy arrays in place of lists."""
+def log_row(
+    answer: Answer,
+    request_id: str,
+    schema_hash: str,
+    experiment: str,
+    locale: str | None,
+    asked: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One answer as a row of `serving_schema`, NumPy arrays in place of lists; `asked` is its filter as it was sent."""
     candidates = answer.candidates
     ranked = answer.ranked
     ask = answer.ask
@@ -50,6 +59,7 @@ def log_row(answer: Answer, request_id: str, schema_hash: str, experiment: str, 
         "full_version": None if answer.scored is None else answer.scored.version,
         "schema_hash": schema_hash,
         "user_locale": locale,
+        "filter": None if asked is None else json.dumps(asked, separators=(",", ":")),
         "explored_rate": answer.explored_rate or None,
         "teacher_rate": None if answer.taught is None else answer.taught.rate,
         "kept_rate": None,

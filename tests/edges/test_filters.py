@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,13 +16,14 @@ from hypothesis import strategies as st
 from apps.project import Opened
 from apps.world.in_process import InProcess
 from cluster.attributes.faults import FilterError
-from cluster.attributes.reading import read_filter
+from cluster.attributes.reading import filter_of_text, read_filter
 from cluster.settings.attributes import attribute_kinds
 from serving.deploy.process import Process
 from tests.unit.serving.http.faces import Face
 from tests.worlds.filters import filtered_world, holds, pin_rows_of, toy_filters
 from tests.worlds.funnel import ask, some_user
 from tests.worlds.fuzz import examples
+from training.log.tasks import Cut, LogWindow, Read
 
 ANSWER = 4_000
 FEED = "/v1/homefeed/recommendations"
@@ -77,6 +79,22 @@ def test_an_answer_is_full_of_matching_pins_and_of_no_others(
     assert set(pins) <= matching
     acted = set() if user is None else set(site.catalog.users.row(user).pin_ids.tolist())
     assert len(pins) == min(limit, len(matching - acted))
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(15))
+@given(raw=st.none() | toy_filters())
+def test_the_log_has_the_filter_and_candidates_that_match(site: Site, raw: dict[str, Any] | None) -> None:
+    asked = post(site.http, {"user_id": site.user, "filter": raw, "at": AT}).json()["request_id"]
+    site.http.post("/v1/logs/flush")
+    paths = pa.table({"path": site.world.new_process().logs.serving_files().paths})
+    read = Read(("request_id", "client", "requested_at", "pin_id", "filter"), Cut({"homefeed": LogWindow()}, {}))
+    (row,) = [row for part in read(paths) for row in part.to_pylist() if row["request_id"] == asked][:1]
+    if raw is None:
+        assert row["filter"] is None
+        return
+    assert filter_of_text(row["filter"], site.kinds, ()) == read_filter(raw, site.kinds)
+    assert all(holds(json.loads(row["filter"]), site.rows[pin]) for pin in row["pin_id"])
 
 
 ODD = st.recursive(

@@ -18,6 +18,7 @@ from cluster.store.logs import ROW_GROUP_REQUESTS
 from training.log.attribution import action_matrix, as_datetime64, group_events
 
 LATER = {
+    "filter": pa.string(),
     "explored_rate": pa.float32(),
     "teacher_rate": pa.float32(),
     "kept_rate": pa.float32(),

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apps.cli import app
+from tests.worlds.filters import filtered_world, holds, pin_rows_of
 from tests.worlds.funnel import opened_world
 from tests.worlds.toy import toy_project
 
@@ -70,6 +71,7 @@ def test_a_truncated_file_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
         (["backfill", "-p", "{project}", "--since", "yesterday"], 1, "--since"),
         (["walk", "-p", "{project}", "--pin", "12"], 1, "12 is not in the graph"),
         (["walk", "-p", "{project}", "--pin", "abc"], 1, "pin ids are int64"),
+        (["walk", "-p", "{project}", "--pin", "12", "--filter", "locale"], 1, "--filter: is no JSON"),
     ],
 )
 def test_wrong_use_is_told_apart_from_wrong_data(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
@@ -88,6 +90,24 @@ def test_walk_prints_provenance(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert len(json.loads(out.read_text())["pins"]) == 7
     assert pin in result.output
+
+
+def test_a_walk_finds_pins_that_match_its_filter_and_no_others(tmp_path: Path) -> None:
+    world = filtered_world(tmp_path)
+    pin = str(world.new_process().catalogs.current.graph.pin_ids.ids_of([5])[0])
+    rows, out = pin_rows_of(world), tmp_path / "walk.json"
+    asked = {"and": [{"attribute": "image_quality", ">": 0.5}, {"attribute": "domain", "exists": True}]}
+    walk = ["walk", "-p", str(tmp_path / "pinfunnel.yaml"), "--pin", pin, "--top", "2000", "--json", str(out)]
+    found = []
+    for more in ([], ["--filter", json.dumps(asked)]):
+        result = CliRunner().invoke(app, [*walk, *more])
+        assert result.exit_code == 0, result.output
+        found.append({one["pin_id"] for one in json.loads(out.read_text())["pins"]})
+    assert found[1] == {one for one in found[0] if holds(asked, rows[one])}
+    assert found[1] < found[0]
+    unknown = CliRunner().invoke(app, [*walk, "--filter", '{"attribute": "domains", "=": "a"}'])
+    assert unknown.exit_code == 1
+    assert "did you mean 'domain'?" in " ".join(unknown.output.split())
 
 
 def test_add_edges_publishes_a_graph_that_has_them(tmp_path: Path) -> None:

@@ -124,21 +124,22 @@ def test_weights_make_the_sample_stand_for_all_candidates() -> None:
     assert total / weights == pytest.approx(np.mean(truth), abs=0.05)
 
 
-def test_logs_without_the_column_read_and_compact_beside_those_with_it(tmp_path: Path, world: Opened) -> None:
+@pytest.mark.parametrize("later", ["teacher_rate", "filter"])
+def test_logs_without_the_column_read_and_compact_beside_those_with_it(
+    tmp_path: Path, world: Opened, later: str
+) -> None:
     process = world.new_process()
     answer = process.funnel.recommend_now(ask(user_id=some_user(world)))
     table = rows_to_table([log_row(answer, "new", "h", "", None)], "int64", process.features)
-    old = rows_to_table([log_row(answer, "old", "h", "", None)], "int64", process.features).drop_columns(
-        ["teacher_rate"]
-    )
+    old = rows_to_table([log_row(answer, "old", "h", "", None)], "int64", process.features).drop_columns([later])
     store = LogStore(tmp_path / "logs")
     paths = [*store.write_serving(old), *store.write_serving(table)]
     for path in paths:
-        read = list(Read(("request_id", "client", "requested_at", "teacher_rate"), Cut({"homefeed": LogWindow()}, {}))(
+        read = list(Read(("request_id", "client", "requested_at", later), Cut({"homefeed": LogWindow()}, {}))(
             pa.table({"path": [str(path)]})
         ))  # fmt: skip
-        assert read[0]["teacher_rate"].to_pylist() == [None]
+        assert read[0][later].to_pylist() == [None]
     assert store.compact(store.dates()[0])["merged"] == 2
     merged = pq.read_table(store.serving_files().paths[0], partitioning=None)
     assert sorted(merged["request_id"].to_pylist()) == ["new", "old"]
-    assert "teacher_rate" in merged.column_names
+    assert later in merged.column_names

@@ -31,6 +31,7 @@ def row(name: str, client: str = "homefeed", **changes: Any) -> dict[str, Any]:
         "full_version": None,
         "schema_hash": "h",
         "user_locale": None,
+        "filter": None,
         "explored_rate": None,
         "teacher_rate": None,
         "kept_rate": None,
