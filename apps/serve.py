@@ -21,6 +21,7 @@ from serving.deploy.replicas import (
     SourceDeployment,
 )
 from serving.http.auth import Keys
+from serving.logs.shard import shards_of
 
 APP = "pinfunnel"
 COLOCATED_SLOTS = 2
@@ -56,7 +57,10 @@ def build(args: FunnelArgs) -> Application:
     clients = opened.clients
     Keys(clients)  # refuse now, with one line, what every ingress replica would refuse
     cpu = {"ray_actor_options": {"num_cpus": args.cpus}}
-    events = EventsDeployment.options(**cpu).bind(project, clients)
+    events = [
+        EventsDeployment.options(name=shard.named("events"), **cpu).bind(project, clients, shard.index)
+        for shard in shards_of(project.events.writers)
+    ]
     if (args.shape or project.serving.shape) == "colocated":
         return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(
             project, clients, events, slots=args.slots or COLOCATED_SLOTS

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cluster.contract.text import field_fault
 from cluster.settings.attributes import Attributes, check_beside_features
+from cluster.settings.events import EventSettings
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
 from cluster.settings.similarity import SimilaritySettings
@@ -172,6 +173,7 @@ class Project(Settings):
     gbdt: GbdtSettings = GbdtSettings()
     ranker: RankerSettings = RankerSettings()
     serving: ServingSettings = ServingSettings()
+    events: EventSettings = EventSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,12 +65,17 @@ def is_whole(path: str) -> bool:
     return sum(batch.num_rows for batch in readable_batches(path, 1 << 12)) == expected
 
 
-def first_of_each(table: pa.Table, key: str) -> pa.Table:
-    """The first row of each key value; rows without a key are all kept."""
-    keys = table.column(key).to_pandas() if key in table.column_names else None
-    if keys is None or not len(keys):
+REQUEST_KEY = ("request_id",)
+EVENT_KEY = ("event_id", "user_id")
+"""What tells events apart: writers of different users do not know each other's ids."""
+
+
+def first_of_each(table: pa.Table, key: Sequence[str]) -> pa.Table:
+    """The first row of each value of the key's columns; rows that have none in its first column are all kept."""
+    if key[0] not in table.column_names or not len(table):
         return table
-    keep = ~(keys.duplicated() & keys.notna())
+    keys = table.select(list(key)).to_pandas()
+    keep = ~(keys.duplicated() & keys[key[0]].notna())
     return table if keep.all() else table.filter(pa.array(keep.to_numpy()))
 
 
@@ -94,14 +100,14 @@ class MergedFiles:
     def batches(self, rows: int) -> Iterator[pa.Table]:
         """The rows in file order, at most `rows` in a table."""
         schema = self.schema
-        key = "request_id" if self.files[0].client else "event_id"
-        seen: set[str] = set()
+        key = REQUEST_KEY if self.files[0].client else EVENT_KEY
+        seen: set[tuple[Any, ...]] = set()
         for file in self.files:
             for batch in pq.ParquetFile(file.path).iter_batches(batch_size=rows):
                 part = first_of_each(pa.Table.from_batches([unpacked(batch)]), key)
-                ids = part.column(key).to_pylist()
-                fresh = [i is None or i not in seen for i in ids]
-                seen.update(i for i in ids if i is not None)
+                ids = list(zip(*(part.column(name).to_pylist() for name in key), strict=True))
+                fresh = [i[0] is None or i not in seen for i in ids]
+                seen.update(i for i in ids if i[0] is not None)
                 part = part.filter(pa.array(fresh, pa.bool_()))
                 for column in set(schema.names) - set(part.column_names):
                     part = part.append_column(column, pa.nulls(part.num_rows, schema.field(column).type))

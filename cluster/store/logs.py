@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.store.log_parts import (
+    EVENT_KEY,
     REPLACES_KEY,
     LogFile,
     MergedFiles,
@@ -191,12 +192,12 @@ class LogStore:
                 log.warning("skipped the damaged log file %s: %s", path, str(error).splitlines()[0])
 
     def read_events(self, since: datetime | None = None, until: datetime | None = None) -> tuple[pa.Table, int]:
-        """Events of a date range as one table without repeated event ids, and how many repeats were dropped."""
+        """Events of a date range as one table, each once, and how many repeats were dropped."""
         parts = list(self.each_events(since, until))
         if not parts:
             return pa.table({}), 0
         table = pa.concat_tables(parts, promote_options="default")
-        unique = first_of_each(table, "event_id")
+        unique = first_of_each(table, EVENT_KEY)
         return unique, table.num_rows - unique.num_rows
 
     def compact(

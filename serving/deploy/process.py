@@ -28,9 +28,10 @@ from serving.lightweight.stage import LightweightLogic
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.impressions import ServingLog
-from serving.logs.owned_folder import OwnedFolder
+from serving.logs.shard import WHOLE, Shard, shards_of
 from serving.logs.state_folder import StateReader, machine_folder
 from serving.logs.user_state import UserStates
+from serving.logs.writer_folder import WriterFolder
 from serving.policy.checks import check_clients
 from serving.request.catalogs import Catalogs
 from training.quotas.table import QuotaTable
@@ -108,31 +109,42 @@ class Process:
         )
 
     @property
-    def state_root(self) -> Path:
-        """Where this machine's processes share what is known of users."""
-        return machine_folder(logs_root(self.project.home))
+    def shards(self) -> list[Shard]:
+        """Which users each writer of the event log has."""
+        return shards_of(self.project.events.writers)
 
-    def state_reader(self) -> StateReader:
-        """A look at what the process with the event log knows of users."""
-        return StateReader(self.state_root, self.project.features.remembered, self.project.serving.hidden_per_user)
+    def state_root(self, shard: Shard = WHOLE) -> Path:
+        """Where this machine's processes share what is known of the shard's users."""
+        return machine_folder(logs_root(self.project.home), shard)
 
-    def event_log(self, patience: float = 0.0, state: Path | None = None) -> EventLog:
-        """The durable event log, which keeps users' state in a new folder `state` or in memory.
+    def state_reader(self, shard: Shard = WHOLE) -> StateReader:
+        """A look at what the process with the shard's event log knows of users."""
+        remember, hidden = self.project.features.remembered, self.project.serving.hidden_per_user
+        return StateReader(self.state_root(shard), remember, hidden)
+
+    @cached_property
+    def event_contract(self) -> EventContract:
+        """What an event of the project must be like."""
+        settings = self.project.serving
+        window = MomentContract(timedelta(days=settings.event_days), live=not settings.simulation)
+        return EventContract.of(self.project.ids, self.project.actions, window)
+
+    def event_log(self, patience: float = 0.0, state: Path | None = None, shard: Shard = WHOLE) -> EventLog:
+        """The durable event log of a shard, which keeps users' state in a new folder `state` or in memory.
 
         Raises ConfigError when another process holds it after `patience` seconds.
         """
-        settings = self.project.serving
-        window = MomentContract(timedelta(days=settings.event_days), live=not settings.simulation)
         return EventLog(
-            OwnedFolder(Path(logs_root(self.project.home)) / "wal", Path(self.project.home), patience),
+            WriterFolder(self.logs, shard, Path(self.project.home), self.project.ids, patience),
             self.logs,
-            EventContract.of(self.project.ids, self.project.actions, window),
+            self.event_contract,
             UserStates(
                 self.project.negative_actions,
                 remember=self.project.features.remembered,
-                hidden=settings.hidden_per_user,
+                hidden=self.project.serving.hidden_per_user,
                 folder=state,
             ),
+            shard,
         )
 
     def watcher(self, *stages: str, clock: Callable[[], float] = time.monotonic) -> Watcher:

@@ -1,81 +1,52 @@
-"""The event log behind a Serve handle, and what this machine already knows of users without asking it."""
+"""The event log of a served application: a sink for new events, and the writers, of which each knows its users."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
-from ray.exceptions import RayTaskError
-from ray.serve.handle import DeploymentHandle
-
-from cluster.backoff import Backoff
+from serving.deploy.remote_writer import RemoteWriter
 from serving.http.users import Events
+from serving.logs.checked_events import CheckedEvents
+from serving.logs.contract import EventContract
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
-from serving.logs.state_folder import StateReader
+from serving.logs.shard import shard_of
+from serving.logs.sink import EventSink
 from serving.request.ask import Id, ShownPins, UserState
-
-SEND_SECONDS = 0.25
-"""Answers are told to the event log together, so often."""
-MOST_ANSWERS = 20_000
-"""Answers that wait to be told; beyond, the oldest are forgotten, and may be shown once more than they should."""
-
-
-class NotAskedError(Exception):
-    """The event log has not answered lately, so it is left alone for a moment."""
 
 
 class RemoteEvents(Events):
-    """A call costs milliseconds of two processes, so what the deployment writes on this machine is read instead."""
+    """Checks events, has the sink store them, and asks a user's own writer about the user."""
 
-    def __init__(self, events: DeploymentHandle, reader: StateReader):
-        self._events = events.options(_by_reference=False)
-        self._reader = reader
-        self._backoff = Backoff()
-        self._shown: list[tuple[Id, ShownPins]] = []
-        self._sending: asyncio.Task[None] | None = None
+    def __init__(self, contract: EventContract, sink: EventSink, writers: Sequence[RemoteWriter]):
+        """`writers` in the order of their shards."""
+        self._contract = contract
+        self._sink = sink
+        self._writers = writers
 
     async def append(self, events: list[dict[str, Any]]) -> Receipt:
-        """Store events; returns when they are on disk. Raises OSError with the reason when the log refuses."""
-        try:
-            return await self._events.append.remote(events)
-        except RayTaskError as error:
-            raise OSError(str(error.cause)) from error
+        """Store events; returns when they are durable. Raises OSError with the reason when they are not."""
+        return await self._sink.store(CheckedEvents.of(events, self._contract))
 
     def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
-        """What the deployment has written on this machine."""
-        return self._reader.of(user_id, stale=old)
+        """What the user's writer has written on this machine."""
+        return self._writer(user_id).at_hand(user_id, old)
 
     async def state(self, user_id: Id | None) -> UserState:
-        """What a user did lately. Raises NotAskedError while the last failure is not long enough ago."""
-        if self._backoff.waiting:
-            raise NotAskedError
-        try:
-            found: UserState = await self._events.state.remote(user_id)
-        except BaseException:  # also when nobody waits for it any more
-            self._backoff.failed()
-            raise
-        self._backoff.worked()
-        return found
+        """What a user did lately, from the user's writer."""
+        return await self._writer(user_id).state(user_id)
 
     def shown(self, user_id: Id, answer: ShownPins) -> None:
-        """Told to the deployment with the next answers."""
-        self._shown.append((user_id, answer))
-        del self._shown[:-MOST_ANSWERS]
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send())
+        """Told to the user's writer with the next answers."""
+        self._writer(user_id).shown(user_id, answer)
 
-    async def _send(self) -> None:
-        while self._shown:
-            await asyncio.sleep(SEND_SECONDS)
-            some, self._shown = self._shown, []
-            try:
-                await self._events.note_shown.remote(some)
-            except Exception:
-                self._shown = [*some, *self._shown][-MOST_ANSWERS:]
+    def _writer(self, user_id: Id | None) -> RemoteWriter:
+        return self._writers[0 if user_id is None else shard_of(user_id, len(self._writers))]
 
     async def health(self) -> LogHealth:
-        """Of the deployment's log."""
-        return await self._events.health.remote()
+        """Of the sink."""
+        return await self._sink.health()
 
     async def flush(self) -> int:
         """Write stored events to Parquet."""
-        return await self._events.flush.remote()
+        return sum(await asyncio.gather(*(writer.flush() for writer in self._writers)))

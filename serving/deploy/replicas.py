@@ -20,11 +20,14 @@ from cluster.settings.project import Project
 from serving.deploy.metrics import Metrics
 from serving.deploy.remote import RemoteStages, bundles_of
 from serving.deploy.remote_events import RemoteEvents
+from serving.deploy.remote_writer import RemoteWriter
 from serving.deploy.replica import Replica, one_thread_a_request
 from serving.http.app import create_app
 from serving.http.routes import Ingress
+from serving.logs.checked_events import CheckedEvents
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
+from serving.logs.sharded_sink import ShardedSink
 from serving.logs.shown import shown_lately
 from serving.logs.state_folder import StatePublisher
 from serving.request.ask import ShownPins, UserState, WalkAsk
@@ -115,14 +118,17 @@ class FullReplica(Replica):
 
 
 class EventsReplica(Replica):
-    """The single writer of the durable event log, and what it knows of each user's last actions."""
+    """A writer of the durable event log, and what it knows of its users' last actions."""
 
-    def __init__(self, project: Project, clients: dict[str, Client]):
+    def __init__(self, project: Project, clients: dict[str, Client], writer: int = 0):
+        """`writer` counts from 0 to those of the project."""
         super().__init__(project, clients)
-        publisher = StatePublisher(self._process.state_root)
-        self._events = self._process.event_log(HANDOVER, publisher.folder)
+        shard = self._process.shards[writer]
+        publisher = StatePublisher(self._process.state_root(shard))
+        self._events = self._process.event_log(HANDOVER, publisher.folder, shard)
         self._closing.callback(self._events.close)
-        self._events.note_shown(shown_lately(self._process.logs, clients))
+        shown = shown_lately(self._process.logs, clients)
+        self._events.note_shown([(user, answer) for user, answer in shown if shard.has(user)])
         publisher.publish()
         self._closing.callback(publisher.close)
         self._stop = threading.Event()
@@ -139,9 +145,9 @@ class EventsReplica(Replica):
             except Exception:
                 log.exception("events could not be turned into Parquet; they stay safe in the write-ahead file")
 
-    def append(self, events: list[dict]) -> Receipt:
+    def store(self, checked: CheckedEvents) -> Receipt:
         """Store events; returns when they are on disk."""
-        return self._events.append(events)
+        return self._events.store(checked)
 
     def state(self, user_id: int | str | None) -> UserState:
         """The user's last events."""
@@ -167,11 +173,11 @@ class IngressReplica(Replica):
         self,
         project: Project,
         clients: dict[str, Client],
-        events: DeploymentHandle,
+        events: list[DeploymentHandle],
         stages: dict[str, DeploymentHandle] | None = None,
         slots: int = 2,
     ):
-        """`slots` requests are answered at a time."""
+        """`events` are the event log's writers; `slots` requests are answered at a time."""
         super().__init__(project, clients)
         serving_log = self._process.serving_log()
         self._closing.callback(serving_log.close)
@@ -190,7 +196,7 @@ class IngressReplica(Replica):
             project,
             clients,
             funnel,
-            RemoteEvents(events, self._process.state_reader()),
+            self._remote_events(events),
             serving_log,
             self._process.features.schema_hash,
             self.served,
@@ -198,6 +204,15 @@ class IngressReplica(Replica):
             self._process.catalogs.unknown_pins,
             slots,
         )
+
+    def _remote_events(self, handles: list[DeploymentHandle]) -> RemoteEvents:
+        shards = self._process.shards
+        writers = [
+            RemoteWriter(handle, self._process.state_reader(shard))
+            for handle, shard in zip(handles, shards, strict=True)
+        ]
+        sink = writers[0] if len(writers) == 1 else ShardedSink(writers)
+        return RemoteEvents(self._process.event_contract, sink, writers)
 
     async def served(self) -> ServedBundles:
         """What this application serves with: asked of every stage, and known here."""

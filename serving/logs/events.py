@@ -8,26 +8,23 @@ again by its id is stored once; reading removes what a fault in between has left
 import logging
 import sqlite3
 import threading
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import pyarrow as pa
 
 from cluster.backoff import Backoff
 from cluster.store.logs import LogStore
-from cluster.store.quarantine import Quarantine
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.contract import EventContract
-from serving.logs.event_rows import events_table
 from serving.logs.group_commit import GroupCommit
 from serving.logs.health import EventHealth, LogHealth, in_short
 from serving.logs.known_events import KnownEvents, happened
 from serving.logs.owned_folder import OwnedFolder
 from serving.logs.receipt import Receipt
+from serving.logs.shard import WHOLE, Shard
+from serving.logs.stored_events import StoredEvents
 from serving.logs.user_state import UserStates
 from serving.logs.waiting_events import Packed, Sealed, WaitingEvents
-from serving.logs.wal import Row, left_behind, recover
+from serving.logs.wal import Row, left_behind, name_of, recover
 from serving.request.ask import Id, ShownPins, UserState
 
 log = logging.getLogger(__name__)
@@ -41,12 +38,20 @@ ARRIVING_EVENTS = 100_000
 
 
 class EventLog:
-    """Single writer of the event log, by a lock on its folder. Thread-safe."""
+    """The one writer of the events of some users, or of all, by a lock on its folder. Thread-safe."""
 
-    def __init__(self, folder: OwnedFolder, store: LogStore, contract: EventContract, states: UserStates):
-        """Recovers what an ended process has left in the folder, which is released again when that fails."""
+    def __init__(
+        self,
+        folder: OwnedFolder,
+        store: LogStore,
+        contract: EventContract,
+        states: UserStates,
+        shard: Shard = WHOLE,
+    ):
+        """Of the shard's users. Recovers what an ended process has left in the folder, released again if that fails."""
         self._folder = folder
-        self._store = store
+        self._shard = shard
+        self._stored = StoredEvents(store, contract.ids.kind)
         self._contract = contract
         self._states = states
         self._states_lock = threading.Lock()
@@ -54,28 +59,14 @@ class EventLog:
         self._known = KnownEvents(REMEMBERED_IDS)
         self._waiting = WaitingEvents(folder)
         self._commits = GroupCommit(self._commit, ARRIVING_EVENTS)
-        self._quarantine = Quarantine(store.root / "quarantine", "events")
         self._backoff = Backoff()
         self._health = EventHealth()
         try:
-            states.rebuild(self._stored)
+            states.rebuild(lambda: self._stored.each(shard, self._known, REMEMBERED_IDS))
             self._recover()
         except BaseException:  # a log of other ids, say: whoever comes next may have the folder
             folder.release()
             raise
-
-    def _stored(self) -> Iterator[pa.Table]:
-        """All stored events, file by file; at their end the ids of the newest are known."""
-        newest: deque[pa.Table] = deque()
-        rows = 0
-        for table in self._store.each_events():
-            newest.append(table.select(("event_id", "user_id", "pin_id", "action")))
-            rows += len(table)
-            while rows - len(newest[0]) >= REMEMBERED_IDS:
-                rows -= len(newest.popleft())
-            yield table
-        for table in newest:
-            self._known.add({event["event_id"]: happened(event) for event in table.to_pylist() if event["event_id"]})
 
     def _recover(self) -> None:
         """Take over the write-ahead files of an ended process. What was torn at their end was never acknowledged."""
@@ -87,9 +78,7 @@ class EventLog:
             if found.torn:
                 log.warning("%s ends in %d torn bytes: that event was never acknowledged", path.name, found.torn)
             self._waiting.take_over(path, found.rows)
-            _, bad = events_table(found.rows, self._contract.ids.kind)
-            unreadable = {id(each.row) for each in bad}  # of an older version: `flush` sets them aside
-            rows = [row for row in found.rows if id(row) not in unreadable]
+            rows = self._stored.readable(found.rows)  # `flush` sets the others aside
             new = {row["event_id"]: row for row in rows if self._known.get(row["event_id"]) is None}
             self._note(list(new.values()), {name: happened(row) for name, row in new.items()})  # others are in Parquet
         try:
@@ -103,9 +92,14 @@ class EventLog:
         Raises OSError when the disk refuses or too many events wait for it: then nothing is acknowledged and the
         sender must try again.
         """
-        checked = CheckedEvents.of(events, self._contract)
+        return self.store(CheckedEvents.of(events, self._contract))
+
+    def store(self, checked: CheckedEvents) -> Receipt:
+        """The same for a batch that was checked before."""
         try:
-            return self._commits(checked, len(events))
+            if not self._shard.whole and not all(self._shard.has(row["user_id"]) for row in checked.rows.values()):
+                raise OSError("events of another writer's users: the number of writers is changing")
+            return self._commits(checked, len(checked.rows))
         except OSError as error:
             self._health.refusals += 1
             self._health.append_error = in_short(error)
@@ -188,14 +182,9 @@ class EventLog:
 
     def _write(self, sealed: Sealed) -> int:
         """One write-ahead file as Parquet of its name: written again after a crash, it is still there once."""
-        table, bad = events_table(list(sealed.rows()), self._contract.ids.kind)
-        if len(table):
-            self._store.write_events(table, sealed.name)
-        if bad:
-            file = self._quarantine.add(bad)
-            log.error("%d events could not be stored and lie in %s: %s", len(bad), file, bad[0].reason)
+        stored = self._stored.write(list(sealed.rows()), name_of(sealed.path))
         self._waiting.done(sealed)
-        return len(table)
+        return stored
 
     def health(self) -> LogHealth:
         """What waits, what failed, what was recovered, what was set aside; and what is wrong now."""
@@ -207,7 +196,7 @@ class EventLog:
             "the last events count for their users after a restart only": self._health.state_error,
         }
         return LogHealth(
-            {"waiting": waiting, "quarantined": self._quarantine.rows, **told},
+            {"waiting": waiting, "quarantined": self._stored.quarantine.rows, **told},
             tuple(f"{what}: {error}" for what, error in problems.items() if error),
         )
 

@@ -1,5 +1,6 @@
 """What a log went through since its start, and what is wrong with it now: for `/healthz`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,17 @@ class LogHealth:
 
     counters: dict[str, Any]
     problems: tuple[str, ...]
+
+    @classmethod
+    def of_all(cls, writers: "Sequence[LogHealth]") -> "LogHealth":
+        """Of several writers: counts added up, the first text that says something, and each one's problems."""
+        counters: dict[str, Any] = {}
+        for writer in writers:
+            for name, value in writer.counters.items():
+                have = counters.get(name)
+                counters[name] = have + value if isinstance(have, int) else have or value
+        named = [(f"writer {n} of {len(writers)}", writer) for n, writer in enumerate(writers, 1)]
+        return cls(counters, tuple(f"{name}: {problem}" for name, writer in named for problem in writer.problems))
 
 
 def in_short(error: BaseException) -> str:

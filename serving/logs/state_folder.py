@@ -1,5 +1,7 @@
 """Where users' state lies for all processes of a machine: `logs/state/<machine>/`, with a pointer that beats.
 
+Of several writers each has a folder of its own in there.
+
 `CURRENT` names the folder of the process that writes now, and is touched every second while it lives. A reader takes
 what is fresh; else it has to ask the writer, which may be on another machine, or make do with what is old.
 """
@@ -13,6 +15,7 @@ import time
 import uuid
 from pathlib import Path
 
+from serving.logs.shard import WHOLE, Shard
 from serving.logs.user_state import StateTables
 from serving.request.ask import Id, UserState
 
@@ -22,9 +25,15 @@ FRESH = 5.0
 """Seconds after which a pointer that nobody touched says nothing of the present."""
 
 
-def machine_folder(home: str | Path) -> Path:
-    """This machine's."""
-    return Path(home) / "state" / socket.gethostname()
+def machine_folder(logs: str | Path, shard: Shard = WHOLE) -> Path:
+    """This machine's, of the users of one writer."""
+    machine = Path(logs) / "state" / socket.gethostname()
+    return machine if shard.whole else machine / f"{shard.index + 1}-of-{shard.of}"
+
+
+def forget_states(logs: Path) -> None:
+    """Remove what writers of another number have left, on all machines; readers ask until there is something new."""
+    shutil.rmtree(logs / "state", ignore_errors=True)
 
 
 class StatePublisher:

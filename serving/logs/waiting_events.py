@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from serving.logs.owned_folder import OwnedFolder
-from serving.logs.wal import PREFIX, Row, WriteAheadFile
+from serving.logs.wal import Row, WriteAheadFile
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,6 @@ class Sealed:
         """Batches that are in the file now."""
         self.batches += batches
         self.events += sum(batch.rows for batch in batches)
-
-    @property
-    def name(self) -> str:
-        """Of the file, without what all of them have in common: its Parquet is named after it."""
-        return self.path.stem.removeprefix(PREFIX)
 
     def rows(self) -> Iterator[Row]:
         """One after the other, in the order they were acknowledged."""

@@ -96,6 +96,11 @@ class Recovered:
     torn: int
 
 
+def name_of(path: Path) -> str:
+    """A write-ahead file's name without what all of them have in common: its Parquet is named after it."""
+    return path.stem.removeprefix(PREFIX)
+
+
 def left_behind(folder: Path) -> list[Path]:
     """The write-ahead files in a folder, in the order they were begun; also those of version 0.1."""
     return sorted([*folder.glob(f"{PREFIX}*{SUFFIX}"), *folder.glob(f"{PREFIX}*.jsonl")])

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.store.log_parts import first_of_each
+from cluster.store.log_parts import EVENT_KEY, first_of_each
 
 CLOCK_SLACK = np.timedelta64(5_000_000, "us")
 """An event may precede its request by this much: front ends and servers have different clocks."""
@@ -39,7 +39,7 @@ def group_events(events: pa.Table, actions: Sequence[str]) -> pa.Table:
 
     Repeated event ids, events without a request and actions that the project does not know are left out.
     """
-    events = first_of_each(events, "event_id")
+    events = first_of_each(events, EVENT_KEY)
     events = events.filter(pc.is_in(events.column("action"), value_set=pa.array(actions, pa.string())))
     events = events.filter(pc.is_valid(events.column("request_id")))
     events = events.sort_by([("request_id", "ascending"), ("occurred_at", "ascending")]).combine_chunks()
