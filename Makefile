@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 EXTRA_VENV := .venv-xgboost-ray
 export PYTHON
 
-.PHONY: help setup demo serve test fuzz check hooks format bench test-xgboost-ray clean
+.PHONY: help setup demo serve test test-faults fuzz check hooks format bench test-xgboost-ray clean
 
 help: ## this list
 	@echo "pinfunnel: a recommendation funnel on Ray. First steps: make demo"
@@ -30,6 +30,9 @@ serve: setup ## keep the server up; prints URLs and a curl line (Ctrl-C ends it)
 
 test: setup ## all tests, with a floor under line coverage; ARGS='tests/unit -k walk' picks some
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(if $(ARGS),--cov-fail-under=0) $(ARGS)
+
+test-faults: setup ## break a server under load in every way that is known (a quarter of an hour); ARGS='--short' in two minutes
+	@$(BIN)/pinfunnel faults $(ARGS)
 
 fuzz: setup ## try TIMES=25 times as many random requests, events, tables and files as a test run (some minutes)
 	@PINFUNNEL_FUZZ=$(or $(TIMES),25) $(BIN)/python -m pytest -m fuzz --hypothesis-show-statistics tests/edges tests/unit $(ARGS)

@@ -9,11 +9,12 @@ import httpx
 import pytest
 from ray import serve
 
+from apps.faults.bundles import damage_file, publish_copy
 from apps.project import Opened, open_project
 from apps.serve import Server, start
 from cluster.catalog.build import build_catalog
 from cluster.ports import free_ports
-from tests.worlds.bundles import damage_file, pointer_of, publish_copy
+from tests.worlds.bundles import pointer_of
 from tests.worlds.funnel import some_user
 from tests.worlds.toy import toy_project
 

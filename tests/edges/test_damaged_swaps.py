@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from apps.faults.bundles import DAMAGES, damage_file, publish_copy
 from apps.project import Opened
 from apps.world.in_process import InProcess
 from cluster.backoff import LONGEST_WAIT
@@ -14,14 +15,11 @@ from serving.deploy.process import Process
 from serving.deploy.watch import Watcher
 from tests.unit.serving.http.faces import Face
 from tests.worlds.bundles import (
-    DAMAGES,
     KINDS,
     LOST_POINTERS,
-    damage_file,
     lose_pointer,
     mend_pointer,
     pointer_of,
-    publish_copy,
     world_of_all_kinds,
 )
 from tests.worlds.funnel import ask

@@ -1,9 +1,6 @@
-"""A project with a published bundle of every kind, and ways to publish another and to damage one."""
+"""A project with a published bundle of every kind, and ways to lose a pointer."""
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +8,6 @@ from apps.project import Opened
 from cluster import kinds
 from cluster.settings.clients import AllotmentSettings
 from cluster.store.bundles import POINTER, BundleStore
-from cluster.store.manifest import MANIFEST
 from tests.worlds.funnel import opened_world, publish_full, publish_lightweight
 from training.quotas.kinds import KINDS as KINDS_OF_USERS
 from training.quotas.paths import QuotaPath
@@ -23,7 +19,6 @@ KINDS = (kinds.GRAPH, kinds.lightweight(CLIENT), kinds.FULL, kinds.quotas(CLIENT
 BYTES = {"binary": b"\xff\xfe\x00", "empty": b"", "outside": b"../../graph", "lines": b"two\nlines"}
 """What a pointer may hold that names no version."""
 LOST_POINTERS = (*BYTES, "folder", "gone")
-DAMAGES = ("flip", "cut", "remove")
 
 
 def world_of_all_kinds(folder: Path) -> Opened:
@@ -38,29 +33,6 @@ def world_of_all_kinds(folder: Path) -> Opened:
     with process.store.write(kinds.quotas(CLIENT), {}) as (target, _):
         QuotaTable(("walk",), (path,) * KINDS_OF_USERS, 0.5).save(target)
     return made
-
-
-def publish_copy(
-    store: BundleStore, kind: str, change: Callable[[Path], Any] | None = None, publish: bool = True
-) -> str:
-    """Store the current bundle again, as a builder would have that made it with `change`; its version."""
-    source = store.open(kind)
-    with store.write(kind, dict(source.meta), publish) as (folder, version):
-        shutil.copytree(source.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-        if change is not None:
-            change(folder)
-    return version
-
-
-def damage_file(path: Path, how: str) -> None:
-    """Flip one bit in the middle, cut the last byte off, or remove it; what is mapped keeps its bytes."""
-    data = bytearray(path.read_bytes())
-    path.unlink()
-    if how == "flip":
-        data[len(data) // 2] ^= 0x40
-        path.write_bytes(data)
-    elif how == "cut":
-        path.write_bytes(data[:-1])
 
 
 def lose_pointer(pointer: Path, how: str) -> None:
