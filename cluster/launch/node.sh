@@ -2,6 +2,8 @@
 # process starts, and nodes that disagree fail in ways that are hard to see. cluster/session.py sets the same values.
 export RAY_SERVE_ENABLE_HA_PROXY=1
 export RAY_SERVE_THROUGHPUT_OPTIMIZED=1
+export RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=1
+export RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER=2s
 export RAY_TRAIN_V2_ENABLED=1
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0
 export RAY_USAGE_STATS_ENABLED=0

@@ -44,6 +44,8 @@ log = logging.getLogger("ray.serve")
 LIMITS = {
     "max_queued_requests": 256,
     "graceful_shutdown_timeout_s": 10,
+    "health_check_period_s": 2,  # one that died is missed after so long, not after 10 s
+    "health_check_timeout_s": 5,  # three in a row, and one that hangs is replaced: 20 s, not 100
     "logging_config": {"enable_access_log": False},  # metrics count requests; a line each would cost a millisecond
 }
 STAGE = {"max_ongoing_requests": 16, **LIMITS}
