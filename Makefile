@@ -32,7 +32,9 @@ test: setup ## all tests, with a floor under line coverage; ARGS='tests/unit -k 
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(if $(ARGS),--cov-fail-under=0) $(ARGS)
 
 test-faults: setup ## break a server under load in every way that is known (a quarter of an hour); ARGS='--short' in two minutes
-	@$(BIN)/pinfunnel faults $(ARGS)
+	@$(BIN)/python -c 'import libfaketime' 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt libfaketime ||
+		echo "no libfaketime (it needs a C compiler): steps of the clock are skipped"
+	$(BIN)/pinfunnel faults $(ARGS)
 
 fuzz: setup ## try TIMES=25 times as many random requests, events, tables and files as a test run (some minutes)
 	@PINFUNNEL_FUZZ=$(or $(TIMES),25) $(BIN)/python -m pytest -m fuzz --hypothesis-show-statistics tests/edges tests/unit $(ARGS)

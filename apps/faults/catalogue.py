@@ -2,7 +2,7 @@
 
 from apps.faults.clock import ClockStep
 from apps.faults.fault import ServerFault
-from apps.faults.processes import Hung, Killed, Nothing
+from apps.faults.processes import Hung, Killed, KilledNode, Nothing
 from apps.faults.published import BadBundle, Swaps
 from apps.faults.storage import FullDisk, UnreadableParts
 from apps.faults.writer import NAME
@@ -34,6 +34,7 @@ def all_faults() -> list[ServerFault]:
         Hung("walk", "separate"),
         Hung("full", "separate"),
         FullDisk(),
+        KilledNode(),
         ClockStep("+3600", "an hour ahead"),
         ClockStep("-3600", "an hour back"),
     ]

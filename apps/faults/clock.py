@@ -39,7 +39,7 @@ def environment(folder: Path) -> dict[str, str]:
     found = importlib.util.find_spec("libfaketime")
     library = Path(found.origin).parent / WHERE if found and found.origin else None
     if library is None or not library.exists():
-        raise CannotFault("no library stands between a process and its clock: pip install libfaketime")
+        raise CannotFault("no library stands between a process and its clock: pip install 'pinfunnel[faults]'")
     set_step(folder, "+0")
     return {
         "LD_PRELOAD": str(library),

@@ -10,6 +10,7 @@ from typing import Any
 
 from apps.faults import clock
 from apps.faults.fault import CannotFault, Ground
+from apps.faults.nodes import FLAGS, ClusterUnderFault
 from apps.faults.server import ServerUnderFault
 from apps.faults.site import FaultSite
 from apps.faults.verdict import Judge
@@ -25,6 +26,7 @@ class Setting:
     serving: dict[str, Any]
     own_clock: bool = False
     small_disk: bool = False
+    nodes: bool = False
 
 
 COLOCATED = {"shape": "colocated", "processes": 2, "simulation": True}
@@ -32,6 +34,7 @@ GROUNDS = {
     "colocated": Setting("two ingress processes that hold all stages, and the event log", COLOCATED),
     "separate": Setting("a deployment for each stage", {**COLOCATED, "shape": "separate", "processes": 1}),
     "disk": Setting(f"colocated, its logs on a tmpfs of {DISK_MB} MB", COLOCATED, small_disk=True),
+    "nodes": Setting("colocated, on a Ray cluster of a head and two nodes", COLOCATED, nodes=True),
     "clock": Setting("colocated, with a clock of its own", {**COLOCATED, "simulation": False}, own_clock=True),
 }
 
@@ -45,7 +48,12 @@ def ground_of(name: str, site: FaultSite) -> Iterator[Ground]:
     with ExitStack() as held:
         if setting.small_disk:
             held.enter_context(_tmpfs(Path(site.opened.project.home) / "logs"))
-        server = ServerUnderFault(site.path, setting.serving, environment)
+        cluster = None
+        if setting.nodes:
+            cluster = ClusterUnderFault()
+            held.callback(cluster.stop)
+            environment |= FLAGS
+        server = ServerUnderFault(site.path, setting.serving, environment, cluster)
         ground = Ground(site, server, Judge(site))
         held.callback(lambda: ground.stored.update(stored_events(site)))
         held.callback(server.stop)

@@ -56,6 +56,30 @@ class Killed(ServerFault):
         return len(ground.server.find(self.what)) >= self._count
 
 
+class KilledNode(ServerFault):
+    """`kill -9` of all processes of the node that the event log runs on."""
+
+    name = "kill-node"
+    about = "kill -9 of a worker node: the one with `events`, and all that runs there"
+    ground = "nodes"
+    patience = 120.0
+
+    def make(self, ground: Ground) -> str:
+        """Kill the raylet, then what it has started."""
+        events = await_one(ground, "events")
+        self._ingresses = len(ground.server.find("ingress"))
+        assert ground.server.cluster is not None
+        node = ground.server.cluster.node_of(events)
+        for pid in node:
+            kill(pid, signal.SIGKILL)
+        return f"{len(node)} processes"
+
+    def over(self, ground: Ground) -> bool:
+        """The event log and as many ingresses as before are there again."""
+        found = ground.server.find
+        return bool(found("events")) and len(found("ingress")) >= self._ingresses
+
+
 class Hung(ServerFault):
     """SIGSTOP of one process of a kind, until it is replaced, or for `LONGEST_HANG`."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import yaml
 
+from apps.faults.nodes import ClusterUnderFault
 from cluster.ports import free_ports
 from cluster.processes import below, marked, name_of
 
@@ -31,9 +32,9 @@ class ServerUnderFault:
         project: Path,
         serving: Mapping[str, Any],
         environment: Mapping[str, str] | None = None,
-        address: str | None = None,
+        cluster: ClusterUnderFault | None = None,
     ):
-        """Starts it with these settings; `up` waits for it. `address`: a Ray cluster to join."""
+        """Starts it with these settings; `up` waits for it. `cluster`: what it joins instead of a Ray of its own."""
         [self.port] = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         settings = yaml.safe_load(project.read_text())
@@ -41,7 +42,8 @@ class ServerUnderFault:
         project.write_text(yaml.safe_dump(settings, sort_keys=False))
         self.log = project.parent / f"serve-{self.port}.log"
         command = [sys.executable, "-m", "pinfunnel", "serve", "--project", str(project), "--port", str(self.port)]
-        command += ["--address", address] if address else []
+        command += ["--address", cluster.address] if cluster else []
+        self.cluster = cluster
         with self.log.open("wb") as log:
             env = {**os.environ, **(environment or {}), MARK: str(self.port)}
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=project.parent)
@@ -68,7 +70,8 @@ class ServerUnderFault:
 
     def find(self, what: str) -> list[int]:
         """Its processes of one kind: replicas by deployment (`ingress`, `walk`, …), `proxy`, `controller`."""
-        return [pid for pid in below(self.process.pid) if is_one(name_of(pid), what)]
+        roots = [self.process.pid, *([self.cluster.process.pid] if self.cluster else [])]
+        return [pid for root in roots for pid in below(root) if is_one(name_of(pid), what)]
 
     def stop(self) -> None:
         """SIGTERM; whatever is left after `END_SECONDS` is killed."""
@@ -81,7 +84,7 @@ class ServerUnderFault:
 
 
 def is_one(name: str, what: str) -> bool:
-    """Whether a command line is that of a kind of process."""
+    """Whether a command line is that of a kind of process; a replica that has not begun yet is none."""
     if what == "proxy":
         return "haproxy -db -f " in name
     begins = "ray::ServeController" if what == "controller" else f"{REPLICA}{what}"
