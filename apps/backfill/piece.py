@@ -144,6 +144,7 @@ def as_served(moment: Replayed, schema_hash: str) -> dict | None:
     answer.shown = np.flatnonzero(impressed).astype(np.int32)
     answer.explored = np.zeros(len(answer.shown), bool)
     answer.explored_rate = 0.0
+    answer.dropped_rate = 0.0
     # No cut was made: were the others logged as cut off, negatives would come from the top of the walk only.
     stage = np.where(impressed, IMPRESSED, RANKED).astype(np.int8)
     row = log_row(answer, f"{id_prefix(ask.client)}{name}", schema_hash, REPLAYED, None)

@@ -130,6 +130,8 @@ def serving_schema(ids: str) -> pa.Schema:
     `position` is the slot in the answer, -1 if not shown. `filter` is what the request asked of its pins, as JSON: only
     pins that it matches are candidates; null where it asked nothing.
     `explored_rate`: the chance (propensity) of each candidate that `explored` marks to be drawn; null where none was.
+    `dropped_rate`: that of those which `explored_dropped` marks as well: the lightweight stage had dropped them.
+    Where it is null, no such candidate can be drawn and the list is empty.
     `teacher_rate`: the chance that a candidate which only the walk chose got a `full_score` all the same, as this one's
     did (serving/funnel/teacher.py); null for the requests without such scores. `kept_rate`: the chance that a candidate
     neither shown nor acted on was logged, in replayed history that logs a sample of them; null where all are here.
@@ -149,6 +151,7 @@ def serving_schema(ids: str) -> pa.Schema:
             ("user_locale", pa.string()),
             ("filter", pa.string()),
             ("explored_rate", pa.float32()),
+            ("dropped_rate", pa.float32()),
             ("teacher_rate", pa.float32()),
             ("kept_rate", pa.float32()),
             ("query_pin_id", pa.list_(id_type(ids))),
@@ -165,6 +168,7 @@ def serving_schema(ids: str) -> pa.Schema:
             ("stage", pa.list_(pa.int8())),
             ("position", pa.list_(pa.int16())),
             ("explored", pa.list_(pa.bool_())),
+            ("explored_dropped", pa.list_(pa.bool_())),
             ("visit_score", pa.list_(pa.float32())),
             ("lightweight_score", pa.list_(pa.float32())),
             ("full_score", pa.list_(pa.float32())),

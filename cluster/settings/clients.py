@@ -76,6 +76,9 @@ class StageSizes(Settings):
     lightweight: int = Field(500, ge=1)
     answer: int = Field(25, ge=1)
     explore: int = Field(0, ge=0, description="answer slots filled at random from the survivors, for unbiased logs")
+    explore_dropped: float = Field(
+        0.0, ge=0, le=1, description="share of these filled from what the lightweight stage dropped instead"
+    )
 
 
 class StrategyTable(Settings):

@@ -13,14 +13,14 @@ import numpy as np
 from cluster.settings.clients import Client
 from serving.candidates.query import Query
 from serving.candidates.stage import CandidatesLogic
-from serving.funnel.explore import explore
+from serving.funnel.explore import NOTHING, explore
 from serving.funnel.runner import Runner, StageObserver
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.funnel.teacher import PATIENCE, Teacher
 from serving.policy.pipeline import Policy
 from serving.policy.registry import PolicyRequest
 from serving.policy.seen import Seen
-from serving.policy.slate import rows_of, slate_of
+from serving.policy.slate import dropped_of, rows_of, slate_of
 from serving.request.answer import Answer, StageTiming
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
@@ -201,19 +201,25 @@ class Funnel:
         """What is shown: the policy over the slate, then exploration; an answer without ranking explores nothing."""
         ask = answer.ask
         candidates = answer.candidates
-        policy = client.policy
         seen = np.array(ask.seen, dtype=object)
         hidden = np.array(ask.barred(), dtype=object)
         slate = slate_of(candidates, answer.ranked, answer.scored, by_visits)
         ranking = not by_visits and answer.ranked is not None
         request = PolicyRequest(size, rows_of(candidates, hidden), rows_of(candidates, seen), candidates, answer.ranked)
-        slate = self._policies[ask.client].apply(slate, request, arrange=ranking)
+        policy = self._policies[ask.client]
+        slate = policy.apply(slate, request, arrange=ranking)
         answer.removed = dict(slate.removed)
-        explored = explore(slate.pin, size, client.sizes.explore if ranking else 0, ask.seed)
+        slots = client.sizes.explore if ranking else 0
+        share = client.sizes.explore_dropped
+        dropped = NOTHING
+        if slots and share and answer.ranked is not None:
+            dropped = policy.apply(dropped_of(candidates, answer.ranked), request, arrange=False).pin
+        explored = explore(slate.pin, size, slots, ask.seed, dropped, share)
         answer.shown = explored.shown
         answer.explored = explored.drawn
         answer.explored_rate = explored.rate
-        if policy.seen_times:
+        answer.dropped_rate = explored.dropped_rate
+        if client.policy.seen_times:
             self._seen.note(ask.client, ask.user_id, ask.at, candidates.pin_ids[answer.shown].tolist())
 
     def _seen_too_often(self, ask: WalkAsk, client: Client) -> np.ndarray:

@@ -46,6 +46,10 @@ def log_row(
     position[answer.shown] = np.arange(len(answer.shown))
     explored = np.zeros(n, bool)
     explored[answer.shown] = answer.explored
+    dropped = np.empty(0, bool)
+    if answer.dropped_rate and ranked is not None:
+        dropped = explored.copy()
+        dropped[ranked.survivors] = False
     missing = np.full(n, np.nan, np.float32)
     return {
         "request_id": request_id,
@@ -61,6 +65,7 @@ def log_row(
         "user_locale": locale,
         "filter": None if asked is None else json.dumps(asked, separators=(",", ":")),
         "explored_rate": answer.explored_rate or None,
+        "dropped_rate": answer.dropped_rate or None,
         "teacher_rate": None if answer.taught is None else answer.taught.rate,
         "kept_rate": None,
         "query_pin_id": candidates.query_ids,
@@ -77,6 +82,7 @@ def log_row(
         "stage": answer.stage_reached(),
         "position": position,
         "explored": explored,
+        "explored_dropped": dropped,
         "visit_score": candidates.score,
         "lightweight_score": missing if ranked is None else ranked.scores,
         "full_score": answer.full_scores(),

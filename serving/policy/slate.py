@@ -70,6 +70,13 @@ def slate_of(candidates: Candidates, ranked: Ranked | None, scored: Scored | Non
     return Slate(rows[order], score[order], board, ranked.topics[order], vector, labels)
 
 
+def dropped_of(candidates: Candidates, ranked: Ranked) -> Slate:
+    """What the lightweight stage dropped, in the candidates' order, with what filters need: score and labels."""
+    rows = np.setdiff1d(np.arange(len(candidates.pins), dtype=np.int32), ranked.survivors)
+    labels = None if candidates.labels is None else candidates.labels[rows]
+    return Slate(rows, candidates.score[rows], labels=labels)
+
+
 def rows_of(candidates: Candidates, ids: np.ndarray) -> np.ndarray:
     """Rows of the candidates that have these ids; those that the walk did not reach are left out."""
     if not len(ids):

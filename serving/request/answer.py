@@ -43,7 +43,8 @@ class Answer:
     scored: Scored | None
     shown: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # int32[m], of `candidates`, best first
     explored: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # bool[m]
-    explored_rate: float = 0.0  # chance of a pin behind the answer's best to be drawn into it; 0: none was
+    explored_rate: float = 0.0  # chance of a survivor behind the answer's best to be drawn into it; 0: none could be
+    dropped_rate: float = 0.0  # the same of a candidate that the lightweight stage dropped
     stages: list[StageTiming] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)  # what it lacks and why, `stage: reason`, in their order
     removed: dict[str, int] = field(default_factory=dict)  # policy step -> candidates it left out

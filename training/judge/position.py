@@ -63,7 +63,7 @@ def bucket_of(position: np.ndarray) -> np.ndarray:
 
 
 def effect_in_exploration(requests: Sequence[Request], worth: np.ndarray) -> PositionEffect:
-    """From exploration slots: survivors drawn at random, at positions drawn at random (serving.funnel.explore).
+    """From exploration slots: candidates drawn at random, at positions drawn at random (serving.funnel.explore).
 
     There position alone decides how often an action of positive `worth` float[A] is done, so the rate at a position
     over that of all is what it did, alike for every action (the examination hypothesis). Rates of few cases are

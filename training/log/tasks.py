@@ -20,6 +20,8 @@ from training.log.attribution import action_matrix, as_datetime64, group_events
 LATER = {
     "filter": pa.string(),
     "explored_rate": pa.float32(),
+    "dropped_rate": pa.float32(),
+    "explored_dropped": pa.list_(pa.bool_()),
     "teacher_rate": pa.float32(),
     "kept_rate": pa.float32(),
     "source_name": pa.list_(pa.string()),

@@ -33,7 +33,8 @@ ALL = ""
 UNITS = 1024
 """Users are put together into so many groups by hash, and groups are resampled: a log has more users than fit."""
 
-COLUMNS = ("user_id", "experiment", "stage", "lightweight_score", "full_score", *SOURCES)
+LISTS = ("stage", "explored_dropped", "lightweight_score", "full_score")
+COLUMNS = ("user_id", "experiment", *LISTS, *SOURCES)
 REPLAYS, OLD = "replayed", "without_sources"
 COUNTS = ("requests", *STEPS, *(f"alone_{step}" for step in STEPS), REPLAYS, OLD)
 KEY = pa.schema([("client", pa.string()), ("source", pa.string()), ("unit", pa.int64())])
@@ -59,12 +60,12 @@ class CountSources:
     def _requests(self, table: pa.Table) -> Iterable[tuple[tuple[str, str, int], np.ndarray]]:
         if not table.num_rows:
             return
-        lists = [ListColumn(table.column(name)) for name in (*COLUMNS[2:5], "actions")]
+        lists = [ListColumn(table.column(name)) for name in (*LISTS, "actions")]
         sources = LoggedSources(table)
         unit = hash_ids(table.column("user_id")) % UNITS
         clients, experiments = table.column("client").to_pylist(), table.column("experiment").to_pylist()
         for row, (client, experiment) in enumerate(zip(clients, experiments, strict=True)):
-            stage, lightweight, full, actions = (column[row] for column in lists)
+            stage, dropped, lightweight, full, actions = (column[row] for column in lists)
             found = sources.of(row)
             everything = client, ALL, int(unit[row])
             if experiment == REPLAYED or found is None:
@@ -72,7 +73,8 @@ class CountSources:
                 yield everything, np.array([name == why for name in COUNTS], np.int64)
                 continue
             did = actions.reshape(-1, self.actions)[:, list(self.good[client])]
-            steps = steps_of(stage, lightweight, full, did)
+            survived = (stage >= RANKED) & ~dropped.astype(bool) if len(dropped) else stage >= RANKED
+            steps = steps_of(survived, stage >= IMPRESSED, lightweight, full, did)
             by = found.rank >= 0
             alone = by.sum(axis=1) == 1
             yield everything, _counts(steps, alone)
@@ -81,17 +83,21 @@ class CountSources:
                 yield (client, name, int(unit[row])), _counts(steps[mine], alone[mine])
 
 
-def steps_of(stage: np.ndarray, lightweight: np.ndarray, full: np.ndarray, did: np.ndarray) -> np.ndarray:
+def steps_of(
+    survived: np.ndarray, answered: np.ndarray, lightweight: np.ndarray, full: np.ndarray, did: np.ndarray
+) -> np.ndarray:
     """bool[n, 5]: which of `STEPS` each candidate of one request took.
 
-    `stage` int8[n], scores float32[n], NaN where there is none, `did` float32[n, A]: 1 for an action that counts.
+    `survived`, `answered` bool[n], scores float32[n], NaN where there is none, `did` float32[n, A] of actions
+    that count.
     """
-    survived, answered = stage >= RANKED, stage >= IMPRESSED
     rows = np.flatnonzero(survived)
     first, second = (np.where(np.isnan(score[rows]), np.inf, -score[rows]) for score in (full, lightweight))
-    chosen = np.zeros(len(stage), bool)
+    chosen = np.zeros(len(survived), bool)
     chosen[rows[np.lexsort((second, first))][: answered.sum()]] = True
-    return np.stack([np.ones(len(stage), bool), survived, chosen, answered, answered & (did > 0).any(axis=1)], axis=1)
+    return np.stack(
+        [np.ones(len(survived), bool), survived, chosen, answered, answered & (did > 0).any(axis=1)], axis=1
+    )
 
 
 def _counts(steps: np.ndarray, alone: np.ndarray) -> np.ndarray:

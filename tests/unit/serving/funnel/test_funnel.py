@@ -164,6 +164,32 @@ def test_the_log_row_says_what_was_shown_where(world: Opened) -> None:
     assert table["experiment"].to_pylist() == ["arm", "arm"]
 
 
+def test_what_the_lightweight_stage_dropped_is_shown_by_chance_and_marked(world: Opened) -> None:
+    sizes = {"lightweight": 40, "answer": 10, "explore": 4, "explore_dropped": 0.5}
+    client = world.clients["homefeed"]
+    world.clients["homefeed"] = client.model_copy(update={"sizes": client.sizes.model_copy(update=sizes)})
+    process, user = world.new_process(), some_user(world)
+    publish_full(process, world.clients)
+    process.watcher().poll()
+    first = process.funnel.recommend_now(ask(user_id=user))
+    assert first.ranked is not None
+    excluded = tuple(np.delete(first.candidates.pin_ids, first.ranked.survivors)[::2].tolist())
+    counts = []
+    for seed in range(12):
+        answer = process.funnel.recommend_now(ask(user_id=user, seed=seed, exclude=excluded))
+        assert answer.ranked is not None
+        assert not set(answer.candidates.pin_ids[answer.shown].tolist()) & set(excluded)
+        table = rows_to_table([log_row(answer, "r", "h", "", None)], "int64", process.features)
+        marked = np.flatnonzero(table["explored_dropped"][0].as_py())
+        assert set(marked) == set(answer.shown.tolist()) - set(answer.ranked.survivors.tolist())
+        assert set(marked) <= set(answer.shown[answer.explored].tolist())
+        most = len(answer.candidates.pins) - len(answer.ranked.survivors)
+        assert table["dropped_rate"][0].as_py() == pytest.approx(2 / most)
+        counts.append((len(marked), int(answer.explored.sum())))
+    assert counts == [(2, 4)] * 12
+    assert log_row(first, "r", "h", "", None)["dropped_rate"] is not None
+
+
 def test_the_full_ranker_orders_the_answer_except_for_clients_held_back(world: Opened) -> None:
     process, user = world.new_process(), some_user(world)
     version = publish_full(process, world.clients, held_back=("ads",))

@@ -33,6 +33,7 @@ def row(name: str, client: str = "homefeed", **changes: Any) -> dict[str, Any]:
         "user_locale": None,
         "filter": None,
         "explored_rate": None,
+        "dropped_rate": None,
         "teacher_rate": None,
         "kept_rate": None,
         **{name: np.empty(0, np.int64) for name in ("query_pin_id", "sequence_pin_id", "pin_id")},
@@ -45,6 +46,7 @@ def row(name: str, client: str = "homefeed", **changes: Any) -> dict[str, Any]:
         "stage": np.empty(0, np.int8),
         "position": np.empty(0, np.int16),
         "explored": np.empty(0, bool),
+        "explored_dropped": np.empty(0, bool),
         **changes,
     }
 

@@ -20,6 +20,7 @@ NAMES = ("walk", "boards", "recent")
 SCHEMA = pa.schema(
     [
         ("client", pa.string()), ("user_id", pa.int64()), ("experiment", pa.string()), ("stage", pa.list_(pa.int8())),
+        ("explored_dropped", pa.list_(pa.bool_())),
         ("lightweight_score", pa.list_(pa.float32())), ("full_score", pa.list_(pa.float32())),
         ("source_name", pa.list_(pa.string())), ("source_rank", pa.list_(pa.int32())),
         ("source_score", pa.list_(pa.float32())),
@@ -43,6 +44,7 @@ def logged(draw: st.DrawFn) -> dict[str, Any]:
         "user_id": draw(st.integers(1, 4)),
         "experiment": draw(st.sampled_from(["", "a", REPLAYED])),
         "stage": of_each(st.sampled_from([WALKED, RANKED, IMPRESSED])),
+        "explored_dropped": draw(st.sampled_from([None, []])) if draw(st.booleans()) else of_each(st.booleans()),
         "lightweight_score": of_each(scores),
         "full_score": of_each(scores),
         "source_name": draw(st.none() | st.just(list(names))),
@@ -61,7 +63,8 @@ def slow_count(rows: list[dict[str, Any]]) -> Counter[tuple[str, str, str]]:
             out[client, "", "replayed" if row["experiment"] == REPLAYED else "without_sources"] += 1
             continue
         n, names = len(row["stage"]), row["source_name"]
-        survivors = [i for i in range(n) if row["stage"][i] >= RANKED]
+        dropped = row["explored_dropped"] or [False] * n
+        survivors = [i for i in range(n) if row["stage"][i] >= RANKED and not dropped[i]]
         low = float("-inf")
 
         def worth(i: int, row: dict[str, Any] = row, low: float = low) -> tuple[float, float]:
@@ -99,7 +102,8 @@ def test_counts_are_those_of_a_slow_count(rows: list[dict[str, Any]]) -> None:
 
 def test_every_step_is_counted() -> None:
     row = {
-        "client": "homefeed", "user_id": 1, "experiment": "", "stage": [WALKED, RANKED, IMPRESSED, IMPRESSED],
+        "client": "homefeed", "user_id": 1, "experiment": "", "explored_dropped": None,
+        "stage": [WALKED, RANKED, IMPRESSED, IMPRESSED],
         "lightweight_score": [4.0, 3.0, 2.0, 1.0], "full_score": [None, 0.9, None, 0.8],
         "source_name": ["walk", "boards"], "source_rank": [0, -1, 1, 0, 2, 1, -1, 2], "source_score": [0.0] * 8,
         "actions": [0.0] * 9 + [1.0, 0.0, 0.0],
