@@ -22,6 +22,13 @@ from apps.faults.verdict import Judge
 
 PATIENCE = 35.0
 """Seconds after which a request is given up: Serve itself answers after 30."""
+NO_STATUS = {
+    "ClientConnectorError": "no connection",
+    "ServerDisconnectedError": "cut off",
+    "ClientOSError": "cut off",
+    "TimeoutError": "no answer",
+}
+"""What became of a request without an answer, by the client's error."""
 BATCH = 4
 """Events of one request."""
 
@@ -142,7 +149,7 @@ class SteadyLoad:
                 sent.status = str(response.status)
                 return await response.json() if body and response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            sent.status = type(error).__name__
+            sent.status = NO_STATUS.get(type(error).__name__, type(error).__name__)
             return None
         finally:
             sent.done = time.monotonic()

@@ -16,12 +16,6 @@ class Nothing(ServerFault):
     name = "nothing"
     about = "no fault: what the load alone comes to on this machine"
     hold = 10.0
-    short = True
-
-    def __init__(self, ground: str = "colocated"):
-        self.ground = ground
-        self.name = "nothing" if ground == "colocated" else f"nothing-{ground}"
-        self.short = ground == "colocated"
 
     def make(self, ground: Ground) -> str:
         """Nothing."""
@@ -36,7 +30,8 @@ class Killed(ServerFault):
         self.ground = ground
         self.times = times
         self.short = short
-        self.name = f"kill-{what}" if ground == "colocated" else f"kill-{what}-{ground}"
+        often = f"-{times}x" if times > 1 else ""
+        self.name = (f"kill-{what}" if ground == "colocated" else f"kill-{what}-{ground}") + often
         self.about = f"kill -9 of {named(what)}" + (f", {times} times" if times > 1 else "")
 
     def make(self, ground: Ground) -> str:

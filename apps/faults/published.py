@@ -1,5 +1,6 @@
 """Bundles that are bad when they are published, and bundles that are published all the time."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from cluster.store.bundles import POINTER, BundleStore
 from cluster.store.manifest import MANIFEST
 
 SWAP_EVERY = 2.0
+KEPT = 8
+"""Versions that stay on the disk: a server on a busy machine may be some swaps late."""
 
 
 class BadBundle(ServerFault):
@@ -62,6 +65,7 @@ class Swaps(ServerFault):
         store = ground.site.opened.new_process().store
         began = time.monotonic()
         count = 0
+        self._made: dict[str, list[Path]] = {kind: [] for kind in KINDS}
         while time.monotonic() - began < self.seconds:
             letter = "BA"[count % 2]
             self._publish(ground, store, letter)
@@ -76,12 +80,15 @@ class Swaps(ServerFault):
         ground.site.publish("AAA")
         return ""
 
-    @staticmethod
-    def _publish(ground: Ground, store: BundleStore, letter: str) -> None:
+    def _publish(self, ground: Ground, store: BundleStore, letter: str) -> None:
         for kind in KINDS:
             version = publish_copy(store, kind, publish=False, version=ground.site.versions[kind]["AB".index(letter)])
             ground.judge.published(kind, version, letter)
             store.publish(kind, version)
+            self._made[kind].append(Path(store.root) / kind / version)
+            for old in self._made[kind][:-KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+            del self._made[kind][:-KEPT]
 
 
 def _largest(folder: Path) -> Path:

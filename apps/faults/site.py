@@ -54,12 +54,13 @@ class FaultSite:
     expected: Mapping[tuple[int, str], Answered] = field(default_factory=dict)  # by question and letters, like "ABA"
 
     @classmethod
-    def make(cls, folder: Path, **serving: Any) -> "FaultSite":
+    def make(cls, folder: Path) -> "FaultSite":
         """Build and publish it in `folder`, and ask an undisturbed funnel for what is expected. A is published."""
         one_thread_a_request()
         world = World.make(pins=3_000, boards=800, users=200)
         usual = {"deadline_ms": 2000, "queue_ms": 1000, "shape": "colocated"}
-        path = world.write(folder, {"home": str(folder / "home"), "serving": {**usual, **serving}})
+        settings = {"home": str(folder / "home"), "serving": usual, "similarity": {"neighbours": 8}}
+        path = world.write(folder, settings)
         opened = open_project(path)
         process = opened.new_process()
         graphs = _graphs(opened, process, folder / "edges" / "part-0.parquet")

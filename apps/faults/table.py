@@ -7,18 +7,19 @@ from rich.table import Table
 
 from apps.faults.row import FaultRow
 
-COLUMNS = ("requests", "errors", "degraded", "wrong", "events", "lost", "p99 ms", "normal s")
+COLUMNS = ("asked", "errors", "degr.", "wrong", "events", "lost", "p99 ms", "normal s")
 
 
 def table(rows: Sequence[FaultRow]) -> Table:
     """One line a fault; what must not be is marked."""
-    made = Table(title="faults, each under load", box=SIMPLE, pad_edge=False)
-    made.add_column("fault", no_wrap=True)
+    made = Table(title="faults, each under load", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    made.add_column("fault", overflow="fold")
     for name in COLUMNS:
-        made.add_column(name, justify="left" if name == "errors" else "right")
+        words = name == "errors"
+        made.add_column(name, justify="left" if words else "right", no_wrap=not words, overflow="fold")
     for row in rows:
         if row.skipped:
-            made.add_row(row.fault, *[""] * (len(COLUMNS) - 1), f"skipped: {row.skipped}", style="yellow")
+            made.add_row(row.fault, "", f"skipped: {row.skipped}", style="yellow")
         else:
             made.add_row(row.fault, *_cells(row), style="bold red" if row.broken else "")
     return made

@@ -101,4 +101,4 @@ def test_nobody_there_is_an_error_by_name() -> None:
     while not any(each.done for each in load.sent) and time.monotonic() < until:
         time.sleep(0.02)
     load.stop()
-    assert {each.status for each in load.sent} == {"ClientConnectorError"}
+    assert {each.status for each in load.sent} == {"no connection"}
