@@ -21,6 +21,7 @@ from serving.deploy.replicas import (
     SourceDeployment,
 )
 from serving.http.auth import Keys
+from serving.logs.kafka_client import check_kafka
 from serving.logs.shard import shards_of
 
 APP = "pinfunnel"
@@ -56,6 +57,8 @@ def build(args: FunnelArgs) -> Application:
     project = opened.project
     clients = opened.clients
     Keys(clients)  # refuse now, with one line, what every ingress replica would refuse
+    if project.events.kafka is not None:
+        check_kafka(project.events.kafka)
     cpu = {"ray_actor_options": {"num_cpus": args.cpus}}
     events = [
         EventsDeployment.options(name=shard.named("events"), **cpu).bind(project, clients, shard.index)

@@ -17,6 +17,7 @@ from cluster.store.bundles import BundleStore
 from cluster.store.damage import opening
 from cluster.store.home import bundles_root, logs_root
 from cluster.store.logs import LogStore
+from cluster.store.quarantine import Quarantine
 from serving.candidates.stage import CandidatesLogic
 from serving.deploy.watch import Watcher
 from serving.full.stage import FullLogic
@@ -28,7 +29,10 @@ from serving.lightweight.stage import LightweightLogic
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.impressions import ServingLog
+from serving.logs.kafka_feed import KafkaFeed
+from serving.logs.kafka_sink import KafkaSink
 from serving.logs.shard import WHOLE, Shard, shards_of
+from serving.logs.sink import EventSink
 from serving.logs.state_folder import StateReader, machine_folder
 from serving.logs.user_state import UserStates
 from serving.logs.writer_folder import WriterFolder
@@ -146,6 +150,19 @@ class Process:
             ),
             shard,
         )
+
+    def kafka_feed(self, events: EventLog, shard: Shard) -> KafkaFeed | None:
+        """Reads the project's topic into a shard's event log, where there is one. Raises ConfigError."""
+        settings = self.project.events.kafka
+        if settings is None:
+            return None
+        quarantine = Quarantine(self.logs.root / "quarantine", "kafka")
+        return KafkaFeed(settings, events, self.event_contract, quarantine, shard)
+
+    def sink_before_the_log(self) -> EventSink | None:
+        """What takes events in place of the event log, where the project says so. Raises ConfigError."""
+        settings = self.project.events
+        return KafkaSink(settings.kafka) if settings.sink == "kafka" and settings.kafka is not None else None
 
     def watcher(self, *stages: str, clock: Callable[[], float] = time.monotonic) -> Watcher:
         """A watcher that hot-swaps the bundles of the named stages (default: all).

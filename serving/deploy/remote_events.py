@@ -1,4 +1,4 @@
-"""The event log of a served application: a sink for new events, and the writers, of which each knows its users."""
+"""The event log of a served application: where new events go, and the writers, of which each knows its users."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from serving.logs.contract import EventContract
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.logs.shard import shard_of
+from serving.logs.sharded_sink import ShardedSink
 from serving.logs.sink import EventSink
 from serving.request.ask import Id, ShownPins, UserState
 
@@ -18,15 +19,16 @@ from serving.request.ask import Id, ShownPins, UserState
 class RemoteEvents(Events):
     """Checks events, has the sink store them, and asks a user's own writer about the user."""
 
-    def __init__(self, contract: EventContract, sink: EventSink, writers: Sequence[RemoteWriter]):
-        """`writers` in the order of their shards."""
+    def __init__(self, contract: EventContract, writers: Sequence[RemoteWriter], before: EventSink | None = None):
+        """`writers` in the order of their shards. `before`, if any, takes events and passes them on."""
         self._contract = contract
-        self._sink = sink
         self._writers = writers
+        self._log = writers[0] if len(writers) == 1 else ShardedSink(writers)
+        self._before = before
 
     async def append(self, events: list[dict[str, Any]]) -> Receipt:
         """Store events; returns when they are durable. Raises OSError with the reason when they are not."""
-        return await self._sink.store(CheckedEvents.of(events, self._contract))
+        return await (self._before or self._log).store(CheckedEvents.of(events, self._contract))
 
     def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
         """What the user's writer has written on this machine."""
@@ -44,8 +46,9 @@ class RemoteEvents(Events):
         return self._writers[0 if user_id is None else shard_of(user_id, len(self._writers))]
 
     async def health(self) -> LogHealth:
-        """Of the sink."""
-        return await self._sink.health()
+        """Of the log, and of what is before it."""
+        health = await self._log.health()
+        return health if self._before is None else health.beside(await self._before.health())
 
     async def flush(self) -> int:
         """Write stored events to Parquet."""

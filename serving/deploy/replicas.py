@@ -27,7 +27,6 @@ from serving.http.routes import Ingress
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
-from serving.logs.sharded_sink import ShardedSink
 from serving.logs.shown import shown_lately
 from serving.logs.state_folder import StatePublisher
 from serving.request.ask import ShownPins, UserState, WalkAsk
@@ -54,6 +53,10 @@ FRONT = {"max_ongoing_requests": 1024, **LIMITS}  # an ingress queues and refuse
 
 HANDOVER = 15.0
 """Seconds that a new events replica waits for the one before it to let go of the log."""
+
+
+CATCH_UP = 10.0
+"""Seconds that a flush waits for a topic to be read to its end."""
 
 
 class SourceReplica(Replica):
@@ -139,6 +142,9 @@ class EventsReplica(Replica):
         self._closing.callback(thread.join, 10)
         self._closing.callback(self._stop.set)
         thread.start()
+        self._feed = self._process.kafka_feed(self._events, shard)
+        if self._feed is not None:
+            self._closing.callback(self._feed.close)
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
@@ -161,10 +167,13 @@ class EventsReplica(Replica):
 
     def health(self) -> LogHealth:
         """Counters, and what is wrong with the log now."""
-        return self._events.health()
+        health = self._events.health()
+        return health if self._feed is None else health.beside(self._feed.health())
 
     def flush(self) -> int:
-        """Turn stored events into Parquet now."""
+        """Turn stored events into Parquet now, with what a topic has of them."""
+        if self._feed is not None:
+            self._feed.catch_up(CATCH_UP)
         return self._events.flush()
 
 
@@ -213,8 +222,10 @@ class IngressReplica(Replica):
             RemoteWriter(handle, self._process.state_reader(shard))
             for handle, shard in zip(handles, shards, strict=True)
         ]
-        sink = writers[0] if len(writers) == 1 else ShardedSink(writers)
-        return RemoteEvents(self._process.event_contract, sink, writers)
+        before = self._process.sink_before_the_log()
+        if before is not None:
+            self._closing.callback(before.close)
+        return RemoteEvents(self._process.event_contract, writers, before)
 
     async def served(self) -> ServedBundles:
         """What this application serves with: asked of every stage, and known here."""

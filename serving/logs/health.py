@@ -25,6 +25,10 @@ class LogHealth:
     counters: dict[str, Any]
     problems: tuple[str, ...]
 
+    def beside(self, other: "LogHealth") -> "LogHealth":
+        """Of two things that work together."""
+        return LogHealth({**self.counters, **other.counters}, (*self.problems, *other.problems))
+
     @classmethod
     def of_all(cls, writers: "Sequence[LogHealth]") -> "LogHealth":
         """Of several writers: counts added up, the first text that says something, and each one's problems."""

@@ -8,7 +8,6 @@ from serving.logs.checked_events import CheckedEvents
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.logs.shard import shard_of
-from serving.logs.sharded_sink import ShardedSink
 from serving.request.ask import Id, ShownPins, UserState
 from tests.unit.serving.logs.test_events import event
 from tests.unit.serving.logs.writers import CONTRACT
@@ -44,7 +43,7 @@ class Noting:
 
 def test_whatever_concerns_a_user_goes_to_the_users_own_writer() -> None:
     writers: list[Any] = [Noting() for _ in range(3)]
-    events = RemoteEvents(CONTRACT, ShardedSink(writers), writers)
+    events = RemoteEvents(CONTRACT, writers)
 
     async def everything(user: int) -> None:
         await events.state(user)
@@ -63,5 +62,16 @@ def test_whatever_concerns_a_user_goes_to_the_users_own_writer() -> None:
 
 def test_nobody_in_particular_is_asked_of_the_first() -> None:
     writers: list[Any] = [Noting(), Noting()]
-    asyncio.run(RemoteEvents(CONTRACT, ShardedSink(writers), writers).state(None))
+    asyncio.run(RemoteEvents(CONTRACT, writers).state(None))
     assert [writer.users for writer in writers] == [{None}, set()]
+
+
+def test_with_something_before_the_log_new_events_go_there_and_users_are_still_asked_of_their_writers() -> None:
+    before: Any = Noting()
+    writers: list[Any] = [Noting(), Noting()]
+    events = RemoteEvents(CONTRACT, writers, before)
+    assert asyncio.run(events.append([event("a", user_id=5), event("b", user_id=6)])).accepted == 2
+    assert before.users == {5, 6}
+    assert [writer.users for writer in writers] == [set(), set()]
+    asyncio.run(events.state(5))
+    assert writers[shard_of(5, 2)].users == {5}
