@@ -25,7 +25,6 @@ FLAGS: Mapping[str, str] = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # HAProxy in front of the replicas instead of Python proxies
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between deployments; alone it pins proxies to the head: set both
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # three failures in a row restart a proxy: 3 s without one, not 30
-    "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",  # 5 by default: so long may a replica hang before it is passed over
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone in tasks without a GPU
     "RAY_USAGE_STATS_ENABLED": "0",  # a project that you run yourself reports to nobody

@@ -29,6 +29,8 @@ NO_STATUS = {
     "TimeoutError": "no answer",
 }
 """What became of a request without an answer, by the client's error."""
+SAID = 200
+"""Characters to keep of what came with an error."""
 BATCH = 4
 """Events of one request."""
 
@@ -41,6 +43,7 @@ class Sent:
     due: float
     done: float = 0.0
     status: str = ""  # HTTP's, or the error's name
+    said: str = ""  # the beginning of what came with an error
     degraded: str = ""
     wrong: str = ""
     apart: int = 0  # generations between the versions of the answer
@@ -147,9 +150,12 @@ class SteadyLoad:
             async with asyncio.timeout(PATIENCE), call() as response:
                 body = await response.read()
                 sent.status = str(response.status)
-                return await response.json() if body and response.status == 200 else None
+                if response.status == 200:
+                    return await response.json()
+                sent.said = body[:SAID].decode(errors="replace")
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             sent.status = NO_STATUS.get(type(error).__name__, type(error).__name__)
-            return None
+            sent.said = str(error)[:SAID]
         finally:
             sent.done = time.monotonic()
+        return None

@@ -18,6 +18,7 @@ class FaultRow:
     about: str
     requests: int = 0
     errors: dict[str, int] = field(default_factory=dict)  # by status or kind; 429 and 503 say when to come back
+    said: dict[str, str] = field(default_factory=dict)  # by the same, what came with the last one
     degraded: int = 0  # answers that say what they lack, and events that were refused by name
     wrong: int = 0
     wrong_why: str = ""
@@ -47,6 +48,7 @@ def fill(row: FaultRow, sent: Sequence[Sent], made: float, there: float | None) 
     of_answers = [each for each in sent if each.kind == "recommendations" and each.status == "200"]
     row.requests = len(sent)
     row.errors = dict(Counter(each.status for each in sent if each.status != "200"))
+    row.said = {each.status: each.said for each in sent if each.status != "200"}
     row.degraded = sum(bool(each.degraded) for each in sent if each.status == "200")
     wrong = [each.wrong for each in sent if each.wrong]
     row.wrong = len(wrong)

@@ -17,7 +17,7 @@ from apps.faults.nodes import ClusterUnderFault
 from cluster.ports import free_ports
 from cluster.processes import below, marked, name_of
 
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 END_SECONDS = 35.0
 REPLICA = "ray::ServeReplica:pinfunnel:"
 MARK = "PINFUNNEL_UNDER_FAULT"
