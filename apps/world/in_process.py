@@ -58,7 +58,8 @@ class LocalEvents(Events):
 class InProcess:
     """A project's app over its published bundles. As a context manager it writes its logs out at the end.
 
-    `transport` goes into an `httpx.AsyncClient`, or into `Simulator`. One only may hold a project's event log.
+    `transport` goes into an `httpx.AsyncClient`, or into `Simulator`. One only may hold a project's event log, as
+    its one writer, whatever `events` says.
     """
 
     def __init__(self, opened: Opened, events: Events | None = None):

@@ -47,8 +47,10 @@ class RemoteEvents(Events):
 
     async def health(self) -> LogHealth:
         """Of the log, and of what is before it."""
-        health = await self._log.health()
-        return health if self._before is None else health.beside(await self._before.health())
+        if self._before is None:
+            return await self._log.health()
+        log, before = await asyncio.gather(self._log.health(), self._before.health())
+        return log.beside(before)
 
     async def flush(self) -> int:
         """Write stored events to Parquet."""

@@ -134,28 +134,24 @@ class KafkaFeed:
         self._backoff.worked()
 
     def _take(self, messages: "Sequence[Message]") -> None:
-        """Returns once all are on disk: in the log, or set aside with the reason. Raises OSError if stopped before."""
+        """Returns once all are on disk: in the log, or set aside with the reason.
+
+        Raises OSError when the disk refuses: the broker keeps them, and the topic is opened anew after a while.
+        """
         events: list[dict[str, Any]] = []
         sources: list[Message] = []
-        bad: list[BadRow] = []
+        aside: list[BadRow] = []
         for message in messages:
             event = read_message(message.value(), self._shard)
             if isinstance(event, str):
-                bad.append(_set_aside(message, event))
+                aside.append(_set_aside(message, event))
             else:
                 events.append(event)
                 sources.append(message)
-        checked = CheckedEvents.of(events, self._contract)
-        while not self._stop.is_set():
-            try:
-                receipt = self._events.store(checked)
-                aside = [*bad, *(_set_aside(sources[each.row], each.reason) for each in receipt.refused)]
-                if file := self._quarantine.add(aside):
-                    log.error("%d messages are no events and lie in %s: %s", len(aside), file, aside[-1].reason)
-                return
-            except OSError as error:  # the broker keeps them meanwhile
-                self._failed(error)
-        raise OSError("stopped before the disk took the events")
+        receipt = self._events.store(CheckedEvents.of(events, self._contract))
+        aside += [_set_aside(sources[each.row], each.reason) for each in receipt.refused]
+        if file := self._quarantine.add(aside):
+            log.error("%d messages are no events and lie in %s: %s", len(aside), file, aside[-1].reason)
 
     def catch_up(self, seconds: float) -> bool:
         """Wait until the topic has been read to its end; whether it was."""

@@ -23,7 +23,7 @@ from serving.logs.kafka_sink import KafkaSink
 from serving.logs.shard import shard_of, shards_of
 from tests.unit.serving.logs.test_events import event
 from tests.unit.serving.logs.writers import CONTRACT, Writers
-from tests.worlds.broker import Broker, produce
+from tests.worlds.broker import PLAYED, Broker, produce
 from tests.worlds.fuzz import examples
 
 BATCH = [event(f"e{user}", user_id=user, pin_id=user) for user in range(20)]
@@ -34,6 +34,12 @@ PATIENCE = 30.0
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
     with Broker() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[Broker]:
+    with Broker(PLAYED) as running:
         yield running
 
 
@@ -92,10 +98,11 @@ class Sender:
 
 
 @pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("kind", ["broker", "played"])
 def test_what_the_broker_has_acknowledged_is_stored_once_and_its_users_are_known(
-    tmp_path: Path, broker: Broker, number: int
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str, number: int
 ) -> None:
-    topic = broker.topic()
+    topic = request.getfixturevalue(kind).topic()
     with Sender(topic) as send, Fed(tmp_path, number, topic) as fed:
         assert send([*BATCH, event("bad", action="applaud")]) == 20
         assert send(BATCH) == 20, "a sender that did not hear of it"
@@ -227,8 +234,7 @@ def test_partitions_that_the_writers_cannot_share_and_a_topic_that_is_not_there_
 def test_a_broker_that_hangs_acknowledges_nothing_and_what_it_gets_twice_counts_once(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not broker.ours:
-        pytest.skip("PINFUNNEL_KAFKA names a broker that tests may not stop")
+    broker.skip_unless_ours()
     for module in (kafka_client, kafka_sink):
         monkeypatch.setattr(module, "ACK_SECONDS", 2.0)
     topic = broker.topic()
@@ -266,8 +272,7 @@ def test_a_broker_that_is_gone_refuses_and_what_was_read_before_stays(
     for module in (kafka_client, kafka_sink):
         monkeypatch.setattr(module, "ACK_SECONDS", 2.0)
     with Broker() as own:
-        if not own.ours:
-            pytest.skip("PINFUNNEL_KAFKA names a broker that tests may not stop")
+        own.skip_unless_ours()
         topic = own.topic()
         with Sender(topic) as send, Fed(tmp_path, 1, topic) as fed:
             send(BATCH[:10])
