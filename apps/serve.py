@@ -111,17 +111,17 @@ class Server:
                 ClosedPort(self.host, self.port, patience=3.0)
 
 
-def ingress_processes(settings: ServingSettings) -> int:
-    """How many processes answer on this machine: in the colocated shape one a core, as each computes."""
+def ingress_processes(settings: ServingSettings, shape: object) -> int:
+    """How many processes answer on this machine: in the `shape` colocated one a core, as each computes."""
     if settings.processes:
         return settings.processes
-    return min(len(os.sched_getaffinity(0)), MOST_PROCESSES) if settings.shape == "colocated" else 1
+    return min(len(os.sched_getaffinity(0)), MOST_PROCESSES) if shape == "colocated" else 1
 
 
 def start(path: str, host: str | None = None, port: int | None = None, **args: object) -> Server:
     """Serve a project on the Ray cluster that this process has joined; returns when every stage is healthy."""
     settings = open_project(path).project.serving
-    args = {"ingress_replicas": ingress_processes(settings), **args}
+    args = {"ingress_replicas": ingress_processes(settings, args.get("shape") or settings.shape), **args}
     host, port = host or settings.host, port or settings.port
     serve.start(http_options={"host": host, "port": port, "request_timeout_s": 30})
     serve.run(build(FunnelArgs(project=str(path), **args)), name=APP, route_prefix="/")  # type: ignore[arg-type]

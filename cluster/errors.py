@@ -1,4 +1,4 @@
-"""The one exception tree: errors a user can cause, each one line of text that says what to do."""
+"""The one exception tree: errors a user can cause, each one line that says what to do. And any error in a line."""
 
 
 class PinfunnelError(Exception):
@@ -19,3 +19,11 @@ class BundleError(PinfunnelError):
 
 class ModelError(PinfunnelError, ValueError):
     """A model cannot be trained, loaded or scored as asked."""
+
+
+def in_short(error: BaseException) -> str:
+    """An error in one line of at most 300 characters; of one that is not ours, its type too."""
+    text = " ".join(str(error).split())
+    if isinstance(error, PinfunnelError) and text:
+        return text[:300]
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

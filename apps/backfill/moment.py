@@ -11,6 +11,7 @@ import numpy as np
 
 from apps.backfill.history import Known, PastEvents
 from apps.backfill.shown import KnownPast
+from cluster.contract.moments import MICROSECONDS_PER_HOUR
 from serving.deploy.process import Process
 from serving.request.answer import Answer
 from serving.request.ask import Recents, WalkAsk
@@ -64,7 +65,7 @@ def replay_moment(
     if now - start < plan.min_history:
         return None
     before = history.known(start, now)
-    after = history.known(now, start + int(np.searchsorted(own, at + int(plan.horizon_hours * 3.6e9))))
+    after = history.known(now, start + int(np.searchsorted(own, at + int(plan.horizon_hours * MICROSECONDS_PER_HOUR))))
     fresh = ~np.isin(after.pins, before.pins)
     if not fresh.any():
         return None

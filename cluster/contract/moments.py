@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+MICROSECONDS_PER_HOUR = 3.6e9
 CLOCK_SKEW = timedelta(minutes=5)
 """A sender's clock may run ahead of ours by so much."""
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)

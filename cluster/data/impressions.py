@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.contract.moments import MICROSECONDS_PER_HOUR
 from cluster.data.cleaning import Tally, drop, drop_bad_ids, drop_bad_times
 
 LAST_POSITION = int(np.iinfo(np.int16).max)
@@ -44,6 +45,7 @@ def answered(events: pa.Table, impressions: pa.Table, hours: float) -> np.ndarra
     impression of its pin to its user: last touch, so that no action counts twice. What happened more than `hours` after
     the request answers nothing.
     """
+    window = hours * MICROSECONDS_PER_HOUR
     shown_at, at = _microseconds(impressions["shown_at"]), _microseconds(events["occurred_at"])
     users, their_users = _shared_codes(impressions["user_id"], events["user_id"])
     named = np.asarray(pc.fill_null(pc.not_equal(events["request_id"], ""), False))
@@ -52,7 +54,7 @@ def answered(events: pa.Table, impressions: pa.Table, hours: float) -> np.ndarra
     out[~named] = -1
     found = np.flatnonzero(out >= 0)
     theirs = users[out[found]] == their_users[found]
-    out[found[~theirs | (at[found] - shown_at[out[found]] > hours * 3.6e9)]] = -1
+    out[found[~theirs | (at[found] - shown_at[out[found]] > window)]] = -1
 
     pins, their_pins = _shared_codes(impressions["pin_id"], events["pin_id"])
     asking = np.flatnonzero(~named)
@@ -62,7 +64,7 @@ def answered(events: pa.Table, impressions: pa.Table, hours: float) -> np.ndarra
     order = np.lexsort((np.arange(len(pair)), at, pair))  # at the same time impressions come first
     latest = np.maximum.accumulate(np.where(order < n, np.arange(len(order)), -1))
     before = order[np.maximum(latest, 0)]
-    fits = (latest >= 0) & (order >= n) & (pair[before] == pair[order]) & (at[order] - at[before] <= hours * 3.6e9)
+    fits = (latest >= 0) & (order >= n) & (pair[before] == pair[order]) & (at[order] - at[before] <= window)
     out[asking[order[fits] - n]] = before[fits]
     return out
 

@@ -12,6 +12,9 @@ from pydantic import Field, field_validator
 from cluster.errors import ConfigError
 from cluster.settings.parsing import Settings, parse, read_yaml
 
+WALK = "walk"
+"""The source that a client has unless its file says otherwise."""
+
 QUOTA = 200
 """Pins of a source whose entry names no quota."""
 
@@ -146,7 +149,7 @@ class Client(Settings):
     walk: WalkSettings = WalkSettings()
     query: QuerySettings = QuerySettings()
     sources: dict[str, SourceSettings] = Field(
-        {"walk": SourceSettings()}, min_length=1, max_length=16, description="where candidates come from, by name"
+        {WALK: SourceSettings()}, min_length=1, max_length=16, description="where candidates come from, by name"
     )
     allotment: AllotmentSettings = AllotmentSettings()
     sizes: StageSizes = StageSizes()
@@ -179,7 +182,7 @@ class Client(Settings):
     @property
     def quotas(self) -> dict[str, int]:
         """Most pins of a request by source, in the order of the file."""
-        usual = {"walk": self.sizes.walk}
+        usual = {WALK: self.sizes.walk}
         return {name: one.quota or usual.get(name, QUOTA) for name, one in self.sources.items()}
 
     @field_validator("sizes")

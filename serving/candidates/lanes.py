@@ -42,7 +42,3 @@ class Lane:
     def _back(self, _: object) -> None:
         with self._lock:
             self._given_up -= 1
-
-    def close(self) -> None:
-        """Take no more calls; what runs is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from cluster.contract.ids import shown
 from cluster.features.source import fused
+from cluster.settings.clients import WALK
 from serving.candidates.query import Query
 from serving.candidates.sources.popular import popular_pins
 from serving.candidates.union import unite
@@ -31,7 +32,7 @@ def mix(query: Query, found: Mapping[str, FoundPins], budget: Mapping[str, int],
     from; then come the pins that the request brings itself.
     """
     catalog = query.catalog
-    alone = set(query.client.sources) == {"walk"}
+    alone = set(query.client.sources) == {WALK}
     given = unite(list(found.values()), catalog.graph.n_pins, query.pins, query.exclude, query.allowed)
     table = MixedPins(tuple(found), *given)
     score = None
@@ -94,7 +95,7 @@ def _candidates(
     ids = query.catalog.graph.pin_ids
     n = len(table.pins)
     columns = {name: _Column.of(table, name, found.get(name, FoundPins.nothing())) for name in table.names}
-    walk = columns.get("walk", _Column(n, np.empty(0, np.int64), np.empty(0, np.int64), FoundPins.nothing()))
+    walk = columns.get(WALK, _Column(n, np.empty(0, np.int64), np.empty(0, np.int64), FoundPins.nothing()))
     seen = walk.found.visits or Visits.nothing(len(query.pins))
     walk_score = walk.spread(walk.found.score)
     return Candidates(

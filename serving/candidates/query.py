@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.catalog.catalog import Catalog
+from cluster.contract.moments import MICROSECONDS_PER_HOUR
 from cluster.settings.clients import Client
 from cluster.walk.weights import decayed_weights
 from serving.request.ask import Recents, WalkAsk
-
-MICROSECONDS_PER_HOUR = 3.6e9
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,15 @@ class Query:
     barred: tuple[int | str, ...]  # query pins that the request names and the user hid
 
     def may_show(self) -> np.ndarray:
-        """bool[n_pins], the caller's own: pins that the request may be answered with."""
+        """bool[n_pins], the caller's own: pins that the request may be answered with, query pins left out as well."""
         n = self.catalog.graph.n_pins
         free: np.ndarray = np.ones(n, bool) if self.allowed is None else self.allowed.copy()
         free[self.exclude] = False
+        free[self.pins] = False
         return free
 
     def keeps(self, pins: np.ndarray) -> np.ndarray:
-        """bool[n] of pins int32[n]: those that the request may be answered with, query pins left out as well."""
+        """bool[n] of pins int32[n]: those of `may_show`."""
         keep = ~np.isin(pins, self.pins)
         if len(self.exclude):
             at = np.minimum(np.searchsorted(self.exclude, pins), len(self.exclude) - 1)

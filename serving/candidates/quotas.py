@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 
+from cluster.settings.clients import Client
 from serving.candidates.query import Query
 from training.quotas.kinds import kind_of
 from training.quotas.table import QuotaTable
@@ -43,10 +44,11 @@ class ComputePrice:
 class Quotas:
     """One client's."""
 
-    def __init__(self, full_share: float, busy: float):
-        self._full_share = full_share
+    def __init__(self, client: Client):
+        self._full = client.quotas
+        self._full_share = client.allotment.full_share
         self._table: QuotaTable | None = None
-        self.price = ComputePrice(busy)
+        self.price = ComputePrice(client.allotment.busy)
 
     def load(self, table: QuotaTable | None) -> None:
         """Take learned quotas from now on; None: full ones."""
@@ -54,10 +56,9 @@ class Quotas:
 
     def budgets(self, query: Query) -> dict[str, int]:
         """Most pins of each source. A small share of the requests, drawn by their seeds, asks for full quotas."""
-        full = query.client.quotas
         table = self._table
         if table is None or np.random.default_rng([query.ask.seed, 3]).random() < self._full_share:
-            return full
+            return self._full
         kind = kind_of(len(query.pins), len(query.sequence.pin_ids))
         learned = dict(zip(table.sources, table.quotas(kind, self.price.factor).tolist(), strict=True))
-        return {name: min(quota, learned.get(name, quota)) for name, quota in full.items()}
+        return {name: min(quota, learned.get(name, quota)) for name, quota in self._full.items()}

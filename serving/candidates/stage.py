@@ -11,7 +11,7 @@ import numpy as np
 
 from cluster.catalog.catalog import Catalog
 from cluster.contract.ids import plain_id
-from cluster.settings.clients import Client
+from cluster.settings.clients import WALK, Client
 from serving.candidates import sources as shipped
 from serving.candidates.generator import CandidateGenerator, make_generator
 from serving.candidates.mixer import mix
@@ -26,8 +26,6 @@ from serving.request.deadline import Deadline
 from serving.request.found import Discovery, FoundPins, Kind, Origin
 from training.quotas.table import QuotaTable
 
-WALK = "walk"
-
 assert shipped  # imported for what it registers
 
 
@@ -40,7 +38,7 @@ class CandidatesLogic:
         self._clients = clients
         self._length = sequence_length
         self._forbidden = {name: Forbidden(client) for name, client in clients.items()}
-        self._quotas = {name: Quotas(one.allotment.full_share, one.allotment.busy) for name, one in clients.items()}
+        self._quotas = {name: Quotas(client) for name, client in clients.items()}
         made: dict[str, CandidateGenerator] = {}
         self._sources: dict[tuple[str, str], CandidateGenerator] = {}
         for client in clients.values():

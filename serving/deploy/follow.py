@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cluster.backoff import Backoff
-from cluster.errors import PinfunnelError
+from cluster.errors import PinfunnelError, in_short
 from cluster.store.bundles import POINTER, BundleStore
 from serving.request.served import ServingProblem
 
@@ -99,7 +99,7 @@ class Follower:
         try:
             others = self._listed()
         except Exception as error:
-            log.error("cannot list the versions of %s: %s", self.kind, in_one_line(error))
+            log.error("cannot list the versions of %s: %s", self.kind, in_short(error))
             return False
         return any(self._try(version) for version in others)
 
@@ -119,7 +119,7 @@ class Follower:
         return True
 
     def _set_aside(self, version: str | None, error: Exception) -> None:
-        reason = in_one_line(error)
+        reason = in_short(error)
         known = self._aside.get(version)
         if known is None:
             known = SetAside("", datetime.now(UTC).isoformat(timespec="seconds"), Backoff(self._clock))
@@ -133,9 +133,3 @@ class Follower:
 
     def _forget(self, version: str | None) -> None:
         self._aside = {name: aside for name, aside in self._aside.items() if name != version}
-
-
-def in_one_line(error: Exception) -> str:
-    """An exception in one line; of one that is not ours, the type too."""
-    line = " ".join(str(error).split())[:300]
-    return line if isinstance(error, PinfunnelError) else f"{type(error).__name__}: {line}"

@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Literal, ParamSpec, Protocol, TypeVar
 
+from cluster.errors import in_short
 from serving.request.deadline import Deadline
 
 P = ParamSpec("P")
@@ -59,7 +60,7 @@ class Runner:
             why = "the deadline" if seconds >= left_at_all else f"its {1e3 * seconds:.0f} ms"
             self._missed(stage, "late", began, error, f"not done within {why}")
         except Exception as error:
-            self._missed(stage, "failed", began, error, _one_line(error))
+            self._missed(stage, "failed", began, error, in_short(error))
         else:
             self._done(stage, began)
             return result
@@ -71,7 +72,7 @@ class Runner:
         try:
             result = call(*args, **options)
         except Exception as error:
-            self._missed(stage, "failed", began, error, _one_line(error))
+            self._missed(stage, "failed", began, error, in_short(error))
             return None
         self._done(stage, began)
         return result
@@ -95,7 +96,3 @@ class Runner:
         if self._observer is not None:
             self._observer.stage_ended(self._client, stage, outcome, milliseconds)
         return milliseconds
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, HTTPException
 from fastapi.responses import RedirectResponse
 
 from cluster.contract.ids import IdContract, shown
-from cluster.errors import PinfunnelError
+from cluster.errors import PinfunnelError, in_short
 from cluster.settings.attributes import attribute_kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
@@ -25,7 +25,6 @@ from serving.http.event_batches import read_events, refusals
 from serving.http.questions import Questions, question
 from serving.http.responses import to_response
 from serving.http.users import Events, health_of, known_of
-from serving.logs.health import in_short
 from serving.logs.impressions import ServingLog
 from serving.request.answer import Answer
 from serving.request.ask import ShownPins

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any, Protocol
 
-from serving.logs.health import LogHealth, in_short
+from cluster.errors import in_short
+from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.request.ask import Id, ShownPins, UserState
 from serving.request.deadline import Deadline

@@ -6,7 +6,7 @@ import numpy as np
 
 from cluster.catalog.catalog import Catalog
 from cluster.features.assemble import FeatureBlock, build_features
-from cluster.features.inputs import CandidateInput, QueryInput, RequestInput, SourceInput, UserInput
+from cluster.features.inputs import CandidateInput, QueryInput, RequestInput, UserInput
 from cluster.settings.clients import Client
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
@@ -49,7 +49,7 @@ def request_features(
         ),
         found=CandidateInput(
             pins=candidates.pins,
-            sources=SourceInput(candidates.sources.names, candidates.sources.rank, candidates.sources.score),
+            sources=candidates.sources,
             score=candidates.walk_score,
             visits=candidates.visits,
             hits=candidates.hits,

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.backoff import Backoff
+from cluster.errors import in_short
 from cluster.store.logs import LogStore
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.contract import EventContract
 from serving.logs.group_commit import GroupCommit
-from serving.logs.health import EventHealth, LogHealth, in_short
+from serving.logs.health import EventHealth, LogHealth
 from serving.logs.known_events import KnownEvents, happened
 from serving.logs.owned_folder import OwnedFolder
 from serving.logs.receipt import Receipt

@@ -39,9 +39,3 @@ class LogHealth:
                 counters[name] = have + value if isinstance(have, int) else have or value
         named = [(f"writer {n} of {len(writers)}", writer) for n, writer in enumerate(writers, 1)]
         return cls(counters, tuple(f"{name}: {problem}" for name, writer in named for problem in writer.problems))
-
-
-def in_short(error: BaseException) -> str:
-    """An error with its kind, in one line of at most 300 characters."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}"[:300] if text else type(error).__name__

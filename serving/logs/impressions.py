@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.data.schema import serving_schema
+from cluster.errors import in_short
 from cluster.features.assemble import FeatureSet
 from cluster.store.log_parts import new_name
 from cluster.store.logs import LogStore, feature_metadata
 from cluster.store.quarantine import Quarantine, tell_apart
-from serving.logs.health import LogHealth, in_short
+from serving.logs.health import LogHealth
 from serving.logs.spread import Spread
 from serving.request.answer import Answer
 

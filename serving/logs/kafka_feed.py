@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.backoff import Backoff
+from cluster.errors import in_short
 from cluster.settings.events import KafkaSettings
 from cluster.store.quarantine import BadRow, Quarantine
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
-from serving.logs.health import LogHealth, in_short
+from serving.logs.health import LogHealth
 from serving.logs.kafka_client import consumer_of
 from serving.logs.kafka_messages import kept_as, read_message
 from serving.logs.shard import Shard

@@ -5,9 +5,10 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from cluster.errors import in_short
 from cluster.settings.events import KafkaSettings
 from serving.logs.checked_events import CheckedEvents
-from serving.logs.health import LogHealth, in_short
+from serving.logs.health import LogHealth
 from serving.logs.kafka_client import ACK_SECONDS, producer_of
 from serving.logs.kafka_messages import message_of
 from serving.logs.receipt import Receipt

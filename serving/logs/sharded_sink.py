@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
+from cluster.errors import in_short
 from serving.logs.checked_events import CheckedEvents
-from serving.logs.health import LogHealth, in_short
+from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.logs.shard import shard_of
 from serving.logs.sink import EventSink

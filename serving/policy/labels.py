@@ -5,7 +5,6 @@ the user's own data: a `rating` column with `adult` in it, a `licence` column wi
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from cluster.catalog.catalog import Catalog
 from cluster.errors import ConfigError
 from cluster.features.columns import category_code
 from cluster.settings.clients import Client, PolicySettings
+from serving.request.per_graph import PerGraph
 
 log = logging.getLogger(__name__)
 
@@ -72,22 +72,19 @@ class LabelRules:
 class Forbidden:
     """The pins that a client's policy forbids, worked out once for each of the last catalogs. Thread-safe."""
 
-    def __init__(self, client: Client, keep: int = 3):
+    def __init__(self, client: Client):
         self.rules = LabelRules.of(client.policy)
         self._name = client.name
-        self._keep = keep
-        self._by_version: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._pins = PerGraph(self._worked_out, keep=3)
 
     def of(self, catalog: Catalog) -> np.ndarray:
         """int32, sorted."""
-        found = self._by_version.get(catalog.version)
-        if found is None:
-            for text in self.rules.unknown(catalog):
-                log.warning("client %s: policy: %s", self._name, text)
-            found = self._by_version[catalog.version] = self.rules.forbidden_pins(catalog)
-            while len(self._by_version) > self._keep:
-                self._by_version.popitem(last=False)
-        return found
+        return self._pins.of(catalog)
+
+    def _worked_out(self, catalog: Catalog) -> np.ndarray:
+        for text in self.rules.unknown(catalog):
+            log.warning("client %s: policy: %s", self._name, text)
+        return self.rules.forbidden_pins(catalog)
 
 
 def _holds(catalog: Catalog, column: str, value: str, pins: np.ndarray) -> np.ndarray:

@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cluster.contract.moments import MICROSECONDS_PER_HOUR
+from cluster.features.inputs import SourceInput
 from serving.request.ask import Recents
 from serving.request.found import Origin
 
 
 @dataclass(frozen=True)
-class SourceColumns:
-    """Which of S sources found each of n candidates. Columns run in the order of `names`."""
+class SourceColumns(SourceInput):
+    """Which sources found each candidate, and what led them there."""
 
-    names: tuple[str, ...]
     budget: tuple[int, ...]  # pins that each was asked for
-    rank: np.ndarray  # int32[n, S], from 0; -1: did not find it
-    score: np.ndarray  # float32[n, S], each source's own; NaN: did not find it
     origins: tuple[Origin, ...] = ()  # of each source, aligned with the candidates; empty once they have been cut
 
     @property
@@ -71,4 +70,4 @@ class Candidates:
 
     def sequence_age(self, at: int) -> np.ndarray:
         """Hours between each action of the sequence and the request, float32[L]."""
-        return ((at - self.sequence.occurred_at) / 3.6e9).astype(np.float32)
+        return ((at - self.sequence.occurred_at) / MICROSECONDS_PER_HOUR).astype(np.float32)

@@ -46,7 +46,6 @@ class NearestContent(CandidateGenerator):
         if not wanted.any():
             return FoundPins.nothing()
         may = query.may_show()
-        may[query.pins] = False
         found: list[np.ndarray] = []
         scores: list[np.ndarray] = []
         nearest: list[np.ndarray] = []

@@ -25,7 +25,6 @@ def popular_pins(query: Query, wanted: int, but: np.ndarray | None = None) -> np
     """
     catalog = query.catalog
     free = query.may_show()
-    free[query.pins] = False
     if but is not None:
         free[but] = False
     local = _first(catalog.pins.popular(query.locale, catalog.graph.n_pins), free, wanted)

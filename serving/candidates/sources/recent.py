@@ -3,15 +3,17 @@
 import numpy as np
 from pydantic import Field
 
+from cluster.catalog.catalog import Catalog
+from cluster.contract.moments import MICROSECONDS_PER_HOUR
 from cluster.settings.parsing import Settings
 from serving.candidates.generator import CandidateGenerator, register
 from serving.candidates.query import Query
 from serving.candidates.weight_sums import best
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins, Origin
+from serving.request.per_graph import PerGraph
 
 CREATED_AT = "created_at"
-MICROSECONDS_PER_HOUR = 3.6e9
 
 
 class RecentOptions(Settings):
@@ -32,6 +34,11 @@ class NewPins(CandidateGenerator):
 
     def __init__(self, options: RecentOptions):
         self._options = options
+        self._by_time = PerGraph(by_time)
+
+    def prepare(self, catalog: Catalog) -> None:
+        """Sorts the pins by time."""
+        self._by_time.renew(catalog)
 
     def generate(self, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """The origin is the topic that the pin and the user share most. A user of unknown topics has all new pins."""
@@ -39,21 +46,28 @@ class NewPins(CandidateGenerator):
         if created is None:
             return FoundPins.nothing()
         span = self._options.hours * MICROSECONDS_PER_HOUR
-        age = (query.ask.at - created) / span
-        may = query.may_show() & (age >= 0) & (age < 1)
-        may[query.pins] = False
-        pins = np.flatnonzero(may).astype(np.int32)
+        order = self._by_time.of(query.catalog)
+        begin, end = np.searchsorted(created, [query.ask.at - span, query.ask.at], "right", sorter=order)
+        pins = np.sort(order[begin:end])
+        pins = pins[query.keeps(pins)]
         if query.locale >= 0:
             local = query.catalog.pins.locale[pins]
             pins = pins[(local == query.locale) | (local < 0)]
         topics, mine = query.catalog.pins.topics[pins], _topics(query)
         match = topics @ mine if mine.any() else np.ones(len(pins), np.float32)
-        score = (match * (1.0 - age[pins])).astype(np.float32)
+        age = (query.ask.at - created[pins]) / span
+        score = (match * (1.0 - age)).astype(np.float32)
         lucky = np.random.default_rng([query.ask.seed, 4]).permutation(len(pins))[: 2 * budget]
         rows = _in_turns(best(score, budget), lucky, self._options.explore)[:budget]
         shared = topics[rows] * mine
         topic = np.where(shared.max(axis=1, initial=0.0) > 0, shared.argmax(axis=1), -1).astype(np.int32)
         return FoundPins(pins[rows], np.maximum(score[rows], 0.0), Origin("topic", topic))
+
+
+def by_time(catalog: Catalog) -> np.ndarray:
+    """int32: pins by `created_at`, oldest first, without those that have none."""
+    created = catalog.attributes.numbers.get(CREATED_AT, np.empty(0))
+    return np.argsort(created, kind="stable")[: len(created) - int(np.isnan(created).sum())].astype(np.int32)
 
 
 def _in_turns(first: np.ndarray, drawn: np.ndarray, share: float) -> np.ndarray:

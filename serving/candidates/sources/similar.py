@@ -12,7 +12,7 @@ from cluster.settings.parsing import Settings
 from cluster.similarity.neighbours import Neighbours
 from cluster.similarity.tables import Similarity
 from serving.candidates.generator import CandidateGenerator, register
-from serving.candidates.query import Query
+from serving.candidates.query import Query, index_of
 from serving.candidates.weight_sums import WeightSums, best, warm
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins, Origin
@@ -64,11 +64,12 @@ def measured(similarity: Similarity, by: str) -> Neighbours | None:
 
 
 def _liked(query: Query) -> np.ndarray:
-    """int32: the pins of the user's history with an action that starts walks of the client."""
+    """int32: the pins of the user's history with an action that starts walks of the client, and not hidden since."""
     liked = {name for name, weight in query.client.query.actions.items() if weight > 0}
     if query.client.query.source == "request":
         return np.empty(0, np.int32)
     catalog = query.catalog
-    history = history_of(catalog, catalog.users.row(query.ask.user_id), query.ask, liked)
-    pins: np.ndarray = history.pins[history.liked]
-    return pins
+    user = catalog.users.row(query.ask.user_id)
+    history = history_of(catalog, user, query.ask, liked)
+    hidden = index_of(catalog, [*query.ask.hidden, *user.hidden.tolist()])
+    return np.setdiff1d(history.pins[history.liked], hidden)

@@ -23,7 +23,6 @@ def test_a_stuck_source_is_refused_without_waiting_and_recovers() -> None:
         assert await lane.call(lambda: 7) == 7
 
     asyncio.run(scene())
-    lane.close()
 
 
 def test_calls_that_never_began_are_not_counted_as_stuck() -> None:
@@ -39,7 +38,6 @@ def test_calls_that_never_began_are_not_counted_as_stuck() -> None:
         assert await held
 
     asyncio.run(scene())
-    lane.close()
 
 
 def test_what_a_source_raises_reaches_the_caller() -> None:
@@ -50,4 +48,3 @@ def test_what_a_source_raises_reaches_the_caller() -> None:
 
     with pytest.raises(RuntimeError, match="boom"):
         asyncio.run(lane.call(work))
-    lane.close()

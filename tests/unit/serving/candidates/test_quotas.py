@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from apps.project import Opened
-from cluster.features.inputs import SourceInput
 from cluster.kinds import quotas
 from cluster.settings.clients import AllotmentSettings, Client, SourceSettings
 from serving.candidates.quotas import MOST, ComputePrice, Quotas
@@ -89,8 +88,7 @@ def test_smaller_quotas_find_what_the_replay_of_full_ones_says(world: Opened, wa
 
 
 def _seen(full: Candidates) -> SeenCandidates:
-    rank = SourceInput(full.sources.names, full.sources.rank, full.sources.score)
-    table = np.stack([rank.rank_of(name) for name in SOURCES], axis=1)
+    table = np.stack([full.sources.rank_of(name) for name in SOURCES], axis=1)
     table = table[(table >= 0).any(axis=1)]
     n = len(table)
     return SeenCandidates(SOURCES, np.zeros(n, np.int64), table, np.ones(n, bool), np.ones(n), np.zeros(1, np.int64))
@@ -118,7 +116,7 @@ def test_a_higher_price_asks_for_less(world: Opened) -> None:
     table = QuotaTable(table.sources, table.paths, float(table.paths[0].worth[-1]))
     of_one = [sum(table.quotas(0, factor).tolist()) for factor in (1.0, 4.0, 1e6)]
     assert of_one[0] >= of_one[1] >= of_one[2] == 0
-    quotas_ = Quotas(full_share=0.0, busy=0.5)
+    quotas_ = Quotas(_client(world))
     quotas_.load(None)
     query = _stage(world, _client(world)).query(ask(user_id=some_user(world)))
     assert quotas_.budgets(query) == {"walk": 300, "popular": 200}

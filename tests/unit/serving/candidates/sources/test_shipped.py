@@ -58,7 +58,7 @@ def test_only_pins_that_may_be_shown_and_as_many_as_there_are(
     barred = tuple(query.catalog.graph.pin_ids.ids_of(plain.pins[:5]).tolist())
     query, found = _found(stage, name, 10_000, user, exclude=barred, filter=narrow)
     may = query.may_show()
-    may[query.pins] = False
+    assert not may[query.pins].any()
     assert may[found.pins].all()
     assert set(found.pins.tolist()) <= set(plain.pins.tolist()) or name in ("walk", "boards")
     left = [pin for pin in plain.pins.tolist() if may[pin]]
@@ -96,9 +96,25 @@ def test_similar_scores_are_summed_weights(world: Opened, stage: CandidatesLogic
     assert len(found.pins) == 30
     assert found.score == pytest.approx([expected[pin] for pin in found.pins.tolist()], rel=1e-4)
     free = query.may_show()
-    best = sorted((w for p, w in expected.items() if free[p] and p not in set(query.pins.tolist())), reverse=True)[:30]
+    best = sorted((w for p, w in expected.items() if free[p]), reverse=True)[:30]
     assert found.score == pytest.approx(best, rel=1e-4)
     assert set(found.origin.of.tolist()) <= set(range(-1, len(query.pins)))
+
+
+def test_a_like_that_was_hidden_later_counts_for_nothing(world: Opened, stage: CandidatesLogic) -> None:
+    user = some_user(world)
+    query, before = _found(stage, "similar", 4_000, user)
+    table = measured(query.catalog.similarity, "linear")
+    assert table is not None
+    hated = int(query.pins[0])  # a like, as every query pin of a user is
+    told = dict(zip(table.ids[hated].tolist(), table.weights[hated].tolist(), strict=True))
+    hidden = tuple(query.catalog.graph.pin_ids.ids_of(np.array([hated], np.int32)).tolist())
+    _, after = _found(stage, "similar", 4_000, user, hidden=hidden)
+    scores = dict(zip(after.pins.tolist(), after.score.tolist(), strict=True))
+    assert set(told) & set(before.pins.tolist())
+    for pin, score in zip(before.pins.tolist(), before.score.tolist(), strict=True):
+        left = max(score - told.get(pin, 0.0), 0.0)  # what sums to nothing is not found
+        assert scores.get(pin, 0.0) == pytest.approx(left, rel=1e-4, abs=1e-5)
 
 
 def test_boards_scores_are_those_of_the_nearest_boards(world: Opened, stage: CandidatesLogic) -> None:
@@ -130,8 +146,18 @@ def test_content_is_near_by_topics_where_there_are_no_vectors(world: Opened, sta
     cosine = (topics @ asked[asked.any(axis=1)].T).max(axis=1)
     assert found.score == pytest.approx(cosine[found.pins], rel=1e-5)
     free = query.may_show()
-    free[query.pins] = False
     assert found.score == pytest.approx(np.sort(cosine[free])[::-1][:40], rel=1e-5)
+
+
+@pytest.mark.parametrize("hours", [24.0, 24.0 * 20, OLD])
+def test_recent_has_every_new_pin_and_no_other(world: Opened, stage: CandidatesLogic, hours: float) -> None:
+    query = stage.query(ask(user_id=some_user(world)))
+    found = _source("recent", hours=hours, explore=1.0).generate(query, 100_000, ENDLESS)
+    age = (query.ask.at - query.catalog.attributes.numbers["created_at"]) / 3.6e9
+    with np.errstate(invalid="ignore"):
+        new = query.may_show() & (age >= 0) & (age < hours)
+    new &= np.isin(query.catalog.pins.locale, [-1, query.locale])
+    assert np.sort(found.pins).tolist() == np.flatnonzero(new).tolist()
 
 
 def test_recent_pins_are_new_and_of_the_users_locale(world: Opened, stage: CandidatesLogic) -> None:

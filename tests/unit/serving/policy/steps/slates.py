@@ -21,7 +21,7 @@ def candidates(visits: np.ndarray) -> Candidates:
         pins=np.arange(n, dtype=np.int32),
         pin_ids=np.arange(n),
         score=visits.astype(np.float32),
-        sources=SourceColumns(("walk",), (n,), np.arange(n)[:, None], visits.astype(np.float32)[:, None]),
+        sources=SourceColumns(("walk",), np.arange(n)[:, None], visits.astype(np.float32)[:, None], (n,)),
         walk_score=visits.astype(np.float32),
         visits=visits.astype(np.int32),
         hits=np.ones(n, np.int16),
