@@ -24,6 +24,7 @@ class Query:
     catalog: Catalog
     locale: int  # the user's, else the one that the request names; -1 unknown
     sequence: Recents  # the user's last actions before the request, newest first
+    actions: int  # what the user is known for, as far back as is kept, like the feature `user_history`
     pins: np.ndarray  # int32[Q], query pins that the catalog knows, heaviest first
     weight: np.ndarray  # float32[Q]
     age: np.ndarray  # float32[Q], hours
@@ -77,6 +78,7 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
         catalog=catalog,
         locale=user.locale if user.locale >= 0 else catalog.pins.locale_code(ask.locale),
         sequence=sequence,
+        actions=min(len(user.pins) + int((ask.recents.occurred_at < ask.at).sum()), catalog.feature_set.history_length),
         pins=index[known],
         weight=weight[known],
         age=age[known],

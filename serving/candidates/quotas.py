@@ -59,6 +59,6 @@ class Quotas:
         table = self._table
         if table is None or np.random.default_rng([query.ask.seed, 3]).random() < self._full_share:
             return self._full
-        kind = kind_of(len(query.pins), len(query.sequence.pin_ids))
+        kind = kind_of(len(query.pins), query.actions)
         learned = dict(zip(table.sources, table.quotas(kind, self.price.factor).tolist(), strict=True))
         return {name: min(quota, learned.get(name, quota)) for name, quota in self._full.items()}

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from cluster.errors import ModelError
+from cluster.features.assemble import FeatureSet
 from cluster.kinds import quotas as kind_of_bundle
 from cluster.progress import Progress, silent
 from cluster.settings.clients import Client
@@ -126,18 +127,19 @@ def read_seen(
     joined = join_logs(project, logs, [client.name], since, until)
     share = min(1.0, MOST_REQUESTS / max(len(joined.index.times(client.name)), 1))
     window = {client.name: LogWindow(share=share)}
-    columns = (*COLUMNS, "source_budget", "query_pin_id", "sequence_pin_id")
+    columns = (*COLUMNS, "source_budget", "query_pin_id")
+    history = FeatureSet.of(project.features).shared.index("user_history")
     found: list[tuple[Any, Request, int, int]] = []
     for table in joined.requests(columns, window).iter_batches(batch_size=None, batch_format="pyarrow"):
         if not table.num_rows:
             continue
         asked = table.column("source_budget").to_pylist()
-        counts = [pc.list_value_length(table.column(name)).to_pylist() for name in columns[-2:]]
+        pins = pc.list_value_length(table.column("query_pin_id")).to_pylist()
         at = table.column("requested_at").to_pylist()
         for request in read_requests(table):
             if request.sources is not None and _in_full(client, request.sources.names, asked[request.row]):
-                pins, did = (values[request.row] or 0 for values in counts)
-                found.append((at[request.row], request, pins, did))
+                did = round(float(np.expm1(request.shared[history])))
+                found.append((at[request.row], request, pins[request.row] or 0, did))
     found.sort(key=lambda one: one[0])
     _, requests, pins_of, did_of = zip(*found, strict=True) if found else ((), (), (), ())
     return seen_candidates(requests, pins_of, did_of, tuple(client.quotas))

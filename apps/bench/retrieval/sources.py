@@ -144,7 +144,7 @@ def judged(held: Held) -> dict[str, Any]:
             found, milliseconds = ask_each(process.sources, ask, version, SOURCES, BUDGET)
             index = ids.index_of(wanted)
             findings.add(user, np.where(index >= 0, index, -1 - np.arange(len(index))), found, milliseconds)
-            seen.append((*_ranks(found, index), kind_of(len(known), 0)))
+            seen.append((*_ranks(found, index), kind_of(len(known), len(mine))))
     return {**findings.report(), "quotas": quota_costs(seen)}
 
 

@@ -12,9 +12,10 @@ from cluster.settings.clients import AllotmentSettings, Client, SourceSettings
 from serving.candidates.quotas import MOST, ComputePrice, Quotas
 from serving.candidates.stage import CandidatesLogic
 from serving.deploy.process import Process
+from serving.request.ask import Recents
 from serving.request.candidates import Candidates
 from tests.unit.training.quotas.test_table import two_kinds
-from tests.worlds.funnel import ask, opened_world, some_user
+from tests.worlds.funnel import NOW, ask, opened_world, some_user
 from training.quotas.kinds import KINDS
 from training.quotas.paths import QuotaPath
 from training.quotas.seen import SeenCandidates, replay
@@ -92,6 +93,23 @@ def _seen(full: Candidates) -> SeenCandidates:
     table = table[(table >= 0).any(axis=1)]
     n = len(table)
     return SeenCandidates(SOURCES, np.zeros(n, np.int64), table, np.ones(n, bool), np.ones(n), np.zeros(1, np.int64))
+
+
+def test_serving_counts_a_users_actions_as_the_log_has_them(world: Opened) -> None:
+    process = world.new_process()
+    column = process.features.shared.index("user_history")
+    users = process.catalogs.current.users.ids.ids_of(np.arange(20, dtype=np.int32)).tolist()
+    pins = process.catalogs.current.graph.pin_ids.ids_of(np.arange(3, dtype=np.int32)).astype(object)
+    names = np.array(["save", "click", "save"], object)
+    live = Recents(pins, names, names, NOW - 1 - np.arange(3))
+    counts = set()
+    for user, recents in [(None, Recents.none()), *((user, live) for user in users), (users[0], Recents.none())]:
+        answer = process.funnel.recommend_now(ask(user_id=user, recents=recents))
+        assert answer.ranked is not None
+        counts.add(process.sources.query(answer.ask).actions)
+        assert process.sources.query(answer.ask).actions == round(float(np.expm1(answer.ranked.shared[column])))
+    assert len(counts) > 3
+    assert 0 in counts
 
 
 def test_under_load_candidates_become_dearer_and_cheap_again_when_it_is_over() -> None:

@@ -89,7 +89,7 @@ def test_every_curve_ends_with_everything() -> None:
 
 
 def test_kinds_tell_users_apart_by_what_is_known_of_them() -> None:
-    kinds = [kind_of(pins, did) for pins in (0, 2, 5, 30) for did in (0, 3, 10, 100)]
+    kinds = [kind_of(pins, did) for pins in (0, 2, 5, 30) for did in (0, 3, 10, 40, 100, 300)]
     assert kinds == list(range(KINDS))
 
 
