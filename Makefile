@@ -31,7 +31,7 @@ serve: setup ## keep the server up; prints URLs and a curl line (Ctrl-C ends it)
 test: setup ## all tests, with a floor under line coverage; ARGS='tests/unit -k walk' picks some
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(if $(ARGS),--cov-fail-under=0) $(ARGS)
 
-test-faults: setup ## break a server under load in every way that is known (a quarter of an hour); ARGS='--short' in two minutes
+test-faults: setup ## break a server under load in every way that is known (begins none after 15 minutes); ARGS='--short' for a few
 	@$(BIN)/python -c 'import libfaketime' 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt libfaketime ||
 		echo "no libfaketime (it needs a C compiler): steps of the clock are skipped"
 	$(BIN)/pinfunnel faults $(ARGS)

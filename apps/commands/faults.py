@@ -12,7 +12,7 @@ from apps.console import console, guarded, quiet, write_json
 
 def faults(
     only: Annotated[list[str] | None, typer.Option(help="make this fault only; may be given several times")] = None,
-    short: Annotated[bool, typer.Option(help="a few faults on one server, within two minutes: for CI")] = False,
+    short: Annotated[bool, typer.Option(help="a few faults on one server: for CI")] = False,
     listed: Annotated[bool, typer.Option("--list", help="name the faults, and make none")] = False,
     rate: Annotated[
         float, typer.Option(min=0.5, help="recommendations a second, and as many requests with events")
