@@ -22,6 +22,7 @@ from serving.deploy.replicas import (
 )
 from serving.http.auth import Keys
 from serving.logs.kafka_client import check_kafka
+from serving.logs.redis_client import check_redis
 from serving.logs.shard import shards_of
 
 APP = "pinfunnel"
@@ -59,6 +60,8 @@ def build(args: FunnelArgs) -> Application:
     Keys(clients)  # refuse now, with one line, what every ingress replica would refuse
     if project.events.kafka is not None:
         check_kafka(project.events.kafka)
+    if project.events.state.redis is not None:
+        check_redis(project.events.state.redis)
     cpu = {"ray_actor_options": {"num_cpus": args.cpus}}
     events = [
         EventsDeployment.options(name=shard.named("events"), **cpu).bind(project, clients, shard.index)

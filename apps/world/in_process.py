@@ -34,7 +34,7 @@ class LocalEvents(Events):
         """Store events durably."""
         return self._log.append(events)
 
-    def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
+    async def at_hand(self, user_id: Id | None, seconds: float, old: bool = False) -> UserState | None:
         """What a user did lately: always at hand."""
         return self._log.state(user_id)
 

@@ -1,6 +1,8 @@
 """`events` in pinfunnel.yaml: where events become durable, and how many processes write the event log."""
 
+import re
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -53,6 +55,34 @@ class KafkaSettings(Settings):
         return options
 
 
+class RedisSettings(Settings):
+    """A Redis or Valkey server that keeps users' state for ingresses of all machines. Not a cluster of them."""
+
+    url: str = Field(description="`redis://host:6379/0`, `rediss://` for TLS, or `unix:///path`; no password in it")
+    password_env: str | None = Field(None, description="variable with the password")
+    prefix: str = Field("pinfunnel", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="of its keys; one for each project")
+    keep_hours: float = Field(
+        24.0, ge=0.01, le=24 * 365, description="a user of whom nothing came and nobody asked for so long is dropped"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if not re.fullmatch(r"(rediss?://([^/@:]+@)?[^/@?#\s]+(/\d+)?|unix://([^/@:]+@)?/[^@\s]+)(\?[^@\s]*)?", url):
+            raise ValueError("expected redis://[user@]host:port/database, and the password in `password_env`")
+        try:
+            _ = urlsplit(url).port
+        except ValueError as error:
+            raise ValueError(f"{url!r}: {error}") from None
+        return url
+
+
+class StateSettings(Settings):
+    """What users did, hid and were shown lately: each machine has what its writers know; others ask them."""
+
+    redis: RedisSettings | None = Field(None, description="a server that machines without the user's writer read")
+
+
 class EventSettings(Settings):
     """The way of an event from the API to the log that training reads."""
 
@@ -62,6 +92,7 @@ class EventSettings(Settings):
     writers: int = Field(
         1, ge=1, le=MOST_WRITERS, description="processes that write the event log, each for its share of the users"
     )
+    state: StateSettings = Field(StateSettings(), description="of users, shared by ingresses")
     kafka: KafkaSettings | None = Field(None, description="a topic that is read into the log, whatever the sink is")
 
     @model_validator(mode="after")

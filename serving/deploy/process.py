@@ -31,6 +31,8 @@ from serving.logs.events import EventLog
 from serving.logs.impressions import ServingLog
 from serving.logs.kafka_feed import KafkaFeed
 from serving.logs.kafka_sink import KafkaSink
+from serving.logs.redis_reader import RedisStateReader
+from serving.logs.redis_writer import RedisStateWriter
 from serving.logs.shard import WHOLE, Shard, shards_of
 from serving.logs.sink import EventSink
 from serving.logs.state_folder import StateReader, machine_folder
@@ -158,6 +160,20 @@ class Process:
             return None
         quarantine = Quarantine(self.logs.root / "quarantine", "kafka")
         return KafkaFeed(settings, events, self.event_contract, quarantine, shard)
+
+    def redis_writer(self, events: EventLog, shard: Shard) -> RedisStateWriter | None:
+        """Writes the state of a shard's users to the project's Redis, where there is one. Raises ConfigError."""
+        settings = self.project.events.state.redis
+        if settings is None:
+            return None
+        writer = RedisStateWriter(settings, shard, events.state)
+        events.tell(writer.changed)
+        return writer
+
+    def redis_reader(self) -> RedisStateReader | None:
+        """Reads any user's state from the project's Redis, where there is one. Raises ConfigError."""
+        settings = self.project.events
+        return None if settings.state.redis is None else RedisStateReader(settings.state.redis, settings.writers)
 
     def sink_before_the_log(self) -> EventSink | None:
         """What takes events in place of the event log, where the project says so. Raises ConfigError."""

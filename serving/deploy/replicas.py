@@ -5,8 +5,6 @@ one reference is swapped (a slow `reconfigure` would block traffic).
 """
 
 import asyncio
-import logging
-import threading
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from ray.serve.handle import DeploymentHandle
 from cluster import kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from serving.deploy.events_replica import EventsReplica
 from serving.deploy.metrics import Metrics
 from serving.deploy.remote import RemoteStages, bundles_of
 from serving.deploy.remote_events import RemoteEvents
@@ -24,12 +23,7 @@ from serving.deploy.remote_writer import RemoteWriter
 from serving.deploy.replica import Replica, one_thread_a_request
 from serving.http.app import create_app
 from serving.http.routes import Ingress
-from serving.logs.checked_events import CheckedEvents
-from serving.logs.health import LogHealth
-from serving.logs.receipt import Receipt
-from serving.logs.shown import shown_lately
-from serving.logs.state_folder import StatePublisher
-from serving.request.ask import ShownPins, UserState, WalkAsk
+from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins
@@ -37,8 +31,6 @@ from serving.request.log_odds import Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from serving.request.served import ServedBundles
-
-log = logging.getLogger("ray.serve")
 
 LIMITS = {
     "max_queued_requests": 256,
@@ -49,14 +41,6 @@ LIMITS = {
 }
 STAGE = {"max_ongoing_requests": 16, **LIMITS}
 FRONT = {"max_ongoing_requests": 1024, **LIMITS}  # an ingress queues and refuses by itself: serving/http/admission.py
-
-
-HANDOVER = 15.0
-"""Seconds that a new events replica waits for the one before it to let go of the log."""
-
-
-CATCH_UP = 10.0
-"""Seconds that a flush waits for a topic to be read to its end."""
 
 
 class SourceReplica(Replica):
@@ -122,61 +106,6 @@ class FullReplica(Replica):
         return await asyncio.to_thread(self._logic.explain, ask, candidates, ranked, version, seconds)
 
 
-class EventsReplica(Replica):
-    """A writer of the durable event log, and what it knows of its users' last actions."""
-
-    def __init__(self, project: Project, clients: dict[str, Client], writer: int = 0):
-        """`writer` counts from 0 to those of the project."""
-        super().__init__(project, clients)
-        shard = self._process.shards[writer]
-        publisher = StatePublisher(self._process.state_root(shard))
-        self._events = self._process.event_log(HANDOVER, publisher.folder, shard)
-        self._closing.callback(self._events.close)
-        shown = shown_lately(self._process.logs, clients)
-        self._events.note_shown([(user, answer) for user, answer in shown if shard.has(user)])
-        publisher.publish()
-        self._closing.callback(publisher.close)
-        self._stop = threading.Event()
-        self._seconds = project.serving.log_flush_seconds
-        thread = threading.Thread(target=self._run, name="event-log", daemon=True)
-        self._closing.callback(thread.join, 10)
-        self._closing.callback(self._stop.set)
-        thread.start()
-        self._feed = self._process.kafka_feed(self._events, shard)
-        if self._feed is not None:
-            self._closing.callback(self._feed.close)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._seconds):
-            try:
-                self._events.flush(patient=True)
-            except Exception:
-                log.exception("events could not be turned into Parquet; they stay safe in the write-ahead file")
-
-    def store(self, checked: CheckedEvents) -> Receipt:
-        """Store events; returns when they are on disk."""
-        return self._events.store(checked)
-
-    def state(self, user_id: int | str | None) -> UserState:
-        """The user's last events."""
-        return self._events.state(user_id)
-
-    def note_shown(self, answers: list[tuple[int | str, ShownPins]]) -> None:
-        """Remember what users were shown, for every ingress."""
-        self._events.note_shown(answers)
-
-    def health(self) -> LogHealth:
-        """Counters, and what is wrong with the log now."""
-        health = self._events.health()
-        return health if self._feed is None else health.beside(self._feed.health())
-
-    def flush(self) -> int:
-        """Turn stored events into Parquet now, with what a topic has of them."""
-        if self._feed is not None:
-            self._feed.catch_up(CATCH_UP)
-        return self._events.flush()
-
-
 class IngressReplica(Replica):
     """HTTP in front of the funnel; with no stage handles the stages run in this replica (the co-located shape)."""
 
@@ -225,7 +154,7 @@ class IngressReplica(Replica):
         before = self._process.sink_before_the_log()
         if before is not None:
             self._closing.callback(before.close)
-        return RemoteEvents(self._process.event_contract, writers, before)
+        return RemoteEvents(self._process.event_contract, writers, before, self._process.redis_reader())
 
     async def served(self) -> ServedBundles:
         """What this application serves with: asked of every stage, and known here."""

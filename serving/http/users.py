@@ -19,8 +19,11 @@ class Events(Protocol):
         """Make events durable, then say what was taken."""
         ...
 
-    def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
-        """What is known of the user without waiting, None when that is nothing fresh; or, if `old` will do, nothing."""
+    async def at_hand(self, user_id: Id | None, seconds: float, old: bool = False) -> UserState | None:
+        """What is known of the user without asking whoever knows it now, within `seconds`.
+
+        None when that is nothing fresh; or, if `old` will do, nothing.
+        """
         ...
 
     async def state(self, user_id: Id | None) -> UserState:
@@ -47,14 +50,14 @@ async def known_of(events: Events, user_id: Id | None, deadline: Deadline) -> tu
     """
     if user_id is None:
         return UserState(), ()
-    at_hand = events.at_hand(user_id)
+    at_hand = await events.at_hand(user_id, deadline.left() / 4)
     if at_hand is not None:
         return at_hand, ()
     try:
         return await asyncio.wait_for(events.state(user_id), deadline.left() / 4), ()
     except Exception as error:
         why = "not done within its time" if isinstance(error, TimeoutError) else type(error).__name__
-    old = events.at_hand(user_id, old=True)
+    old = await events.at_hand(user_id, deadline.left() / 4, old=True)
     if old is not None:
         return old, (f"events: what the user did and hid in the last moments is not known ({why})",)
     return UserState(), (f"events: what the user did and hid since the last build is not known ({why})",)

@@ -8,7 +8,7 @@ again by its id is stored once; reading removes what a fault in between has left
 import logging
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cluster.backoff import Backoff
@@ -62,6 +62,7 @@ class EventLog:
         self._commits = GroupCommit(self._commit, ARRIVING_EVENTS)
         self._backoff = Backoff()
         self._health = EventHealth()
+        self._changed: Callable[[Iterable[Id]], None] = lambda users: None
         try:
             states.rebuild(lambda: self._stored.each(shard, self._known, REMEMBERED_IDS))
             self._recover()
@@ -134,6 +135,7 @@ class EventLog:
         try:
             with self._states_lock:
                 self._states.note(rows)
+            self._changed(row["user_id"] for row in rows)
             self._health.state_error = ""
         except sqlite3.Error as error:  # a full disk, say: the events are safe all the same
             self._health.state_error = in_short(error)
@@ -148,6 +150,11 @@ class EventLog:
         """Remember what users were shown, for every process that answers them."""
         with self._states_lock:
             self._states.note_shown(answers)
+        self._changed(user for user, _ in answers)
+
+    def tell(self, changed: Callable[[Iterable[Id]], None]) -> None:
+        """`changed` is told of users whose state is new, before whoever sent it hears that it counts."""
+        self._changed = changed
 
     def flush(self, patient: bool = False) -> int:
         """Turn acknowledged events into Parquet; returns how many. Appends meanwhile go to a new file.

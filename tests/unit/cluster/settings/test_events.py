@@ -14,7 +14,8 @@ TOPIC = {"topic": "events"}
 
 
 def test_one_writer_of_the_log_is_the_default(tmp_path: Path) -> None:
-    assert Project.load(write(tmp_path)).events.model_dump() == {"sink": "log", "writers": 1, "kafka": None}
+    expected = {"sink": "log", "writers": 1, "state": {"redis": None}, "kafka": None}
+    assert Project.load(write(tmp_path)).events.model_dump() == expected
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,14 @@ def test_one_writer_of_the_log_is_the_default(tmp_path: Path) -> None:
         ({"writers": "many"}, r"events\.writers: .*integer"),
         ({"sink": "redis"}, r"events\.sink: .*'log' or 'kafka', found 'redis'"),
         ({"sink": "kafka"}, r"events: .*`sink: kafka` needs `kafka` with `brokers` and `topic`"),
+        ({"state": {"redis": {"url": "host:6379"}}}, r"events\.state\.redis\.url: .*expected redis://"),
+        ({"state": {"redis": {"url": "redis://:secret@host"}}}, r"the password in `password_env`"),
+        (
+            {"state": {"redis": {"url": "redis://host", "keep_hours": 0}}},
+            r"keep_hours: .*than or equal to 0\.01",
+        ),
+        ({"state": {"redis": {"url": "redis://host", "prefix": "a b"}}}, r"events\.state\.redis\.prefix: "),
+        ({"state": {"valkey": {}}}, r"events\.state\.valkey: unknown key"),
         ({"kafka": {"brokers": [], **TOPIC}}, r"events\.kafka\.brokers: .*at least 1 item"),
         ({"kafka": {"brokers": ["broker"], **TOPIC}}, r"events\.kafka\.brokers: .*'broker': expected host:port"),
         ({"kafka": {"brokers": ["broker:kafka"], **TOPIC}}, r"events\.kafka\.brokers: .*expected host:port"),

@@ -47,7 +47,7 @@ def test_whatever_concerns_a_user_goes_to_the_users_own_writer() -> None:
 
     async def everything(user: int) -> None:
         await events.state(user)
-        events.at_hand(user)
+        await events.at_hand(user, 1.0)
         events.shown(user, ShownPins("homefeed", 0, (1,)))
         receipt = await events.append([event("a", user_id=user), event("b", user_id=user, action="applaud")])
         assert (receipt.accepted, [each.row for each in receipt.refused]) == (1, [1])

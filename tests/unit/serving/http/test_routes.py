@@ -198,7 +198,7 @@ def test_a_dead_event_log_refuses_events_but_not_answers(face: Opener, world: Op
         async def append(self, events: list[dict[str, Any]]) -> Receipt:
             raise OSError("disk full")
 
-        def at_hand(self, user_id: int | str | None, old: bool = False) -> UserState | None:
+        async def at_hand(self, user_id: int | str | None, seconds: float, old: bool = False) -> UserState | None:
             return None
 
         async def state(self, user_id: int | str | None) -> UserState:

@@ -23,7 +23,7 @@ class Told(Events):
         self._old = old
         self.calls = 0
 
-    def at_hand(self, user_id: Id | None, old: bool = False) -> UserState | None:
+    async def at_hand(self, user_id: Id | None, seconds: float, old: bool = False) -> UserState | None:
         return self._old if old else self._fresh
 
     async def state(self, user_id: Id | None) -> UserState:
@@ -57,7 +57,7 @@ def test_the_newest_that_can_be_had_in_time(events: Told, state: UserState, faul
 
 def test_nobody_is_not_looked_up() -> None:
     class Never(Told):
-        def at_hand(self, *_: Any, **__: Any) -> UserState | None:
+        async def at_hand(self, *_: Any, **__: Any) -> UserState | None:
             raise AssertionError("an anonymous visitor has no state")
 
     found, faults = asyncio.run(known_of(Never(None, None, None), None, Deadline.after(1.0)))
