@@ -240,11 +240,10 @@ def test_each_users_state_is_what_happened_whatever_is_restarted(
 @pytest.fixture
 def ingress(server: RedisServer, tmp_path: Path) -> Iterator[Ingress]:
     server.client.flushall()
-    machine = Machine(tmp_path, server, [])
-    made = Ingress(machine)
+    made = Ingress(Machine(tmp_path, server, []))
     yield made
     made.close()
-    machine.kill()
+    made.machine.kill()
 
 
 @pytest.mark.parametrize("fault", ["kill", "hang"])
@@ -270,6 +269,28 @@ def test_a_server_that_goes_takes_no_event_and_no_answer_with_it(
         server.go_on() if fault == "hang" else server.start()
     until(lambda: ingress.problems() == "")
     until(lambda: ingress.newest(1) == 11 and ingress.unasked(1))
+
+
+@pytest.mark.parametrize("restarted", ["server", "server and writer"])
+def test_an_old_copy_is_never_taken_for_new(restarted: str, ingress: Ingress, server: RedisServer) -> None:
+    machine = ingress.machine
+    machine.log.append([event("a", pin_id=1)])
+    until(lambda: ingress.newest(1) == 1 and ingress.unasked(1))
+    server.client.save()
+    if restarted == "server":
+        machine.log.append([event("b", pin_id=2)])
+        until(lambda: ingress.newest(1) == 2 and ingress.unasked(1))
+        server.kill()
+    else:
+        server.kill()
+        machine.log.append([event("b", pin_id=2)])
+        machine.kill()
+        ingress.machine = Machine(machine.home, server, [])
+    server.start()
+    other = Ingress(ingress.machine)  # one that has not heard of the restart, and so has no reason to ask
+    until(lambda: other.newest(1) == 2 and other.unasked(1))
+    assert other.newest(1) == 2
+    other.close()
 
 
 def test_without_its_writer_a_users_old_state_holds_and_is_marked(ingress: Ingress, server: RedisServer) -> None:
