@@ -26,6 +26,10 @@ class CandidateGenerator:
     version: str = ""
     """Of what it searches; empty: of the graph."""
 
+    in_place: bool = False
+    """It computes for milliseconds and waits for nothing, so that a server may call it in the request's own thread.
+    Others are called in threads of their own, and given up when they are late."""
+
     def prepare(self, catalog: Catalog) -> None:
         """Make ready for a graph, before the first request with it: what takes long the first time belongs here."""
 

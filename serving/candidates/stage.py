@@ -81,6 +81,10 @@ class CandidatesLogic:
         bought = {name: n for name, n in self._quotas[query.client.name].budgets(query).items() if n > 0}
         return {name: max(n, query.wanted) if name == WALK else n for name, n in bought.items()}
 
+    def in_place(self, name: str, client: str) -> bool:
+        """Whether the source may be called where the rest of the request is computed."""
+        return self._sources[client, name].in_place
+
     def generate(self, name: str, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """What one source finds. Raises what it raises, and DataError for what is no `FoundPins`."""
         source = self._sources[query.client.name, name]

@@ -23,7 +23,7 @@ from serving.deploy.watch import Watcher
 from serving.full.stage import FullLogic
 from serving.funnel.funnel import Funnel
 from serving.funnel.runner import StageObserver
-from serving.funnel.stages import DirectStages, Stages, ThreadedStages
+from serving.funnel.stages import DirectStages, InPlaceStages, Stages
 from serving.funnel.teacher import Teacher
 from serving.lightweight.stage import LightweightLogic
 from serving.logs.contract import EventContract
@@ -91,8 +91,8 @@ class Process:
         return Funnel(stages, self.sources, self.clients, deadline_ms=math.inf, teacher=self.teacher)
 
     def served_funnel(self, stages: Stages | None = None, observer: StageObserver | None = None) -> Funnel:
-        """A new funnel for a server, within the project's deadline; over threads of this process, or other `stages`."""
-        stages = stages or ThreadedStages(self.sources, self.lightweight, self.full)
+        """A new funnel for a server, within the project's deadline; in this process, or over other `stages`."""
+        stages = stages or InPlaceStages(self.sources, self.lightweight, self.full)
         settings = self.project.serving
         share = settings.candidates_share
         return Funnel(stages, self.sources, self.clients, settings.deadline_ms, self.teacher, share, observer)

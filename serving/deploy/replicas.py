@@ -21,6 +21,8 @@ from serving.deploy.remote import RemoteStages, bundles_of
 from serving.deploy.remote_events import RemoteEvents
 from serving.deploy.remote_writer import RemoteWriter
 from serving.deploy.replica import Replica, one_thread_a_request
+from serving.funnel.funnel import Funnel
+from serving.funnel.slots import Slots, SlottedFunnel
 from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.request.ask import WalkAsk
@@ -123,14 +125,16 @@ class IngressReplica(Replica):
         self._closing.callback(serving_log.close)
         metrics = Metrics()
         self._stages = stages or {}
+        funnel: Funnel | SlottedFunnel
         if stages is None:
             one_thread_a_request()
             self.watch()
-            funnel = self._process.served_funnel(observer=metrics)
+            threads = Slots(slots)
+            self._closing.callback(threads.close)
+            funnel = SlottedFunnel(self._process.served_funnel(observer=metrics), threads)
         else:
             self.watch("mix")
-            remote = RemoteStages(stages)
-            funnel = self._process.served_funnel(remote, metrics)
+            funnel = self._process.served_funnel(RemoteStages(stages), metrics)
         self._watcher.require(kinds.GRAPH)
         self._ingress = Ingress(
             project,

@@ -17,11 +17,12 @@ from serving.funnel.explore import NOTHING, explore
 from serving.funnel.runner import Runner, StageObserver
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.funnel.teacher import PATIENCE, Teacher
+from serving.funnel.timings import timings
 from serving.policy.pipeline import Policy
 from serving.policy.registry import PolicyRequest
 from serving.policy.seen import Seen
 from serving.policy.slate import dropped_of, rows_of, slate_of
-from serving.request.answer import Answer, StageTiming
+from serving.request.answer import Answer
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.deadline import RESERVE, Deadline
@@ -117,7 +118,7 @@ class Funnel:
             answer.contributions = await self._explain(run, answer)
             answer.reasons = await self._explain_full(run, answer)
 
-        answer.stages = _timings(run, answer, size)
+        answer.stages = timings(answer, run.milliseconds, size)
         answer.faults = run.faults
         if not self._endless:
             self._candidates.note_time(ask.client, 1.0 - run.deadline.left() / self._seconds)
@@ -157,11 +158,19 @@ class Funnel:
             for name, source in query.client.sources.items()
             if name in budget
         }
+        here = [name for name in limits if self._stages.in_place(name, query.client.name)]
+        elsewhere = [name for name in limits if name not in here]
         if run.deadline.endless:  # there may be no event loop to wait in
-            answers = [await ask_one(name, math.inf) for name in limits]
+            answers = {name: await ask_one(name, math.inf) for name in limits}
+        elif not elsewhere:
+            answers = {name: await ask_one(name, limits[name]) for name in here}
         else:
-            answers = await asyncio.gather(*(ask_one(name, seconds) for name, seconds in limits.items()))
-        return {name: found for name, found in zip(limits, answers, strict=True) if found is not None}
+            async with asyncio.TaskGroup() as group:
+                waiting = {name: group.create_task(ask_one(name, limits[name])) for name in elsewhere}
+                await asyncio.sleep(0)  # they begin before this thread is busy
+                answers = {name: await ask_one(name, limits[name]) for name in here}
+            answers |= {name: task.result() for name, task in waiting.items()}
+        return {name: found for name in limits if (found := answers[name]) is not None}
 
     async def _score(self, run: Runner, ask: WalkAsk, candidates: Candidates, ranked: Ranked | None) -> Scored | None:
         if ranked is None:
@@ -230,21 +239,3 @@ class Funnel:
     def _tell(run: Runner, answer: Answer, size: int) -> None:
         if len(answer.shown) < size:
             run.note(f"answer: {len(answer.shown)} of {size} pins, as there are no more that may be shown")
-
-
-def _timings(run: Runner, answer: Answer, size: int) -> list[StageTiming]:
-    """What each source, and each stage that has a result, took, kept and cost."""
-    candidates = answer.candidates
-    ranked = answer.ranked
-    scored = answer.scored
-    asked, n = len(candidates.query_pins), len(candidates.pins)
-    out = [
-        StageTiming(name, candidates.graph_version, asked, found, run.milliseconds.get(name, run.milliseconds["mix"]))
-        for name, found in candidates.sources.found.items()
-    ]
-    if ranked is not None:
-        kept, took = len(ranked.survivors), run.milliseconds["lightweight"]
-        out.append(StageTiming("lightweight", ranked.version, n, kept, took))
-        if scored is not None:
-            out.append(StageTiming("full", scored.version, kept, min(size, kept), run.milliseconds["full"]))
-    return out

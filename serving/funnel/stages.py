@@ -1,9 +1,9 @@
 """What a funnel asks of its stages, and the stages of this process. No Ray, no HTTP.
 
-One funnel runs over all of them: `DirectStages` and `ThreadedStages` here, `RemoteStages` in serving/deploy/remote.py.
+One funnel runs over all of them: `DirectStages` and `InPlaceStages` here, `RemoteStages` in serving/deploy/remote.py.
 """
 
-import asyncio
+import threading
 from functools import partial
 from typing import Protocol
 
@@ -31,6 +31,10 @@ class Overloaded(Exception):
 
 class Stages(Protocol):
     """The calls of one request, in their order. Whether they cross a process is not the funnel's business."""
+
+    def in_place(self, source: str, client: str) -> bool:
+        """Whether `generate` computes in the calling thread, where nothing else of the request goes on meanwhile."""
+        return False
 
     async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         """What one source finds in `seconds`. Raises Overloaded when it has more to do than it takes."""
@@ -63,6 +67,10 @@ class DirectStages(Stages):
         self._lightweight = lightweight
         self._full = full
 
+    def in_place(self, source: str, client: str) -> bool:
+        """Always."""
+        return True
+
     async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         """What one source finds, in place."""
         return self._sources.generate(source, query, budget, Deadline.after(seconds))
@@ -86,37 +94,30 @@ class DirectStages(Stages):
         return self._full.explain(ask, candidates, ranked, version, seconds)
 
 
-class ThreadedStages(Stages):
-    """In this process, each call in a thread, so that a server's event loop stays free."""
+class InPlaceStages(DirectStages):
+    """In this process, for a server: what computes for milliseconds in the calling thread, other sources in lanes.
+
+    A hop to another thread costs more than it looks: its caches are cold, and it waits for the interpreter.
+    """
 
     def __init__(self, sources: CandidatesLogic, lightweight: LightweightLogic, full: FullLogic):
-        self._sources = sources
-        self._lightweight = lightweight
-        self._full = full
+        super().__init__(sources, lightweight, full)
         self._lanes: dict[str, Lane] = {}
+        self._making = threading.Lock()
+
+    def in_place(self, source: str, client: str) -> bool:
+        """As the source says of itself."""
+        return self._sources.in_place(source, client)
 
     async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
-        """What one source finds, from a thread of its own kind: a source that hangs holds up no other."""
-        lane = self._lanes.get(source)
-        if lane is None:
-            lane = self._lanes[source] = Lane(source)
-        deadline = Deadline.after(seconds)
-        return await lane.call(partial(self._sources.generate, source, query, budget, deadline))
+        """What one source finds; from a thread of its own kind, if it may hang, so that it holds up no other."""
+        if self.in_place(source, query.client.name):
+            return await super().generate(source, query, budget, seconds)
+        work = partial(self._sources.generate, source, query, budget, Deadline.after(seconds))
+        return await self._lane(source).call(work)
 
-    async def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
-        """Survivors, from a thread."""
-        return await asyncio.to_thread(self._lightweight.rank, ask, candidates, by_visits)
-
-    async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
-        """Probabilities and utility, from a thread."""
-        return await asyncio.to_thread(self._full.score, ask, candidates, ranked, seconds)
-
-    async def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> Contributions:
-        """Strongest features, from a thread."""
-        return await asyncio.to_thread(self._lightweight.explain, client, ranked, rows)
-
-    async def explain_full(
-        self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float
-    ) -> list[Reasons]:
-        """The full ranker's reasons, from a thread."""
-        return await asyncio.to_thread(self._full.explain, ask, candidates, ranked, version, seconds)
+    def _lane(self, source: str) -> Lane:
+        with self._making:
+            if source not in self._lanes:
+                self._lanes[source] = Lane(source)
+            return self._lanes[source]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from serving.funnel.funnel import Funnel
+from serving.funnel.slots import SlottedFunnel
 from serving.http.api import RecommendationRequest
 from serving.logs.impressions import ServingLog, log_row
 from serving.request.answer import Answer
@@ -12,7 +13,9 @@ from serving.request.answer import Answer
 class Behind:
     """Logs every answer; one that the teacher wants is logged once it is done with it."""
 
-    def __init__(self, funnel: Funnel, log: ServingLog, schema_hash: str, dropped: Callable[[str], None]):
+    def __init__(
+        self, funnel: Funnel | SlottedFunnel, log: ServingLog, schema_hash: str, dropped: Callable[[str], None]
+    ):
         """`dropped` is told the client of an answer that the full log queue had no room for."""
         self._funnel = funnel
         self._log = log

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Header, HTTPException
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, Response
 
 from cluster.contract.ids import IdContract, shown
 from cluster.errors import PinfunnelError, in_short
@@ -15,6 +15,7 @@ from cluster.settings.attributes import attribute_kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.funnel.funnel import Funnel, NoCandidates
+from serving.funnel.slots import SlottedFunnel
 from serving.funnel.stages import Overloaded
 from serving.http.admission import Admission, Busy
 from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest, RecommendationResponse
@@ -62,7 +63,7 @@ class Ingress:
         self,
         project: Project,
         clients: dict[str, Client],
-        funnel: Funnel,
+        funnel: Funnel | SlottedFunnel,
         events: Events,
         serving_log: ServingLog,
         schema_hash: str,
@@ -101,7 +102,6 @@ class Ingress:
             self.recommendations,
             methods=["POST"],
             response_model=RecommendationResponse,
-            response_model_exclude_none=True,
             summary="Recommend pins",
         )
         return router
@@ -114,7 +114,7 @@ class Ingress:
         x_deadline_ms: Annotated[
             float | None, Header(gt=0, description="answer within so many milliseconds; no later than the project's")
         ] = None,
-    ) -> RecommendationResponse:
+    ) -> Response:
         """Walk, rank, answer; the log is written behind the answer."""
         began = time.perf_counter()
         settings = self._client(client, x_api_key)
@@ -151,7 +151,8 @@ class Ingress:
         milliseconds = (time.perf_counter() - began) * 1e3
         if self._observer is not None:
             self._observer.answered(answer, milliseconds)
-        return to_response(answer, request_id, body.explain, milliseconds)
+        told = to_response(answer, request_id, body.explain, milliseconds)
+        return Response(told.model_dump_json(exclude_none=True), media_type="application/json")  # checked already
 
     async def events(self, body: EventBatch, x_api_key: Annotated[str, Header()] = "") -> EventReceipt:
         """Acknowledged events are on disk; refused ones are named with the reason, and may be sent again mended."""

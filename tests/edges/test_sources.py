@@ -16,7 +16,7 @@ from serving.candidates.query import Query
 from serving.deploy.process import Process
 from serving.funnel.funnel import Funnel
 from serving.funnel.runner import Outcome
-from serving.funnel.stages import ThreadedStages
+from serving.funnel.stages import InPlaceStages
 from serving.request.answer import Answer
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins
@@ -66,7 +66,7 @@ class Sources:
         logic = process.sources
         if work is not None:
             _hand(logic._sources["homefeed", name], work)
-        stages = ThreadedStages(logic, process.lightweight, process.full)
+        stages = InPlaceStages(logic, process.lightweight, process.full)
         funnel = Funnel(stages, logic, process.clients, PATIENT_MS, observer=told)
 
         async def all_of_them() -> list[Answer]:
@@ -78,6 +78,7 @@ class Sources:
 
 def _hand(source: CandidateGenerator, work: Generate) -> None:
     source.generate = work  # type: ignore[method-assign]
+    source.in_place = False  # nobody says of it that it is quick
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +196,7 @@ def test_every_source_broken_at_once_is_answered_with_popular_pins(sources: Sour
     for name in NAMES:
         _hand(process.sources._sources["homefeed", name], _raise)
     told = Told()
-    stages = ThreadedStages(process.sources, process.lightweight, process.full)
+    stages = InPlaceStages(process.sources, process.lightweight, process.full)
     funnel = Funnel(stages, process.sources, process.clients, PATIENT_MS, observer=told)
     answer = asyncio.run(funnel.recommend(ask(user_id=sources.user)))
     assert answer.faults == [f"{name}: RuntimeError: boom" for name in NAMES]

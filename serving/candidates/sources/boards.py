@@ -24,6 +24,8 @@ class BoardOptions(Settings):
 class LikeBoards(CandidateGenerator):
     """A board counts by the weight of the query pins on it; a pin by the boards that hold it."""
 
+    in_place = True
+
     Options = BoardOptions
 
     def __init__(self, options: BoardOptions):

@@ -27,6 +27,8 @@ class ContentOptions(Settings):
 class NearestContent(CandidateGenerator):
     """The score is the cosine with the nearest query pin. A pin on a single board is found as well as any other."""
 
+    in_place = True
+
     Options = ContentOptions
 
     def __init__(self, options: ContentOptions):

@@ -12,6 +12,8 @@ from serving.request.found import FoundPins
 class PopularPins(CandidateGenerator):
     """Needs nothing but a mapped graph."""
 
+    in_place = True
+
     def generate(self, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """The score is the number of boards."""
         pins = popular_pins(query, budget)

@@ -30,6 +30,8 @@ class NewPins(CandidateGenerator):
     Without it nobody would see what is too new to have been saved: part of the budget is drawn whatever the topics.
     """
 
+    in_place = True
+
     Options = RecentOptions
 
     def __init__(self, options: RecentOptions):

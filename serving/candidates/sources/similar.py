@@ -29,6 +29,8 @@ class SimilarOptions(Settings):
 class SimilarPins(CandidateGenerator):
     """Scores are summed weights over the pins that the user liked, each once, and the query pins."""
 
+    in_place = True
+
     Options = SimilarOptions
 
     def __init__(self, options: SimilarOptions):

@@ -15,6 +15,8 @@ from serving.request.per_graph import PerGraph
 class RandomWalk(CandidateGenerator):
     """Parameters are the client's `walk`; of the graph's size alone depends how long it takes."""
 
+    in_place = True
+
     def __init__(self) -> None:
         self._walkers = PerGraph(lambda catalog: Walker(catalog.graph))
 

@@ -13,7 +13,7 @@ from serving.candidates.query import Query
 from serving.deploy.process import Process
 from serving.funnel.funnel import Funnel
 from serving.funnel.runner import Outcome
-from serving.funnel.stages import Contributions, DirectStages, Overloaded, Stages, ThreadedStages
+from serving.funnel.stages import Contributions, DirectStages, InPlaceStages, Overloaded, Stages
 from serving.logs.impressions import log_row
 from serving.request.answer import Answer
 from serving.request.ask import WalkAsk
@@ -70,7 +70,7 @@ def _ask(process: Process, **changes: Any) -> Any:
     return ask(user_id=some_user(Opened(process.project, process.clients)), **changes)
 
 
-class Canned:
+class Canned(Stages):
     """Gives the stages' results of a whole answer at once, so that only the faults below take time."""
 
     def __init__(self, whole: Answer):
@@ -212,7 +212,7 @@ def test_time_spent_before_the_stages_counts(process: Process, whole: Answer) ->
 
 def test_without_a_graph_there_is_no_answer(tmp_path: Path, process: Process) -> None:
     bare = Process(process.project.model_copy(update={"home": str(tmp_path / "empty")}), process.clients)
-    funnel = Funnel(ThreadedStages(bare.sources, bare.lightweight, bare.full), bare.sources, bare.clients, 60_000)
+    funnel = Funnel(InPlaceStages(bare.sources, bare.lightweight, bare.full), bare.sources, bare.clients, 60_000)
     with pytest.raises(BundleError, match="no graph is published"):
         asyncio.run(funnel.recommend(ask()))
     funnel = Funnel(_break(_direct(process), generate="raises"), bare.sources, process.clients, 60_000)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from apps.world.in_process import LocalEvents
 from serving.deploy.process import Process
-from serving.funnel.stages import ThreadedStages
+from serving.funnel.stages import InPlaceStages
 from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.request.found import FoundPins
@@ -22,7 +22,7 @@ SECONDS = 0.1
 URL = "/v1/homefeed/recommendations"
 
 
-class Slow(ThreadedStages):
+class Slow(InPlaceStages):
     """Counts walks, each of which takes its time."""
 
     walks = 0
