@@ -22,7 +22,7 @@ from serving.deploy.remote_events import RemoteEvents
 from serving.deploy.remote_writer import RemoteWriter
 from serving.deploy.replica import Replica, one_thread_a_request
 from serving.funnel.funnel import Funnel
-from serving.funnel.slots import Slots, SlottedFunnel
+from serving.funnel.slots import SlottedFunnel, SlotThreads
 from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.request.ask import WalkAsk
@@ -129,7 +129,7 @@ class IngressReplica(Replica):
         if stages is None:
             one_thread_a_request()
             self.watch()
-            threads = Slots(slots)
+            threads = SlotThreads(slots)
             self._closing.callback(threads.close)
             funnel = SlottedFunnel(self._process.served_funnel(observer=metrics), threads)
         else:

@@ -21,7 +21,7 @@ GRACE = 0.05
 """Seconds beyond the deadline in which a stage that has begun may end: a whole answer is better than a popular one."""
 
 
-class Slots:
+class SlotThreads:
     """`count` threads. What is given to one that is busy waits until that one lets go of its loop."""
 
     def __init__(self, count: int):
@@ -63,7 +63,7 @@ class Slots:
 class SlottedFunnel:
     """A funnel whose requests are computed in slots, and answered by their deadline even when a slot hangs."""
 
-    def __init__(self, funnel: Funnel, slots: Slots):
+    def __init__(self, funnel: Funnel, slots: SlotThreads):
         self._funnel = funnel
         self._slots = slots
         self.teacher = funnel.teacher

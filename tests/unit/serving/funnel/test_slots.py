@@ -13,7 +13,7 @@ from cluster.settings.clients import SourceSettings
 from serving.candidates.query import Query
 from serving.deploy.process import Process
 from serving.funnel.funnel import Funnel
-from serving.funnel.slots import Slots, SlottedFunnel
+from serving.funnel.slots import SlottedFunnel, SlotThreads
 from serving.funnel.stages import InPlaceStages
 from serving.request.answer import Answer
 from serving.request.deadline import Deadline
@@ -42,8 +42,8 @@ async def _name() -> str:
 
 
 @pytest.fixture
-def slots() -> Iterator[Slots]:
-    made = Slots(2)
+def slots() -> Iterator[SlotThreads]:
+    made = SlotThreads(2)
     yield made
     made.close()
 
@@ -57,7 +57,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Process:
     return made
 
 
-def test_a_slot_that_hangs_gets_nothing_until_it_is_back(slots: Slots) -> None:
+def test_a_slot_that_hangs_gets_nothing_until_it_is_back(slots: SlotThreads) -> None:
     gate = Gate()
 
     async def run() -> None:
@@ -80,7 +80,7 @@ async def _pause() -> str:
     return threading.current_thread().name
 
 
-def test_whoever_gives_up_takes_the_work_back(slots: Slots) -> None:
+def test_whoever_gives_up_takes_the_work_back(slots: SlotThreads) -> None:
     told: list[str] = []
 
     async def endless() -> None:
@@ -102,7 +102,7 @@ def test_whoever_gives_up_takes_the_work_back(slots: Slots) -> None:
     asyncio.run(asyncio.wait_for(run(), 30))
 
 
-def test_what_the_work_raises_is_the_callers(slots: Slots) -> None:
+def test_what_the_work_raises_is_the_callers(slots: SlotThreads) -> None:
     async def fail() -> None:
         raise ValueError("boom")
 
@@ -110,12 +110,12 @@ def test_what_the_work_raises_is_the_callers(slots: Slots) -> None:
         asyncio.run(slots.run(fail))
 
 
-def _slotted(process: Process, slots: Slots) -> SlottedFunnel:
+def _slotted(process: Process, slots: SlotThreads) -> SlottedFunnel:
     stages = InPlaceStages(process.sources, process.lightweight, process.full)
     return SlottedFunnel(Funnel(stages, process.sources, process.clients, 1e3 * LONG), slots)
 
 
-def test_answers_are_those_of_direct_calls(process: Process, slots: Slots) -> None:
+def test_answers_are_those_of_direct_calls(process: Process, slots: SlotThreads) -> None:
     funnel = _slotted(process, slots)
     asked = [ask(user_id=user, seed=user) for user in range(8)]
 
@@ -128,7 +128,7 @@ def test_answers_are_those_of_direct_calls(process: Process, slots: Slots) -> No
         assert not answer.faults
 
 
-def test_an_answer_leaves_by_its_deadline_though_its_slot_hangs(process: Process, slots: Slots) -> None:
+def test_an_answer_leaves_by_its_deadline_though_its_slot_hangs(process: Process, slots: SlotThreads) -> None:
     gate = Gate()
 
     class Stuck(InPlaceStages):
