@@ -40,11 +40,31 @@ class SlotThreads:
         with self._lock:
             at = min(range(len(self._busy)), key=self._busy.__getitem__)
             self._busy[at] += 1
+        begun = False
+        given_up = False
+
+        async def counted() -> T:
+            nonlocal begun
+            if given_up:
+                raise asyncio.CancelledError
+            begun = True
+            try:
+                return await work()
+            finally:
+                self._free(at)  # in the thread itself: one that hangs is not free, whoever has given it up
+
+        def give_up() -> None:
+            nonlocal given_up
+            given_up = True
+            if not begun:
+                self._free(at)
+
         loop = self._loops[at]
         try:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), loop))
-        finally:
-            loop.call_soon_threadsafe(self._free, at)  # not here: a thread that hangs is not free
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(counted(), loop))
+        except asyncio.CancelledError:
+            loop.call_soon_threadsafe(give_up)
+            raise
 
     def _free(self, at: int) -> None:
         with self._lock:

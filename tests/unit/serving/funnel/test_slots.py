@@ -80,6 +80,30 @@ async def _pause() -> str:
     return threading.current_thread().name
 
 
+def test_work_that_was_given_up_before_it_began_is_forgotten() -> None:
+    slots = SlotThreads(1)
+    gate = Gate()
+
+    async def run() -> None:
+        holding = asyncio.create_task(slots.run(gate.hold))
+        while not gate.reached.is_set():
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(slots.run(_name), 0.05)
+        assert slots._busy == [4]
+        gate.open.set()
+        assert await holding == "slot-0"
+        while slots._busy != [0]:
+            await asyncio.sleep(0.01)
+
+    try:
+        asyncio.run(asyncio.wait_for(run(), 60))
+    finally:
+        gate.open.set()
+        slots.close()
+
+
 def test_whoever_gives_up_takes_the_work_back(slots: SlotThreads) -> None:
     told: list[str] = []
 
