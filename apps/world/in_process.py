@@ -10,7 +10,6 @@ import httpx
 from fastapi import FastAPI
 
 from apps.project import Opened
-from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.http.users import Events
 from serving.logs.events import EventLog
@@ -87,8 +86,7 @@ class InProcess:
             unknown_pins=process.catalogs.unknown_pins,
             slots=ALL_AT_ONCE,
         )
-        self.app: FastAPI = create_app(opened.project.serving.body_bytes)
-        self.app.include_router(ingress.routes())
+        self.app: FastAPI = ingress.app()
 
     @property
     def transport(self) -> httpx.AsyncBaseTransport:

@@ -23,7 +23,6 @@ from serving.deploy.remote_writer import RemoteWriter
 from serving.deploy.replica import Replica, one_thread_a_request
 from serving.funnel.funnel import Funnel
 from serving.funnel.slots import SlottedFunnel, SlotThreads
-from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
@@ -169,9 +168,7 @@ class IngressReplica(Replica):
         return ServedBundles.merged([*stages, self.bundles()])
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        app = create_app(self._process.project.serving.body_bytes)
-        app.include_router(self._ingress.routes())
-        return app
+        return self._ingress.app()
 
 
 SourceDeployment: Any = serve.deployment(name="walk", **STAGE)(SourceReplica)

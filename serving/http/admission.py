@@ -51,6 +51,12 @@ class Admission:
         ahead = self._running + len(self._waiting) + 1 - self._slots
         return max(ahead, 0) * self._seconds / self._slots
 
+    def check(self) -> None:
+        """Raises Busy when a request that comes now would wait too long; to be called before it costs anything."""
+        if len(self._waiting) >= self._slots and self.expected_wait() > self._longest_wait:
+            self._refused("full")
+            raise Busy("too many requests at once; try again", max(math.ceil(self.expected_wait()), 1))
+
     @asynccontextmanager
     async def turn(self, deadline: Deadline) -> AsyncIterator[None]:
         """Waits for a slot and holds it.
@@ -58,9 +64,7 @@ class Admission:
         Raises Busy at once when the wait would be too long, and when the deadline passes meanwhile: nothing is computed
         then.
         """
-        if len(self._waiting) >= self._slots and self.expected_wait() > self._longest_wait:
-            self._refused("full")
-            raise Busy("too many requests at once; try again", max(math.ceil(self.expected_wait()), 1))
+        self.check()
         await self._acquire(deadline)
         began = deadline.clock()
         try:

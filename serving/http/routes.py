@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Header, HTTPException
+from fastapi import APIRouter, FastAPI, Header, HTTPException
 from fastapi.responses import RedirectResponse, Response
 
 from cluster.contract.ids import IdContract, shown
@@ -19,6 +19,7 @@ from serving.funnel.slots import SlottedFunnel
 from serving.funnel.stages import Overloaded
 from serving.http.admission import Admission, Busy
 from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest, RecommendationResponse
+from serving.http.app import create_app
 from serving.http.auth import Keys
 from serving.http.behind import Behind
 from serving.http.contract import check_request, filter_of
@@ -89,8 +90,11 @@ class Ingress:
         self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
         self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
 
-    def routes(self) -> APIRouter:
-        """The endpoints."""
+    def app(self) -> FastAPI:
+        """The application with all endpoints."""
+        return create_app(self._routes(), self._project.serving.body_bytes, self._admission.check)
+
+    def _routes(self) -> APIRouter:
         router = APIRouter()
         router.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
         router.add_api_route("/healthz", self.healthz, methods=["GET"], summary="Whether the funnel can answer")

@@ -9,7 +9,6 @@ import pytest
 from apps.world.in_process import LocalEvents
 from serving.deploy.process import Process
 from serving.funnel.stages import DirectStages, Overloaded
-from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.request.served import ServedBundles
 from tests.unit.serving.http.faces import Face
@@ -72,9 +71,7 @@ class Served:
             served,
             self.observed,
         )
-        app = create_app(1 << 20)
-        app.include_router(ingress.routes())
-        self._face = Face(app)
+        self._face = Face(ingress.app())
 
     def ask(self, **faults: Exception) -> Any:
         """One explained answer."""

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from apps.world.in_process import LocalEvents
 from serving.deploy.process import Process
 from serving.funnel.stages import InPlaceStages
-from serving.http.app import create_app
 from serving.http.routes import Ingress
 from serving.request.found import FoundPins
 from serving.request.served import ServedBundles
@@ -58,8 +57,7 @@ class Site:
             served,
             slots=1,
         )
-        self.app: FastAPI = create_app(1 << 20)
-        self.app.include_router(ingress.routes())
+        self.app: FastAPI = ingress.app()
 
     def ask(self, times: int, **headers: str) -> list[httpx.Response]:
         """So many requests at once."""
@@ -95,6 +93,17 @@ def test_the_excess_is_refused_and_walks_for_nobody(site: Site) -> None:
         assert "try again" in answer.json()["detail"]
     assert all(not a.json()["degraded"] for a in answered)
     assert site.ask(1)[0].status_code == 200, "and then all is as before"
+
+
+def test_a_refusal_does_not_look_into_the_body(site: Site) -> None:
+    async def run() -> list[int]:
+        transport = httpx.ASGITransport(site.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://funnel") as http:
+            asked = [http.post(URL, json={"user_id": site.user}) for _ in range(15)]
+            broken = [http.post(URL, content=b"{", headers={"content-type": "application/json"}) for _ in range(5)]
+            return [answer.status_code for answer in await asyncio.gather(*asked, *broken)]
+
+    assert set(asyncio.run(run())[15:]) == {429}
 
 
 def test_a_sender_may_be_in_a_hurry(site: Site) -> None:
