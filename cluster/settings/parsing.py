@@ -5,6 +5,7 @@ that a section sets.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,8 +69,13 @@ def parse(model: type[S], raw: dict[str, Any], origin: str) -> S:
                 known = _known_keys(model, fault["loc"][:-1])
                 lines.append(f"{origin}: {key}: unknown key{near(str(fault['loc'][-1]), known)}")
             else:
-                lines.append(f"{origin}: {key or 'file'}: {fault['msg']}, found {fault['input']!r:.80}")
+                lines.append(f"{origin}: {key or 'file'}: {fault['msg']}, found {_told(fault['input'])}")
         raise ConfigError("\n".join(lines)) from None
+
+
+def _told(value: Any) -> str:
+    """The value as a message shows it, without what a URL in it says before the host."""
+    return f"{re.sub(r'//[^/@]*@', '//...@', repr(value)):.80}"
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -49,6 +49,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, events: dict[str, Any], says: st
         Project.load(write(tmp_path, events=events))
 
 
+@pytest.mark.parametrize("events", [{"redis": {"url": "redis://me:s3cret@host"}}, {"redis": "redis://me:s3cret@host"}])
+def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, events: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as told:
+        Project.load(write(tmp_path, events={"state": events}))
+    assert "s3cret" not in str(told.value)
+    assert "//...@host" in str(told.value)
+
+
 def test_a_topic_is_read_whatever_the_sink(tmp_path: Path) -> None:
     events = Project.load(write(tmp_path, events={"kafka": {**BROKERS, **TOPIC}})).events
     assert events.sink == "log"
