@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from cluster.store.logs import LogStore
 from serving.deploy.remote_events import RemoteEvents
 from serving.http.users import known_of
-from serving.logs import redis_writer
+from serving.logs import redis_reader, redis_writer
 from serving.logs.events import EventLog
 from serving.logs.health import LogHealth
 from serving.logs.owned_folder import OwnedFolder
@@ -45,6 +45,12 @@ USERS = st.integers(0, 2)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("redis")) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy with other things does not look like a server that is gone."""
+    monkeypatch.setattr(redis_reader, "PATIENCE", redis_reader.ASK_SECONDS)
 
 
 class Machine:
@@ -311,9 +317,13 @@ def test_keys_go_by_themselves_and_damaged_values_are_counted(ingress: Ingress, 
     key = key_of_user(server.settings, 1)
     assert 0 < server.client.ttl(key) <= server.settings.keep_hours * 3600
     assert 0 < server.client.pttl(key_of_writer(server.settings, WHOLE)) <= redis_writer.FRESH_MS
-    server.client.set(key, b"not ours")
-    assert ingress.newest(1) == 1
-    assert ingress.loop.run(ingress.events.health()).counters["redis_damaged"] == 1
+
+    def counted() -> bool:
+        server.client.set(key, b"not ours")  # again, as the writer may have had one more write for an earlier question
+        assert ingress.newest(1) == 1
+        return ingress.loop.run(ingress.events.health()).counters["redis_damaged"] > 0
+
+    until(counted)
     until(lambda: ingress.unasked(1))
 
 
