@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import bench, data, demo, evaluate, faults, learn, serve, simulate, sources, stages, walk
+from apps.commands import bench, control, data, demo, evaluate, faults, learn, serve, simulate, sources, stages, walk
 
 SHOWN_VERSIONS = ("ray", "torch", "xgboost", "numba", "pyarrow")
 
@@ -61,6 +61,7 @@ evaluate.evaluate_app.command("stages")(stages.evaluate_stages)
 evaluate.evaluate_app.command("sources")(sources.evaluate_sources)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.command("compact-logs")(data.compact_logs)
+app.command("remove")(control.remove)
 app.command("simulate")(simulate.simulate)
 app.command("bench")(bench.bench)
 app.command("faults")(faults.faults)

@@ -10,6 +10,7 @@ from cluster.settings.attributes import Attributes, check_beside_features
 from cluster.settings.events import EventSettings
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
+from cluster.settings.ranker import RankerSettings as RankerSettings
 from cluster.settings.similarity import SimilaritySettings
 
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
@@ -90,37 +91,6 @@ class GraphSettings(Settings):
         return self.prune_boards > 0.0 or self.prune_delta < 1.0
 
 
-class RankerSettings(Settings):
-    """The full ranker: a size from training/ranker/config.py and how it is fitted; what is not given, the size decides.
-
-    `auto` tries the sizes that a log of this length can teach, and takes the one that orders later requests best.
-    """
-
-    size: Literal["auto", "small", "debug", "sequence", "medium", "base", "large"] = "auto"
-    model: dict[str, Any] = Field({}, description="changes of the network, by the names of ModelConfig")
-    fit: dict[str, Any] = Field({}, description="changes of the fit, by the names of FitConfig")
-    epochs: int | None = Field(None, ge=1)
-    batch_requests: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    workers: int = Field(1, ge=1)
-    use_gpu: Literal["auto", "yes", "no"] = "auto"
-    source_dropout: float = Field(
-        0.1, ge=0, lt=1, description="share of the training requests that forget what one source of candidates said"
-    )
-    request_balance: float = Field(
-        0.5, ge=0, le=1, description="training divides a request's weights by (number of its acted candidates)^this"
-    )
-    unimpressed: int = Field(
-        0, ge=0, description="survivors not shown to sample as negatives from each request that showed an answer"
-    )
-    unimpressed_replayed: int = Field(
-        60,
-        ge=1,
-        description="the same from each request that a backfill made up, which showed nothing: its only negatives",
-    )
-    seed: int = 0
-
-
 class ServingSettings(Settings):
     """Budgets and sizes of the Serve application."""
 
@@ -160,6 +130,9 @@ class Project(Settings):
     """Everything in `pinfunnel.yaml`."""
 
     home: str = "pinfunnel-home"
+    control: str | None = Field(
+        None, description="folder of what was taken down and who was forgotten; default: `control` below `home`"
+    )
     ids: Literal["int64", "string"] = "int64"
     actions: tuple[str, ...] = DEFAULT_ACTIONS
     negative_actions: tuple[str, ...] = ("hide",)
@@ -239,6 +212,7 @@ class Project(Settings):
         return project.model_copy(
             update={
                 "home": _anchor(base, project.home),
+                "control": None if project.control is None else _anchor(base, project.control),
                 "clients": None if project.clients is None else _anchor(base, project.clients),
                 "data": project.data.model_copy(update=data),
             }

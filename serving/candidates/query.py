@@ -14,6 +14,8 @@ from cluster.settings.clients import Client
 from cluster.walk.weights import decayed_weights
 from serving.request.ask import Recents, WalkAsk
 
+NOTHING = np.empty(0, np.int32)
+
 
 @dataclass(frozen=True)
 class Query:
@@ -45,19 +47,26 @@ class Query:
 
     def keeps(self, pins: np.ndarray) -> np.ndarray:
         """bool[n] of pins int32[n]: those of `may_show`."""
-        keep = ~np.isin(pins, self.pins)
-        if len(self.exclude):
-            at = np.minimum(np.searchsorted(self.exclude, pins), len(self.exclude) - 1)
-            keep &= self.exclude[at] != pins
+        keep = ~np.isin(pins, self.pins) & ~_among(self.exclude, pins)
         if self.allowed is not None:
             keep &= self.allowed[pins]
         return np.asarray(keep)
 
 
-def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forbidden: np.ndarray) -> Query:
+def read_query(
+    catalog: Catalog,
+    client: Client,
+    ask: WalkAsk,
+    length: int,
+    forbidden: np.ndarray,
+    removed: np.ndarray = NOTHING,
+    unwanted: np.ndarray = NOTHING,
+) -> Query:
     """The query of a request, with at most `length` actions of the user.
 
     `forbidden` (int32, sorted) joins what this request may not be answered with: it is all left out before any cut.
+    `removed` (the same) as well, and no walk starts there, as if the catalog did not have them; `unwanted` (the same)
+    the user hid with their board or topic, and no walk starts there either.
     Raises BundleError when the request filters by an attribute that the catalog was built without.
     """
     user = catalog.users.row(ask.user_id)
@@ -65,10 +74,12 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
     sequence = merge_sequence(history, ask.recents, ask.at, length)
     hidden = {*ask.hidden, *user.hidden.tolist()}
     ids, weight, age = query_pins(client, sequence, ask.query_pins, ask.at, hidden)
-    index = index_of(catalog, ids)
+    index = _but(unwanted, _but(removed, index_of(catalog, ids)))
     known = index >= 0
     exclude = index_of(catalog, [*ask.barred(), *ask.seen, *hidden, *sequence.pin_ids.tolist()])
     named = [pin for pin, _ in ask.query_pins]
+    there = index_of(catalog, named)
+    hers = _among(unwanted, there)
     allowed = None if ask.filter is None else catalog.attributes.matching(ask.filter)
     also = index_of(catalog, list(ask.also))
     also = also[also >= 0]
@@ -82,19 +93,33 @@ def read_query(catalog: Catalog, client: Client, ask: WalkAsk, length: int, forb
         pins=index[known],
         weight=weight[known],
         age=age[known],
-        exclude=_merged(forbidden, np.unique(exclude[exclude >= 0]).astype(np.int32)),
+        exclude=_merged(
+            _merged(_merged(forbidden, removed), unwanted), np.unique(exclude[exclude >= 0]).astype(np.int32)
+        ),
         allowed=allowed,
         also=also if allowed is None else also[allowed[also]],
         wanted=ask.limit or client.sizes.answer,
-        barred=tuple(pin for pin in named if pin in hidden),
-        unknown=tuple(np.array(named, object)[index_of(catalog, named) < 0].tolist()),
+        barred=tuple(pin for pin, hid in zip(named, hers.tolist(), strict=True) if hid or pin in hidden),
+        unknown=tuple(np.array(named, object)[_but(removed, there) < 0].tolist()),
     )
+
+
+def _among(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """bool[n]: which of `values` a sorted array has."""
+    if not len(ordered):
+        return np.zeros(len(values), bool)
+    return np.asarray(ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values)
+
+
+def _but(removed: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Indices of pins, with -1 for those that are removed."""
+    return np.where(_among(removed, index), np.int32(-1), index)
 
 
 def _merged(many: np.ndarray, few: np.ndarray) -> np.ndarray:
     """Two sorted arrays as one, without sorting the large one again."""
-    if not len(many):
-        return few
+    if not len(many) or not len(few):
+        return many if len(many) else few
     at = np.searchsorted(many, few)
     new = many[np.minimum(at, len(many) - 1)] != few
     return np.insert(many, at[new], few[new])

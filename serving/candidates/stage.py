@@ -15,10 +15,12 @@ from cluster.settings.clients import WALK, Client
 from serving.candidates import sources as shipped
 from serving.candidates.generator import CandidateGenerator, make_generator
 from serving.candidates.mixer import mix
-from serving.candidates.query import Query, read_query
+from serving.candidates.query import NOTHING, Query, read_query
 from serving.candidates.quotas import Quotas
 from serving.candidates.union import warm
+from serving.policy.hidden import HiddenPins
 from serving.policy.labels import Forbidden
+from serving.policy.withheld import Withheld
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
@@ -32,11 +34,15 @@ assert shipped  # imported for what it registers
 class CandidatesLogic:
     """Reads requests, calls sources, mixes what they found."""
 
-    def __init__(self, catalogs: Catalogs, clients: Mapping[str, Client], sequence_length: int):
-        """Raises ConfigError for a source that cannot be made."""
+    def __init__(
+        self, catalogs: Catalogs, clients: Mapping[str, Client], sequence_length: int, withheld: Withheld | None = None
+    ):
+        """`withheld`: what was taken down, if anything can be. Raises ConfigError for a source that cannot be made."""
         self._catalogs = catalogs
         self._clients = clients
         self._length = sequence_length
+        self._withheld = withheld
+        self._hidden = HiddenPins()
         self._forbidden = {name: Forbidden(client) for name, client in clients.items()}
         self._quotas = {name: Quotas(client) for name, client in clients.items()}
         made: dict[str, CandidateGenerator] = {}
@@ -66,7 +72,9 @@ class CandidatesLogic:
         """A request in terms of the current graph, or of `version`. Raises BundleError without it."""
         catalog: Catalog = self._catalogs.current if version is None else self._catalogs.get(version)
         forbidden = self._forbidden[ask.client].of(catalog)
-        return read_query(catalog, self._clients[ask.client], ask, self._length, forbidden)
+        removed = NOTHING if self._withheld is None else self._withheld.of(catalog)
+        unwanted = self._hidden.of(catalog, ask.hidden_boards, ask.hidden_topics)
+        return read_query(catalog, self._clients[ask.client], ask, self._length, forbidden, removed, unwanted)
 
     def load_quotas(self, client: str, table: QuotaTable) -> None:
         """Ask the client's sources for as much as has been learned to be worth it."""
@@ -105,6 +113,8 @@ class CandidatesLogic:
                 if sources.rank[row, column] < 0:
                     continue
                 kind, of = _named(graph, candidates, sources.origins[column], row)
+                if kind == "board" and self._withheld is not None and self._withheld.has_board(of):
+                    kind, of = "", None
                 rank, score = int(sources.rank[row, column]), float(sources.score[row, column])
                 of_row.append(Discovery(name, rank, score, kind, of))
             out.append(of_row)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from cluster import kinds
 from cluster.contract.moments import MomentContract
+from cluster.control.removals import Removals
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.damage import opening
-from cluster.store.home import bundles_root, logs_root
+from cluster.store.home import bundles_root, control_root, logs_root
 from cluster.store.logs import LogStore
 from cluster.store.quarantine import Quarantine
 from serving.candidates.stage import CandidatesLogic
@@ -39,6 +40,7 @@ from serving.logs.state_folder import StateReader, machine_folder
 from serving.logs.user_state import UserStates
 from serving.logs.writer_folder import WriterFolder
 from serving.policy.checks import check_clients
+from serving.policy.withheld import Withheld
 from serving.request.catalogs import Catalogs
 from training.quotas.table import QuotaTable
 
@@ -69,9 +71,15 @@ class Process:
         return Catalogs(self.store, self.features, ids=self.project.ids)
 
     @cached_property
+    def removals(self) -> Removals:
+        """Pins and boards that were taken down."""
+        return Removals(control_root(self.project.home, self.project.control))
+
+    @cached_property
     def sources(self) -> CandidatesLogic:
         """The candidate stage: all sources of all clients."""
-        return CandidatesLogic(self.catalogs, self.clients, self.project.features.sequence_length)
+        withheld = Withheld(self.removals)
+        return CandidatesLogic(self.catalogs, self.clients, self.project.features.sequence_length, withheld)
 
     @cached_property
     def lightweight(self) -> LightweightLogic:

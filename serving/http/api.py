@@ -33,6 +33,9 @@ class RecommendationRequest(Body):
         examples=[{"and": [{"attribute": "price", ">=": 5, "<": 20}, {"attribute": "brand", "in": ["a", "b"]}]}],
     )
     exclude: list[Id] = Field(default_factory=list, max_length=10_000, description="pins never to answer with")
+    personalization: Annotated[bool, Strict()] = Field(
+        True, description="false: answered and logged as if nobody had said who asks"
+    )
     locale: str | None = Field(None, description="of a user who is not in the users table")
     limit: Annotated[int, Strict()] | None = Field(None, ge=1, le=500, description="default: the client's answer size")
     explain: Annotated[bool, Strict()] = False
@@ -120,6 +123,9 @@ class RecommendationResponse(BaseModel):
     versions: dict[str, str | None]
     stages: list[StageReport]
     degraded: str = ""
+    personalization: bool | None = Field(
+        None, description="false where the request or its user turned it off: nothing of the user was used or logged"
+    )
     removed: dict[str, int] | None = Field(
         None, description="with `explain`: how many candidates each policy step took out of the slate"
     )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from fastapi import HTTPException
 
 from cluster.attributes.filters import Filter
+from cluster.control.choices import NONE_MADE, UserChoice
 from cluster.settings.clients import Client
 from serving.http.api import RecommendationRequest
 from serving.request.ask import UserState, WalkAsk
@@ -41,6 +42,11 @@ class Questions:
         return _digest(client, body.model_dump_json(), 16), int(_digest(client, walk, 7), 16)
 
 
+def by_nobody(body: RecommendationRequest) -> RecommendationRequest:
+    """The request without who asks: whatever comes behind the door cannot use or log what it does not have."""
+    return body.model_copy(update={"user_id": None})
+
+
 def question(
     client: str,
     body: RecommendationRequest,
@@ -48,6 +54,7 @@ def question(
     seed: int,
     state: UserState,
     only: Filter | None = None,
+    choice: UserChoice = NONE_MADE,
 ) -> WalkAsk:
     """The body as the walker sees it; `only` is its filter, read."""
     return WalkAsk(
@@ -61,6 +68,8 @@ def question(
         recents=state.recents,
         hidden=state.hidden,
         shown=state.shown,
+        hidden_boards=choice.boards,
+        hidden_topics=choice.topics,
         filter=only,
     )
 

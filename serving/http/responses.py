@@ -16,7 +16,9 @@ from serving.request.answer import Answer
 from serving.request.found import Discovery
 
 
-def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: float) -> RecommendationResponse:
+def to_response(
+    answer: Answer, request_id: str, explain: bool, milliseconds: float, personal: bool = True
+) -> RecommendationResponse:
     """The response of one answer. A pin's `score` is the last one that ordered it: utility, margin or visit count."""
     candidates = answer.candidates
     ranked = answer.ranked
@@ -44,6 +46,7 @@ def to_response(answer: Answer, request_id: str, explain: bool, milliseconds: fl
         },
         stages=[StageReport.model_validate(vars(stage)) for stage in answer.stages],
         degraded=answer.degraded,
+        personalization=None if personal else False,
         removed=answer.removed if explain else None,
         milliseconds=milliseconds,
     )

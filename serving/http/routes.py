@@ -10,10 +10,13 @@ from fastapi import APIRouter, FastAPI, Header, HTTPException
 from fastapi.responses import RedirectResponse, Response
 
 from cluster.contract.ids import IdContract, shown
+from cluster.control.choices import NONE_MADE, Choices
+from cluster.control.removals import Removals
 from cluster.errors import PinfunnelError, in_short
 from cluster.settings.attributes import attribute_kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from cluster.store.home import control_root
 from serving.funnel.funnel import Funnel, NoCandidates
 from serving.funnel.slots import SlottedFunnel
 from serving.funnel.stages import Overloaded
@@ -22,10 +25,12 @@ from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest
 from serving.http.app import create_app
 from serving.http.auth import Keys
 from serving.http.behind import Behind
+from serving.http.choices import UserChoices
 from serving.http.contract import check_request, filter_of
 from serving.http.event_batches import read_events, refusals
-from serving.http.questions import Questions, question
+from serving.http.questions import Questions, by_nobody, question
 from serving.http.responses import to_response
+from serving.http.takedown import Takedown
 from serving.http.users import Events, health_of, known_of
 from serving.logs.impressions import ServingLog
 from serving.request.answer import Answer
@@ -85,6 +90,10 @@ class Ingress:
         self._ids = IdContract(project.ids)
         self._attributes = attribute_kinds(project.attributes)
         self._unknown_pins = unknown_pins or (lambda pins: [])
+        control = control_root(project.home, project.control)
+        self._choices = Choices(control)
+        self._user_choices = UserChoices(self._choices, self._ids, self._keys.check_any)
+        self._takedown = Takedown(Removals(control), self._ids, self._keys.check_any, self._unknown_pins)
         self._questions = Questions(project.serving.simulation)
         refused = (lambda why: None) if observer is None else observer.refused
         self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
@@ -101,6 +110,8 @@ class Ingress:
         router.add_api_route("/v1/models", self.models, methods=["GET"], summary="Bundle versions that serve now")
         router.add_api_route("/v1/events", self.events, methods=["POST"], summary="Store what users did, durably")
         router.add_api_route("/v1/logs/flush", self.flush, methods=["POST"], summary="Write queued logs to Parquet now")
+        self._takedown.add_to(router)
+        self._user_choices.add_to(router)
         router.add_api_route(
             "/v1/{client}/recommendations",
             self.recommendations,
@@ -123,6 +134,10 @@ class Ingress:
         began = time.perf_counter()
         settings = self._client(client, x_api_key)
         check_request(body, self._ids)
+        choice = self._choices.of(body.user_id)
+        personal = body.personalization and choice.personalization
+        if not personal:
+            body, choice = by_nobody(body), NONE_MADE
         only = filter_of(body, self._attributes)
         moment = self._questions.moment(settings, body)
         request_id, seed = self._questions.identity(client, body)
@@ -131,7 +146,7 @@ class Ingress:
             async with self._admission.turn(deadline):
                 state, faults = await known_of(self._events, body.user_id, deadline)
                 answer = await self._funnel.recommend(
-                    question(client, body, moment, seed, state, only),
+                    question(client, body, moment, seed, state, only, choice),
                     by_visits=body.order == "visit_count",
                     limit=body.limit,
                     explain=body.explain,
@@ -155,13 +170,13 @@ class Ingress:
         milliseconds = (time.perf_counter() - began) * 1e3
         if self._observer is not None:
             self._observer.answered(answer, milliseconds)
-        told = to_response(answer, request_id, body.explain, milliseconds)
+        told = to_response(answer, request_id, body.explain, milliseconds, personal)
         return Response(told.model_dump_json(exclude_none=True), media_type="application/json")  # checked already
 
     async def events(self, body: EventBatch, x_api_key: Annotated[str, Header()] = "") -> EventReceipt:
         """Acknowledged events are on disk; refused ones are named with the reason, and may be sent again mended."""
         self._keys.check_any(x_api_key)
-        events, refused = read_events(body.events)
+        events, refused = read_events(body.events, lambda user: self._choices.of(user).personalization)
         try:
             storing = self._events.append([event for _, event in events])
             receipt = await asyncio.wait_for(storing, EVENT_SECONDS)

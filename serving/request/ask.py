@@ -60,6 +60,8 @@ class WalkAsk:
     also: tuple[int | str, ...] = ()  # pins that are candidates whatever is found, as those that history showed
     hidden: tuple[int | str, ...] = ()  # what the user hid since the graph was built, however many actions ago
     shown: tuple[ShownPins, ...] = ()  # the last answers that the user got, of any client
+    hidden_boards: frozenset[int | str] = frozenset()  # by the user's choice: none of their pins may be answered
+    hidden_topics: frozenset[str] = frozenset()  # the same
     filter: Filter | None = None  # only pins that it matches may be answered; None: all
 
     def barred(self) -> list[int | str]:

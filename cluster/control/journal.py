@@ -1,0 +1,131 @@
+"""A file of JSON lines that only grows: what must hold at once, in every process, and after every restart.
+
+Whoever appends holds a lock, and returns when the lines are on disk. A line counts once its end is there; what a crash
+has torn is cut off by the next who appends. Readers ask the file system, by one `stat` a look, whether there is more.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cluster.store.disk import fsync, make_folders
+
+log = logging.getLogger(__name__)
+
+Entry = Mapping[str, Any]
+
+
+class Journal:
+    """One file, which need not be there yet. Any number of processes may append to it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Returns when all are on disk. Raises OSError; then they may hold or not, and are to be appended again."""
+        lines = b"".join(json.dumps(each, separators=(",", ":")).encode() + b"\n" for each in entries)
+        with self._locked() as file:
+            _cut_off_torn_end(file)
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+            fsync(self.path.parent)
+
+    def rewrite(self, keep: Callable[[Entry], bool]) -> int:
+        """Leave out the lines that are not to be kept; how many. Readers see the old file or the new one, whole."""
+        if not self.path.exists():
+            return 0
+        with self._locked() as file:
+            file.seek(0)
+            lines = [line for line in file.read().splitlines(keepends=True) if line.endswith(b"\n")]
+            kept = [line for line in lines if (entry := _entry(line, self.path)) is None or keep(entry)]
+            if len(kept) < len(lines):
+                aside = self.path.with_name(f".{self.path.name}.writing")
+                aside.write_bytes(b"".join(kept))
+                fsync(aside)
+                os.replace(aside, self.path)
+                fsync(self.path.parent)
+            return len(lines) - len(kept)
+
+    @contextmanager
+    def _locked(self) -> Iterator[BinaryIO]:
+        """The file, which nobody else writes meanwhile and which has its name."""
+        make_folders(self.path.parent)
+        while True:
+            with self.path.open("a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
+                    yield file
+                    return  # else it was written anew while we waited
+
+
+class JournalReader:
+    """What came into a journal since the last look. Thread-safe."""
+
+    def __init__(self, journal: Journal):
+        self._path = journal.path
+        self._mark: tuple[int, int, int] | None = None
+        self._inode = 0
+        self._read = 0
+        self._lock = threading.Lock()
+
+    def look(self, take: Callable[[list[Entry], bool], None]) -> None:
+        """Calls `take(entries, anew)` where there is something new; `anew`: the file is another one, from its begin.
+
+        A file that cannot be read, or is gone, says nothing new: what was known holds.
+        """
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return
+        mark = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if mark == self._mark:  # nearly always
+            return
+        with self._lock:
+            if mark == self._mark:
+                return
+            try:
+                self._news(take)
+            except OSError as error:
+                log.error("%s cannot be read, what it said before holds: %s", self._path, error)
+                return
+            self._mark = mark
+
+    def _news(self, take: Callable[[list[Entry], bool], None]) -> None:
+        with self._path.open("rb") as file:
+            now = os.fstat(file.fileno())
+            anew = now.st_ino != self._inode or now.st_size < self._read
+            start = 0 if anew else self._read
+            file.seek(start)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        entries = [entry for line in whole.splitlines() if (entry := _entry(line, self._path)) is not None]
+        take(entries, anew)
+        self._inode = now.st_ino
+        self._read = start + len(whole)
+
+
+def _entry(line: bytes, path: Path) -> Entry | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict):
+        log.error("%s: a line is damaged and counts for nothing: %r", path, line[:80])
+        return None
+    return entry
+
+
+def _cut_off_torn_end(file: BinaryIO) -> None:
+    if file.seek(0, os.SEEK_END) == 0:
+        return
+    file.seek(-1, os.SEEK_END)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)

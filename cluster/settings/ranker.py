@@ -1,0 +1,38 @@
+"""How the full ranker is fitted: `ranker` in pinfunnel.yaml."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cluster.settings.parsing import Settings
+
+
+class RankerSettings(Settings):
+    """The full ranker: a size from training/ranker/config.py and how it is fitted; what is not given, the size decides.
+
+    `auto` tries the sizes that a log of this length can teach, and takes the one that orders later requests best.
+    """
+
+    size: Literal["auto", "small", "debug", "sequence", "medium", "base", "large"] = "auto"
+    model: dict[str, Any] = Field({}, description="changes of the network, by the names of ModelConfig")
+    fit: dict[str, Any] = Field({}, description="changes of the fit, by the names of FitConfig")
+    epochs: int | None = Field(None, ge=1)
+    batch_requests: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    workers: int = Field(1, ge=1)
+    use_gpu: Literal["auto", "yes", "no"] = "auto"
+    source_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the training requests that forget what one source of candidates said"
+    )
+    request_balance: float = Field(
+        0.5, ge=0, le=1, description="training divides a request's weights by (number of its acted candidates)^this"
+    )
+    unimpressed: int = Field(
+        0, ge=0, description="survivors not shown to sample as negatives from each request that showed an answer"
+    )
+    unimpressed_replayed: int = Field(
+        60,
+        ge=1,
+        description="the same from each request that a backfill made up, which showed nothing: its only negatives",
+    )
+    seed: int = 0

@@ -1,0 +1,90 @@
+"""The endpoints that take pins and boards down, and put them back. What is withheld then is not decided here."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Header, HTTPException
+from pydantic import BaseModel, Field, model_validator
+
+from cluster.contract.ids import IdContract
+from cluster.control.removals import Removals, Removed
+from cluster.errors import in_short
+from serving.http.api import Body, Id
+from serving.http.faults import field
+
+MOST = 10_000
+TOLD_PINS = 10
+
+
+class Named(Body):
+    """Which items."""
+
+    pins: list[Id] = Field(default_factory=list, max_length=MOST)
+    boards: list[Id] = Field(
+        default_factory=list, max_length=MOST, description="with the pins that lie on no board but removed ones"
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> "Named":
+        if not self.pins and not self.boards:
+            raise ValueError("name at least one of pins and boards")
+        return self
+
+
+class TakenDown(BaseModel):
+    """What is taken down now, all in all."""
+
+    pins: int
+    boards: int
+    not_in_graph: list[Id] = Field(
+        default_factory=list,
+        description="named pins that the graph lacks; it counts for them all the same; the first ten",
+    )
+
+
+class Takedown:
+    """Holds in every process once it is answered, and until it is undone."""
+
+    def __init__(
+        self,
+        removals: Removals,
+        ids: IdContract,
+        check: Callable[[str], None],
+        unknown_pins: Callable[[Sequence[Id]], list[Id]],
+    ):
+        """`check` raises 401 for a key that may not."""
+        self._removals = removals
+        self._ids = ids
+        self._check = check
+        self._unknown_pins = unknown_pins
+
+    def add_to(self, router: APIRouter) -> None:
+        """The routes."""
+        for path, endpoint, summary in (
+            ("/v1/pins/remove", self.remove, "Take pins and boards down, at once"),
+            ("/v1/pins/restore", self.restore, "Put back what was taken down"),
+        ):
+            router.add_api_route(path, endpoint, methods=["POST"], summary=summary)
+
+    async def remove(self, body: Named, x_api_key: Annotated[str, Header()] = "") -> TakenDown:
+        """From the next request on they are in no answer, of any process, source or later graph."""
+        self._check(x_api_key)
+        return await self._done(self._removals.remove, body)
+
+    async def restore(self, body: Named, x_api_key: Annotated[str, Header()] = "") -> TakenDown:
+        """As if they had never been taken down; a pin of a board that is still removed stays away with it."""
+        self._check(x_api_key)
+        return await self._done(self._removals.restore, body)
+
+    async def _done(self, write: Callable[[Sequence[Id], Sequence[Id]], Removed], body: Named) -> TakenDown:
+        for name, ids in (("pins", body.pins), ("boards", body.boards)):
+            for row, each in enumerate(ids):
+                if reason := self._ids.fault(each):
+                    raise field(f"{name}.{row}", reason)
+        try:
+            now = await asyncio.to_thread(write, body.pins, body.boards)
+        except OSError as error:
+            raise HTTPException(503, f"not stored, send it again: {in_short(error)}", {"Retry-After": "1"}) from error
+        unknown = self._unknown_pins(tuple(dict.fromkeys(body.pins)))
+        return TakenDown(pins=len(now.pins), boards=len(now.boards), not_in_graph=unknown[:TOLD_PINS])
