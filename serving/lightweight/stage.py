@@ -1,5 +1,6 @@
 """The lightweight stage: features of every candidate, one GBDT per client, survivors. Knows nothing of Ray or HTTP."""
 
+import json
 import logging
 
 import numpy as np
@@ -8,13 +9,15 @@ import xgboost as xgb
 from cluster import kinds
 from cluster.features.assemble import FeatureBlock, FeatureSet
 from cluster.features.boosts import boosted_visits
+from cluster.features.drift import REFERENCE, FeatureHistograms
 from cluster.features.likeness import warm
 from cluster.settings.clients import Client
 from cluster.similarity.spread import warm as warm_spread
-from cluster.store.bundles import BundleStore
+from cluster.store.bundles import Bundle, BundleStore
 from cluster.store.damage import opening
 from serving.forest.forest import Forest
 from serving.forest.top import top_k
+from serving.lightweight.feature_watch import FeatureWatch
 from serving.lightweight.features import request_features
 from serving.policy.groups import main_topics, shared_boards
 from serving.request.ask import WalkAsk
@@ -66,6 +69,7 @@ class LightweightLogic:
         self._features = features
         self._negative = negative_actions
         self._models: dict[str, LightweightModel] = {}
+        self.watch = FeatureWatch(features.names)
         warm()
         warm_spread()
 
@@ -73,7 +77,9 @@ class LightweightLogic:
         """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""
         bundle = self._store.open(kinds.lightweight(client), version).require_schema(self._features)
         model = LightweightModel(str(bundle.path / "model.ubj"), self._features, bundle.version)
+        reference = _reference(bundle, self._features)
         self._models = {**self._models, client: model}
+        self.watch.compare_with(client, reference)
 
     def versions(self) -> dict[str, str]:
         """Model version by client, for those that have one."""
@@ -86,6 +92,7 @@ class LightweightLogic:
         """
         catalog, client = self._catalogs.get(candidates.graph_version), self._clients[ask.client]
         block = request_features(catalog, candidates, ask, client, self._negative)
+        self.watch.note(ask.client, block)
         model = self._models.get(ask.client)
         n = len(candidates.pins)
         scores = np.full(n, np.nan, np.float32)
@@ -117,3 +124,15 @@ class LightweightLogic:
         if model is None or model.version != ranked.version or not len(rows):
             return []
         return model.contributions(FeatureBlock(ranked.shared, ranked.candidates[rows]).matrix())
+
+
+def _reference(bundle: Bundle, features: FeatureSet) -> FeatureHistograms | None:
+    """What the model's features were like in training; bundles from before that was kept have none."""
+    path = bundle.path / REFERENCE
+    if not path.exists():
+        return None
+    with opening(f"{path}", "train it again"):
+        reference = FeatureHistograms.from_dict(json.loads(path.read_text()))
+        if reference.names != features.names:
+            raise ValueError("it tells of other features")
+    return reference

@@ -1,5 +1,6 @@
 """Lightweight rankers from a synthetic log on a local Ray: published, compared with the incumbent, refused, swapped."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import xgboost as xgb
 
 from cluster.errors import DataError, ModelError
+from cluster.features.drift import REFERENCE, FeatureHistograms
 from cluster.settings.clients import LabelSettings
 from cluster.store.bundles import BundleStore
 from tests.worlds.logs import LogsWorld, make_world, project_at
@@ -48,6 +50,10 @@ def test_clients_are_trained_published_and_trained_again(world: LogsWorld, tmp_p
         booster = xgb.Booster(model_file=str(bundle.path / "model.ubj"))
         assert booster.feature_names == list(world.features.names)
         assert (bundle.path / "features.json").exists()
+        reference = FeatureHistograms.from_dict(json.loads((bundle.path / REFERENCE).read_text()))
+        assert reference.names == world.features.names
+        assert len(set(reference.counts.sum(axis=1).tolist())) == 1, "every feature of the same candidates"
+        assert reference.counts.sum() > 0
 
     first = out["homefeed"].version
     again = train_lightweight(world.project, world.clients["homefeed"], store, world.logs)

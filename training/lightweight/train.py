@@ -1,10 +1,11 @@
 """From logs to published lightweight rankers: examples → choose → fit → compare with the incumbent → gate → bundle.
 
-The bundle `lightweight/<client>` holds model.ubj and features.json; its manifest the strategy, row counts and metrics.
+The bundle `lightweight/<client>` holds model.ubj, features.json and reference.json (what features were like, to see how
+they move); its manifest the strategy, row counts and metrics.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from cluster import kinds
 from cluster.errors import PinfunnelError
 from cluster.features.assemble import FeatureSet
+from cluster.features.drift import REFERENCE, FeatureHistograms, rows_to_count
 from cluster.progress import Progress, silent
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
@@ -148,6 +150,8 @@ def _judge(
         model.save(folder / "model.ubj")
         listed = {"shared": features.shared, "candidate": features.candidate, "schema_hash": features.schema_hash}
         (folder / "features.json").write_text(json.dumps(listed, indent=1))
+        if held:
+            (folder / REFERENCE).write_text(json.dumps(reference_of(features, held).to_dict()))
     return Outcome(
         client.name,
         decision.publish,
@@ -161,6 +165,15 @@ def _judge(
         joined.notes,
         choice.to_dict(),
     )
+
+
+def reference_of(features: FeatureSet, requests: Sequence[Request]) -> FeatureHistograms:
+    """What features were like: in the newest requests of the log, whose candidates are all there and weigh alike.
+
+    Training examples would not do: they are drawn and weighted by what became of them.
+    """
+    some = [request.matrix(rows_to_count(request.n)) for request in requests]
+    return FeatureHistograms.of(features.names, np.concatenate(some))
 
 
 def judge(
