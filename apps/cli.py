@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import bench, control, data, demo, evaluate, faults, learn, serve, simulate, sources, stages, walk
+from apps.commands import (
+    bench,
+    control,
+    data,
+    demo,
+    evaluate,
+    faults,
+    keys,
+    learn,
+    serve,
+    simulate,
+    sources,
+    stages,
+    walk,
+)
 
 SHOWN_VERSIONS = ("ray", "torch", "xgboost", "numba", "pyarrow")
 
@@ -55,6 +69,7 @@ app.command("build-graph")(data.build_graph)
 app.command("add-edges")(data.add_edges)
 app.command("walk")(walk.walk)
 app.command("serve")(serve.serve)
+app.add_typer(keys.keys_app, name="keys")
 app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")
 evaluate.evaluate_app.command("stages")(stages.evaluate_stages)

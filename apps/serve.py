@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 
-from apps.project import open_project
+from apps.project import Opened, open_project
 from cluster import haproxy
 from cluster.closed_port import ClosedPort
+from cluster.errors import ConfigError
+from cluster.ports import is_loopback
 from cluster.settings.project import ServingSettings
 from serving.deploy.replicas import (
     EventsDeployment,
@@ -20,7 +22,7 @@ from serving.deploy.replicas import (
     LightweightDeployment,
     SourceDeployment,
 )
-from serving.http.auth import Keys
+from serving.http.auth import Authorizer
 from serving.logs.kafka_client import check_kafka
 from serving.logs.redis_client import check_redis
 from serving.logs.shard import shards_of
@@ -50,6 +52,7 @@ class FunnelArgs(BaseModel):
     full_replicas: int = Field(1, ge=1)
     cpus: float = Field(0.1, ge=0, description="CPUs that each replica reserves; 1 on a cluster, little on a laptop")
     full_gpus: float = Field(0.0, ge=0, description="GPUs that each full replica reserves")
+    loopback: bool = Field(False, description="the port is reached from this machine alone, so that it needs no keys")
 
 
 def build(args: FunnelArgs) -> Application:
@@ -57,7 +60,7 @@ def build(args: FunnelArgs) -> Application:
     opened = open_project(args.project)
     project = opened.project
     clients = opened.clients
-    Keys(clients)  # refuse now, with one line, what every ingress replica would refuse
+    check_access(opened, args.loopback)
     if project.events.kafka is not None:
         check_kafka(project.events.kafka)
     if project.events.state.redis is not None:
@@ -69,7 +72,7 @@ def build(args: FunnelArgs) -> Application:
     ]
     if (args.shape or project.serving.shape) == "colocated":
         return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(
-            project, clients, events, slots=args.slots or COLOCATED_SLOTS
+            project, clients, events, None, args.slots or COLOCATED_SLOTS, args.ingress_replicas
         )
     gpu = {"ray_actor_options": {"num_cpus": args.cpus, "num_gpus": args.full_gpus}}
     replicas = {"walk": args.walker_replicas}
@@ -86,8 +89,21 @@ def build(args: FunnelArgs) -> Application:
         "full": FullDeployment.options(num_replicas=args.full_replicas, **gpu).bind(project, clients),
     }
     return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(
-        project, clients, events, stages, args.slots or SEPARATE_SLOTS
+        project, clients, events, stages, args.slots or SEPARATE_SLOTS, args.ingress_replicas
     )
+
+
+def check_access(opened: Opened, loopback: bool) -> None:
+    """Refuse now, with one line, keys that no ingress replica would take; and a server that is open to other machines.
+
+    Raises ConfigError.
+    """
+    access = opened.project.access
+    if Authorizer(access, opened.clients).open and not (loopback or access.open):
+        raise ConfigError(
+            "access: other machines reach this server, and nobody needs a key: name a file of keys in pinfunnel.yaml, "
+            "`access: {keys: keys.yaml}` (`pinfunnel keys new` makes them), or say `access: {open: true}`"
+        )
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,8 @@ def start(path: str, host: str | None = None, port: int | None = None, **args: o
     settings = open_project(path).project.serving
     args = {"ingress_replicas": ingress_processes(settings, args.get("shape") or settings.shape), **args}
     host, port = host or settings.host, port or settings.port
+    args = {"loopback": is_loopback(host), **args}
+    application = build(FunnelArgs(project=str(path), **args))  # type: ignore[arg-type]
     serve.start(http_options={"host": host, "port": port, "request_timeout_s": 30})
-    serve.run(build(FunnelArgs(project=str(path), **args)), name=APP, route_prefix="/")  # type: ignore[arg-type]
+    serve.run(application, name=APP, route_prefix="/")
     return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", host, port)

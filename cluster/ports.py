@@ -2,12 +2,21 @@
 
 import errno
 import fcntl
+import ipaddress
 import os
 import socket
 from contextlib import ExitStack
 from pathlib import Path
 
 from cluster.errors import ConfigError
+
+
+def is_loopback(host: str) -> bool:
+    """Whether who listens at `host` is reached from this machine alone. Of names only `localhost` is taken to be."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def free_ports(count: int) -> list[int]:
@@ -62,8 +71,16 @@ class PortClaim:
 
 
 def run_folder() -> Path:
-    """Where locks and sockets of this user's servers lie: short, as a socket's path has only a hundred characters."""
-    return Path(f"/tmp/pinfunnel-{os.getuid()}")
+    """Where locks and sockets of this user's servers lie: short, as a socket's path has only a hundred characters.
+
+    Closed to others. Raises ConfigError when somebody else has made it first, as all may in /tmp.
+    """
+    folder = Path(f"/tmp/pinfunnel-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise ConfigError(f"{folder} is another user's, who would have a say in this server's sockets: remove it")
+    folder.chmod(0o700)  # an earlier version left it open
+    return folder
 
 
 def _must_be_free(host: str, port: int) -> None:

@@ -14,7 +14,7 @@ import typer
 from apps.commands.options import DEFAULT_PROJECT, ProjectFile
 from apps.console import console, errors, guarded, progress_bar, quiet
 from apps.project import open_project
-from cluster.ports import PortClaim
+from cluster.ports import PortClaim, is_loopback
 from cluster.processes import below, marked
 from cluster.settings.clients import Client
 
@@ -46,8 +46,10 @@ def serve(
     with guarded():
         opened = open_project(project)
         session.set_flags(address)  # before the first import of Ray, which the Serve application needs
-        from apps.serve import start
+        from apps.serve import check_access, start
 
+        host, port = host or opened.project.serving.host, port or opened.project.serving.port
+        check_access(opened, is_loopback(host))
         process = opened.new_process()
         graphs = process.watcher("graph")
         graphs.poll()
@@ -63,7 +65,6 @@ def serve(
         graphs.require(kinds.GRAPH)  # none that fits the project: refused before Ray starts
         for problem in graphs.problems():
             errors.print(f"degraded: {problem.line}", soft_wrap=True, highlight=False)
-        host, port = host or opened.project.serving.host, port or opened.project.serving.port
         stop = threading.Event()
         stop_on_signals(stop)
         os.environ[SERVER] = str(os.getpid())
@@ -75,7 +76,8 @@ def serve(
             catalog = process.catalogs.current
             users = catalog.users.ids.ids_of(np.array([0])).tolist() if len(catalog.users) else [None]
             pin = catalog.graph.pin_ids.ids_of(np.array([catalog.graph.pin_degree.argmax()])).tolist()[0]
-            example = curl_line(server.url, first_client(opened.clients), users[0], pin)
+            closed = opened.project.access.keys is not None
+            example = curl_line(server.url, first_client(opened.clients), users[0], pin, closed)
             console.print(f"\n{example}\n", highlight=False, soft_wrap=True)
             stop.wait()
             console.print("stopping: requests under way are answered, and queued logs written")
@@ -134,8 +136,9 @@ def example_body(client: Client, user: Id | None, pin: Id) -> dict[str, Any]:
     return body | {"explain": True}
 
 
-def curl_line(url: str, client: Client, user: Id | None, pin: Id) -> str:
-    """A line for the shell, with the client's key taken from its environment variable."""
-    key = f' -H "x-api-key: ${client.api_key_env}"' if client.api_key_env else ""
+def curl_line(url: str, client: Client, user: Id | None, pin: Id, closed: bool = False) -> str:
+    """A line for the shell, with the key taken from a variable: the client's, or KEY where a file has the keys."""
+    variable = None if client.open else client.api_key_env or ("KEY" if closed else None)
+    key = f' -H "x-api-key: ${variable}"' if variable else ""
     body = shlex.quote(json.dumps(example_body(client, user, pin), ensure_ascii=False))
     return f"curl -s {url}/v1/{client.name}/recommendations -H 'content-type: application/json'{key} -d {body}"

@@ -145,7 +145,8 @@ class Client(Settings):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     about: str = ""
-    api_key_env: str | None = Field(None, description="environment variable with this client's key; unset: open")
+    api_key_env: str | None = Field(None, description="environment variable with a key for this client and its events")
+    open: bool = Field(False, description="answer whoever asks, without a key, although other clients have keys")
     walk: WalkSettings = WalkSettings()
     query: QuerySettings = QuerySettings()
     sources: dict[str, SourceSettings] = Field(

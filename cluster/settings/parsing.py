@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cluster.contract.api_keys import without_keys
 from cluster.errors import ConfigError
 
 
@@ -74,8 +75,8 @@ def parse(model: type[S], raw: dict[str, Any], origin: str) -> S:
 
 
 def _told(value: Any) -> str:
-    """The value as a message shows it, without what a URL in it says before the host."""
-    return f"{re.sub(r'//[^/@]*@', '//...@', repr(value)):.80}"
+    """The value as a message shows it, without keys and what a URL in it says before the host."""
+    return f"{re.sub(r'//[^/@]*@', '//...@', without_keys(repr(value))):.80}"
 
 
 def near(name: str, known: Iterable[str]) -> str:

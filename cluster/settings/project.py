@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cluster.contract.text import field_fault
+from cluster.settings.access import AccessSettings
 from cluster.settings.attributes import Attributes, check_beside_features
 from cluster.settings.events import EventSettings
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
@@ -146,6 +147,7 @@ class Project(Settings):
     gbdt: GbdtSettings = GbdtSettings()
     ranker: RankerSettings = RankerSettings()
     serving: ServingSettings = ServingSettings()
+    access: AccessSettings = AccessSettings()
     events: EventSettings = EventSettings()
 
     @model_validator(mode="before")
@@ -209,8 +211,10 @@ class Project(Settings):
             for name in DataSettings.model_fields
             if isinstance(source := getattr(project.data, name), Source)
         }
+        keys = None if project.access.keys is None else _anchor(base, project.access.keys)
         return project.model_copy(
             update={
+                "access": project.access.model_copy(update={"keys": keys}),
                 "home": _anchor(base, project.home),
                 "control": None if project.control is None else _anchor(base, project.control),
                 "clients": None if project.clients is None else _anchor(base, project.clients),

@@ -22,7 +22,7 @@ class Metrics:
             "pinfunnel_stage_missed_total", "Stages without a result", tag_keys=("stage", "client", "outcome")
         )
         self._degraded = Counter("pinfunnel_degraded_total", "Answers without every stage", tag_keys=("client",))
-        self._refused = Counter("pinfunnel_refused_total", "Requests answered 429", tag_keys=("why",))
+        self._refused = Counter("pinfunnel_refused_total", "Calls answered 401, 403 or 429", tag_keys=("why",))
         self._dropped = Counter("pinfunnel_log_dropped_total", "Requests the log had no room for", tag_keys=("client",))
 
     def answered(self, answer: Answer, milliseconds: float) -> None:
@@ -41,7 +41,7 @@ class Metrics:
             self._missed.inc(1, {**tags, "outcome": outcome})
 
     def refused(self, why: str) -> None:
-        """Count one request that was answered 429."""
+        """Count one call that was answered 401, 403 or 429."""
         self._refused.inc(1, {"why": why})
 
     def log_dropped(self, client: str) -> None:

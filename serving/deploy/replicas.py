@@ -117,8 +117,9 @@ class IngressReplica(Replica):
         events: list[DeploymentHandle],
         stages: dict[str, DeploymentHandle] | None = None,
         slots: int = 2,
+        processes: int = 1,
     ):
-        """`events` are the event log's writers; `slots` requests are answered at a time."""
+        """`events` are the event log's writers; `slots` requests are answered at a time, in each of `processes`."""
         super().__init__(project, clients)
         serving_log = self._process.serving_log()
         self._closing.callback(serving_log.close)
@@ -146,6 +147,7 @@ class IngressReplica(Replica):
             metrics,
             self._process.catalogs.unknown_pins,
             slots,
+            processes,
         )
 
     def _remote_events(self, handles: list[DeploymentHandle]) -> RemoteEvents:

@@ -6,12 +6,13 @@ from fastapi import APIRouter, FastAPI
 
 from serving.http import faults
 from serving.http.early import EarlyRefusal
+from serving.http.guard import Api
 from serving.http.limits import BodyLimit
 
 
 def create_app(routes: APIRouter, body_bytes: int, check: Callable[[], None]) -> FastAPI:
     """An app for bodies of at most `body_bytes`; `check` raises Busy when there is too much to do."""
-    app = FastAPI(title="pinfunnel", description="Walk, rank and answer; log everything; learn from it.")
+    app = Api(title="pinfunnel", description="Walk, rank and answer; log everything; learn from it.")
     app.add_middleware(BodyLimit, most=body_bytes)
     app.add_middleware(EarlyRefusal, check=check)  # around the one before
     app.include_router(routes)

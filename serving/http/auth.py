@@ -1,48 +1,94 @@
-"""API keys: one a client, from the environment variable that its YAML names. A client that names none is open."""
+"""Who may call what: an API key, its scopes, its clients and its rate. Knows nothing of requests' bodies and routes."""
 
-import hmac
-import os
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from fastapi import HTTPException
 
 from cluster.errors import ConfigError
+from cluster.settings.access import AccessSettings, Scope
 from cluster.settings.clients import Client
+from serving.http.keyring import HeldKey, Keyring
+
+HEADER = "x-api-key"
+CHALLENGE = {"WWW-Authenticate": 'ApiKey realm="pinfunnel"'}
+"""RFC 9110 wants one with every 401."""
 
 
-class Keys:
-    """The keys of all clients, read once. Comparisons take the same time whatever differs."""
+@dataclass(frozen=True)
+class Caller:
+    """Whom a call comes from; no `clients` means all."""
 
-    def __init__(self, clients: Mapping[str, Client]):
-        """Raises ConfigError when a client names a variable that is not set: its door would be open and look closed."""
-        self._keys: dict[str, str] = {}
+    clients: tuple[str, ...] | None = None
+
+    def may_name(self, client: str) -> bool:
+        """Whether the caller may speak of this client."""
+        return self.clients is None or client in self.clients
+
+
+ANYBODY = Caller()
+
+
+class Authorizer:
+    """Lets calls in. What that costs does not depend on how many keys there are."""
+
+    def __init__(
+        self,
+        access: AccessSettings,
+        clients: Mapping[str, Client],
+        processes: int = 1,
+        refused: Callable[[str], None] = lambda why: None,
+    ):
+        """A key's rate is shared by `processes`; `refused` is told `unknown`, `forbidden` or `limited`.
+
+        Raises ConfigError for keys that cannot be read, and for a client that would be open without saying so.
+        """
+        self.keys = Keyring(access, clients, processes)
+        self.open = not self.keys.configured
+        """Whether no call needs a key."""
+        self._open_clients = frozenset(client.name for client in clients.values() if client.open)
+        self._refused = refused
+        if self.open or self.keys.has_file:
+            return
         for client in clients.values():
-            self._keys[client.name] = _key(client)
+            if client.api_key_env is None and not client.open:
+                raise ConfigError(
+                    f"client {client.name}: it has no key and other clients have: give it `api_key_env`, or write "
+                    "`open: true` into its YAML to answer whoever asks"
+                )
 
-    def check(self, client: str, key: str) -> None:
-        """Raises 401 when the client has a key and this is not it."""
-        wanted = self._keys[client]
-        if wanted and not _same(wanted, key):
-            raise HTTPException(401, f"x-api-key: not the key of client '{client}'")
+    def admit(self, scope: Scope, client: str | None, sent: bytes) -> Caller:
+        """Whom a call comes from. Raises 401 without a key that counts, 429 where it calls too often, 403 beyond it.
 
-    def check_any(self, key: str) -> None:
-        """Raises 401 when clients have keys and this is none of them."""
-        keys = [wanted for wanted in self._keys.values() if wanted]
-        if keys and not any(_same(wanted, key) for wanted in keys):
-            raise HTTPException(401, "x-api-key: send the key of any client")
+        `client` is whose recommendations are asked for, if any.
+        """
+        if self.open or (scope == "recommend" and client in self._open_clients):
+            return ANYBODY
+        key = self.keys.find(sent)
+        if key is None:
+            raise self._no(401, "unknown", "send a key of this server that has not ended", CHALLENGE)
+        self._take_turn(key)
+        if scope not in key.scopes:
+            raise self._no(403, "forbidden", f"the key {key.name!r} does not have the scope '{scope}'")
+        caller = Caller(key.clients)
+        if client is not None and not caller.may_name(client):
+            raise self._no(403, "forbidden", f"the key {key.name!r} is for the clients {list(key.clients or ())}")
+        return caller
 
+    def shows_inside(self, sent: bytes) -> bool:
+        """Whether the caller may read what goes on inside: an `admin`, or anybody where no key is needed."""
+        if self.open:
+            return True
+        key = self.keys.find(sent)
+        return key is not None and "admin" in key.scopes
 
-def _key(client: Client) -> str:
-    if client.api_key_env is None:
-        return ""
-    key = os.environ.get(client.api_key_env, "")
-    if not key:
-        raise ConfigError(
-            f"client {client.name}: api_key_env: the environment variable {client.api_key_env!r} is not set or empty: "
-            "set it where the server starts, or take `api_key_env` out of the client's YAML to leave it open"
-        )
-    return key
+    def _take_turn(self, key: HeldKey) -> None:
+        wait = 0.0 if key.bucket is None else key.bucket.take()
+        if wait:
+            later = {"Retry-After": str(math.ceil(wait))}
+            raise self._no(429, "limited", f"the key {key.name!r} is for fewer calls a second", later)
 
-
-def _same(wanted: str, key: str) -> bool:
-    return hmac.compare_digest(wanted.encode(), key.encode())  # as bytes: text may only be ASCII
+    def _no(self, status: int, why: str, detail: str, headers: dict[str, str] | None = None) -> HTTPException:
+        self._refused(why)
+        return HTTPException(status, f"{HEADER}: {detail}", headers)

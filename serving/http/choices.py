@@ -1,10 +1,9 @@
 """The endpoint by which users' own choices are told. What follows from them is not decided here."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException
+from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field, Strict
 
 from cluster.contract.ids import IdContract
@@ -13,6 +12,7 @@ from cluster.control.choices import Choices, UserChoice
 from cluster.errors import in_short
 from serving.http.api import Body, Id
 from serving.http.faults import field
+from serving.http.guard import OF_A_BODY, needs
 
 MOST = 1000
 """Boards, and topics, that one user may hide."""
@@ -48,19 +48,22 @@ class ChosenNow(BaseModel):
 class UserChoices:
     """Hold from the user's next request on, in every process, and until they are changed or the user is forgotten."""
 
-    def __init__(self, choices: Choices, ids: IdContract, check: Callable[[str], None]):
-        """`check` raises 401 for a key that may not."""
+    def __init__(self, choices: Choices, ids: IdContract):
         self._choices = choices
         self._ids = ids
-        self._check = check
 
     def add_to(self, router: APIRouter) -> None:
         """The route."""
-        router.add_api_route("/v1/users/choices", self.choose, methods=["POST"], summary="What a user chose, at once")
+        router.add_api_route(
+            "/v1/users/choices",
+            self.choose,
+            methods=["POST"],
+            summary="What a user chose, at once",
+            **needs("events", *OF_A_BODY, 503),
+        )
 
-    async def choose(self, body: ChoiceChange, x_api_key: Annotated[str, Header()] = "") -> ChosenNow:
+    async def choose(self, body: ChoiceChange) -> ChosenNow:
         """Without any change it tells what is chosen."""
-        self._check(x_api_key)
         self._check_ids(body)
         before = self._choices.of(body.user_id)
         for name in ("boards", "topics"):

@@ -1,4 +1,4 @@
-"""Answers to bad input: short, always encodable, and never an echo of what was sent."""
+"""Answers to bad input: short, always encodable, and never an echo of what was sent, of keys least of all."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from cluster.contract.api_keys import without_keys
 from cluster.contract.ids import shown
 
 MOST_FAULTS = 10
@@ -18,7 +19,7 @@ NOT_JSON = "content-type: send the body as JSON, with the header `content-type: 
 
 def plain_json(content: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON response in ASCII: what a client sent may not be valid Unicode, and messages quote from it."""
-    body = json.dumps(content, ensure_ascii=True, allow_nan=False, default=shown)
+    body = without_keys(json.dumps(content, ensure_ascii=True, allow_nan=False, default=shown))
     return Response(body, status, dict(headers or {}), media_type="application/json")
 
 

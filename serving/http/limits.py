@@ -2,16 +2,20 @@
 
 import asyncio
 
+from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from serving.http.faults import plain_json
 
 SECONDS = 10.0
 """From the first to the last byte of a body."""
 
+CLOSE = {"connection": "close"}
+
 
 class BodyLimit:
-    """ASGI middleware: reads a request's body, at most `most` bytes of it in `seconds`, and hands it on whole."""
+    """ASGI middleware: whoever asks for the body gets it whole, at most `most` bytes of it, within `seconds`.
+
+    Nothing of it is read before that: a call that is refused for its key costs no more than its headers.
+    """
 
     def __init__(self, app: ASGIApp, most: int, seconds: float = SECONDS):
         self._app = app
@@ -19,54 +23,45 @@ class BodyLimit:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 413 and 408 itself, or calls the app with the body that was read."""
+        """Calls the app with a `receive` that raises HTTPException 413 and 408."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length[:20]) > self._most:
-            await self._refuse(scope, receive, send)
-            return
-        try:
-            async with asyncio.timeout(self._seconds):
-                body, ended = await self._read(receive)
-        except TimeoutError:
-            await self._refuse_slow(scope, receive, send)
-            return
-        if body is None:
-            await self._refuse(scope, receive, send)
-            return
-        if not ended:  # the client went away
-            return
-        whole: Message = {"type": "http.request", "body": body, "more_body": False}
         given = False
 
-        async def replay() -> Message:
+        async def whole() -> Message:
             nonlocal given
             if given:
                 return await receive()
             given = True
-            return whole
+            return await self._whole(scope, receive)
 
-        await self._app(scope, replay, send)
+        await self._app(scope, whole, send)
 
-    async def _read(self, receive: Receive) -> tuple[bytes | None, bool]:
-        """The body, None when it is too long; and whether all of it came."""
+    async def _whole(self, scope: Scope, receive: Receive) -> Message:
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > self._most:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._read(receive)
+        except TimeoutError:
+            text = f"the body was not whole after {self._seconds:g} seconds: send it again"
+            raise HTTPException(408, text, CLOSE) from None
+
+    async def _read(self, receive: Receive) -> Message:
+        """The whole body as one message; or that its sender went away."""
         body = bytearray()
         while True:
             message: Message = await receive()
             if message["type"] != "http.request":
-                return bytes(body), False
+                return message
             body += message.get("body", b"")
             if len(body) > self._most:
-                return None, False
+                raise self._too_large()
             if not message.get("more_body", False):
-                return bytes(body), True
+                return {"type": "http.request", "body": bytes(body), "more_body": False}
 
-    async def _refuse_slow(self, scope: Scope, receive: Receive, send: Send) -> None:
-        text = f"the body was not whole after {self._seconds:g} seconds: send it again"
-        await plain_json({"detail": text}, 408, {"connection": "close"})(scope, receive, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _too_large(self) -> HTTPException:
         text = f"the body is larger than {self._most} bytes (serving.body_bytes in pinfunnel.yaml): send less at a time"
-        await plain_json({"detail": text}, 413, {"connection": "close"})(scope, receive, send)
+        return HTTPException(413, text, CLOSE)

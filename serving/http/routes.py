@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Header, HTTPException
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from cluster.contract.ids import IdContract, shown
@@ -23,17 +23,18 @@ from serving.funnel.stages import Overloaded
 from serving.http.admission import Admission, Busy
 from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest, RecommendationResponse
 from serving.http.app import create_app
-from serving.http.auth import Keys
+from serving.http.auth import HEADER, Authorizer
 from serving.http.behind import Behind
 from serving.http.choices import UserChoices
 from serving.http.contract import check_request, filter_of
 from serving.http.event_batches import read_events, refusals
+from serving.http.guard import OF_A_BODY, for_everybody, guarded, needs
+from serving.http.observer import Observer
 from serving.http.questions import Questions, by_nobody, question
 from serving.http.responses import to_response
 from serving.http.takedown import Takedown
 from serving.http.users import Events, health_of, known_of
 from serving.logs.impressions import ServingLog
-from serving.request.answer import Answer
 from serving.request.ask import ShownPins
 from serving.request.deadline import Deadline
 from serving.request.served import ServedBundles
@@ -41,22 +42,6 @@ from serving.request.served import ServedBundles
 TOLD_PINS = 10
 EVENT_SECONDS = 5.0
 """The event log has so long to store events; then the sender is told to send them again, which does no harm."""
-
-
-class Observer(Protocol):
-    """Told of every answer, for metrics."""
-
-    def answered(self, answer: Answer, milliseconds: float) -> None:
-        """An answer left, so long after its request came."""
-        ...
-
-    def log_dropped(self, client: str) -> None:
-        """The log's queue was full: one answer is not in it."""
-        ...
-
-    def refused(self, why: str) -> None:
-        """A request was answered 429: the queue was `full`, or it was `late` before it was its turn."""
-        ...
 
 
 UnknownPins = Callable[[Sequence[Id]], list[Id]]
@@ -77,8 +62,12 @@ class Ingress:
         observer: Observer | None = None,
         unknown_pins: UnknownPins | None = None,
         slots: int = 16,
+        processes: int = 1,
     ):
-        """`unknown_pins` tells which pins the present graph does not have; `slots` requests are answered at a time."""
+        """`unknown_pins` tells which pins the present graph does not have; `slots` requests are answered at a time.
+
+        `processes` such ingresses share the calls.
+        """
         self._project = project
         self._clients = clients
         self._funnel = funnel
@@ -86,16 +75,16 @@ class Ingress:
         self._log = serving_log
         self._served = served
         self._observer = observer
-        self._keys = Keys(clients)
         self._ids = IdContract(project.ids)
         self._attributes = attribute_kinds(project.attributes)
         self._unknown_pins = unknown_pins or (lambda pins: [])
         control = control_root(project.home, project.control)
         self._choices = Choices(control)
-        self._user_choices = UserChoices(self._choices, self._ids, self._keys.check_any)
-        self._takedown = Takedown(Removals(control), self._ids, self._keys.check_any, self._unknown_pins)
+        self._user_choices = UserChoices(self._choices, self._ids)
+        self._takedown = Takedown(Removals(control), self._ids, self._unknown_pins)
         self._questions = Questions(project.serving.simulation)
         refused = (lambda why: None) if observer is None else observer.refused
+        self._authorizer = Authorizer(project.access, clients, processes, refused)
         self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
         self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
 
@@ -104,20 +93,34 @@ class Ingress:
         return create_app(self._routes(), self._project.serving.body_bytes, self._admission.check)
 
     def _routes(self) -> APIRouter:
-        router = APIRouter()
-        router.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
-        router.add_api_route("/healthz", self.healthz, methods=["GET"], summary="Whether the funnel can answer")
-        router.add_api_route("/v1/models", self.models, methods=["GET"], summary="Bundle versions that serve now")
-        router.add_api_route("/v1/events", self.events, methods=["POST"], summary="Store what users did, durably")
-        router.add_api_route("/v1/logs/flush", self.flush, methods=["POST"], summary="Write queued logs to Parquet now")
+        router = APIRouter(route_class=guarded(self._authorizer))
+        add = router.add_api_route
+        add("/", lambda: RedirectResponse("/docs"), include_in_schema=False, **for_everybody())
+        add("/healthz", self.healthz, summary="Whether the funnel can answer", **for_everybody())
+        add("/v1/models", self.models, summary="Bundle versions that serve now", **needs("admin"))
+        add(
+            "/v1/events",
+            self.events,
+            methods=["POST"],
+            summary="Store what users did, durably",
+            **needs("events", *OF_A_BODY, 503),
+        )
+        add(
+            "/v1/logs/flush",
+            self.flush,
+            methods=["POST"],
+            summary="Write queued logs to Parquet now",
+            **needs("admin"),
+        )
         self._takedown.add_to(router)
         self._user_choices.add_to(router)
-        router.add_api_route(
+        add(
             "/v1/{client}/recommendations",
             self.recommendations,
             methods=["POST"],
             response_model=RecommendationResponse,
             summary="Recommend pins",
+            **needs("recommend", *OF_A_BODY, 404, 503),
         )
         return router
 
@@ -125,14 +128,13 @@ class Ingress:
         self,
         client: str,
         body: RecommendationRequest,
-        x_api_key: Annotated[str, Header()] = "",
         x_deadline_ms: Annotated[
             float | None, Header(gt=0, description="answer within so many milliseconds; no later than the project's")
         ] = None,
     ) -> Response:
         """Walk, rank, answer; the log is written behind the answer."""
         began = time.perf_counter()
-        settings = self._client(client, x_api_key)
+        settings = self._client(client)
         check_request(body, self._ids)
         choice = self._choices.of(body.user_id)
         personal = body.personalization and choice.personalization
@@ -173,10 +175,9 @@ class Ingress:
         told = to_response(answer, request_id, body.explain, milliseconds, personal)
         return Response(told.model_dump_json(exclude_none=True), media_type="application/json")  # checked already
 
-    async def events(self, body: EventBatch, x_api_key: Annotated[str, Header()] = "") -> EventReceipt:
+    async def events(self, body: EventBatch, request: Request) -> EventReceipt:
         """Acknowledged events are on disk; refused ones are named with the reason, and may be sent again mended."""
-        self._keys.check_any(x_api_key)
-        events, refused = read_events(body.events, lambda user: self._choices.of(user).personalization)
+        events, refused = read_events(body.events, self._may_store, request.state.caller.may_name)
         try:
             storing = self._events.append([event for _, event in events])
             receipt = await asyncio.wait_for(storing, EVENT_SECONDS)
@@ -196,36 +197,42 @@ class Ingress:
         served = await self._served()
         return {**served.told, "set_aside": [asdict(problem) for problem in served.problems]}
 
-    async def healthz(self) -> dict[str, Any]:
+    async def healthz(self, request: Request) -> dict[str, Any]:
         """200 once a graph is served; `degraded` when a bundle or a log is not as it should be.
 
-        `home` tells whose server it is.
+        `home` tells whose server it is. Where calls need keys, all but the status is for the scope `admin`.
         """
         served = await self._served()
         logs = {"serving_log": self._log.health(), "event_log": await health_of(self._events)}
         wrong = [{"kind": name, "reason": reason} for name, health in logs.items() for reason in health.problems]
+        if self._authorizer.keys.problem:
+            wrong.append({"kind": "keys", "reason": self._authorizer.keys.problem})
         problems = [*(asdict(problem) for problem in served.problems), *wrong]
+        status = {"status": "degraded" if problems else "ok"}
+        if not self._authorizer.shows_inside(request.headers.get(HEADER, "").encode("latin-1")):
+            return status
         return {
-            "status": "degraded" if problems else "ok",
+            **status,
             "home": self._project.home,
             "versions": served.told,
             "problems": problems,
             **{name: health.counters for name, health in logs.items()},
         }
 
-    async def flush(self, x_api_key: Annotated[str, Header()] = "") -> dict[str, int]:
+    async def flush(self) -> dict[str, int]:
         """For scripts that read the logs right after traffic."""
-        self._keys.check_any(x_api_key)
         return {"requests": await self._behind.flush(), "events": await self._events.flush()}
+
+    def _may_store(self, user: Id) -> bool:
+        return self._choices.of(user).personalization
 
     def _dropped(self, client: str) -> None:
         if self._observer is not None:
             self._observer.log_dropped(client)
 
-    def _client(self, name: str, key: str) -> Client:
+    def _client(self, name: str) -> Client:
         if name not in self._clients:
             raise HTTPException(404, f"unknown client {shown(name)}; clients: {sorted(self._clients)}")
-        self._keys.check(name, key)
         return self._clients[name]
 
     def _seconds(self, asked_ms: float | None) -> float:

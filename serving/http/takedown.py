@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException
+from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field, model_validator
 
 from cluster.contract.ids import IdContract
@@ -12,6 +11,7 @@ from cluster.control.removals import Removals, Removed
 from cluster.errors import in_short
 from serving.http.api import Body, Id
 from serving.http.faults import field
+from serving.http.guard import OF_A_BODY, needs
 
 MOST = 10_000
 TOLD_PINS = 10
@@ -50,13 +50,10 @@ class Takedown:
         self,
         removals: Removals,
         ids: IdContract,
-        check: Callable[[str], None],
         unknown_pins: Callable[[Sequence[Id]], list[Id]],
     ):
-        """`check` raises 401 for a key that may not."""
         self._removals = removals
         self._ids = ids
-        self._check = check
         self._unknown_pins = unknown_pins
 
     def add_to(self, router: APIRouter) -> None:
@@ -65,16 +62,15 @@ class Takedown:
             ("/v1/pins/remove", self.remove, "Take pins and boards down, at once"),
             ("/v1/pins/restore", self.restore, "Put back what was taken down"),
         ):
-            router.add_api_route(path, endpoint, methods=["POST"], summary=summary)
+            who = needs("admin", *OF_A_BODY, 503)
+            router.add_api_route(path, endpoint, methods=["POST"], summary=summary, **who)
 
-    async def remove(self, body: Named, x_api_key: Annotated[str, Header()] = "") -> TakenDown:
+    async def remove(self, body: Named) -> TakenDown:
         """From the next request on they are in no answer, of any process, source or later graph."""
-        self._check(x_api_key)
         return await self._done(self._removals.remove, body)
 
-    async def restore(self, body: Named, x_api_key: Annotated[str, Header()] = "") -> TakenDown:
+    async def restore(self, body: Named) -> TakenDown:
         """As if they had never been taken down; a pin of a board that is still removed stays away with it."""
-        self._check(x_api_key)
         return await self._done(self._removals.restore, body)
 
     async def _done(self, write: Callable[[Sequence[Id], Sequence[Id]], Removed], body: Named) -> TakenDown:

@@ -11,6 +11,7 @@ import pytest
 
 from cluster.data.inputs import contract
 from cluster.data.schema import InputColumn
+from cluster.settings.access import load_keys
 from cluster.settings.clients import load_client
 from cluster.settings.project import Project, Source
 from cluster.validate.validation import validate
@@ -19,6 +20,7 @@ from tests.architecture.repository import ROOT, pages
 TEXT = {str(page): (ROOT / page).read_text() for page in pages()}
 BLOCKS = [(page, block) for page, text in TEXT.items() for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
 PROJECTS = [(page, block) for page, block in BLOCKS if re.search(r"^data:", block, re.M)]
+KEY_FILES = [(page, block) for page, block in BLOCKS if block.startswith("# keys.yaml")]
 CLIENTS = [(page, block) for page, block in BLOCKS if block.startswith("# clients/")]
 
 ROWS = 6
@@ -79,6 +81,13 @@ def test_a_printed_client_loads(page: str, block: str, tmp_path: Path) -> None:
     assert load_client(tmp_path / name[1]).name == Path(name[1]).stem
 
 
-def test_the_pages_print_projects_and_clients() -> None:
+def test_the_pages_print_projects_clients_and_keys() -> None:
     assert {"README.md", "docs/data.md"} <= {page for page, _ in PROJECTS}
     assert CLIENTS
+    assert KEY_FILES
+
+
+@pytest.mark.parametrize(("page", "block"), KEY_FILES, ids=[page for page, _ in KEY_FILES])
+def test_a_printed_file_of_keys_loads(page: str, block: str, tmp_path: Path) -> None:
+    (tmp_path / "keys.yaml").write_text(block)
+    assert load_keys(str(tmp_path / "keys.yaml")), page

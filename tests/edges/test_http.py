@@ -13,7 +13,8 @@ from apps.project import Opened
 from apps.serve import FunnelArgs, build
 from apps.world.in_process import InProcess
 from cluster.errors import ConfigError
-from serving.http.auth import Keys
+from cluster.settings.access import AccessSettings
+from serving.http.auth import Authorizer
 from tests.unit.serving.http.faces import Face
 from tests.worlds.funnel import opened_world, some_user
 from tests.worlds.fuzz import examples
@@ -119,10 +120,10 @@ def test_any_bytes_as_a_key_are_a_401(world: Opened, monkeypatch: pytest.MonkeyP
     keyed = world.clients["homefeed"].model_copy(update={"api_key_env": "FEED_KEY"})
     from fastapi import HTTPException
 
-    keys = Keys({"homefeed": keyed})
-    for check in (lambda: keys.check("homefeed", key.decode("latin-1")), lambda: keys.check_any(key.decode("latin-1"))):
+    authorizer = Authorizer(AccessSettings(), {"homefeed": keyed})
+    for scope, client in (("recommend", "homefeed"), ("events", None), ("admin", None)):
         with pytest.raises(HTTPException) as caught:
-            check()
+            authorizer.admit(scope, client, key)  # type: ignore[arg-type]
         assert caught.value.status_code == 401
 
 
@@ -135,7 +136,7 @@ def test_a_key_variable_that_is_not_set_refuses_to_start(
         monkeypatch.setenv("FEED_KEY", value)
     keyed = world.clients["homefeed"].model_copy(update={"api_key_env": "FEED_KEY"})
     with pytest.raises(ConfigError, match=r"client homefeed: api_key_env: .*'FEED_KEY' is not set or empty"):
-        Keys({"homefeed": keyed})
+        Authorizer(AccessSettings(), {"homefeed": keyed})
     clients = tmp_path / "clients"
     clients.mkdir()
     (clients / "homefeed.yaml").write_text("api_key_env: FEED_KEY")
@@ -145,16 +146,14 @@ def test_a_key_variable_that_is_not_set_refuses_to_start(
         build(FunnelArgs(project=str(project)))
 
 
-def test_writing_the_logs_out_wants_a_key_where_clients_have_one(
-    world: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FEED_KEY", "secret")
-    keyed = world.clients["homefeed"].model_copy(update={"api_key_env": "FEED_KEY"})
-    elsewhere = opened_world(tmp_path)
-    with InProcess(Opened(elsewhere.project, {"homefeed": keyed})) as app:
-        closed = Face(app.app)
-        assert closed.post("/v1/logs/flush").status_code == 401
-        assert closed.post("/v1/logs/flush", headers={"x-api-key": "secret"}).status_code == 200
+def test_a_server_that_others_reach_wants_keys_or_a_word(tmp_path: Path) -> None:
+    project = tmp_path / "pinfunnel.yaml"
+    project.write_text("data: {edges: {path: e}}")
+    with pytest.raises(ConfigError, match=r"access: other machines reach this server, .*keys new"):
+        build(FunnelArgs(project=str(project)))
+    assert build(FunnelArgs(project=str(project), loopback=True))
+    project.write_text("data: {edges: {path: e}}\naccess: {open: true}")
+    assert build(FunnelArgs(project=str(project)))
 
 
 def event(**changes: Any) -> dict[str, Any]:

@@ -161,7 +161,8 @@ def test_time_is_pretended_only_in_simulation(face: Opener, tmp_path: Path) -> N
 def test_a_client_with_a_key_wants_it(face: Opener, world: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEED_KEY", "secret")
     keyed = world.clients["homefeed"].model_copy(update={"api_key_env": "FEED_KEY"})
-    http = face(Opened(world.project, {**world.clients, "homefeed": keyed}))
+    others = {name: client.model_copy(update={"open": True}) for name, client in world.clients.items()}
+    http = face(Opened(world.project, {**others, "homefeed": keyed}))
     assert http.post("/v1/homefeed/recommendations", json={}).status_code == 401
     assert http.post("/v1/homefeed/recommendations", json={}, headers={"x-api-key": b"s\xe9cret"}).status_code == 401
     assert http.post("/v1/homefeed/recommendations", json={}, headers={"x-api-key": "secret"}).status_code == 200
