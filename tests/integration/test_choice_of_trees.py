@@ -1,6 +1,8 @@
 """The trees of a client chosen by folds of time within its training log, on a local Ray."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +10,12 @@ import pytest
 from cluster.settings.project import GbdtSettings
 from cluster.store.bundles import BundleStore
 from tests.worlds.logs import LogsWorld, make_world, project_at
+from training.judge.position import PositionEffect
 from training.lightweight import choose as choosing
 from training.lightweight.choose import Choice, choose
 from training.lightweight.examples import ClientExamples, build_examples
 from training.lightweight.train import train_lightweight
+from training.log.arrays import Request
 from training.log.requests import join_logs
 from training.log.windows import windows_of
 
@@ -38,11 +42,11 @@ def rows_of(examples: ClientExamples) -> int:
     return sum(sum(of_class.values()) for of_class in examples.counts.values())
 
 
-def chosen(world: LogsWorld) -> Choice:
+def chosen(world: LogsWorld, **options: Any) -> Choice:
     joined = join_logs(world.project, world.logs, ["homefeed"])
     windows = windows_of(joined, ["homefeed"], 0.2)[0]
     examples = build_examples(joined, world.clients, windows)
-    return choose(joined, world.clients, examples, world.project.gbdt)["homefeed"]
+    return choose(joined, world.clients, examples, world.project.gbdt, **options)["homefeed"]
 
 
 def test_a_log_of_few_requests_keeps_the_default(world: LogsWorld) -> None:
@@ -62,6 +66,22 @@ def test_folds_choose_what_is_better_and_the_same_again(world: LogsWorld) -> Non
     assert 40 <= gain["n"] <= 80
     assert found.figures["poor"]["rounds"] == [1, 1]
     assert chosen(world).to_dict() == found.to_dict()
+
+
+@pytest.mark.usefixtures("openly")
+def test_positions_weigh_in_the_choice_as_in_the_gate(world: LogsWorld) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def learnt(client: str, requests: Sequence[Request]) -> PositionEffect:
+        asked.append((client, len(requests)))
+        lift = np.linspace(2.0, 0.2, 40)  # the first slots did most of what was done there
+        return PositionEffect(np.repeat(lift[:, None], len(world.project.actions), axis=1), "a test")
+
+    plain, fair = chosen(world), chosen(world, positions=learnt)
+    assert asked == [("homefeed", 80)]  # all judged requests, of both folds
+    for name, figures in fair.figures.items():
+        assert figures["rounds"] == plain.figures[name]["rounds"]  # the same trees
+        assert figures["ndcg@10"]["mean"] != plain.figures[name]["ndcg@10"]["mean"]
 
 
 @pytest.mark.usefixtures("openly")

@@ -6,7 +6,7 @@ The first of the grid stands unless another is better beyond doubt. What the pro
 chosen. Requests that are held out for the gate are not looked at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from cluster.settings.clients import Client
 from cluster.settings.project import GbdtSettings
 from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.judge.orders import Order, booster_order
+from training.judge.position import PositionEffect
 from training.lightweight.examples import ClientExamples
 from training.lightweight.fit import fit_all
 from training.lightweight.held_out import requests_in_folds
@@ -67,6 +68,10 @@ MOST_JUDGED = 1000
 MOST_ROWS = 120_000
 """Judged requests of a client, and examples that one fit may see: beyond, requests are drawn, so a choice costs no more
 on a log of a year than on one of a month."""
+
+
+Positions = Callable[[str, Sequence[Request]], PositionEffect | None]
+"""What positions did for the actions of a client's requests; None where nothing has learnt it."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,12 @@ def choose(
     settings: GbdtSettings,
     progress: Progress = silent,
     storage: str | None = None,
+    positions: Positions = lambda client, requests: None,
 ) -> dict[str, Choice]:
-    """The choice of each client, from its examples and the requests in their window. Ray must be running."""
+    """The choice of each client, from its examples and the requests in their window. Ray must be running.
+
+    `positions` tells what positions did for actions, as the gate knows it; None: as exploration slots tell it.
+    """
     grid = candidates(settings)
     out: dict[str, Choice] = {}
     trials: dict[str, list[Trial]] = {}
@@ -137,7 +146,7 @@ def choose(
         fitted = _fit(trials, grid, settings, storage)
         judged = requests_in_folds(joined, {n: [t.judged for t in made] for n, made in trials.items()}, MOST_JUDGED)
         for at, name in enumerate(trials):
-            out[name] = _of_client(joined, clients[name], grid, fitted[name], judged[name])
+            out[name] = _of_client(joined, clients[name], grid, fitted[name], judged[name], positions)
             progress("choose", (at + 1) / len(trials))
     return {name: out[name] for name in examples}
 
@@ -181,6 +190,7 @@ def _of_client(
     grid: Mapping[str, GbdtSettings],
     fitted: list[dict[str, Fitted]],
     judged: list[list[Request]],
+    positions: Positions,
 ) -> Choice:
     features = FeatureSet.of(joined.project.features)
     orders: dict[str, Order] = {}
@@ -190,7 +200,8 @@ def _of_client(
             scores += booster_order(trees[name].model, features.names)(requests)
         orders[name] = _known(scores)
     everything = [request for requests in judged for request in requests]
-    report = evaluate_lightweight(everything, client, joined.project.actions, features, orders)
+    effect = positions(client.name, everything)
+    report = evaluate_lightweight(everything, client, joined.project.actions, features, orders, effect=effect)
     return decide(grid, report, {name: [trees[name].rounds for trees in fitted] for name in grid})
 
 

@@ -104,7 +104,15 @@ def train_all_lightweight(
                 raise
             outcomes[name] = Outcome(name, False, f"not trained: {error}", counts=examples.pop(name).counts)
     storage = f"{project.home}/train"
-    choices = choose(joined, able, examples, project.gbdt, progress, storage)
+    choices = choose(
+        joined,
+        able,
+        examples,
+        project.gbdt,
+        progress,
+        storage,
+        positions=lambda name, requests: effect_in_full_ranker(store, name, project.actions, requests),
+    )
     trees = {name: choice.settings for name, choice in choices.items()}
     fitted = fit_clients(examples, project.gbdt, progress, storage, chosen=trees) if examples else {}
     progress("evaluate", 0.0)
