@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.bench.learning.strategies import BASELINES, STRATEGIES, Size, one_seed
+from apps.bench.learning.arms import Size
+from apps.bench.learning.strategies import BASELINES, STRATEGIES, one_seed
 
 
 def test_every_strategy_is_trained_judged_and_served(tmp_path: Path, ray_session: None) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.bench.learning.strategies import DRAWN, Size, arm_project, open_world, visits
+from apps.bench.learning.arms import DRAWN, Size, open_world, visits
+from apps.bench.learning.strategies import arm_project
 from apps.bench.machine import machine
 from apps.reports.arms import lifts, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.bench.learning.strategies import DRAWN, NO_SAY, Size, arm_project, open_world, visits
+from apps.bench.learning.arms import DRAWN, NO_SAY, Size, copied, open_world, visits
 from apps.bench.machine import machine
 from apps.reports.arms import lifts, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess
@@ -75,7 +75,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> tuple[dict[str, dict[str, A
     full = train_full_ranker(opened.project, opened.clients, process.store, process.logs, gate=NO_SAY)
     traffic = []
     for name in ARMS:
-        arm = arm_project(opened, folder / name, name, None)
+        arm = copied(opened, folder / name, opened.clients)
         if name == "full":
             arm.new_process().store.publish(kinds.FULL, full.version)
         order = Arm(name, "visit_count" if name == "visit_count" else "ranked")

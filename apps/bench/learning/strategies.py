@@ -15,25 +15,22 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from apps.bench.learning.arms import DRAWN, NO_SAY, Size, copied, open_world, visits
 from apps.bench.machine import machine
-from apps.project import Opened, open_project
+from apps.project import Opened
 from apps.reports.arms import lifts, local_and_funnel, merged, shipped_utilities
 from apps.world.in_process import URL, InProcess
 from apps.world.plan import Arm, SimulationPlan, split_users
 from apps.world.simulate import Simulator
 from apps.world.traffic import Traffic
-from apps.world.world import World
 from cluster import kinds
-from cluster.catalog.build import build_catalog
 from training.full.train import train_full_ranker
-from training.judge.gate import Gate
 from training.judge.orders import LOCALE_BOOST
 from training.report.strategies import Compared, compare_strategies
 
@@ -46,23 +43,6 @@ STRATEGIES: Mapping[str, Mapping[str, object]] = {
     "blended_little_local": {"strategy": "funnel_blended", "local_label_weight": 0.02},
 }
 BASELINES = ("visit_count", "boost")
-DRAWN = Arm("drawn", "ranked")
-NO_SAY = Gate(min_requests=10**9)
-"""Refuses every model and so holds no client back; the bench publishes it all the same."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """World and traffic of one seed."""
-
-    pins: int = 20_000
-    boards: int = 5_000
-    users: int = 1_000
-    cold: int = 3_000
-    warm: int = 2_500
-    measured: int = 1_500  # of each arm
-
-
 QUICK = Size(1_500, 400, 200, 400, 300, 100)
 
 
@@ -103,15 +83,6 @@ def run(
     }
 
 
-def open_world(seed: int, size: Size, folder: Path, serving: Mapping[str, object]) -> tuple[World, Opened]:
-    """A world and its project in a new `folder`, with these serving settings and a graph."""
-    folder.mkdir(parents=True)
-    world = World.make(seed, size.pins, size.boards, size.users)
-    opened = open_project(world.write(folder, {"home": "home", "serving": {"simulation": True, **serving}}))
-    build_catalog(opened.project, opened.new_process().store)
-    return world, opened
-
-
 def one_seed(
     seed: int, size: Size, folder: Path, generations: int = 1, arms: tuple[str, ...] = tuple(STRATEGIES)
 ) -> tuple[Compared, Traffic, dict[str, dict[str, Any]]]:
@@ -146,26 +117,18 @@ def one_seed(
 
 def arm_project(opened: Opened, folder: Path, name: str, compared: Compared | None) -> Opened:
     """A project of its own that starts from the same bundles and logs, with this arm's lightweight rankers."""
-    shutil.copytree(opened.project.home, folder)
-    project = opened.project.model_copy(update={"home": str(folder)})
     clients = opened.clients
     if name == "boost":
         clients = {
             c: client.model_copy(update={"boosts": client.boosts or LOCALE_BOOST}) for c, client in clients.items()
         }
-    arm = Opened(project, clients)
+    arm = copied(opened, folder, clients)
     process = arm.new_process()
     for client, fitted in ({} if compared is None else compared.models.get(name, {})).items():
         meta = {"schema_hash": process.features.schema_hash, "strategy": name}
         with process.store.write(kinds.lightweight(client), meta) as (where, _):
             fitted.save(where / "model.ubj")
     return arm
-
-
-def visits(world: World, arm: Opened, come: SimulationPlan) -> Traffic:
-    """What the users of a plan do with one arm's answers, over the API in process."""
-    with InProcess(arm) as app:
-        return Simulator(world, URL, transport=app.transport).run(come)
 
 
 def _mean(found: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
