@@ -64,7 +64,8 @@ class MixedPins:
 
     def pick(self, rows: np.ndarray) -> "MixedPins":
         """These rows in this order."""
-        return MixedPins(self.names, self.pins[rows], self.rank[rows], self.score[rows], self.at[rows])
+        columns = (self.pins, self.rank, self.score, self.at)
+        return MixedPins(self.names, *(column.take(rows, axis=0) for column in columns))  # of rows faster than [rows]
 
     def behind(self, pins: np.ndarray, degree: np.ndarray | None = None, source: str = "") -> "MixedPins":
         """With further pins at the end; as of `source`, whose ranks go on behind all that there is."""
@@ -143,7 +144,7 @@ class _Column:
     def spread(self, values: np.ndarray) -> np.ndarray:
         """The source's values as the table's, 0 for a pin that it did not find."""
         out: np.ndarray = np.zeros((self.n, *values.shape[1:]), values.dtype)
-        out[self.rows] = values[self.at]
+        out[self.rows] = values.take(self.at, axis=0)
         return out
 
     def origin(self) -> Origin:
