@@ -13,6 +13,7 @@ from apps.commands import (
     demo,
     evaluate,
     faults,
+    fresh,
     keys,
     learn,
     serve,
@@ -67,6 +68,7 @@ app.command("demo")(demo.demo)
 app.command("validate")(data.validate)
 app.command("build-graph")(data.build_graph)
 app.command("add-edges")(data.add_edges)
+app.command("add-pins")(fresh.add_pins)
 app.command("walk")(walk.walk)
 app.command("serve")(serve.serve)
 app.add_typer(keys.keys_app, name="keys")

@@ -9,6 +9,7 @@ import typer
 from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project
+from cluster.errors import ConfigError
 
 
 def validate(
@@ -69,7 +70,9 @@ def build_graph(
 
 
 def add_edges(
-    edges: Annotated[str, typer.Option("--edges", help="Parquet file or folder, in the columns of `data.edges`")],
+    edges: Annotated[
+        str | None, typer.Option("--edges", help="Parquet file or folder, in the columns of `data.edges`")
+    ] = None,
     project: ProjectFile = DEFAULT_PROJECT,
     out: JsonFile = None,
     publish: Annotated[bool, typer.Option(help="make it the one that serving walks")] = True,
@@ -79,15 +82,24 @@ def add_edges(
     Rows are checked and cleaned as by build-graph; edges that are there already count once. Pin and user tables are
     written anew from the project's inputs, so list new pins there first. A running server swaps to it by itself.
 
+    What came by `add-pins` or over HTTP is merged with them, or alone where no file is given (docs/fresh.md).
+
     pinfunnel add-edges --edges lake/edges/day=2026-01-31
     """
     with guarded():
         opened = open_project(project)
         began = time.perf_counter()
         from cluster.catalog.merge import merge_edges
+        from cluster.fresh.log import FreshLog
 
+        log = FreshLog(opened.project)
+        fresh = log.rows() if log.entries() else None
+        if edges is None and fresh is None:
+            raise ConfigError("there is nothing to add: give --edges, or pins first (`pinfunnel add-pins`)")
         with progress_bar() as bars:
-            merged = merge_edges(opened.project, opened.new_process().store, edges, publish, bars.at("add edges"))
+            report = bars.at("add edges")
+            tables = None if fresh is None else (fresh.pins, fresh.edges)
+            merged = merge_edges(opened.project, opened.new_process().store, edges, publish, report, tables)
         console.print(f"graph {merged.version}: " + ", ".join(f"{n:,} {what}" for what, n in merged.counts.items()))
         console.print("  added: " + ", ".join(f"{n:,} {what}" for what, n in merged.added.items()), highlight=False)
         _print_drops(merged.drops)

@@ -46,7 +46,7 @@ def mask_of(asked: Filter, n_pins: int, numbers: Mapping[str, np.ndarray], texts
     if isinstance(asked, TextAmong):
         postings.mark(asked.values, out)
     else:
-        out[postings.pins] = True
+        postings.mark_all(out)
     return out
 
 

@@ -25,6 +25,7 @@ class Postings:
     texts: IdMap
     starts: np.ndarray
     pins: np.ndarray
+    more: Postings | None = None  # of other pins, with texts of their own
 
     @classmethod
     def of(cls, texts: pa.Array, pins: np.ndarray, n_pins: int) -> Postings:
@@ -62,6 +63,15 @@ class Postings:
 
     def mark(self, texts: Iterable[str], into: np.ndarray) -> None:
         """Sets bool[n_pins] `into` for the pins that hold any of `texts`; a text that no pin has marks none."""
-        for code in self.texts.index_of(list(texts)).tolist():
+        wanted = list(texts)
+        for code in self.texts.index_of(wanted).tolist():
             if code >= 0:
                 into[self.pins[self.starts[code] : self.starts[code + 1]]] = True
+        if self.more is not None:
+            self.more.mark(wanted, into)
+
+    def mark_all(self, into: np.ndarray) -> None:
+        """Sets bool[n_pins] `into` for the pins that hold any text."""
+        into[self.pins] = True
+        if self.more is not None:
+            self.more.mark_all(into)

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cluster.catalog.catalog import Catalog
 from cluster.catalog.finish import Build, finish_catalog
-from cluster.catalog.nodes import Nodes
+from cluster.catalog.nodes import Nodes, conform
 from cluster.catalog.pins import SaveCounts
 from cluster.catalog.pruning import PRUNED
 from cluster.data.cleaning import Tally, clean_edges
 from cluster.data.inputs import open_input, open_inputs
-from cluster.data.reading import BadInput
+from cluster.data.reading import BadInput, Input
 from cluster.data.schema import edges_columns
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features.assemble import FeatureSet
@@ -47,18 +49,22 @@ class MergeResult:
 
 
 def merge_edges(
-    project: Project, store: BundleStore, path: str, publish: bool = True, progress: Progress = silent
+    project: Project,
+    store: BundleStore,
+    path: str | None,
+    publish: bool = True,
+    progress: Progress = silent,
+    also: tuple[pa.Table, pa.Table] | None = None,
 ) -> MergeResult:
     """Adds the edges of a Parquet file or folder, in the columns of the project's `edges`, to the published graph.
+
+    `also`: pins and edges of the log of fresh pins, which join them; of a pin that the inputs have, their row counts.
 
     Raises DataError with file, column, row and fix; ConfigError when the project prunes; BundleError when there is no
     graph to add to, or when another was published meanwhile. Nothing is stored or published then.
     """
     refuse_pruning(project.graph.prunes)
-    source = Source(path=path, columns=project.data.edges.columns)
-    edges = open_input("edges", source, edges_columns(project.ids), given_by="--edges")
-    if not edges.pieces:
-        raise BadInput("edges", path, "the files hold no rows", "write rows")
+    edges = None if path is None else _day(project, path)
     base = _published(project, store)
     saves = SaveCounts.open(base.path / "pins", base.graph)
     meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
@@ -67,13 +73,17 @@ def merge_edges(
         inputs = open_inputs(project)
         progress("read", 0.0)
         pins, users = (inputs[name].read() if name in inputs else None for name in ("pins", "users"))
+        if also is not None and pins is not None:
+            pins = _with_fresh(pins, also[0])
         # codes of locales are ranges of the graph, so they stay; topics may grow at the end
         known = base.pins.vocabulary
         nodes = Nodes.of(project, pins, users, build.now, build.drops, known.topics, locales=known.locales)
         tally = Tally()
-        clean = clean_edges(edges.read(), build.now, tally)
+        raw = [] if edges is None else [edges.read()]
+        raw += [] if also is None else [also[1]]
+        clean = clean_edges(pa.concat_tables(raw), build.now, tally)
         new = index_edges(clean, GraphSettings(), tally, nodes.pin_map).with_pins(nodes.listed())
-        if not len(new.pins):
+        if not len(new.pins) and also is None:
             why = "; ".join(f"{n} rows: {what}" for what, n in tally.dropped.items())
             raise DataError(f"edges: {path}: no edge is left to add ({why})")
         progress("read", 1.0)
@@ -97,6 +107,21 @@ def merge_edges(
         if publish and store.current(GRAPH) != base.version:  # what that one has would be lost
             raise BundleError("another graph was published while these edges were merged; add them again")
     return MergeResult(version, base.version, added, catalog.counts, {"edges": tally.as_dict()})
+
+
+def _day(project: Project, path: str) -> Input:
+    source = Source(path=path, columns=project.data.edges.columns)
+    edges = open_input("edges", source, edges_columns(project.ids), given_by="--edges")
+    if not edges.pieces:
+        raise BadInput("edges", path, "the files hold no rows", "write rows")
+    return edges
+
+
+def _with_fresh(pins: pa.Table, fresh: pa.Table) -> pa.Table:
+    """The pins input, and behind it the fresh pins that it lacks."""
+    known = pins["pin_id"].combine_chunks()
+    new = fresh.filter(pc.invert(pc.is_in(fresh["pin_id"], known)))
+    return pa.concat_tables([pins, conform(new, pins.schema)])
 
 
 def refuse_pruning(pruned: bool) -> None:

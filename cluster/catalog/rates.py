@@ -21,6 +21,7 @@ from cluster.graph.ids import IdMap
 from cluster.store.log_parts import readable_batches
 from cluster.store.logs import LogStore
 from cluster.store.replays import REPLAYED
+from cluster.store.roomy import with_room
 
 PRIOR = 20.0
 """Impressions that a client's mean rate weighs in the rate of one pin."""
@@ -61,6 +62,12 @@ class ActionRates:
 
     def _column(self, client: str) -> int | None:
         return self.clients.index(client) if client in self.clients else None
+
+    def with_room(self, n_pins: int) -> "ActionRates":
+        """The same counts, with pins behind that nobody was shown."""
+        made = ActionRates(self.clients, with_room(self.shown, n_pins), with_room(self.acted, n_pins))
+        made.__dict__["_means"] = self._means  # the same, and read from all pins only once
+        return made
 
     def save(self, folder: Path) -> None:
         """Writes what `open` maps."""

@@ -40,11 +40,11 @@ from cluster.graph.packing import (
     open_links,
     pack_offsets,
     save_links,
+    unpack_degrees,
     unpack_offsets,
 )
 
 FORMAT = 1
-_INT32_MAX = np.iinfo(np.int32).max
 
 
 class Graph:
@@ -204,12 +204,12 @@ class Graph:
     @cached_property
     def pin_degree(self) -> np.ndarray:
         """int32[n_pins]: boards of each pin."""
-        return np.minimum(np.diff(self.pin_offsets), _INT32_MAX).astype(np.int32)
+        return unpack_degrees(self.pin_index)
 
     @cached_property
     def board_degree(self) -> np.ndarray:
         """int32[n_boards]: pins of each board."""
-        return np.minimum(np.diff(self.board_offsets), _INT32_MAX).astype(np.int32)
+        return unpack_degrees(self.board_index)
 
     @cached_property
     def max_pin_degree(self) -> int:
@@ -229,7 +229,8 @@ class Graph:
 
     def pins_of(self, board: int) -> np.ndarray:
         """int32[d]: the pins of a board, ascending."""
-        return self.board_pins[int(self.board_offsets[board]) : int(self.board_offsets[board + 1])]
+        start = int(self.board_index[board]) >> DEGREE_BITS
+        return self.board_pins[start : start + int(self.board_degree[board])]
 
     def locale_range(self, locale: int | str) -> tuple[int, int]:
         """The pin indices [start, end) of a locale, by code or by name; (0, 0) where the graph does not know it."""

@@ -89,7 +89,7 @@ def held(graph: Graph, edges: IndexedEdges) -> np.ndarray:
     boards = graph.board_ids.index_of(edges.board_ids)
     pins = graph.pin_ids.index_of(edges.pin_ids)
     out = np.zeros(len(edges.pins), np.bool_)
-    _find_edges(graph.board_offsets, graph.board_pins, boards[edges.boards], pins[edges.pins], out)
+    find_edges(graph.board_offsets, graph.board_pins, boards[edges.boards], pins[edges.pins], out)
     return out
 
 
@@ -146,12 +146,12 @@ def _merged(
     out = np.empty(len(values) + len(new_values), np.int32)
     source = np.full(len(new_offsets) - 1, -1, np.int32)
     source[row_of] = np.arange(len(row_of), dtype=np.int32)
-    out_offsets = _merge_rows(offsets, values, source, value_of, new_offsets, new_values, out)
+    out_offsets = merge_rows(offsets, values, source, value_of, new_offsets, new_values, out)
     return out_offsets, out[: out_offsets[-1]]
 
 
 @nb.njit(cache=True, nogil=True)
-def _find_edges(offsets, board_pins, boards, pins, out):  # type: ignore[no-untyped-def]
+def find_edges(offsets, board_pins, boards, pins, out):  # type: ignore[no-untyped-def]
     """Looks each (board, pin) up in the board's ascending row; -1 is found nowhere."""
     for edge in range(out.size):
         if boards[edge] < 0 or pins[edge] < 0:
@@ -163,7 +163,7 @@ def _find_edges(offsets, board_pins, boards, pins, out):  # type: ignore[no-unty
 
 
 @nb.njit(cache=True, nogil=True)
-def _merge_rows(offsets, values, source, value_of, new_offsets, new_values, out):  # type: ignore[no-untyped-def]
+def merge_rows(offsets, values, source, value_of, new_offsets, new_values, out):  # type: ignore[no-untyped-def]
     """Row by row, the ascending union of old values (renamed by `value_of`, which keeps their order) and new ones."""
     out_offsets = np.zeros(new_offsets.size, np.int64)
     at = 0

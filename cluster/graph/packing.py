@@ -42,6 +42,16 @@ def unpack_offsets(packed: np.ndarray) -> np.ndarray:
     return (packed >> _BITS).astype(np.int64)
 
 
+def unpack_degrees(packed: np.ndarray) -> np.ndarray:
+    """int32[n]: the degrees in the words of `pack_offsets`, wherever each row lies; 2^31-1 stands for all larger."""
+    degrees = (packed[:-1] & _MAX).astype(np.int32)
+    large = np.flatnonzero(degrees == DEGREE_MAX)
+    if len(large):
+        offsets = (packed[large + 1] >> _BITS) - (packed[large] >> _BITS)
+        degrees[large] = np.minimum(offsets, np.uint64(np.iinfo(np.int32).max)).astype(np.int32)
+    return degrees
+
+
 def frozen(array: np.ndarray) -> np.ndarray:
     """A read-only plain view: the kernels then compile once, for mapped and for in-memory graphs alike."""
     view = np.asarray(array).view()

@@ -9,6 +9,7 @@ from cluster.contract.text import field_fault
 from cluster.settings.access import AccessSettings
 from cluster.settings.attributes import Attributes, check_beside_features
 from cluster.settings.events import EventSettings
+from cluster.settings.fresh import FreshSettings
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
 from cluster.settings.ranker import RankerSettings as RankerSettings
@@ -149,6 +150,7 @@ class Project(Settings):
     serving: ServingSettings = ServingSettings()
     access: AccessSettings = AccessSettings()
     events: EventSettings = EventSettings()
+    fresh: FreshSettings = FreshSettings()
 
     @model_validator(mode="before")
     @classmethod

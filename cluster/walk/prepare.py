@@ -12,10 +12,11 @@ import numpy as np
 
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
-from cluster.graph.packing import DEGREE_BITS
+from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
 from cluster.walk.arrays import GraphArrays
 
 _BITS = np.uint64(DEGREE_BITS)
+_DEGREE_MAX = np.uint64(DEGREE_MAX)
 _DISCOUNT_TABLE = 1 << 16
 _POWER_TABLE = 1 << 12
 _ALL_PINS = np.zeros(0, np.bool_)
@@ -75,8 +76,10 @@ def degrees_at(index: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     if not n:
         return np.zeros(nodes.size, np.int64)
     known = np.maximum(nodes, 0)
-    ends = index[known + (nodes >= 0)] >> _BITS
-    return (ends - (index[known] >> _BITS)).astype(np.int64)
+    degrees = (index[known] & _DEGREE_MAX).astype(np.int64)
+    large = degrees == DEGREE_MAX
+    degrees[large] = ((index[known[large] + 1] >> _BITS) - (index[known[large]] >> _BITS)).astype(np.int64)
+    return np.where(nodes >= 0, degrees, 0)
 
 
 def allowed_pins(allowed: np.ndarray | None, n_pins: int) -> np.ndarray:

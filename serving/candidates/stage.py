@@ -58,7 +58,10 @@ class CandidatesLogic:
 
     def load(self, version: str) -> None:
         """Verify a graph, make every source ready for it, then make it current."""
-        catalog = self._catalogs.verified(version)
+        self.serve(self._catalogs.freshest(self._catalogs.verified(version)))
+
+    def serve(self, catalog: Catalog) -> None:
+        """Make every source ready for a verified graph, then make it current."""
         for source in self._made:
             source.prepare(catalog)
         self._catalogs.serve(catalog)

@@ -8,7 +8,7 @@ import threading
 import numba as nb
 import numpy as np
 
-from cluster.graph.packing import DEGREE_BITS, frozen
+from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX, frozen
 from cluster.similarity.neighbours import Neighbours
 
 MOST_EDGES = 4096
@@ -93,7 +93,10 @@ def _add_rows(ids, weights, rows, share, total, origin, touched, n):  # type: ig
 def _add_edges(index, edges, nodes, share, most, total, origin, touched, n):  # type: ignore[no-untyped-def]
     for h in range(nodes.size):
         start = np.int64(index[nodes[h]] >> np.uint64(DEGREE_BITS))
-        end = np.int64(index[nodes[h] + 1] >> np.uint64(DEGREE_BITS))
+        degree = np.int64(index[nodes[h]] & np.uint64(DEGREE_MAX))
+        if degree == DEGREE_MAX:
+            degree = np.int64(index[nodes[h] + 1] >> np.uint64(DEGREE_BITS)) - start
+        end = start + degree
         stride = (end - start + most - 1) // most
         for at in range(start, end, max(stride, 1)):
             n = _add(edges[at], share[h] * np.float32(stride), h, total, origin, touched, n)

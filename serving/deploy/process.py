@@ -12,6 +12,7 @@ from cluster import kinds
 from cluster.contract.moments import MomentContract
 from cluster.control.removals import Removals
 from cluster.features.assemble import FeatureSet
+from cluster.fresh.log import FreshLog
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
@@ -20,6 +21,7 @@ from cluster.store.home import bundles_root, control_root, logs_root
 from cluster.store.logs import LogStore
 from cluster.store.quarantine import Quarantine
 from serving.candidates.stage import CandidatesLogic
+from serving.deploy.freshen import Freshener
 from serving.deploy.watch import Watcher
 from serving.full.stage import FullLogic
 from serving.funnel.funnel import Funnel
@@ -41,7 +43,7 @@ from serving.logs.user_state import UserStates
 from serving.logs.writer_folder import WriterFolder
 from serving.policy.checks import check_clients
 from serving.policy.withheld import Withheld
-from serving.request.catalogs import Catalogs
+from serving.request.catalogs import Catalogs, FreshPins
 from training.quotas.table import QuotaTable
 
 
@@ -66,9 +68,15 @@ class Process:
         return BundleStore(bundles_root(self.project.home))
 
     @cached_property
+    def fresh_log(self) -> FreshLog:
+        """Pins and saves since the graph was built."""
+        return FreshLog(self.project)
+
+    @cached_property
     def catalogs(self) -> Catalogs:
         """The graph versions that this process has mapped."""
-        return Catalogs(self.store, self.features, ids=self.project.ids)
+        fresh = FreshPins(self.fresh_log, self.project.fresh)
+        return Catalogs(self.store, self.features, ids=self.project.ids, fresh=fresh)
 
     @cached_property
     def removals(self) -> Removals:
@@ -195,10 +203,14 @@ class Process:
         runs no source, before a request names it.
         """
         loaders: dict[str, Callable[[str], None]] = {}
+        fresh: Freshener | None = None
+        every = self.project.fresh.seconds
         if "mix" in stages or "graph" in stages:
             loaders[kinds.GRAPH] = self.catalogs.load
+            fresh = Freshener(self.catalogs, self.catalogs.serve, every, clock)
         if not stages or "sources" in stages:
             loaders[kinds.GRAPH] = self.sources.load
+            fresh = Freshener(self.catalogs, self.sources.serve, every, clock)
         if not stages or "mix" in stages:
             learned = [name for name, client in self.clients.items() if client.allotment.learned]
             loaders |= {kinds.quotas(name): partial(self._load_quotas, name) for name in learned}
@@ -206,7 +218,7 @@ class Process:
             loaders |= {kinds.lightweight(name): partial(self.lightweight.load, name) for name in self.clients}
         if not stages or "full" in stages:
             loaders[kinds.FULL] = self.full.load
-        return Watcher(self.store, loaders, self.project.serving.poll_seconds, clock)
+        return Watcher(self.store, loaders, self.project.serving.poll_seconds, clock, fresh)
 
     def _load_quotas(self, client: str, version: str) -> None:
         bundle = self.store.open(kinds.quotas(client), version)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from cluster.errors import BundleError
 from cluster.store.bundles import BundleStore
 from serving.deploy.follow import Follower
+from serving.deploy.freshen import Freshener
 from serving.request.served import ServedBundles, ServingProblem
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,13 @@ class Watcher:
         loaders: Mapping[str, Callable[[str], None]],
         seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        freshener: Freshener | None = None,
     ):
-        """`seconds` between looks; `clock` times the tries of versions that were set aside."""
+        """`seconds` between looks; `clock` times the tries of versions that were set aside.
+
+        `freshener` looks behind them for what is laid over the graph.
+        """
+        self._freshener = freshener
         self._followers = [Follower(store, kind, load, clock) for kind, load in loaders.items()]
         self._seconds = seconds
         self._stop = threading.Event()
@@ -39,6 +45,8 @@ class Watcher:
         """Look once; returns the kinds that were swapped."""
         with self._lock:
             swapped = [follower.kind for follower in self._followers if follower.look()]
+            if self._freshener is not None:
+                self._freshener.look()
         self.told(self.bundles())
         return swapped
 
@@ -49,7 +57,8 @@ class Watcher:
 
     def problems(self) -> tuple[ServingProblem, ...]:
         """Of all kinds."""
-        return tuple(problem for follower in self._followers for problem in follower.problems())
+        found = tuple(problem for follower in self._followers for problem in follower.problems())
+        return found if self._freshener is None else (*found, *self._freshener.problems())
 
     def require(self, kind: str) -> None:
         """Raises BundleError, with all that was tried, when no version of `kind` serves."""

@@ -13,6 +13,7 @@ from cluster.contract.ids import IdContract, shown
 from cluster.control.choices import NONE_MADE, Choices
 from cluster.control.removals import Removals
 from cluster.errors import PinfunnelError, in_short
+from cluster.fresh.log import FreshLog
 from cluster.settings.attributes import attribute_kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
@@ -28,6 +29,7 @@ from serving.http.behind import Behind
 from serving.http.choices import UserChoices
 from serving.http.contract import check_request, filter_of
 from serving.http.event_batches import read_events, refusals
+from serving.http.fresh import FreshPinsDoor
 from serving.http.guard import OF_A_BODY, for_everybody, guarded, needs
 from serving.http.observer import Observer
 from serving.http.questions import Questions, by_nobody, question
@@ -82,6 +84,7 @@ class Ingress:
         self._choices = Choices(control)
         self._user_choices = UserChoices(self._choices, self._ids)
         self._takedown = Takedown(Removals(control), self._ids, self._unknown_pins)
+        self._fresh = FreshPinsDoor(FreshLog(project))
         self._questions = Questions(project.serving.simulation)
         refused = (lambda why: None) if observer is None else observer.refused
         self._authorizer = Authorizer(project.access, clients, processes, refused)
@@ -112,6 +115,7 @@ class Ingress:
             summary="Write queued logs to Parquet now",
             **needs("admin"),
         )
+        self._fresh.add_to(router)
         self._takedown.add_to(router)
         self._user_choices.add_to(router)
         add(

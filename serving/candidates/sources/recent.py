@@ -48,8 +48,8 @@ class NewPins(CandidateGenerator):
         if created is None:
             return FoundPins.nothing()
         span = self._options.hours * MICROSECONDS_PER_HOUR
-        order = self._by_time.of(query.catalog)
-        begin, end = np.searchsorted(created, [query.ask.at - span, query.ask.at], "right", sorter=order)
+        order, times = self._by_time.of(query.catalog)
+        begin, end = np.searchsorted(times, [query.ask.at - span, query.ask.at], "right")
         pins = np.sort(order[begin:end])
         pins = pins[query.keeps(pins)]
         if query.locale >= 0:
@@ -66,10 +66,11 @@ class NewPins(CandidateGenerator):
         return FoundPins(pins[rows], np.maximum(score[rows], 0.0), Origin("topic", topic))
 
 
-def by_time(catalog: Catalog) -> np.ndarray:
-    """int32: pins by `created_at`, oldest first, without those that have none."""
+def by_time(catalog: Catalog) -> tuple[np.ndarray, np.ndarray]:
+    """int32: pins by `created_at`, oldest first, without those that have none; and these times, float64."""
     created = catalog.attributes.numbers.get(CREATED_AT, np.empty(0))
-    return np.argsort(created, kind="stable")[: len(created) - int(np.isnan(created).sum())].astype(np.int32)
+    order = np.argsort(created, kind="stable")[: len(created) - int(np.isnan(created).sum())].astype(np.int32)
+    return order, created[order]
 
 
 def _in_turns(first: np.ndarray, drawn: np.ndarray, share: float) -> np.ndarray:
