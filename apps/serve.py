@@ -3,11 +3,13 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
+from ray.serve.schema import TracingConfig
 
 from apps.project import Opened, open_project
 from cluster import haproxy
@@ -22,6 +24,7 @@ from serving.deploy.replicas import (
     LightweightDeployment,
     SourceDeployment,
 )
+from serving.deploy.tracing import EXPORTER
 from serving.http.auth import Authorizer
 from serving.logs.kafka_client import check_kafka
 from serving.logs.redis_client import check_redis
@@ -137,13 +140,31 @@ def ingress_processes(settings: ServingSettings, shape: object) -> int:
     return min(len(os.sched_getaffinity(0)), MOST_PROCESSES) if shape == "colocated" else 1
 
 
+def tracing(share: float) -> TracingConfig | None:
+    """Serve's settings for traces of a share of requests; None: Serve's own environment variables decide, for none.
+
+    Raises ConfigError where the exporter is not installed.
+    """
+    if not share:
+        return None
+    try:
+        import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ImportError:
+        raise ConfigError("telemetry.trace_share needs an exporter: pip install 'pinfunnel[otel]'") from None
+    return TracingConfig(enabled=True, exporter_import_path=EXPORTER, sampling_ratio=share)
+
+
 def start(path: str, host: str | None = None, port: int | None = None, **args: object) -> Server:
     """Serve a project on the Ray cluster that this process has joined; returns when every stage is healthy."""
-    settings = open_project(path).project.serving
+    project = open_project(path).project
+    settings = project.serving
     args = {"ingress_replicas": ingress_processes(settings, args.get("shape") or settings.shape), **args}
     host, port = host or settings.host, port or settings.port
     args = {"loopback": is_loopback(host), **args}
     application = build(FunnelArgs(project=str(path), **args))  # type: ignore[arg-type]
-    serve.start(http_options={"host": host, "port": port, "request_timeout_s": 30})
+    serve.start(
+        http_options={"host": host, "port": port, "request_timeout_s": 30},
+        tracing_config=tracing(project.telemetry.trace_share),
+    )
     serve.run(application, name=APP, route_prefix="/")
     return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", host, port)

@@ -114,7 +114,7 @@ def _print_urls(url: str) -> None:
 
     console.print()
     console.print("pinfunnel serves at", style="bold", end=" ")
-    console.print(f"{url}   API: {url}/docs   health: {url}/healthz", highlight=False, soft_wrap=True)
+    console.print(f"{url}   API: {url}/docs   ready: {url}/readyz", highlight=False, soft_wrap=True)
     dashboard = ray.get_runtime_context().gcs_address and ray._private.worker._global_node.webui_url
     if dashboard:
         console.print(f"Ray dashboard: http://{dashboard}", highlight=False)

@@ -182,7 +182,7 @@ def _await_swap(url: str, wanted: Mapping[str, str | None], step: RunningStep) -
 
 def _models(url: str) -> dict[str, str | None]:
     """The versions that serve, by kind."""
-    told: dict[str, str | None] = httpx.get(f"{url}/healthz", timeout=30).json()["versions"]
+    told: dict[str, str | None] = httpx.get(f"{url}/readyz", timeout=30).json()["versions"]
     return told
 
 

@@ -53,7 +53,7 @@ class ServerUnderFault:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self.process.poll() is None:
             try:
-                if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
                     return
             except httpx.HTTPError:
                 pass
@@ -63,7 +63,7 @@ class ServerUnderFault:
     def health(self) -> dict[str, Any]:
         """What it says of itself; empty when it does not answer."""
         try:
-            told: dict[str, Any] = httpx.get(f"{self.url}/healthz", timeout=5).json()
+            told: dict[str, Any] = httpx.get(f"{self.url}/readyz", timeout=5).json()
         except (httpx.HTTPError, ValueError):
             return {}
         return told

@@ -14,7 +14,7 @@ class AccessSettings(Settings):
     """Without keys the API is open, and then served on this machine alone unless `open` says otherwise."""
 
     keys: str | None = Field(
-        None, description="file of keys, read again when it changes; then nothing but `/healthz` answers without a key"
+        None, description="file of keys, read again when it changes; then only `/healthz` and `/readyz` need none"
     )
     open: bool = Field(False, description="whoever reaches the port, from wherever, may do everything without a key")
 

@@ -14,6 +14,7 @@ from cluster.settings.gbdt import GbdtSettings as GbdtSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
 from cluster.settings.ranker import RankerSettings as RankerSettings
 from cluster.settings.similarity import SimilaritySettings
+from cluster.settings.telemetry import TelemetrySettings
 
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
 
@@ -144,6 +145,7 @@ class Project(Settings):
     features: FeatureSettings = FeatureSettings()
     attributes: Attributes = Field({}, description="columns of the pins input that requests may filter by, with kinds")
     graph: GraphSettings = GraphSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     similarity: SimilaritySettings = SimilaritySettings()
     gbdt: GbdtSettings = GbdtSettings()
     ranker: RankerSettings = RankerSettings()

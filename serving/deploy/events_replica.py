@@ -5,6 +5,7 @@ import threading
 
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from serving.deploy.metrics import LogMetrics
 from serving.deploy.replica import Replica
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.health import LogHealth
@@ -36,6 +37,7 @@ class EventsReplica(Replica):
         publisher.publish()
         self._closing.callback(publisher.close)
         self._stop = threading.Event()
+        logs = {"events": self._events.backlog}
         self._seconds = project.serving.log_flush_seconds
         thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._closing.callback(thread.join, 10)
@@ -44,9 +46,12 @@ class EventsReplica(Replica):
         self._feed = self._process.kafka_feed(self._events, shard)
         if self._feed is not None:
             self._closing.callback(self._feed.close)
+            logs["kafka"] = self._feed.backlog
         self._redis = self._process.redis_writer(self._events, shard)
         if self._redis is not None:
             self._closing.callback(self._redis.close)
+            logs["redis"] = self._redis.backlog
+        self._pulse.add(LogMetrics(logs).look)
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):

@@ -1,63 +1,177 @@
-"""Counters, gauges and histograms, for Prometheus to scrape from Ray. Names: docs/operations.md."""
+"""What is told to which metric, for Prometheus to scrape from Ray. Names and meanings: serving/deploy/declared.py."""
 
-from ray.util.metrics import Counter, Gauge, Histogram
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 
-from serving.funnel.runner import Outcome
+from cluster.settings.clients import Client
+from serving.deploy import declared
+from serving.deploy.instruments import Counted, Measured, Times
+from serving.funnel.runner import Outcome, Reason
+from serving.lightweight.feature_watch import FeatureState
+from serving.logs.health import Backlog
 from serving.request.answer import Answer
 from serving.request.served import ServedBundles
+
+RANKING = ("mix", "lightweight", "full", "explain", "explain_full", "teacher")
+REMOVED_BY = ("hidden", "seen", "policy")
+"""Under these names the filters that ship count what they leave out."""
+REFUSED_FOR = ("full", "late", "unknown", "forbidden", "limited")
+MISSED: tuple[Outcome, ...] = ("late", "failed", "skipped")
+NOTED: tuple[tuple[str, Reason], ...] = (
+    ("full", "partial"),
+    ("explain_full", "partial"),
+    ("events", "stale"),
+    ("candidates", "query_pins"),
+    ("candidates", "popular"),
+    ("answer", "short"),
+    ("request", "late"),
+)
 
 
 class Metrics:
     """What the ingress reports of every answer and of every stage."""
 
-    def __init__(self) -> None:
-        bounds = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]
-        self._stage = Histogram(
-            "pinfunnel_stage_milliseconds", "Time of one stage", boundaries=bounds, tag_keys=("stage", "client")
-        )
-        self._whole = Histogram(
-            "pinfunnel_request_milliseconds", "Time of a request", boundaries=bounds, tag_keys=("client",)
-        )
-        self._missed = Counter(
-            "pinfunnel_stage_missed_total", "Stages without a result", tag_keys=("stage", "client", "outcome")
-        )
-        self._degraded = Counter("pinfunnel_degraded_total", "Answers without every stage", tag_keys=("client",))
-        self._refused = Counter("pinfunnel_refused_total", "Calls answered 401, 403 or 429", tag_keys=("why",))
-        self._dropped = Counter("pinfunnel_log_dropped_total", "Requests the log had no room for", tag_keys=("client",))
+    def __init__(self, clients: Mapping[str, Client]) -> None:
+        self._stage = Times(declared.STAGE)
+        self._whole = Times(declared.REQUEST)
+        self._candidates = Counted(declared.CANDIDATES)
+        self._removed = Counted(declared.REMOVED)
+        self._fallbacks = Counted(declared.FALLBACKS)
+        self._degraded = Counted(declared.DEGRADED)
+        self._refused = Counted(declared.REFUSED)
+        self._dropped = Counted(declared.DROPPED)
+        for client in clients.values():
+            self._begin(client)
+        for why in REFUSED_FOR:
+            self._refused.add(0, why)
+        self.export()
+
+    def _begin(self, client: Client) -> None:
+        """Every series of a client at 0."""
+        name = client.name
+        for stage in (*client.sources, *RANKING):
+            for outcome in MISSED:
+                self._fallbacks.add(0, name, stage, outcome)
+        for stage, reason in NOTED:
+            self._fallbacks.add(0, name, stage, reason)
+        for stage in dict.fromkeys((*client.sources, "popular", "lightweight", "full", "answer")):
+            self._candidates.add(0, name, stage, "in")
+            self._candidates.add(0, name, stage, "out")
+        for step in REMOVED_BY:
+            self._removed.add(0, name, step)
+        self._degraded.add(0, name)
+        self._dropped.add(0, name)
+
+    def export(self) -> None:
+        """Tell Ray what was counted since the last time."""
+        counters = (self._candidates, self._removed, self._fallbacks, self._degraded, self._refused, self._dropped)
+        for counter in counters:
+            counter.export()
 
     def answered(self, answer: Answer, milliseconds: float) -> None:
-        """Count one answer."""
-        client = {"client": answer.ask.client}
-        self._whole.observe(max(milliseconds, 1e-3), client)
+        """Count one answer, and what went into each of its stages and came out."""
+        client = answer.ask.client
+        self._whole.note(milliseconds, client)
+        for stage in answer.stages:
+            self._candidates.add(stage.received, client, stage.stage, "in")
+            self._candidates.add(stage.kept, client, stage.stage, "out")
+        self._candidates.add(len(answer.candidates.pins), client, "answer", "in")
+        self._candidates.add(len(answer.shown), client, "answer", "out")
+        for step, count in answer.removed.items():
+            self._removed.add(count, client, step)
         if answer.degraded:
-            self._degraded.inc(1, client)
+            self._degraded.add(1, client)
+        if answer.candidates.source == "popular" and "popular" not in answer.candidates.sources.names:
+            self._fallbacks.add(1, client, "candidates", "popular")
 
     def stage_ended(self, client: str, stage: str, outcome: Outcome, milliseconds: float) -> None:
         """Time one stage, or count why it has no result."""
-        tags = {"stage": stage, "client": client}
         if outcome == "done":
-            self._stage.observe(max(milliseconds, 1e-3), tags)
+            self._stage.note(milliseconds, client, stage)
         else:
-            self._missed.inc(1, {**tags, "outcome": outcome})
+            self._fallbacks.add(1, client, stage, outcome)
+
+    def noted(self, client: str, stage: str, reason: Reason) -> None:
+        """Count what an answer lacks of a stage that has a result."""
+        self._fallbacks.add(1, client, stage, reason)
 
     def refused(self, why: str) -> None:
         """Count one call that was answered 401, 403 or 429."""
-        self._refused.inc(1, {"why": why})
+        self._refused.add(1, why)
 
     def log_dropped(self, client: str) -> None:
         """Count one request that the full log queue had no room for."""
-        self._dropped.inc(1, {"client": client})
+        self._dropped.add(1, client)
 
 
 class BundleMetrics:
     """What a replica reports of the bundles that it watches."""
 
     def __init__(self) -> None:
-        self._problems = Gauge(
-            "pinfunnel_bundle_problems", "Versions set aside, and pointers that name none", tag_keys=("kind",)
-        )
+        self._problems = Measured(declared.BUNDLE_PROBLEMS)
+        self._made = Measured(declared.BUNDLE_MADE)
 
     def looked(self, bundles: ServedBundles) -> None:
-        """Set every kind's count, to 0 where nothing is wrong."""
+        """Set every kind's count, to 0 where nothing is wrong, and when what serves was made."""
         for kind, count in bundles.problem_counts.items():
-            self._problems.set(count, {"kind": kind})
+            self._problems.set(count, kind)
+        for kind, version in bundles.versions.items():
+            self._made.set(made_at(version), kind)
+
+
+def made_at(version: str | None) -> float:
+    """Unix time of a version, which begins with it; 0 for none, and for one that somebody has named otherwise."""
+    try:
+        return datetime.strptime((version or "")[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
+
+
+class LogMetrics:
+    """What a replica reports of logs that it writes: looked at when asked to."""
+
+    def __init__(self, logs: Mapping[str, Callable[[], Backlog]]) -> None:
+        """`logs` by name."""
+        self._logs = logs
+        self._rows = Measured(declared.LOG_ROWS)
+        self._bytes = Measured(declared.LOG_BYTES)
+        self._age = Measured(declared.LOG_AGE)
+        self._problems = Measured(declared.LOG_PROBLEMS)
+
+    def look(self) -> None:
+        """Set every gauge."""
+        for name, of in self._logs.items():
+            backlog = of()
+            self._rows.set(backlog.rows, name)
+            self._problems.set(backlog.problems, name)
+            if backlog.bytes is not None and backlog.oldest_seconds is not None:
+                self._bytes.set(backlog.bytes, name)
+                self._age.set(backlog.oldest_seconds, name)
+
+
+class FeatureMetrics:
+    """What a replica that ranks reports of the features that it computes."""
+
+    def __init__(self, states: Callable[[], Iterable[FeatureState]]) -> None:
+        self._states = states
+        self._psi = Measured(declared.PSI)
+        self._nan = Measured(declared.NAN_SHARE)
+
+    def look(self) -> None:
+        """Set every gauge that there is enough traffic for."""
+        for state in self._states():
+            self._nan.set(state.nan_share, state.client, state.feature)
+            if state.psi is not None:
+                self._psi.set(state.psi, state.client, state.feature)
+
+
+class TurnMetrics:
+    """How many requests wait for their turn in this ingress."""
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        self._waiting = waiting
+        self._gauge = Measured(declared.WAITING)
+
+    def look(self) -> None:
+        """Set the gauge."""
+        self._gauge.set(self._waiting())

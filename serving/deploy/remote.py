@@ -63,7 +63,7 @@ def bundles_of(deployment: str, answer: ServedBundles | BaseException) -> Served
     if isinstance(answer, ServedBundles):
         return answer
     reason = f"the deployment does not answer: {type(answer).__name__}"
-    return ServedBundles(problems=(ServingProblem(deployment, None, reason),))
+    return ServedBundles(problems=(ServingProblem(deployment, None, reason),), silent=(deployment,))
 
 
 def _light(ask: WalkAsk) -> WalkAsk:

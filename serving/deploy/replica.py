@@ -5,8 +5,11 @@ from contextlib import ExitStack
 
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from serving.deploy.metrics import BundleMetrics
+from serving.deploy.metrics import BundleMetrics, FeatureMetrics
 from serving.deploy.process import Process
+from serving.deploy.pulse import Pulse
+from serving.deploy.replica_log import flush_serve_log, join_serve_log
+from serving.deploy.tracing import flush_traces, tracing_on
 from serving.request.served import ServedBundles
 
 
@@ -26,9 +29,15 @@ class Replica:
     """
 
     def __init__(self, project: Project, clients: dict[str, Client]):
+        join_serve_log()
         self._process = Process(project, clients)
         self._closing = ExitStack()
         atexit.register(self.close)
+        if tracing_on():
+            self._closing.callback(flush_traces)
+        self._pulse = Pulse()
+        self._pulse.add(flush_serve_log)
+        self._closing.callback(self._pulse.close)
 
     def watch(self, *stages: str) -> None:
         """Load what is published now, and swap in what is published later."""
@@ -36,6 +45,10 @@ class Replica:
         self._watcher.told = BundleMetrics().looked
         self._closing.callback(self._watcher.stop)
         self._watcher.start()
+
+    def tell_features(self) -> None:
+        """Have metrics say how the features that are computed here compare with training."""
+        self._pulse.add(FeatureMetrics(self._process.lightweight.watch.states).look)
 
     def bundles(self) -> ServedBundles:
         """What this replica serves with, and what it had to set aside."""

@@ -16,11 +16,13 @@ from cluster import kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.deploy.events_replica import EventsReplica
-from serving.deploy.metrics import Metrics
+from serving.deploy.metrics import LogMetrics, Metrics, TurnMetrics
 from serving.deploy.remote import RemoteStages, bundles_of
 from serving.deploy.remote_events import RemoteEvents
 from serving.deploy.remote_writer import RemoteWriter
 from serving.deploy.replica import Replica, one_thread_a_request
+from serving.deploy.replica_log import StageLog
+from serving.deploy.tracing import OneDecision, TracedMetrics, tracing_on
 from serving.funnel.funnel import Funnel
 from serving.funnel.slots import SlottedFunnel, SlotThreads
 from serving.http.routes import Ingress
@@ -38,8 +40,11 @@ LIMITS = {
     "graceful_shutdown_timeout_s": 10,
     "health_check_period_s": 2,  # one that died is missed after so long, not after 10 s
     "health_check_timeout_s": 5,  # three in a row, and one that hangs is replaced: 20 s, not 100
-    "logging_config": {"enable_access_log": False},  # metrics count requests; a line each would cost a millisecond
+    # metrics count requests; a line each would cost a millisecond, so there is a sample (`telemetry.log_share`)
+    "logging_config": {"enable_access_log": False, "encoding": "JSON"},
 }
+STAGE_SECONDS = 2.0
+"""A stage has so long to say what it serves with; one that hangs must not hang `/readyz`."""
 STAGE = {"max_ongoing_requests": 16, **LIMITS}
 FRONT = {"max_ongoing_requests": 1024, **LIMITS}  # an ingress queues and refuses by itself: serving/http/admission.py
 
@@ -55,6 +60,7 @@ class SourceReplica(Replica):
         }
         super().__init__(project, having)
         self._source = source
+        self._log = StageLog(source, project.telemetry.log_share)
         self._logic = self._process.sources
         self.watch("sources")
         self._watcher.require(kinds.GRAPH)
@@ -62,7 +68,8 @@ class SourceReplica(Replica):
     def generate(self, ask: WalkAsk, version: str, budget: int, seconds: float) -> FoundPins:
         """What the source finds for one request in terms of the graph `version`."""
         deadline = Deadline.after(seconds)
-        return self._logic.generate(self._source, self._logic.query(ask, version), budget, deadline)
+        with self._log.of(ask):
+            return self._logic.generate(self._source, self._logic.query(ask, version), budget, deadline)
 
 
 class LightweightReplica(Replica):
@@ -70,12 +77,15 @@ class LightweightReplica(Replica):
 
     def __init__(self, project: Project, clients: dict[str, Client]):
         super().__init__(project, clients)
+        self._log = StageLog("lightweight", project.telemetry.log_share)
         self._logic = self._process.lightweight
         self.watch("graph", "lightweight")
+        self.tell_features()
 
     def rank(self, ask: WalkAsk, candidates: Candidates, by_visits: bool) -> Ranked:
         """One request's survivors."""
-        return self._logic.rank(ask, candidates, by_visits)
+        with self._log.of(ask):
+            return self._logic.rank(ask, candidates, by_visits)
 
     def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
         """The strongest features of some candidates."""
@@ -88,6 +98,7 @@ class FullReplica(Replica):
     def __init__(self, project: Project, clients: dict[str, Client]):
         super().__init__(project, clients)
         one_thread_a_request()
+        self._log = StageLog("full", project.telemetry.log_share)
         self._logic = self._process.full
         self.watch("graph", "full")
 
@@ -98,7 +109,8 @@ class FullReplica(Replica):
 
     async def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float) -> Scored:
         """One request's probabilities and utility, of as many survivors as `seconds` from now allow."""
-        return await self._score((ask, candidates, ranked, self._logic.pace.clock() + seconds))
+        with self._log.of(ask):
+            return await self._score((ask, candidates, ranked, self._logic.pace.clock() + seconds))
 
     async def explain(
         self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float
@@ -123,12 +135,15 @@ class IngressReplica(Replica):
         super().__init__(project, clients)
         serving_log = self._process.serving_log()
         self._closing.callback(serving_log.close)
-        metrics = Metrics()
+        metrics = TracedMetrics(clients) if tracing_on() else Metrics(clients)
+        self._pulse.add(metrics.export)
+        self._pulse.add(LogMetrics({"serving": serving_log.backlog}).look)
         self._stages = stages or {}
         funnel: Funnel | SlottedFunnel
         if stages is None:
             one_thread_a_request()
             self.watch()
+            self.tell_features()
             threads = SlotThreads(slots)
             self._closing.callback(threads.close)
             funnel = SlottedFunnel(self._process.served_funnel(observer=metrics), threads)
@@ -148,7 +163,10 @@ class IngressReplica(Replica):
             self._process.catalogs.unknown_pins,
             slots,
             processes,
+            len(self._stages),
         )
+        self._pulse.add(TurnMetrics(lambda: self._ingress.waiting).look)
+        self._closing.callback(self._ingress.close)
 
     def _remote_events(self, handles: list[DeploymentHandle]) -> RemoteEvents:
         shards = self._process.shards
@@ -164,13 +182,16 @@ class IngressReplica(Replica):
     async def served(self) -> ServedBundles:
         """What this application serves with: asked of every stage, and known here."""
         names = list(self._stages)
-        calls = (self._stages[name].bundles.remote() for name in names)
+        calls = (asyncio.wait_for(self._stages[name].bundles.remote(), STAGE_SECONDS) for name in names)
         answers = await asyncio.gather(*calls, return_exceptions=True)
         stages = (bundles_of(name, answer) for name, answer in zip(names, answers, strict=True))
         return ServedBundles.merged([*stages, self.bundles()])
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return self._ingress.app()
+        app = self._ingress.app()
+        if tracing_on():
+            app.add_middleware(OneDecision)
+        return app
 
 
 SourceDeployment: Any = serve.deployment(name="walk", **STAGE)(SourceReplica)

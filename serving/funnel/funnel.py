@@ -14,7 +14,7 @@ from cluster.settings.clients import Client
 from serving.candidates.query import Query
 from serving.candidates.stage import CandidatesLogic
 from serving.funnel.explore import NOTHING, explore
-from serving.funnel.runner import Runner, StageObserver
+from serving.funnel.runner import Fault, Runner, StageObserver
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.funnel.teacher import PATIENCE, Teacher
 from serving.funnel.timings import timings
@@ -89,7 +89,7 @@ class Funnel:
         limit: int | None = None,
         explain: bool = False,
         deadline: Deadline | None = None,
-        faults: tuple[str, ...] = (),
+        faults: tuple[Fault, ...] = (),
     ) -> Answer:
         """Answer one request, of which `faults` are known already, by its `deadline`: the project's if there is none.
 
@@ -105,7 +105,7 @@ class Funnel:
             deadline = Deadline.after(self._seconds)
         run = Runner(ask.client, deadline, self._observer, strict=self._endless)
         for fault in faults:
-            run.note(fault)
+            run.note(*fault)
 
         candidates = await self._find(run, ask)
         ranked = await run.run("lightweight", self._stages.rank, ask, candidates, by_visits)
@@ -141,7 +141,7 @@ class Funnel:
         if candidates is None:
             raise NoCandidates("; ".join(run.faults)) from run.errors["mix"]
         for note in candidates.notes:
-            run.note(f"candidates: {note}")
+            run.note("candidates", "query_pins", note)
         return candidates
 
     async def _sources(self, run: Runner, query: Query, budget: dict[str, int]) -> dict[str, FoundPins]:
@@ -179,7 +179,7 @@ class Funnel:
         if scored is not None and scored.version is not None:
             n, missing = len(scored.utility), int(np.isnan(scored.utility).sum())
             if missing:
-                run.note(f"full: {n - missing} of {n} scored within the deadline")
+                run.note("full", "partial", f"{n - missing} of {n} scored within the deadline")
         return scored
 
     async def _explain(self, run: Runner, answer: Answer) -> Contributions:
@@ -202,7 +202,7 @@ class Funnel:
         if not found:
             return []
         if (told := sum(map(bool, found))) < len(found):
-            run.note(f"explain_full: {told} of {len(found)} pins explained within the deadline")
+            run.note("explain_full", "partial", f"{told} of {len(found)} pins explained within the deadline")
         reasons = iter(found)
         return [next(reasons) if is_known else {} for is_known in known]
 
@@ -238,4 +238,4 @@ class Funnel:
     @staticmethod
     def _tell(run: Runner, answer: Answer, size: int) -> None:
         if len(answer.shown) < size:
-            run.note(f"answer: {len(answer.shown)} of {size} pins, as there are no more that may be shown")
+            run.note("answer", "short", f"{len(answer.shown)} of {size} pins, as there are no more that may be shown")

@@ -15,6 +15,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Outcome = Literal["done", "late", "failed", "skipped"]
+Reason = Literal["late", "stale", "partial", "query_pins", "popular", "short"]
+"""Why an answer lacks something of a stage that has a result: few, as each is a label of a metric."""
+
+Fault = tuple[str, Reason, str]
+"""Stage, reason, and what is said of it in the answer."""
 
 
 class StageObserver(Protocol):
@@ -22,6 +27,10 @@ class StageObserver(Protocol):
 
     def stage_ended(self, client: str, stage: str, outcome: Outcome, milliseconds: float) -> None:
         """`skipped`: there was no time left to begin."""
+        ...
+
+    def noted(self, client: str, stage: str, reason: Reason) -> None:
+        """The answer lacks something although the stage has a result."""
         ...
 
 
@@ -77,9 +86,11 @@ class Runner:
         self._done(stage, began)
         return result
 
-    def note(self, fault: str) -> None:
+    def note(self, stage: str, reason: Reason, fault: str) -> None:
         """Something that the answer lacks although its stage has a result."""
-        self.faults.append(fault)
+        self.faults.append(f"{stage}: {fault}")
+        if self._observer is not None:
+            self._observer.noted(self._client, stage, reason)
 
     def _done(self, stage: str, began: float) -> None:
         self.milliseconds[stage] = self._told(stage, "done", began)

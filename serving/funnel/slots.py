@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from serving.funnel.funnel import Funnel
+from serving.funnel.runner import Fault
 from serving.request.answer import Answer
 from serving.request.ask import WalkAsk
 from serving.request.deadline import Deadline
@@ -89,7 +90,7 @@ class SlottedFunnel:
         self.teacher = funnel.teacher
 
     async def recommend(
-        self, ask: WalkAsk, *, deadline: Deadline, faults: tuple[str, ...] = (), **options: Any
+        self, ask: WalkAsk, *, deadline: Deadline, faults: tuple[Fault, ...] = (), **options: Any
     ) -> Answer:
         """As `Funnel.recommend`. Without an answer in time: what can be said without any stage, popular pins."""
         answer = partial(self._funnel.recommend, ask, **options)
@@ -97,7 +98,7 @@ class SlottedFunnel:
         try:
             return await asyncio.wait_for(whole, max(deadline.left(), 0.0) + GRACE)
         except TimeoutError:
-            faults = (*faults, "no stage answered within the deadline")
+            faults = (*faults, ("request", "late", "no stage answered within the deadline"))
             return await answer(deadline=Deadline.after(0.0, deadline.clock), faults=faults)
 
     async def teach(self, answer: Answer) -> None:

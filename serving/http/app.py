@@ -8,13 +8,19 @@ from serving.http import faults
 from serving.http.early import EarlyRefusal
 from serving.http.guard import Api
 from serving.http.limits import BodyLimit
+from serving.http.request_ids import RequestIds
+from serving.http.request_lines import RequestLines
 
 
-def create_app(routes: APIRouter, body_bytes: int, check: Callable[[], None]) -> FastAPI:
-    """An app for bodies of at most `body_bytes`; `check` raises Busy when there is too much to do."""
+def create_app(routes: APIRouter, body_bytes: int, check: Callable[[], None], lines: RequestLines) -> FastAPI:
+    """An app for bodies of at most `body_bytes`; `check` raises Busy when there is too much to do.
+
+    `lines` are told of requests without an answer.
+    """
     app = Api(title="pinfunnel", description="Walk, rank and answer; log everything; learn from it.")
     app.add_middleware(BodyLimit, most=body_bytes)
     app.add_middleware(EarlyRefusal, check=check)  # around the one before
+    app.add_middleware(RequestIds)
     app.include_router(routes)
-    faults.install(app)
+    faults.install(app, lines.failed)
     return app

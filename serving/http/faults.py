@@ -1,7 +1,7 @@
 """Answers to bad input: short, always encodable, and never an echo of what was sent, of keys least of all."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -48,8 +48,8 @@ def short(faults: Sequence[Any]) -> list[dict[str, Any]]:
     return out
 
 
-def install(app: FastAPI) -> None:
-    """Have the app answer bad input so."""
+def install(app: FastAPI, failed: Callable[[str, int, str], None]) -> None:
+    """Have the app answer bad input so; `failed` is told route, status and reason of what is not the caller's fault."""
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -58,6 +58,9 @@ def install(app: FastAPI) -> None:
         return plain_json({"detail": short(error.errors())}, 422)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
+    async def refused(request: Request, error: HTTPException) -> Response:
         detail = error.detail if not isinstance(error.detail, str) else shown(error.detail, 1000)[1:-1]
+        if error.status_code >= 500:
+            route = request.scope.get("route")
+            failed(getattr(route, "path", ""), error.status_code, str(detail))
         return plain_json({"detail": detail}, error.status_code, error.headers)

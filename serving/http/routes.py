@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
@@ -24,7 +23,7 @@ from serving.funnel.stages import Overloaded
 from serving.http.admission import Admission, Busy
 from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest, RecommendationResponse
 from serving.http.app import create_app
-from serving.http.auth import HEADER, Authorizer
+from serving.http.auth import Authorizer
 from serving.http.behind import Behind
 from serving.http.choices import UserChoices
 from serving.http.contract import check_request, filter_of
@@ -33,9 +32,11 @@ from serving.http.fresh import FreshPinsDoor
 from serving.http.guard import OF_A_BODY, for_everybody, guarded, needs
 from serving.http.observer import Observer
 from serving.http.questions import Questions, by_nobody, question
+from serving.http.request_lines import RequestLines
 from serving.http.responses import to_response
+from serving.http.self_report import SelfReport
 from serving.http.takedown import Takedown
-from serving.http.users import Events, health_of, known_of
+from serving.http.users import Events, known_of
 from serving.logs.impressions import ServingLog
 from serving.request.ask import ShownPins
 from serving.request.deadline import Deadline
@@ -65,17 +66,18 @@ class Ingress:
         unknown_pins: UnknownPins | None = None,
         slots: int = 16,
         processes: int = 1,
+        stages: int = 0,
     ):
         """`unknown_pins` tells which pins the present graph does not have; `slots` requests are answered at a time.
 
-        `processes` such ingresses share the calls.
+        `processes` such ingresses share the calls. `stages` is how many deployments `served` asks.
         """
         self._project = project
         self._clients = clients
         self._funnel = funnel
         self._events = events
         self._log = serving_log
-        self._served = served
+        self._lines = RequestLines(project.telemetry.log_share)
         self._observer = observer
         self._ids = IdContract(project.ids)
         self._attributes = attribute_kinds(project.attributes)
@@ -88,19 +90,28 @@ class Ingress:
         self._questions = Questions(project.serving.simulation)
         refused = (lambda why: None) if observer is None else observer.refused
         self._authorizer = Authorizer(project.access, clients, processes, refused)
+        self._itself = SelfReport(project.home, served, serving_log, events, self._authorizer, stages)
         self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
         self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
 
     def app(self) -> FastAPI:
         """The application with all endpoints."""
-        return create_app(self._routes(), self._project.serving.body_bytes, self._admission.check)
+        return create_app(self._routes(), self._project.serving.body_bytes, self._admission.check, self._lines)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return self._admission.waiting
+
+    def close(self) -> None:
+        """From now on `/readyz` says that this process goes."""
+        self._itself.close()
 
     def _routes(self) -> APIRouter:
         router = APIRouter(route_class=guarded(self._authorizer))
         add = router.add_api_route
         add("/", lambda: RedirectResponse("/docs"), include_in_schema=False, **for_everybody())
-        add("/healthz", self.healthz, summary="Whether the funnel can answer", **for_everybody())
-        add("/v1/models", self.models, summary="Bundle versions that serve now", **needs("admin"))
+        self._itself.add_to(router)
         add(
             "/v1/events",
             self.events,
@@ -176,6 +187,7 @@ class Ingress:
         milliseconds = (time.perf_counter() - began) * 1e3
         if self._observer is not None:
             self._observer.answered(answer, milliseconds)
+        self._lines.answered(answer, request_id, milliseconds)
         told = to_response(answer, request_id, body.explain, milliseconds, personal)
         return Response(told.model_dump_json(exclude_none=True), media_type="application/json")  # checked already
 
@@ -195,33 +207,6 @@ class Ingress:
         return EventReceipt(
             accepted=receipt.accepted, refused=refused, not_in_graph=self._unknown_pins(tuple(pins))[:TOLD_PINS]
         )
-
-    async def models(self) -> dict[str, Any]:
-        """Version of every bundle that serves, by kind, and under `set_aside` those that should and cannot."""
-        served = await self._served()
-        return {**served.told, "set_aside": [asdict(problem) for problem in served.problems]}
-
-    async def healthz(self, request: Request) -> dict[str, Any]:
-        """200 once a graph is served; `degraded` when a bundle or a log is not as it should be.
-
-        `home` tells whose server it is. Where calls need keys, all but the status is for the scope `admin`.
-        """
-        served = await self._served()
-        logs = {"serving_log": self._log.health(), "event_log": await health_of(self._events)}
-        wrong = [{"kind": name, "reason": reason} for name, health in logs.items() for reason in health.problems]
-        if self._authorizer.keys.problem:
-            wrong.append({"kind": "keys", "reason": self._authorizer.keys.problem})
-        problems = [*(asdict(problem) for problem in served.problems), *wrong]
-        status = {"status": "degraded" if problems else "ok"}
-        if not self._authorizer.shows_inside(request.headers.get(HEADER, "").encode("latin-1")):
-            return status
-        return {
-            **status,
-            "home": self._project.home,
-            "versions": served.told,
-            "problems": problems,
-            **{name: health.counters for name, health in logs.items()},
-        }
 
     async def flush(self) -> dict[str, int]:
         """For scripts that read the logs right after traffic."""

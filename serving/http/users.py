@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Protocol
 
 from cluster.errors import in_short
+from serving.funnel.runner import Fault
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.request.ask import Id, ShownPins, UserState
@@ -43,7 +44,7 @@ class Events(Protocol):
         ...
 
 
-async def known_of(events: Events, user_id: Id | None, deadline: Deadline) -> tuple[UserState, tuple[str, ...]]:
+async def known_of(events: Events, user_id: Id | None, deadline: Deadline) -> tuple[UserState, tuple[Fault, ...]]:
     """The user's state, and why it is not the newest.
 
     An old state is better than no answer: whoever has to be asked for it has a quarter of the time that is left.
@@ -59,8 +60,8 @@ async def known_of(events: Events, user_id: Id | None, deadline: Deadline) -> tu
         why = "not done within its time" if isinstance(error, TimeoutError) else type(error).__name__
     old = await events.at_hand(user_id, deadline.left() / 4, old=True)
     if old is not None:
-        return old, (f"events: what the user did and hid in the last moments is not known ({why})",)
-    return UserState(), (f"events: what the user did and hid since the last build is not known ({why})",)
+        return old, (("events", "stale", f"what the user did and hid in the last moments is not known ({why})"),)
+    return UserState(), (("events", "stale", f"what the user did and hid since the last build is not known ({why})"),)
 
 
 async def health_of(events: Events) -> LogHealth:

@@ -17,7 +17,7 @@ from cluster.store.logs import LogStore
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.contract import EventContract
 from serving.logs.group_commit import GroupCommit
-from serving.logs.health import EventHealth, LogHealth
+from serving.logs.health import Backlog, EventHealth, LogHealth
 from serving.logs.known_events import KnownEvents, happened
 from serving.logs.owned_folder import OwnedFolder
 from serving.logs.receipt import Receipt
@@ -207,6 +207,11 @@ class EventLog:
             {"waiting": waiting, "quarantined": self._stored.quarantine.rows, **told},
             tuple(f"{what}: {error}" for what, error in problems.items() if error),
         )
+
+    def backlog(self) -> Backlog:
+        """Acknowledged events that are not Parquet yet."""
+        waiting = self._waiting
+        return Backlog(len(waiting), len(self.health().problems), waiting.bytes, waiting.oldest_seconds)
 
     def close(self) -> None:
         """Write what waits and let the next process have the folder. What cannot be written stays for it."""

@@ -1,4 +1,4 @@
-"""What a log went through since its start, and what is wrong with it now: for `/healthz`."""
+"""What a log went through since its start, and what is wrong with it now: for `/readyz` and metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +16,16 @@ class EventHealth:
     last_error: str = ""  # of turning events into Parquet
     append_error: str = ""
     state_error: str = ""
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits to be written, or read."""
+
+    rows: int
+    problems: int  # that it has now
+    bytes: int | None = None  # in memory
+    oldest_seconds: float | None = None  # that the oldest has waited
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import json
 import logging
 import queue
 import threading
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,13 +21,12 @@ from cluster.features.assemble import FeatureSet
 from cluster.store.log_parts import new_name
 from cluster.store.logs import LogStore, feature_metadata
 from cluster.store.quarantine import Quarantine, tell_apart
-from serving.logs.health import LogHealth
+from serving.logs.health import Backlog, LogHealth
+from serving.logs.log_batch import LogBatch, Row, bytes_of
 from serving.logs.spread import Spread
 from serving.request.answer import Answer
 
 log = logging.getLogger(__name__)
-
-Row = dict[str, Any]
 
 
 def log_row(
@@ -109,14 +108,6 @@ def rows_to_table(rows: list[dict[str, Any]], ids: str, features: FeatureSet) ->
     return pa.Table.from_arrays(columns, schema=schema.with_metadata(feature_metadata(features)))
 
 
-@dataclass(eq=False)
-class LogBatch:
-    """Rows of one day and client that go into one file; tried again, they go into the same one."""
-
-    name: str
-    rows: list[Row]
-
-
 class ServingLog:
     """A queue and a thread that writes it to Parquet every `seconds`. A row that does not fit is set aside alone."""
 
@@ -128,6 +119,9 @@ class ServingLog:
         self._seconds = seconds
         self._queue: queue.SimpleQueue[Row] = queue.SimpleQueue()
         self._batches: list[LogBatch] = []  # what left the queue and is not written
+        self._taken_at = time.monotonic()
+        self._bytes_in = 0
+        self._bytes_out = 0
         self._quarantine = Quarantine(store.root / "quarantine", "serving")
         self.dropped = 0
         self.written = 0
@@ -148,6 +142,7 @@ class ServingLog:
         if self.waiting >= self._capacity:
             self.dropped += 1
             return False
+        self._bytes_in += bytes_of(row)
         self._queue.put(row)
         return True
 
@@ -182,15 +177,18 @@ class ServingLog:
         if bad:
             file = self._quarantine.add(bad)
             log.error("%d requests could not be logged and lie in %s: %s", len(bad), file, bad[0].reason)
+        self._bytes_out += sum(map(bytes_of, batch.rows))
         batch.rows = []
         return len(table)
 
     def _taken(self) -> list[LogBatch]:
         rows: dict[tuple[str, str], list[Row]] = {}
+        since = self._taken_at
+        self._taken_at = time.monotonic()
         for _ in range(self._queue.qsize()):
             row = self._queue.get()
             rows.setdefault(_partition(row), []).append(row)
-        return [LogBatch(new_name(), rows[key]) for key in sorted(rows)]
+        return [LogBatch(new_name(), rows[key], since) for key in sorted(rows)]
 
     def health(self) -> LogHealth:
         """Counters, and what is wrong now."""
@@ -209,6 +207,14 @@ class ServingLog:
             "last_error": self.last_error,
         }
         return LogHealth(counters, tuple(problems))
+
+    def backlog(self) -> Backlog:
+        """What waits: its bytes are those of its arrays, its age is exact to a flush."""
+        waiting = [batch.since for batch in self._batches if batch.rows]
+        if not self._queue.empty():
+            waiting.append(self._taken_at)
+        oldest = time.monotonic() - min(waiting) if waiting else 0.0
+        return Backlog(self.waiting, len(self.health().problems), self._bytes_in - self._bytes_out, oldest)
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):

@@ -16,7 +16,7 @@ from cluster.store.quarantine import BadRow, Quarantine
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
-from serving.logs.health import LogHealth
+from serving.logs.health import Backlog, LogHealth
 from serving.logs.kafka_client import consumer_of
 from serving.logs.kafka_messages import kept_as, read_message
 from serving.logs.shard import Shard
@@ -169,6 +169,10 @@ class KafkaFeed:
         }
         counters = {"behind": self._behind, "deleted_unread": self._deleted, "set_aside": self._quarantine.rows}
         return LogHealth(counters, tuple(f"{what}: {why}" for what, why in problems.items() if why))
+
+    def backlog(self) -> Backlog:
+        """Messages that are not read."""
+        return Backlog(self._behind, len(self.health().problems))
 
     def close(self) -> None:
         """What was read and is not on disk is read again by whoever comes next."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from cluster.errors import in_short
 from cluster.settings.events import RedisSettings
-from serving.logs.health import LogHealth
+from serving.logs.health import Backlog, LogHealth
 from serving.logs.redis_client import key_of_user, key_of_writer, writing_client
 from serving.logs.shard import Shard
 from serving.logs.state_bytes import pack_state
@@ -117,6 +117,10 @@ class RedisStateWriter:
         problem = f"users' state is not written to Redis: {self._error}"
         counters = {"redis_waiting": len(self._changed), "redis_write_failures": self._failures}
         return LogHealth(counters, (problem,) if self._error else ())
+
+    def backlog(self) -> Backlog:
+        """Users that are not written."""
+        return Backlog(len(self._changed), len(self.health().problems))
 
     def close(self) -> None:
         """Its tag expires; whoever comes next has another."""

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,11 +45,16 @@ class Sealed:
     path: Path
     batches: list[Packed] = field(default_factory=list)
     events: int = 0
+    bytes: int = 0
+    since: float = 0.0  # when the first of them came, on the monotonic clock
 
     def add(self, batches: Sequence[Packed]) -> None:
         """Batches that are in the file now."""
+        if not self.batches:
+            self.since = time.monotonic()
         self.batches += batches
         self.events += sum(batch.rows for batch in batches)
+        self.bytes += sum(len(batch.payload) for batch in batches)
 
     def rows(self) -> Iterator[Row]:
         """One after the other, in the order they were acknowledged."""
@@ -69,6 +75,17 @@ class WaitingEvents:
 
     def __len__(self) -> int:
         return self._present.events + sum(each.events for each in list(self._sealed))
+
+    @property
+    def bytes(self) -> int:
+        """Of all that waits, packed."""
+        return self._present.bytes + sum(each.bytes for each in list(self._sealed))
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the oldest has waited; 0 when nothing does."""
+        since = [each.since for each in [*self._sealed, self._present] if each.events]
+        return time.monotonic() - min(since) if since else 0.0
 
     def take_over(self, path: Path, rows: Sequence[Row]) -> None:
         """A file of an ended process, with what was recovered from it."""

@@ -1,7 +1,7 @@
 """Which bundles a process serves with, and what keeps it from serving those that are published. Plain data."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -30,6 +30,7 @@ class ServedBundles:
 
     versions: Mapping[str, str | None] = field(default_factory=dict)  # by kind; None: no version of it serves
     problems: tuple[ServingProblem, ...] = ()
+    silent: tuple[str, ...] = ()  # deployments that did not answer
 
     @property
     def told(self) -> dict[str, str | None]:
@@ -42,7 +43,7 @@ class ServedBundles:
         return dict.fromkeys(self.versions, 0) | Counter(problem.kind for problem in self.problems)
 
     @classmethod
-    def merged(cls, parts: Iterable["ServedBundles"]) -> "ServedBundles":
+    def merged(cls, parts: Sequence["ServedBundles"]) -> "ServedBundles":
         """One view of several processes: a later one's versions hold, and a problem that several have counts once."""
         versions: dict[str, str | None] = {}
         problems: dict[tuple[str, str | None], ServingProblem] = {}
@@ -50,4 +51,4 @@ class ServedBundles:
             versions |= part.versions
             for problem in part.problems:
                 problems.setdefault((problem.kind, problem.version), problem)
-        return cls(versions, tuple(problems.values()))
+        return cls(versions, tuple(problems.values()), tuple(name for part in parts for name in part.silent))

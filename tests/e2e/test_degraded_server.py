@@ -41,7 +41,7 @@ def _ask(server: Server, user: int) -> dict[str, Any]:
 def _health(server: Server, status: str) -> dict[str, Any]:
     """What health says once its status is `status`; every replica looks by itself."""
     for _ in range(100):
-        answer = httpx.get(f"{server.url}/healthz", timeout=30)
+        answer = httpx.get(f"{server.url}/readyz", timeout=30)
         assert answer.status_code == 200, answer.text
         if answer.json()["status"] == status:
             break

@@ -37,7 +37,7 @@ def test_events_go_through_the_broker_into_the_log_and_to_their_users(tmp_path: 
                     refused = send(server.url, batch("b"))
                     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
                     assert "broker" in refused.json()["detail"]
-                    assert httpx.get(f"{server.url}/healthz", timeout=30).json()["status"] == "degraded"
+                    assert httpx.get(f"{server.url}/readyz", timeout=30).json()["status"] == "degraded"
                 finally:
                     broker.go_on()
             until_stored(server.url, batch("b"))

@@ -54,7 +54,7 @@ def saved_pin_starts_a_walk(url: str) -> bool:
 
 
 def health(url: str) -> Any:
-    return httpx.get(f"{url}/healthz", timeout=30).json()
+    return httpx.get(f"{url}/readyz", timeout=30).json()
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -55,7 +55,7 @@ class Site:
         for _ in range(600):
             assert process.poll() is None, self.said()
             try:
-                answer = httpx.get(f"{self.url}/healthz", timeout=5)
+                answer = httpx.get(f"{self.url}/readyz", timeout=5)
                 if answer.status_code == 200:
                     return answer.json()
             except httpx.HTTPError:

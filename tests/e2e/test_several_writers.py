@@ -59,7 +59,7 @@ def test_events_of_two_writers_outlive_one_of_them_and_a_change_to_one(tmp_path:
         others = [event for event in batch("b") if shard_of(event["user_id"], 2) == 0]
         assert send(server.url, others).status_code == 200, "the other writer goes on"
         until_stored(server.url, batch("b"))
-        health = httpx.get(f"{server.url}/healthz", timeout=30).json()["event_log"]
+        health = httpx.get(f"{server.url}/readyz", timeout=30).json()["event_log"]
         recovered = len([user for user in USERS if shard_of(user, 2) == 1])
         assert (health["recovered"], health["waiting"]) == (recovered, 40 - recovered)
     finally:

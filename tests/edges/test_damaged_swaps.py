@@ -81,7 +81,7 @@ def test_a_lost_pointer_is_told_by_a_server_that_serves_all_the_same(world: Open
     try:
         with InProcess(world) as app:  # started with the pointer lost
             face = Face(app.app)
-            health = face.get("/healthz")
+            health = face.get("/readyz")
             assert health.status_code == 200
             told = health.json()
             assert told["status"] == "degraded"
@@ -93,7 +93,7 @@ def test_a_lost_pointer_is_told_by_a_server_that_serves_all_the_same(world: Open
             assert face.post("/v1/homefeed/recommendations", json={}).status_code == 200
             mend_pointer(pointer_of(store, kind), version)
             app.swap()
-            told = face.get("/healthz").json()
+            told = face.get("/readyz").json()
             assert (told["status"], told["problems"]) == ("ok", [])
             assert told["versions"][kind] == version
     finally:
@@ -173,7 +173,7 @@ def test_without_any_model_that_is_whole_the_funnel_serves_and_says_so(tmp_path:
         for path in files_of(world.new_process(), kind, str(store.current(kind))):
             damage_file(path, "cut")
     with InProcess(world) as app:
-        told = Face(app.app).get("/healthz").json()
+        told = Face(app.app).get("/readyz").json()
         assert sorted(one["kind"] for one in told["problems"]) == sorted(KINDS[1:])
         assert all(one["serving"] is None and one["reason"] for one in told["problems"])
         assert Face(app.app).post("/v1/homefeed/recommendations", json={}).status_code == 200

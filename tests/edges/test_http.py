@@ -236,9 +236,9 @@ def test_no_json_is_a_500_and_no_good_request_suffers(http: Face, world: Opened,
 
 
 def test_after_all_of_it_every_answer_and_event_is_in_the_log(http: Face, world: Opened) -> None:
-    before = http.get("/healthz").json()["serving_log"]
+    before = http.get("/readyz").json()["serving_log"]
     http.post("/v1/logs/flush")
-    health = http.get("/healthz").json()["serving_log"]
+    health = http.get("/readyz").json()["serving_log"]
     assert health["quarantined"] == 0
     assert health["dropped"] == 0
     assert health["waiting"] == 0

@@ -33,7 +33,7 @@ class OwnLogs:
         return str(answer.json()["request_id"])
 
     def health(self) -> Any:
-        return self._face.get("/healthz").json()
+        return self._face.get("/readyz").json()
 
     def stored(self) -> tuple[list[str], int]:
         """Ids of the events and the number of requests in Parquet."""

@@ -54,6 +54,7 @@ def calls(key: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "GET", "/v1/models", {"headers": header}
     yield "GET", "/v1/models", {"headers": {"authorization": f"Bearer {key}"}}
     yield "GET", "/healthz", {"headers": header}
+    yield "GET", "/readyz", {"headers": header}
     yield "GET", f"/v1/models?x-api-key={key}", {}
     yield "GET", f"/{key}", {"headers": header}
     yield "POST", f"/v1/{key}/recommendations", {"json": {}, "headers": header}

@@ -15,7 +15,7 @@ from serving.candidates.generator import CandidateGenerator
 from serving.candidates.query import Query
 from serving.deploy.process import Process
 from serving.funnel.funnel import Funnel
-from serving.funnel.runner import Outcome
+from serving.funnel.runner import Outcome, Reason
 from serving.funnel.stages import InPlaceStages
 from serving.request.answer import Answer
 from serving.request.deadline import Deadline
@@ -40,6 +40,9 @@ class Told:
 
     def stage_ended(self, client: str, stage: str, outcome: Outcome, milliseconds: float) -> None:
         self.times[stage, outcome] = self.times.get((stage, outcome), 0) + 1
+
+    def noted(self, client: str, stage: str, reason: Reason) -> None:
+        pass
 
 
 class Sources:

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from cluster.store.logs import LogStore
 from serving.deploy.remote_events import RemoteEvents
+from serving.funnel.runner import Fault
 from serving.http.users import known_of
 from serving.logs import redis_reader, redis_writer
 from serving.logs.events import EventLog
@@ -110,7 +111,7 @@ class Ingress:
         health = self.machine.log.health()
         return health if self.machine.redis is None else health.beside(self.machine.redis.health())
 
-    def read(self, user: Id) -> tuple[UserState, tuple[str, ...]]:
+    def read(self, user: Id) -> tuple[UserState, tuple[Fault, ...]]:
         return self.loop.run(known_of(self.events, user, Deadline.after(60)))
 
     def newest(self, user: Id) -> Id | None:

@@ -99,8 +99,8 @@ def app() -> FastAPI:
     def recommendations(body: HandwrittenBody) -> dict[str, Any]:
         return {"pins": [{"pin_id": pin} for pin in funnel.recommend(body.user_id)], "degraded": ""}
 
-    @out.get("/healthz")
-    def healthz() -> dict[str, str]:
+    @out.get("/readyz")
+    def readyz() -> dict[str, str]:
         return {"status": "ok"}
 
     return out

@@ -129,7 +129,7 @@ ENDINGS = ("", "_total", "_bucket", "_count")
 
 
 def own_metrics() -> set[str]:
-    tree = ast.parse((ROOT / "serving" / "deploy" / "metrics.py").read_text())
+    tree = ast.parse((ROOT / "serving" / "deploy" / "declared.py").read_text())
     names = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
     return {f"ray_{name}{end}" for name in names if name.startswith("pinfunnel_") for end in ENDINGS}
 

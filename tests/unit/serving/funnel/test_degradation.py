@@ -12,7 +12,7 @@ from cluster.errors import BundleError
 from serving.candidates.query import Query
 from serving.deploy.process import Process
 from serving.funnel.funnel import Funnel
-from serving.funnel.runner import Outcome
+from serving.funnel.runner import Outcome, Reason
 from serving.funnel.stages import Contributions, DirectStages, InPlaceStages, Overloaded, Stages
 from serving.logs.impressions import log_row
 from serving.request.answer import Answer
@@ -39,11 +39,15 @@ class Observed:
 
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
+        self.notes: list[tuple[str, Reason]] = []
 
     def stage_ended(self, client: str, stage: str, outcome: Outcome, milliseconds: float) -> None:
         assert client == "homefeed"
         assert milliseconds >= 0
         self.outcomes[stage] = outcome
+
+    def noted(self, client: str, stage: str, reason: Reason) -> None:
+        self.notes.append((stage, reason))
 
 
 @pytest.fixture(scope="module")

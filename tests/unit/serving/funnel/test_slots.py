@@ -163,12 +163,14 @@ def test_an_answer_leaves_by_its_deadline_though_its_slot_hangs(process: Process
     funnel = SlottedFunnel(Funnel(stages, process.sources, process.clients, 1e3 * LONG), slots)
     began = time.perf_counter()
     try:
-        answer = asyncio.run(funnel.recommend(ask(user_id=1), deadline=Deadline.after(1.0), faults=("events: old",)))
+        answer = asyncio.run(
+            funnel.recommend(ask(user_id=1), deadline=Deadline.after(1.0), faults=(("events", "stale", "old"),))
+        )
         assert gate.reached.is_set()
         assert time.perf_counter() - began < 20, "it did not wait for the gate"
     finally:
         gate.open.set()
-    assert answer.faults[:2] == ["events: old", "no stage answered within the deadline"]
+    assert answer.faults[:2] == ["events: old", "request: no stage answered within the deadline"]
     assert answer.candidates.source == "popular"
     assert len(answer.shown) == 25
 

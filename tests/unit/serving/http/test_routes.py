@@ -219,9 +219,11 @@ def test_a_dead_event_log_refuses_events_but_not_answers(face: Opener, world: Op
 def test_models_health_and_docs(face: Opener, world: Opened) -> None:
     http = face(world)
     assert http.get("/v1/models").json()["graph"] == world.new_process().store.current("graph")
-    assert http.get("/healthz").json()["status"] == "ok"
+    assert http.get("/healthz").json() == {"status": "ok", "home": world.project.home}
+    ready = http.get("/readyz")
+    assert (ready.status_code, ready.json()["status"], ready.json()["reasons"]) == (200, "ok", [])
     paths = http.get("/openapi.json").json()["paths"]
-    assert {"/v1/{client}/recommendations", "/v1/events", "/v1/models", "/healthz"} <= set(paths)
+    assert {"/v1/{client}/recommendations", "/v1/events", "/v1/models", "/healthz", "/readyz"} <= set(paths)
     assert http.get("/docs").status_code == 200
 
 

@@ -23,6 +23,7 @@ from serving.logs.contract import EventContract
 from serving.logs.events import EventLog
 from serving.logs.owned_folder import OwnedFolder
 from serving.logs.user_state import UserStates
+from serving.logs.wal import HEAD, MAGIC
 from tests.worlds.fuzz import examples
 
 
@@ -398,3 +399,21 @@ def test_a_damaged_part_is_skipped_and_named(tmp_path: Path, caplog: pytest.LogC
     assert stored(tmp_path) == ["b"]
     assert parts[0].name in caplog.text
     assert open_log(tmp_path).state(3).recents.pin_ids.tolist() == [2]
+
+
+def test_what_waits_for_parquet_is_told_with_its_bytes_and_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("serving.logs.waiting_events.time.monotonic", lambda: now[0])
+    log = open_log(tmp_path)
+    assert (log.backlog().rows, log.backlog().bytes, log.backlog().oldest_seconds) == (0, 0, 0.0)
+    log.append([event("a"), event("b")])
+    now[0] += 5.0
+    log.append([event("c")])
+    waiting = log.backlog()
+    assert (waiting.rows, waiting.oldest_seconds, waiting.problems) == (3, 5.0, 0)
+    assert (
+        waiting.bytes
+        == sum(path.stat().st_size for path in (tmp_path / "wal").glob("*.wal")) - len(MAGIC) - 2 * HEAD.size
+    )
+    log.flush()
+    assert (log.backlog().rows, log.backlog().bytes, log.backlog().oldest_seconds) == (0, 0, 0.0)

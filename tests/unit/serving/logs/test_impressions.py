@@ -161,3 +161,36 @@ def test_rows_that_are_written_with_rests_are_all_there(log: ServingLog) -> None
     groups = pq.ParquetFile(path).metadata
     assert [groups.row_group(at).num_rows for at in range(groups.num_row_groups)] == [PIECE_REQUESTS] * 2 + [3]
     assert len(read_part(path)) == 2 * PIECE_REQUESTS + 3
+
+
+def test_what_waits_is_told_with_its_bytes_and_age(
+    tmp_path: Path, log: ServingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("serving.logs.impressions.time.monotonic", lambda: now[0])
+    log.flush()
+    assert (log.backlog().rows, log.backlog().bytes, log.backlog().oldest_seconds) == (0, 0, 0.0)
+    features = np.zeros(100, np.float32)
+    log.offer(row("a", candidate_features=features))
+    log.offer(row("b", client="search", candidate_features=features))
+    now[0] += 3.0
+    waiting = log.backlog()
+    assert (waiting.rows, waiting.bytes, waiting.problems) == (2, 800, 0)
+    assert waiting.oldest_seconds == 3.0
+
+    monkeypatch.setattr(LogStore, "write_serving", broken)
+    with pytest.raises(OSError, match="full"):
+        log.flush()
+    now[0] += 4.0
+    log.offer(row("c"))
+    waiting = log.backlog()
+    assert (waiting.rows, waiting.bytes, waiting.problems) == (3, 800, 1)
+    assert waiting.oldest_seconds == 7.0, "that of the rows that the disk refused"
+
+    monkeypatch.undo()
+    log.flush()
+    assert (log.backlog().rows, log.backlog().bytes, log.backlog().oldest_seconds) == (0, 0, 0.0)
+
+
+def broken(*_: Any, **__: Any) -> None:
+    raise OSError("the disk is full")
