@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 EXTRA_VENV := .venv-xgboost-ray
 export PYTHON
 
-.PHONY: help setup demo serve test test-faults fuzz check hooks format bench test-xgboost-ray clean
+.PHONY: help setup demo serve test test-faults fuzz check audit hooks format bench test-xgboost-ray clean
 
 help: ## this list
 	@echo "pinfunnel: a recommendation funnel on Ray. First steps: make demo"
@@ -39,12 +39,17 @@ test-faults: setup ## break a server under load in every way that is known (begi
 fuzz: setup ## try TIMES=25 times as many random requests, events, tables and files as a test run (some minutes)
 	@PINFUNNEL_FUZZ=$(or $(TIMES),25) $(BIN)/python -m pytest -m fuzz --hypothesis-show-statistics tests/edges tests/unit $(ARGS)
 
-check: setup ## ruff, spelling, mypy --strict, and the imports' direction
+check: setup ## ruff, spelling, mypy --strict, bandit, and the imports' direction
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --severity-level medium apps cluster serving training
 	$(BIN)/lint-imports
+
+audit: setup ## known weaknesses of the packages in constraints.txt (asks PyPI's advisory service)
+	@$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip $(ARGS)
 
 hooks: setup ## run the checks of .pre-commit-config.yaml at every git commit from now on
 	@$(BIN)/pre-commit install

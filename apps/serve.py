@@ -167,4 +167,4 @@ def start(path: str, host: str | None = None, port: int | None = None, **args: o
         tracing_config=tracing(project.telemetry.trace_share),
     )
     serve.run(application, name=APP, route_prefix="/")
-    return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", host, port)
+    return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", host, port)  # nosec B104: only told

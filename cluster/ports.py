@@ -75,7 +75,7 @@ def run_folder() -> Path:
 
     Closed to others. Raises ConfigError when somebody else has made it first, as all may in /tmp.
     """
-    folder = Path(f"/tmp/pinfunnel-{os.getuid()}")
+    folder = Path(f"/tmp/pinfunnel-{os.getuid()}")  # nosec B108: whose it is, is looked at
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise ConfigError(f"{folder} is another user's, who would have a say in this server's sockets: remove it")

@@ -25,6 +25,7 @@ FLAGS: Mapping[str, str] = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # HAProxy in front of the replicas instead of Python proxies
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between deployments; alone it pins proxies to the head: set both
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # three failures in a row restart a proxy: 3 s without one, not 30
+    "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "30",  # a caller that sends and reads nothing is cut off; an hour otherwise
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone in tasks without a GPU
     "RAY_USAGE_STATS_ENABLED": "0",  # a project that you run yourself reports to nobody
@@ -160,7 +161,10 @@ def session(num_cpus: int | None = None, dashboard: bool = True, address: str | 
             stop()
 
 
-def object_store_bytes(memory_file: Path = Path("/proc/meminfo"), shm: Path = Path("/dev/shm")) -> int:
+def object_store_bytes(
+    memory_file: Path = Path("/proc/meminfo"),
+    shm: Path = Path("/dev/shm"),  # nosec B108: how much is free
+) -> int:
     """Bytes of a local object store: a fifth of the available memory, 128 MiB to 4 GiB, within /dev/shm.
 
     Ray's own default is 30 % of all memory. A /dev/shm below 128 MiB (a container's default is 64) cannot hold any

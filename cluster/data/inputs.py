@@ -79,7 +79,7 @@ def _find(name: str, path: str, given_by: str | None) -> Found:
     except FileNotFoundError:
         fix = f"set {setting} to a Parquet file or folder"
         raise BadInput(name, path, "does not exist", fix) from None
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
         fix = f"correct {setting}, or who may read it"
         raise BadInput(name, path, f"cannot be opened ({' '.join(str(error).split())[:200]})", fix) from None
     except NotPlainParquet as error:

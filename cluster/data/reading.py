@@ -109,7 +109,7 @@ class Input:
                     arrays = [self._column(c, raw, theirs, folders, piece.file, row) for c in columns]
                     yield Batch(piece.file, row, pa.table(arrays, names=[c.name for c in columns]))
                     row += raw.num_rows
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
                 what = f"the rows from {row} on cannot be read ({_brief(error)})"
                 raise BadInput(self.name, piece.file, what, "write the file again", row=row) from None
 
@@ -138,12 +138,13 @@ class Input:
         system, path = filesystem(file)
         try:
             reader = pq.ParquetFile(system.open_input_file(path), pre_buffer=False, coerce_int96_timestamp_unit="us")
-        except (OSError, pa.ArrowException) as error:
+            names = reader.schema_arrow.names
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
             if system.get_file_info(path).size == 0:
                 raise BadInput(self.name, file, "the file is empty (0 bytes)", "write it again or delete it") from None
             what = f"not a complete Parquet file, it may be cut off ({_brief(error)})"
             raise BadInput(self.name, file, what, "write it again") from None
-        self._check_columns(file, reader.schema_arrow.names)
+        self._check_columns(file, names)
         return reader
 
     def _check_columns(self, file: str, in_file: list[str]) -> None:

@@ -42,7 +42,7 @@ class _OnceEach(yaml.SafeLoader):
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping from a file, or a ConfigError that names the file and line."""
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _OnceEach)
+        raw = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _OnceEach)  # nosec B506: a safe loader
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except OSError as error:

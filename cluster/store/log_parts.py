@@ -49,7 +49,7 @@ def readable_batches(path: str, rows: int, columns: Sequence[str] | None = None)
             yield unpacked(batch)
     except FileNotFoundError:
         raise
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         log.warning("skipped the rest of the damaged log file %s: %s", path, str(error).splitlines()[0])
 
 
@@ -177,14 +177,28 @@ def replaced_by(folder: Path) -> dict[str, float]:
     for path in folder.glob("compact-*.parquet"):
         try:
             names = _replaces(path)
-        except (OSError, pa.ArrowInvalid):
+        except (OSError, pa.ArrowInvalid, UnicodeDecodeError):
             continue
         since |= {name: min(since.get(name, path.stat().st_mtime), path.stat().st_mtime) for name in names}
     return since
 
 
 def _replaces(path: str | Path) -> list[str]:
-    return list(json.loads((pq.read_metadata(path).metadata or {}).get(REPLACES_KEY, b"[]")))
+    return names_replaced(pq.read_metadata(path).metadata or {})
+
+
+def names_replaced(notes: dict[bytes, bytes]) -> list[str]:
+    """Names of the files beside it that a merged file stands for, by its metadata. Raises ArrowInvalid without.
+
+    Files of these names are removed in the end, so none may lead out of the folder.
+    """
+    try:
+        names = json.loads(notes.get(REPLACES_KEY, b"[]"))
+        if isinstance(names, list) and all(Path(name).name == name for name in names):
+            return names
+    except (ValueError, TypeError):
+        pass
+    raise pa.ArrowInvalid("the metadata does not name the files that it replaces")
 
 
 def groups(files: list[LogFile], target_bytes: int) -> Iterator[list[LogFile]]:

@@ -21,12 +21,12 @@ from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.store.log_parts import (
     EVENT_KEY,
-    REPLACES_KEY,
     LogFile,
     MergedFiles,
     first_of_each,
     groups,
     is_whole,
+    names_replaced,
     replaced_by,
     write_part,
 )
@@ -156,16 +156,17 @@ class LogStore:
             for path in sorted(p for p in folder.glob(pattern) if not p.name.startswith(".")):
                 try:
                     footer = pq.read_metadata(path)
+                    notes = footer.metadata or {}
+                    replaces = names_replaced(notes)
+                    schema_hash = notes.get(HASH_KEY, b"").decode()
                 except FileNotFoundError:  # compaction removed it since the listing
                     continue
-                except (OSError, pa.ArrowInvalid):
+                except (OSError, pa.ArrowInvalid, UnicodeDecodeError):
                     broken.append(str(path))
                     continue
                 self._require_ids(path, footer)
-                notes = footer.metadata or {}
-                replaced |= {str(path.parent / name) for name in json.loads(notes.get(REPLACES_KEY, b"[]"))}
+                replaced |= {str(path.parent / name) for name in replaces}
                 client = path.parent.name.removeprefix("client=") if path.parent != folder else ""
-                schema_hash = notes.get(HASH_KEY, b"").decode()
                 here.append(LogFile(str(path), footer.num_rows, path.stat().st_size, day, client, schema_hash))
             found += [f for f in here if f.path not in replaced]
         return LogFiles(tuple(found), tuple(broken))
@@ -188,7 +189,7 @@ class LogStore:
                 yield pq.ParquetFile(path).read()
             except FileNotFoundError:  # compaction removed it since the listing
                 continue
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
                 log.warning("skipped the damaged log file %s: %s", path, str(error).splitlines()[0])
 
     def read_events(self, since: datetime | None = None, until: datetime | None = None) -> tuple[pa.Table, int]:

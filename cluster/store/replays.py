@@ -68,7 +68,7 @@ def _marked(
     for file in files:
         try:
             marks = marks_of(pq.ParquetFile(file.path).read(columns))
-        except (OSError, pa.ArrowException):  # damaged: every reader leaves it out, and names it
+        except (OSError, pa.ArrowException, UnicodeDecodeError):  # damaged: every reader leaves it out, and names it
             continue
         if pc.any(marks).as_py():
             yield file, marks

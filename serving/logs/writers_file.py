@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from cluster.contract.ids import shown
 from cluster.errors import ConfigError
 from cluster.store.disk import fsync, make_folders
 from serving.logs.owned_folder import same_file
@@ -33,7 +34,7 @@ class WritersFile:
         while (lock := self._agreed(change)) is None:
             if time.monotonic() >= end:
                 raise ConfigError(
-                    f"{self.path}: a server with `events.writers: {self.path.read_text() or ONE}` writes this event "
+                    f"{self.path}: a server with `events.writers: {self._number()}` writes this event "
                     f"log, and this one has {writers}: stop the other first"
                 )
             time.sleep(0.1)
@@ -58,6 +59,10 @@ class WritersFile:
     def _is_ours(self, file: BinaryIO) -> bool:
         file.seek(0)
         return (file.read() or ONE.encode()) == str(self._writers).encode()
+
+    def _number(self) -> str:
+        """What the file says, for a message: it may be damaged."""
+        return shown(self.path.read_text(errors="replace") or ONE)[1:-1]
 
     def _write(self, file: BinaryIO) -> None:
         file.truncate(0)

@@ -17,7 +17,7 @@ from cluster.store.bundles import POINTER
 from cluster.store.manifest import MANIFEST
 from serving.lightweight.stage import LightweightModel
 from tests.worlds.bundles import KINDS, world_of_all_kinds
-from tests.worlds.fuzz import examples
+from tests.worlds.fuzz import examples, mutated
 from training.ranker.scorer import FullScorer
 
 MUTATIONS = examples(150)
@@ -26,21 +26,6 @@ MUTATIONS = examples(150)
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Opened:
     return world_of_all_kinds(tmp_path_factory.mktemp("bundles"))
-
-
-def mutated(data: bytes, rng: random.Random) -> bytes:
-    """The bytes with some bits flipped, the end cut off, noise in the head, or something else altogether."""
-    kind = rng.randrange(5)
-    if kind == 0:
-        return data[: rng.randrange(len(data) + 1)]
-    if kind == 1:
-        return rng.choice([b"", b"\xff\xfe", b"null", b"[]", b"{}", b'{"files": 3}', b"[" * 5000])
-    out = bytearray(data)
-    within = len(out) if kind == 2 else min(len(out), 128)
-    for _ in range(rng.choice([1, 3, 20])):
-        if within:
-            out[rng.randrange(within)] = rng.randrange(256) if kind != 3 else out[rng.randrange(within)] ^ 1
-    return bytes(out)
 
 
 def tries(folder: Path, open_it: Callable[[], object], seed: int, most: int = MUTATIONS) -> int:

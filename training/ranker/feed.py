@@ -138,7 +138,7 @@ class ParquetFeed:
         for path in paths:
             try:
                 about = pq.read_metadata(path)
-            except (OSError, pa.ArrowInvalid) as error:
+            except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
                 raise DataError(
                     f"training rows {path}: not a readable Parquet file ({error}): rebuild the examples"
                 ) from error

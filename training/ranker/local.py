@@ -27,7 +27,7 @@ def load_state(path: Path) -> State | None:
     """The state that `save_state` left; None when there is none."""
     if not path.exists():
         return None
-    state: State = torch.load(path, weights_only=False)  # our own checkpoint: holds RNG states beside tensors
+    state: State = torch.load(path, weights_only=True)  # tensors and plain values: nothing in it is run
     return state
 
 

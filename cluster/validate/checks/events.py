@@ -49,7 +49,7 @@ def logged_requests(logs: LogStore) -> pa.Array:
     for path in logs.serving_files().paths:
         try:
             ids = pq.read_table(path, columns=["request_id"], partitioning=None)["request_id"]
-        except (OSError, pa.ArrowException):
+        except (OSError, pa.ArrowException, UnicodeDecodeError):
             continue
         found.append(ids.combine_chunks().cast(pa.string()))
     return pa.concat_arrays(found)
