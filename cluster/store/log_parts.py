@@ -194,7 +194,7 @@ def names_replaced(notes: dict[bytes, bytes]) -> list[str]:
     """
     try:
         names = json.loads(notes.get(REPLACES_KEY, b"[]"))
-        if isinstance(names, list) and all(Path(name).name == name for name in names):
+        if isinstance(names, list) and all(Path(name).name == name != ".." for name in names):
             return names
     except (ValueError, TypeError):
         pass

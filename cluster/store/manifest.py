@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 MANIFEST = "manifest.json"
@@ -48,6 +48,9 @@ class Manifest:
         seal = facts.pop("seal", None)
         if seal is not None and seal != _seal(facts):
             raise ValueError("its own checksum is another")
+        for name in facts["files"]:  # a damaged one is fetched again: to nowhere but into the bundle
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ValueError(f"{name!r} lies outside")
         files = tuple(StoredFile(name, one["bytes"], one["crc32"]) for name, one in facts["files"].items())
         return cls(dict(facts["meta"]), files, bool(facts.get("to_publish", True)))
 

@@ -191,3 +191,18 @@ def test_a_file_that_is_late_in_a_remote_store_is_found_later(tmp_path: Path) ->
         store.open("model")
     (tmp_path / "late").rename(late)
     assert (store.open("model").path / "deep" / "data.txt").read_text() == "hello"
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/outside.txt", "deep/../../outside.txt"])
+def test_a_manifest_that_leads_out_of_its_bundle_is_refused(tmp_path: Path, name: str) -> None:
+    store = BundleStore(f"file://{tmp_path}/far", cache=tmp_path / "near")
+    version = publish(store, "hello")
+    path = tmp_path / "far" / "model" / version / "manifest.json"
+    told = json.loads(path.read_text())
+    del told["seal"]
+    told["files"][name] = {"bytes": 1, "crc32": 0}
+    path.write_text(json.dumps(told))
+    before = {each for each in tmp_path.rglob("*") if "near" not in each.parts}
+    with pytest.raises(BundleError, match="lies outside"):
+        store.open("model")
+    assert {each for each in tmp_path.rglob("*") if "near" not in each.parts} == before

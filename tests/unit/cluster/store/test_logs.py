@@ -10,7 +10,7 @@ import pytest
 from cluster.data.schema import event_schema, serving_schema
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
-from cluster.store.log_parts import read_part
+from cluster.store.log_parts import REPLACES_KEY, names_replaced, read_part
 from cluster.store.logs import LogStore
 from tests.worlds.logs import START, make_world, project_at
 
@@ -124,3 +124,13 @@ def test_the_synthetic_world_fits_the_schema(tmp_path: Path) -> None:
     assert world.logs.serving_files("homefeed").rows == 8
     table = read_part(world.logs.serving_files("homefeed").paths[0])
     assert table.schema.equals(serving_schema("int64"))
+
+
+@pytest.mark.parametrize(
+    "names", [b"{", b"7", b'"a"', b"[1]", b'["../a.parquet"]', b'["/a.parquet"]', b'[".."]', b"\xff"]
+)
+def test_a_merged_file_that_names_others_than_those_beside_it_is_damaged(names: bytes) -> None:
+    with pytest.raises(pa.ArrowInvalid, match="does not name the files that it replaces"):
+        names_replaced({REPLACES_KEY: names})
+    assert names_replaced({REPLACES_KEY: b'["events-1.parquet"]'}) == ["events-1.parquet"]
+    assert names_replaced({}) == []
