@@ -80,7 +80,7 @@ class RowContract:
         for board in boards:
             if fault := self._ids.fault(board):
                 raise ValueError(f"boards: {fault}")
-        saved = _moment("saved_at", row.get("saved_at") or now.isoformat())
+        saved = now if row.get("saved_at") is None else _moment("saved_at", row["saved_at"])
         if to_us(saved) > to_us(now) + CLOCK_SKEW_US:
             raise ValueError("saved_at: lies in the future")
         kept = {

@@ -66,6 +66,7 @@ def test_a_save_is_a_pin_and_its_boards_and_counts_from_now() -> None:
         ({"boards": [3, "4"]}, "boards: ids of this project are int64"),
         ({"boards": list(range(MOST_BOARDS + 1))}, "boards: a list of at most"),
         ({"saved_at": "yesterday"}, "saved_at: found 'yesterday', a time like"),
+        ({"saved_at": ""}, "saved_at: found '', a time like"),
         ({"saved_at": 1700000000}, "saved_at: found 1700000000, a time like"),
         ({"saved_at": (NOW + timedelta(hours=1)).isoformat()}, "saved_at: lies in the future"),
         ({"topics": "cats|dogs"}, "topics: found 'cats|dogs', list is wanted"),
