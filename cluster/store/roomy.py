@@ -16,6 +16,8 @@ import numpy as np
 
 SMALL = 1 << 16
 """Bytes up to which a copy is cheaper than a mapping."""
+LARGE_PAGE = 1 << 21
+"""Where mappings begin: elsewhere Linux maps small pages even of a file that it holds in large ones."""
 _MAP_FIXED = 0x10
 _MAP_NORESERVE = 0x4000
 _FAILED = ctypes.c_void_p(-1).value
@@ -56,15 +58,17 @@ def _mapped(path: str, file_bytes: int, total: int) -> Any:
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size < file_bytes:
             raise OSError(f"{path} is shorter than it was")
-        base = libc.mmap(None, total, both, own, -1, 0)
-        if base == _FAILED:
+        reserved = total + LARGE_PAGE
+        start = libc.mmap(None, reserved, both, own, -1, 0)
+        if start == _FAILED:
             raise OSError(ctypes.get_errno(), f"no memory for {total} bytes", path)
+        base = -(-start // LARGE_PAGE) * LARGE_PAGE
         if libc.mmap(base, file_bytes, both, mmap.MAP_PRIVATE | _MAP_FIXED, file.fileno(), 0) == _FAILED:
             failed = ctypes.get_errno()
-            libc.munmap(base, total)
+            libc.munmap(start, reserved)
             raise OSError(failed, "cannot be mapped", path)
     region = (ctypes.c_char * total).from_address(base)
-    weakref.finalize(region, libc.munmap, base, total).atexit = False  # at the end others may still read it
+    weakref.finalize(region, libc.munmap, start, reserved).atexit = False  # at the end others may still read it
     return region
 
 
