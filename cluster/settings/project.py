@@ -11,6 +11,7 @@ from cluster.settings.attributes import Attributes, check_beside_features
 from cluster.settings.events import EventSettings
 from cluster.settings.fresh import FreshSettings
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
+from cluster.settings.logs import LogSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
 from cluster.settings.ranker import RankerSettings as RankerSettings
 from cluster.settings.similarity import SimilaritySettings
@@ -153,6 +154,7 @@ class Project(Settings):
     access: AccessSettings = AccessSettings()
     events: EventSettings = EventSettings()
     fresh: FreshSettings = FreshSettings()
+    logs: LogSettings = LogSettings()
 
     @model_validator(mode="before")
     @classmethod

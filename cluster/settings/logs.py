@@ -1,0 +1,13 @@
+"""`logs` in pinfunnel.yaml: how long what was served and done is kept."""
+
+from pydantic import Field
+
+from cluster.settings.parsing import Settings
+
+
+class LogSettings(Settings):
+    """Of the serving log, the event log, and what was set aside from them."""
+
+    keep_days: int | None = Field(
+        None, ge=1, le=36_500, description="older days are removed by `pinfunnel compact-logs`; default: none ever is"
+    )

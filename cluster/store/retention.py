@@ -1,0 +1,46 @@
+"""Removes days of the logs that are older than they may be kept. Run again after a kill, it goes on."""
+
+import re
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from cluster.store.upkeep import upkeep
+
+DAY = re.compile(r"date=(\d{4}-\d{2}-\d{2})")
+
+
+def expire(root: Path, keep_days: int, now: datetime | None = None) -> int:
+    """Files removed. A day goes once its last moment is `keep_days` old, so nothing younger does.
+
+    What was set aside goes by when that was.
+    """
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    first = (moment - timedelta(days=keep_days)).date()
+    removed = 0
+    with upkeep(root):
+        for folder in sorted([*(root / "serving").glob("date=*"), *(root / "events").glob("date=*")]):
+            if (day := _day(folder.name)) is None or day >= first:
+                continue
+            for path in sorted(folder.rglob("*"), reverse=True):  # files before the folder that they are in
+                if path.is_dir():
+                    with suppress(OSError):  # somebody writes an old row just now: it goes the next time
+                        path.rmdir()
+                else:
+                    path.unlink(missing_ok=True)
+                    removed += 1
+            with suppress(OSError):
+                folder.rmdir()
+        for path in (root / "quarantine").glob("*.jsonl"):
+            if datetime.fromtimestamp(path.stat().st_mtime, UTC).date() < first:
+                path.unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+def _day(name: str) -> date | None:
+    found = DAY.fullmatch(name)
+    try:
+        return date.fromisoformat(found[1]) if found else None
+    except ValueError:
+        return None
