@@ -1,4 +1,4 @@
-"""remove: what an operator orders by hand, and holds at once in whatever serves the project."""
+"""remove, forget: what is ordered by hand, and holds at once in whatever serves the project."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from apps.commands.options import DEFAULT_PROJECT, ProjectFile
 from apps.console import console, guarded
-from apps.project import open_project
+from apps.project import Opened, open_project
 from cluster.errors import ConfigError, in_short
 
 IdFile = Annotated[Path | None, typer.Option(dir_okay=False, help="text file with one id a line")]
@@ -43,3 +43,64 @@ def remove(
         except OSError as error:
             raise ConfigError(f"not stored: {in_short(error)}: run it again") from error
         console.print(f"taken down in all: {len(now.pins):,} pins, {len(now.boards):,} boards")
+
+
+def forget(
+    user: Annotated[list[str] | None, typer.Option(help="id of a user; may be given several times")] = None,
+    users: IdFile = None,
+    verify: Annotated[bool, typer.Option(help="search every byte below `home` for them afterwards")] = True,
+    project: ProjectFile = DEFAULT_PROJECT,
+) -> None:
+    """Remove users from logs, state, choices and graphs, in servers that run and on disk; and prove it by a search.
+
+    What comes later of the same ids is that of new users. Killed half way, run it again. Without any user it removes
+    again who was forgotten before, after an old backup was put back, say. Exit code 1 when something is left.
+
+    pinfunnel forget --user 7
+    """
+    with guarded():
+        from cluster.contract.ids import IdContract
+        from cluster.control.id_files import read_id, read_ids
+        from serving.deploy.forget import forget_users
+
+        opened = open_project(project)
+        contract = IdContract(opened.project.ids)
+        named = [read_id(each, contract) for each in user or []]
+        named += [] if users is None else read_ids(users, contract)
+        process = opened.new_process()
+        try:
+            done = forget_users(process, named)
+        except OSError as error:
+            raise ConfigError(f"not all is removed yet: {in_short(error)}: run it again") from error
+        console.print(f"removed: {done.rows:,} rows from {done.files:,} files of the logs", highlight=False)
+        console.print(f"  {len(done.graphs):,} graphs replaced by versions without them", highlight=False)
+        for path in done.unreadable:
+            console.print(f"  {path} is damaged: delete it, as nobody can tell what it holds", soft_wrap=True)
+        if models := [kind for kind in process.store.kinds() if kind != "graph"]:
+            console.print(f"models that learned from their actions, without any id: {', '.join(models)}")
+            console.print("  to be rid of that too, train them again, and build the graph again for its rates")
+        left = _print_left(opened, named) if verify else 0
+        if left or done.unreadable:
+            raise typer.Exit(1)
+
+
+def _print_left(opened: Opened, users: list[int | str]) -> int:
+    """Prints where the users still are; in how many files of ours."""
+    from cluster.control.search import Needle, search
+    from cluster.settings.project import DataSettings, Source
+    from cluster.store.home import control_root
+
+    project = opened.project
+    ours = sorted({Path(project.home), Path(control_root(project.home, project.control))})
+    inputs = [getattr(project.data, name) for name in DataSettings.model_fields]
+    yours = [Path(source.path) for source in inputs if isinstance(source, Source)]
+    left = 0
+    for user in users:
+        for found in search([path for path in ours if path.exists()], user):
+            console.print(f"  LEFT: {found}", highlight=False, soft_wrap=True)
+            left += 1
+        for found in search([path for path in yours if path.exists()], user):
+            console.print(f"  an input of yours, so the next build knows the user again: {found}", soft_wrap=True)
+        how = "every byte" if Needle(user).distinct else "columns and fields of users; the id is too short for bytes"
+        console.print(f"searched below {', '.join(map(str, ours))}: {how}", highlight=False, soft_wrap=True)
+    return left

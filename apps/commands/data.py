@@ -125,12 +125,25 @@ def compact_logs(
 ) -> None:
     """Merge the many small files of the serving and event logs, each row once. For a nightly job; serving may go on.
 
-    Days are done one by one. A merged file names those it replaces, so a kill at any moment leaves every row once.
+    Days that are older than `logs.keep_days` are removed first, and what an old backup brought back of users who were
+    forgotten. The others are done one by one. A merged file names those it replaces, so a kill at any moment leaves
+    every row once.
     """
     with guarded():
-        logs = open_project(project).new_process().logs
+        from cluster.control.logs import sweep_logs
+        from cluster.store.retention import expire
+        from cluster.store.upkeep import upkeep
+
+        opened = open_project(project)
+        process = opened.new_process()
+        logs = process.logs
+        keep_days = opened.project.logs.keep_days
+        expired = expire(logs.root, keep_days) if keep_days is not None and logs.root.is_dir() else 0
+        if logs.root.is_dir():
+            with upkeep(logs.root):
+                sweep_logs(logs.root, process.forgotten)
         days = sorted({*logs.dates("serving"), *logs.dates("events")})
-        done = {"merged": 0, "written": 0, "removed": 0}
+        done = {"merged": 0, "written": 0, "removed": 0, "expired": expired}
         with progress_bar() as bars:
             report = bars.at("compact")
             for at, day in enumerate(days):
@@ -138,6 +151,7 @@ def compact_logs(
                 for what, count in logs.compact(day, grace_seconds=3600.0 * keep_hours).items():
                     done[what] += count
         console.print(
-            f"{len(days)} days: {done['merged']:,} files merged into {done['written']:,}, {done['removed']:,} removed"
+            f"{len(days)} days: {done['merged']:,} files merged into {done['written']:,}, {done['removed']:,} removed, "
+            f"{expired:,} were older than they may be kept"
         )
         write_json(out, done)

@@ -101,6 +101,7 @@ class InProcess:
         """Write the queued logs to Parquet."""
         self._serving_log.flush()
         if self._event_log is not None:
+            self._event_log.forget()
             self._event_log.flush()
 
     def __enter__(self) -> "InProcess":

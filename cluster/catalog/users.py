@@ -7,6 +7,7 @@ not in bundles of version 0.1) · names.json.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from cluster.settings.project import FeatureSettings
 
 ARRAYS = ("locale", "interests", "numeric", "offsets", "pins", "actions", "clients", "occurred_at")
 HIDDEN = ("hidden_offsets", "hidden_pins")
+BY_OFFSETS = {"offsets": ("pins", "actions", "clients", "occurred_at"), "hidden_offsets": ("hidden_pins",)}
+"""Arrays with a range of rows for each user, by the array that says which."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ class UserTable:
 
     def __init__(self, ids: IdMap, pin_ids: IdMap, arrays: dict[str, np.ndarray], names: dict[str, list[str]]) -> None:
         self.ids = ids
+        self.gone: Callable[[int | str], bool] = lambda user: False
+        """Of whom nothing here counts any more, as the user was forgotten since."""
         self._pin_ids = pin_ids
         self._arrays = arrays
+        self._names = names
         self._actions = np.array([*names["actions"], None], dtype=object)[:-1]
         self._clients = np.array([*names["clients"], None], dtype=object)[:-1]
         no_pins = np.empty(0, np.int64 if pin_ids.dtype == "int64" else object)
@@ -76,7 +82,7 @@ class UserTable:
             at = int(self.ids.index_of([user_id])[0])
         except OverflowError:  # beyond int64: nobody has it
             return self._nobody
-        return self._nobody if at < 0 else self._row(at)
+        return self._nobody if at < 0 or self.gone(user_id) else self._row(at)
 
     def _row(self, at: int) -> UserRow:
         a = self._arrays
@@ -149,6 +155,23 @@ class UserTable:
         names = {"actions": history.action_names if history else (), "clients": history.client_names if history else ()}
         (folder / "names.json").write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
         return cls.open(folder, pin_ids)
+
+    def save_without(self, folder: Path, users: np.ndarray) -> None:
+        """Writes `folder`, which `open` maps, without the users of these indices: as if they had never been there."""
+        folder.mkdir(parents=True)
+        stays = np.ones(len(self), bool)
+        stays[users] = False
+        arrays: dict[str, np.ndarray] = {}
+        for name in ("locale", "interests", "numeric"):
+            arrays[name] = self._arrays[name][stays]
+        for offsets, columns in BY_OFFSETS.items():
+            sizes = np.diff(self._arrays[offsets])
+            arrays[offsets] = np.concatenate([[0], np.cumsum(sizes[stays])]).astype(np.int64)
+            arrays |= {name: self._arrays[name][np.repeat(stays, sizes)] for name in columns}
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
+        IdMap.from_ids(self.ids.ids_of(np.flatnonzero(stays))).save(folder, "users")
+        (folder / "names.json").write_text(json.dumps(self._names, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def open(cls, folder: str | Path, pin_ids: IdMap) -> "UserTable":

@@ -31,6 +31,12 @@ class Backend(Protocol):
         False where `get` gives the stored files themselves, and where the file cannot be had.
         """
 
+    def remove(self, name: str) -> None:
+        """Delete a file or a folder of that name, and local copies of it; one that is not there is no error.
+
+        Who has it mapped keeps it. Raises OSError.
+        """
+
     def has(self, name: str) -> bool:
         """Whether a file of that name is stored."""
 

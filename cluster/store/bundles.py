@@ -19,13 +19,14 @@ from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.store.backend import Backend
 from cluster.store.damage import opening
+from cluster.store.disk import link_or_copy
 from cluster.store.local import LocalFolder
 from cluster.store.manifest import MANIFEST, Manifest, StoredFile, write_manifest
 from cluster.store.objects import ObjectStore
 
 POINTER = "CURRENT"
 FIX = "publish another version"
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}", re.ASCII)
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,200}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,45 @@ class BundleStore:
             shutil.rmtree(aside, ignore_errors=True)
         if publish:
             self.publish(kind, version)
+
+    @contextmanager
+    def rewrite(self, kind: str, version: str) -> Iterator[Path]:
+        """Yields a folder with the files of a version, each to be replaced and none to be written in place.
+
+        On a clean exit it is stored as the next version after that one, published if that one was, and that one is
+        removed. Killed half way, the old version is there, or both are. Raises BundleError.
+        """
+        bundle = self.open(kind, version, verify=False)
+        published = self._to_publish(f"{kind}/{version}")
+        began, _, number = version.partition("~")
+        others = set(self.versions(kind))
+        name = next(n for i in range(int(number or 0) + 1, 10**6) if (n := f"{began}~{i}") not in others)
+        aside = self._backend.new_folder()
+        try:
+            for path in sorted(path for path in bundle.path.rglob("*") if path.is_file() and path.name != MANIFEST):
+                target = aside / path.relative_to(bundle.path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(path, target)
+            yield aside
+            write_manifest(aside, kind, name, bundle.meta, published)
+            self._backend.put(aside, f"{kind}/{name}")
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        if self.current(kind) == version:
+            self.publish(kind, name)
+        self.remove(kind, version)
+
+    def remove_remains(self, kind: str, version: str) -> bool:
+        """Delete what a killed `remove` has left; whether it was that: where versions get their names whole."""
+        if "://" in self.root or self._backend.has(f"{kind}/{version}/{MANIFEST}"):
+            return False
+        self.remove(kind, version)
+        return True
+
+    def remove(self, kind: str, version: str) -> None:
+        """Delete a version, its manifest first: what is left of it by a kill is no version. Raises OSError."""
+        self._backend.remove(f"{kind}/{version}/{MANIFEST}")
+        self._backend.remove(f"{kind}/{version}")
 
     def publish(self, kind: str, version: str) -> None:
         """Make `version` current, at once: readers see the old version or the new one."""
@@ -157,6 +197,14 @@ class BundleStore:
             if not self._backend.fetch(f"{folder}/{MANIFEST}"):
                 raise
         return Manifest.read((path / MANIFEST).read_text(encoding="utf-8"))
+
+
+def begun_at(version: str) -> int:
+    """When a version was begun, in microseconds, as its name says to the second; 0 for a name of another form."""
+    try:
+        return int(datetime.strptime(version[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()) * 1_000_000
+    except ValueError:
+        return 0
 
 
 def backend_of(root: str, cache: str | Path | None = None) -> Backend:

@@ -1,6 +1,7 @@
 """What a local disk must be told so that a file, and the folders that lead to it, outlive a crash."""
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -20,3 +21,11 @@ def make_folders(path: Path) -> None:
     make_folders(path.parent)
     path.mkdir(exist_ok=True)
     fsync(path.parent)
+
+
+def link_or_copy(path: Path, target: Path) -> None:
+    """The same file under another name, without a copy where the disk can. Neither may be written in place then."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copy2(path, target)

@@ -1,6 +1,7 @@
 """Bundles in a local folder, or on a mount that all hosts share: each is opened where it lies, nothing is copied."""
 
 import os
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -36,6 +37,16 @@ class LocalFolder:
     def fetch(self, name: str) -> bool:
         """False: there is no copy."""
         return False
+
+    def remove(self, name: str) -> None:
+        """At once for readers of the name; a kill may leave a part."""
+        path = self._root / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            fsync(path.parent)
 
     def has(self, name: str) -> bool:
         """Whether a file of that name is stored."""

@@ -30,6 +30,7 @@ from cluster.store.log_parts import (
     replaced_by,
     write_part,
 )
+from cluster.store.upkeep import upkeep
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ CANDIDATE_KEY = b"pinfunnel.candidate_features"
 HASH_KEY = b"pinfunnel.schema_hash"
 ROW_GROUP_REQUESTS = 256
 """Requests a row group: a reader holds one group, about 10 MB of features with 500 candidates a request."""
+EVENT_ROWS = 1 << 16
+"""Events in a row group."""
 PIECE_REQUESTS = 16
 """Requests in a row group where replicas write between answers: some 20 ms of one core."""
 
@@ -125,7 +128,7 @@ class LogStore:
         written = []
         for day in sorted(set(days)):
             rows = table.take(pa.array(np.flatnonzero(days == day)))
-            written.append(write_part(rows, self.root / "events" / f"date={day}", 1 << 16, name=name))
+            written.append(write_part(rows, self.root / "events" / f"date={day}", EVENT_ROWS, name=name))
         return written
 
     def serving_files(
@@ -209,7 +212,10 @@ class LogStore:
         A merged file names those it replaces, so a crash at any point leaves each row once. The replaced files stay for
         `grace_seconds` for readers that listed them before, and go with a later call.
         """
-        day = str(day)
+        with upkeep(self.root):
+            return self._compact(str(day), small_bytes, target_bytes, grace_seconds)
+
+    def _compact(self, day: str, small_bytes: int, target_bytes: int, grace_seconds: float) -> dict[str, int]:
         done = {"merged": 0, "written": 0, "removed": 0}
         bounds = datetime.fromisoformat(day).replace(tzinfo=UTC)
         partitions: dict[Path, list[LogFile]] = {}
@@ -220,7 +226,7 @@ class LogStore:
             gone = [folder / n for n, since in replaced_by(folder).items() if time.time() - since >= grace_seconds]
             whole = [f for f in files if f.bytes < small_bytes and is_whole(f.path)]  # a damaged one stays as it is
             for group in groups(whole, target_bytes):
-                write_part(MergedFiles(group), folder, ROW_GROUP_REQUESTS if group[0].client else 1 << 16, "compact")
+                write_part(MergedFiles(group), folder, ROW_GROUP_REQUESTS if group[0].client else EVENT_ROWS, "compact")
                 done["merged"] += len(group)
                 done["written"] += 1
             for path in filter(Path.exists, gone):

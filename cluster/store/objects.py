@@ -66,6 +66,19 @@ class ObjectStore:
             return False
         return True
 
+    def remove(self, name: str) -> None:
+        """There, and the copy of this machine; other machines keep theirs."""
+        local = self._cache / name
+        found = self._fs.get_file_info(self._at(name)).type
+        if found == pafs.FileType.Directory:
+            self._fs.delete_dir(self._at(name))
+        elif found == pafs.FileType.File:
+            self._fs.delete_file(self._at(name))
+        if local.is_dir():
+            shutil.rmtree(local)
+        else:
+            local.unlink(missing_ok=True)
+
     def has(self, name: str) -> bool:
         """Whether a file of that name is stored."""
         return bool(self._fs.get_file_info(self._at(name)).type == pafs.FileType.File)

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from cluster.data.cleaning import moment, to_us
 from cluster.store.log_parts import LogFile, read_part, write_part
-from cluster.store.logs import ROW_GROUP_REQUESTS, LogStore
+from cluster.store.logs import EVENT_ROWS, ROW_GROUP_REQUESTS, LogStore
+from cluster.store.upkeep import upkeep
 
 REPLAYED = "backfill"
 Span = tuple[datetime | None, datetime | None]
@@ -32,6 +33,11 @@ def count_replayed(logs: LogStore, client: str, span: Span = (None, None)) -> in
 
 def drop_replayed(logs: LogStore, client: str, span: Span = (None, None)) -> int:
     """Removes those requests and their events; returns how many requests. A kill leaves some, for the next call."""
+    with upkeep(logs.root):
+        return _drop_replayed(logs, client, span)
+
+
+def _drop_replayed(logs: LogStore, client: str, span: Span) -> int:
     dropped: set[str] = set()
     for file, marks in _files_with_replays(logs, client, span):
         table = read_part(file.path)
@@ -40,7 +46,7 @@ def drop_replayed(logs: LogStore, client: str, span: Span = (None, None)) -> int
     if dropped:
         gone = pa.array(sorted(dropped), pa.string())
         for file, marks in _marked(logs.event_files().files, ["request_id"], lambda t: _among(t, gone)):
-            _rewrite(file, read_part(file.path).filter(pc.invert(marks)), 1 << 16)
+            _rewrite(file, read_part(file.path).filter(pc.invert(marks)), EVENT_ROWS)
     return len(dropped)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
@@ -11,7 +12,7 @@ from serving.logs.checked_events import CheckedEvents
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
 from serving.logs.shown import shown_lately
-from serving.logs.state_folder import StatePublisher
+from serving.logs.state_folder import BEAT, StatePublisher
 from serving.request.ask import ShownPins, UserState
 
 log = logging.getLogger("ray.serve")
@@ -29,10 +30,10 @@ class EventsReplica(Replica):
         """`writer` counts from 0 to those of the project."""
         super().__init__(project, clients)
         shard = self._process.shards[writer]
-        publisher = StatePublisher(self._process.state_root(shard))
+        self._publisher = publisher = StatePublisher(self._process.state_root(shard))
         self._events = self._process.event_log(HANDOVER, publisher.folder, shard)
         self._closing.callback(self._events.close)
-        shown = shown_lately(self._process.logs, clients)
+        shown = shown_lately(self._process.logs, clients, forgotten=self._process.forgotten)
         self._events.note_shown([(user, answer) for user, answer in shown if shard.has(user)])
         publisher.publish()
         self._closing.callback(publisher.close)
@@ -54,9 +55,14 @@ class EventsReplica(Replica):
         self._pulse.add(LogMetrics(logs).look)
 
     def _run(self) -> None:
-        while not self._stop.wait(self._seconds):
+        due = time.monotonic() + self._seconds
+        while not self._stop.wait(min(self._seconds, BEAT)):
             try:
-                self._events.flush(patient=True)
+                if self._events.forget():
+                    self._publisher.point()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + self._seconds
+                    self._events.flush(patient=True)
             except Exception:
                 log.exception("events could not be turned into Parquet; they stay safe in the write-ahead file")
 

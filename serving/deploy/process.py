@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster import kinds
 from cluster.contract.moments import MomentContract
+from cluster.control.forgotten import Forgotten
 from cluster.control.removals import Removals
 from cluster.features.assemble import FeatureSet
 from cluster.fresh.log import FreshLog
@@ -76,12 +77,17 @@ class Process:
     def catalogs(self) -> Catalogs:
         """The graph versions that this process has mapped."""
         fresh = FreshPins(self.fresh_log, self.project.fresh)
-        return Catalogs(self.store, self.features, ids=self.project.ids, fresh=fresh)
+        return Catalogs(self.store, self.features, ids=self.project.ids, fresh=fresh, forgotten=self.forgotten)
 
     @cached_property
     def removals(self) -> Removals:
         """Pins and boards that were taken down."""
         return Removals(control_root(self.project.home, self.project.control))
+
+    @cached_property
+    def forgotten(self) -> Forgotten:
+        """Who was forgotten."""
+        return Forgotten(control_root(self.project.home, self.project.control))
 
     @cached_property
     def sources(self) -> CandidatesLogic:
@@ -127,7 +133,12 @@ class Process:
         """A new serving log that writes to the project's logs."""
         settings = self.project.serving
         return ServingLog(
-            self.logs, self.project.ids, self.features, settings.log_queue_rows, settings.log_flush_seconds
+            self.logs,
+            self.project.ids,
+            self.features,
+            settings.log_queue_rows,
+            settings.log_flush_seconds,
+            self.forgotten,
         )
 
     @property
@@ -167,6 +178,7 @@ class Process:
                 folder=state,
             ),
             shard,
+            self.forgotten,
         )
 
     def kafka_feed(self, events: EventLog, shard: Shard) -> KafkaFeed | None:
@@ -182,7 +194,7 @@ class Process:
         settings = self.project.events.state.redis
         if settings is None:
             return None
-        writer = RedisStateWriter(settings, shard, events.state)
+        writer = RedisStateWriter(settings, shard, events.state, self.forgotten.before)
         events.tell(writer.changed)
         return writer
 

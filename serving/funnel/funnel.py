@@ -232,7 +232,7 @@ class Funnel:
             self._seen.note(ask.client, ask.user_id, ask.at, candidates.pin_ids[answer.shown].tolist())
 
     def _seen_too_often(self, ask: WalkAsk, client: Client) -> np.ndarray:
-        since = ask.at - int(client.policy.seen_hours * 3.6e9)
+        since = max(ask.at - int(client.policy.seen_hours * 3.6e9), ask.known_since)
         return self._seen.often(ask.client, ask.user_id, since, client.policy.seen_times, ask.shown)
 
     @staticmethod

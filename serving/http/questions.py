@@ -55,8 +55,10 @@ def question(
     state: UserState,
     only: Filter | None = None,
     choice: UserChoice = NONE_MADE,
+    known_since: int = 0,
 ) -> WalkAsk:
-    """The body as the walker sees it; `only` is its filter, read."""
+    """The body as the walker sees it; `only` is its filter, read. What is older than `known_since` was forgotten."""
+    state = state.since(known_since)
     return WalkAsk(
         client=client,
         user_id=body.user_id,
@@ -68,6 +70,7 @@ def question(
         recents=state.recents,
         hidden=state.hidden,
         shown=state.shown,
+        known_since=known_since,
         hidden_boards=choice.boards,
         hidden_topics=choice.topics,
         filter=only,

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from cluster.contract.ids import IdContract, shown
 from cluster.control.choices import NONE_MADE, Choices
+from cluster.control.forgotten import Forgotten
 from cluster.control.removals import Removals
 from cluster.errors import PinfunnelError, in_short
 from cluster.fresh.log import FreshLog
@@ -84,6 +85,7 @@ class Ingress:
         self._unknown_pins = unknown_pins or (lambda pins: [])
         control = control_root(project.home, project.control)
         self._choices = Choices(control)
+        self._forgotten = Forgotten(control)
         self._user_choices = UserChoices(self._choices, self._ids)
         self._takedown = Takedown(Removals(control), self._ids, self._unknown_pins)
         self._fresh = FreshPinsDoor(FreshLog(project))
@@ -163,7 +165,7 @@ class Ingress:
             async with self._admission.turn(deadline):
                 state, faults = await known_of(self._events, body.user_id, deadline)
                 answer = await self._funnel.recommend(
-                    question(client, body, moment, seed, state, only, choice),
+                    question(client, body, moment, seed, state, only, choice, self._forgotten.before(body.user_id)),
                     by_visits=body.order == "visit_count",
                     limit=body.limit,
                     explain=body.explain,

@@ -3,7 +3,7 @@
 A user is a range of rows. Knows nothing of Ray, HTTP and of where the log lies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,20 @@ class ActionTable:
         table = pa.table({name: pa.array([], pa.null()) for name in COLUMNS}) if self._table is None else self._table
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table.combine_chunks())
+
+    def users(self) -> list[Id]:
+        """All of whom there is something."""
+        return [] if self._table is None else self._users.ids_of(np.arange(len(self._users))).tolist()
+
+    def without(self, before: Mapping[Id, int]) -> "ActionTable":
+        """Of these users only what is not older than their moment (microseconds)."""
+        if self._table is None:
+            return self
+        index = self._users.index_of(list(before))
+        oldest = np.full(len(self._users), np.iinfo(np.int64).min)
+        oldest[index[index >= 0]] = np.array(list(before.values()), np.int64)[index >= 0]
+        moments = self._table["occurred_at"].cast(pa.int64()).to_numpy()
+        return ActionTable(self._table.filter(pa.array(moments >= np.repeat(oldest, np.diff(self._bounds)))))
 
     def of(self, user: Id) -> list[Action]:
         """The user's actions, newest first."""

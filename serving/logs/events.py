@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cluster.backoff import Backoff
+from cluster.control.forgotten import Forgotten
 from cluster.errors import in_short
 from cluster.store.logs import LogStore
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.contract import EventContract
+from serving.logs.forgetting import Forgetting
 from serving.logs.group_commit import GroupCommit
 from serving.logs.health import Backlog, EventHealth, LogHealth
 from serving.logs.known_events import KnownEvents, happened
@@ -48,11 +50,16 @@ class EventLog:
         contract: EventContract,
         states: UserStates,
         shard: Shard = WHOLE,
+        forgotten: Forgotten | None = None,
     ):
-        """Of the shard's users. Recovers what an ended process has left in the folder, released again if that fails."""
+        """Of the shard's users, but for what is `forgotten`.
+
+        Recovers what an ended process has left in the folder, released again if that fails.
+        """
         self._folder = folder
         self._shard = shard
-        self._stored = StoredEvents(store, contract.ids.kind)
+        self._stored = StoredEvents(store, contract.ids.kind, forgotten)
+        self._forgetting = Forgetting(forgotten)
         self._contract = contract
         self._states = states
         self._states_lock = threading.Lock()
@@ -80,7 +87,7 @@ class EventLog:
             if found.torn:
                 log.warning("%s ends in %d torn bytes: that event was never acknowledged", path.name, found.torn)
             self._waiting.take_over(path, found.rows)
-            rows = self._stored.readable(found.rows)  # `flush` sets the others aside
+            rows = self._forgetting.staying(self._stored.readable(found.rows))  # `flush` sets the others aside
             new = {row["event_id"]: row for row in rows if self._known.get(row["event_id"]) is None}
             self._note(list(new.values()), {name: happened(row) for name, row in new.items()})  # others are in Parquet
         try:
@@ -113,12 +120,14 @@ class EventLog:
         batches: list[list[Row]] = []
         ids: dict[str, int] = {}
         waiting = len(self._waiting)
+        orders = self._forgetting.orders()
         for checked in group:
             if waiting + len(checked.rows) > WAITING_EVENTS:
                 why = self._health.last_error or "it is slow"
                 outcomes.append(OSError(f"{waiting} events wait for the disk ({why})"))
                 continue
             fresh, receipt = checked.new(self._known, ids)
+            fresh = self._forgetting.staying(fresh)
             waiting += len(fresh)
             outcomes.append(receipt)
             if fresh:
@@ -127,7 +136,22 @@ class EventLog:
             self._waiting.append([Packed.of(rows) for rows in batches])
             self._note([row for rows in batches for row in rows], ids)
             self._health.append_error = ""
+            self._forgetting.stored(orders)
         return outcomes
+
+    def forget(self) -> bool:
+        """Remove what is to be forgotten from memory and from this writer's files; whether there was news of it.
+
+        Raises OSError or sqlite3.Error when the disk refuses: then it is to be called again.
+        """
+        if self._forgetting.forgotten is None or (orders := self._forgetting.due()) is None:
+            return False
+        self.flush()
+        with self._states_lock:
+            users = self._states.forget(self._forgetting.forgotten)
+        self._changed(users)
+        self._forgetting.done(orders)
+        return True
 
     def _note(self, rows: Sequence[Row], ids: Mapping[str, int]) -> None:
         """Let repeated deliveries and the next requests know."""
@@ -148,6 +172,7 @@ class EventLog:
 
     def note_shown(self, answers: Sequence[tuple[Id, ShownPins]]) -> None:
         """Remember what users were shown, for every process that answers them."""
+        answers = self._forgetting.answers(answers)
         with self._states_lock:
             self._states.note_shown(answers)
         self._changed(user for user, _ in answers)

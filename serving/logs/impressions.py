@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cluster.control.forgotten import Forgotten
+from cluster.control.logs import rows_that_stay, sweep_files
 from cluster.data.schema import serving_schema
 from cluster.errors import in_short
 from cluster.features.assemble import FeatureSet
@@ -111,7 +113,17 @@ def rows_to_table(rows: list[dict[str, Any]], ids: str, features: FeatureSet) ->
 class ServingLog:
     """A queue and a thread that writes it to Parquet every `seconds`. A row that does not fit is set aside alone."""
 
-    def __init__(self, store: LogStore, ids: str, features: FeatureSet, capacity: int = 4096, seconds: float = 2.0):
+    def __init__(
+        self,
+        store: LogStore,
+        ids: str,
+        features: FeatureSet,
+        capacity: int = 4096,
+        seconds: float = 2.0,
+        forgotten: Forgotten | None = None,
+    ):
+        """What is `forgotten` by the time that it is written is left out."""
+        self._forgotten = forgotten
         self._store = store
         self._ids = ids
         self._features = features
@@ -171,9 +183,12 @@ class ServingLog:
             return written
 
     def _write(self, batch: LogBatch, between: Spread | None) -> int:
-        table, bad = tell_apart(batch.rows, lambda some: rows_to_table(some, self._ids, self._features))
-        if len(table):
-            self._store.write_serving(table, name=batch.name, between=between)
+        forgot = None if self._forgotten is None else self._forgotten.changes()
+        rows = rows_that_stay(batch.rows, self._forgotten, "requested_at")
+        table, bad = tell_apart(rows, lambda some: rows_to_table(some, self._ids, self._features))
+        written = self._store.write_serving(table, name=batch.name, between=between) if len(table) else []
+        if self._forgotten is not None and self._forgotten.changes() != forgot:  # while it was written
+            sweep_files(written, self._forgotten)
         if bad:
             file = self._quarantine.add(bad)
             log.error("%d requests could not be logged and lie in %s: %s", len(bad), file, bad[0].reason)

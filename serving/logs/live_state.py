@@ -97,6 +97,29 @@ class LiveState:
             self._db.executemany("insert or replace into shown values (?, ?, ?, ?)", rows)
             self._trim(SHOWN, ANSWERS, self._answers, ((user, client) for user, client, _, _ in rows))
 
+    def users(self) -> list[Id]:
+        """All of whom there is something."""
+        found = self._db.execute("select user from acts union select user from hides union select user from shown")
+        return [user for (user,) in found]
+
+    def forget(self, before: Mapping[Id, int]) -> None:
+        """Of these users only what is not older than their moment stays; no byte of the rest is left in the file.
+
+        Of what was hidden only pins stay whose hide is among the acts that do.
+        """
+        rows = [(user, moment) for user, moment in before.items()]
+        with self._written():
+            self._db.executemany("delete from acts where user = ? and at < ?", rows)
+            self._db.executemany("delete from shown where user = ? and at < ?", rows)
+            self._db.executemany(
+                "delete from hides where user = ?1 and pin not in (select pin from acts where user = ?1)",
+                ((user,) for user in before),
+            )
+        self._db.execute("vacuum")
+        busy, *_ = self._db.execute("pragma wal_checkpoint(truncate)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("readers hold on to what is to be forgotten: try again")
+
     @contextmanager
     def _written(self) -> Iterator[None]:
         """One transaction: all of it, or nothing."""

@@ -35,12 +35,22 @@ PATIENCE = 2.0
 class RedisStateWriter:
     """One thread that writes the users of a shard, each as often as it changed since the last time or less."""
 
-    def __init__(self, settings: RedisSettings, shard: Shard, state: Callable[[Id], UserState]):
-        """`state` is asked for what to write. Starts at once, with a server or without. Raises ConfigError."""
+    def __init__(
+        self,
+        settings: RedisSettings,
+        shard: Shard,
+        state: Callable[[Id], UserState],
+        forgotten: Callable[[Id], int] = lambda user: 0,
+    ):
+        """`state` is asked for what to write; of a user who was `forgotten` and did nothing since, nothing is written.
+
+        Starts at once, with a server or without. Raises ConfigError.
+        """
         self._client = writing_client(settings, PATIENCE)
         self._settings = settings
         self._shard = shard
         self._state = state
+        self._forgotten = forgotten
         self._lock = threading.Lock()  # of _changed
         self._changed: dict[Id, None] = {}
         self._run_id = ""  # of the server that has what was written by the present tag
@@ -108,7 +118,11 @@ class RedisStateWriter:
     def _write(self, users: list[Id]) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for user in users:
-            value = pack_state(self._state(user), self._tag)
+            state = self._state(user)
+            if not state.known and self._forgotten(user):
+                pipeline.delete(key_of_user(self._settings, user))
+                continue
+            value = pack_state(state, self._tag)
             pipeline.set(key_of_user(self._settings, user), value, ex=round(self._settings.keep_hours * 3600))
         pipeline.execute()
 

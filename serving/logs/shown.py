@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from cluster.control.forgotten import Forgotten
 from cluster.settings.clients import Client
 from cluster.store.log_parts import readable_batches
 from cluster.store.logs import LogStore
@@ -15,7 +16,7 @@ ROWS = 4096
 
 
 def shown_lately(
-    logs: LogStore, clients: Mapping[str, Client], now: datetime | None = None
+    logs: LogStore, clients: Mapping[str, Client], now: datetime | None = None, forgotten: Forgotten | None = None
 ) -> list[tuple[Id, ShownPins]]:
     """The answers of clients with `policy.seen_times`, as far back as their `seen_hours`, in the log's order."""
     now = now or datetime.now(UTC)
@@ -36,5 +37,7 @@ def shown_lately(
                     pins = tuple(row["pin_id"][at] for at in order[(positions[order] >= 0)].tolist())
                     if pins:
                         at = round(row["requested_at"].timestamp() * 1e6)
+                        if forgotten is not None and at < forgotten.before(row["user_id"]):
+                            continue
                         found.append((row["user_id"], ShownPins(row["client"], at, pins)))
     return found

@@ -45,11 +45,15 @@ class StatePublisher:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="state-beat", daemon=True)
 
-    def publish(self) -> None:
-        """Readers may open the folder from now on; those of earlier writers go."""
+    def point(self) -> None:
+        """Readers open the folder, and if they have it open, anew."""
         aside = self._root / f".{self.folder.name}"
         aside.write_text(self.folder.name)
         os.replace(aside, self._root / POINTER)
+
+    def publish(self) -> None:
+        """Readers may open the folder from now on; those of earlier writers go."""
+        self.point()
         for other in self._root.iterdir():
             if other.is_dir() and other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)

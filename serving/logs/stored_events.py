@@ -7,6 +7,8 @@ from typing import Literal
 
 import pyarrow as pa
 
+from cluster.control.forgotten import Forgotten
+from cluster.control.logs import rows_that_stay, sweep_files
 from cluster.store.logs import LogStore
 from cluster.store.quarantine import Quarantine
 from serving.logs.event_rows import events_table
@@ -20,7 +22,9 @@ log = logging.getLogger(__name__)
 class StoredEvents:
     """The Parquet files of the event log, as one of its writers sees them."""
 
-    def __init__(self, store: LogStore, ids: Literal["int64", "string"]):
+    def __init__(self, store: LogStore, ids: Literal["int64", "string"], forgotten: Forgotten | None = None):
+        """What is `forgotten` is neither written nor read."""
+        self._forgotten = forgotten
         self._store = store
         self._ids = ids
         self.quarantine = Quarantine(store.root / "quarantine", "events")
@@ -30,9 +34,11 @@ class StoredEvents:
 
         What cannot be stored is set aside. Raises OSError when the disk refuses.
         """
-        table, bad = events_table(rows, self._ids)
-        if len(table):
-            self._store.write_events(table, name)
+        forgot = None if self._forgotten is None else self._forgotten.changes()
+        table, bad = events_table(rows_that_stay(list(rows), self._forgotten, "received_at"), self._ids)
+        written = self._store.write_events(table, name) if len(table) else []
+        if self._forgotten is not None and self._forgotten.changes() != forgot:  # while it was written
+            sweep_files(written, self._forgotten)
         if bad:
             file = self.quarantine.add(bad)
             log.error("%d events could not be stored and lie in %s: %s", len(bad), file, bad[0].reason)
@@ -44,11 +50,16 @@ class StoredEvents:
         unreadable = {id(each.row) for each in bad}
         return [row for row in rows if id(row) not in unreadable]
 
+    def _staying(self, table: pa.Table) -> pa.Table:
+        if self._forgotten is None or not self._forgotten.changes():
+            return table
+        return table.filter(pa.array(self._forgotten.keeps(table["user_id"], table["received_at"])))
+
     def each(self, shard: Shard, known: KnownEvents, most: int) -> Iterator[pa.Table]:
         """All events of the shard's users, file by file; at their end the newest ids (`most` at least) are known."""
         newest: deque[pa.Table] = deque()
         rows = 0
-        for table in map(shard.only, self._store.each_events()):
+        for table in map(shard.only, map(self._staying, self._store.each_events())):
             newest.append(table.select(("event_id", "user_id", "pin_id", "action")))
             rows += len(table)
             while rows - len(newest[0]) >= most:

@@ -6,14 +6,16 @@ start lies in mapped tables (serving/logs/actions.py); what came since, in a SQL
 Both lie in a folder that other processes of this machine read, too (serving/logs/state_folder.py).
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.control.forgotten import Forgotten
 from serving.logs.actions import ActionTable, NewestRows, as_recents
 from serving.logs.live_state import LiveState
 from serving.request.ask import Id, ShownPins, UserState
@@ -86,6 +88,22 @@ class UserStates:
     def of(self, user: Id | None) -> UserState:
         """What is known of one user."""
         return self._tables.of(user)
+
+    def forget(self, forgotten: Forgotten) -> list[Id]:
+        """Remove what is to be forgotten, from memory and disk; whose it was. Readers must open the folder anew."""
+        tables = self._tables
+        known = {*tables.live.users(), *tables.before.users(), *tables.hid_before.users()}
+        before = {user: moment for user in known if (moment := forgotten.before(user))}
+        if not before:
+            return []
+        tables.live.forget(before)
+        acts, hides = tables.before.without(before), tables.hid_before.without(before)
+        if self._folder is not None:
+            for table, name in ((acts, BEFORE), (hides, HID_BEFORE)):
+                table.save(self._folder / f".{name}")
+                os.replace(self._folder / f".{name}", self._folder / name)
+        self._tables = replace(tables, before=acts, hid_before=hides)
+        return list(before)
 
     def close(self) -> None:
         """Let go of the file."""

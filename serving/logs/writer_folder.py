@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from cluster.control.forgotten import Forgotten
 from cluster.errors import ConfigError
 from cluster.store.logs import LogStore
 from serving.logs.owned_folder import LOCK, OwnedFolder
@@ -48,28 +49,37 @@ class WriterFolder(OwnedFolder):
         self._writers.release()
 
 
-def settle(store: LogStore, ids: Literal["int64", "string"], patience: float = 0.0) -> None:
+def settle(
+    store: LogStore, ids: Literal["int64", "string"], patience: float = 0.0, forgotten: Forgotten | None = None
+) -> None:
     """Turn what any writer has left into Parquet, and remove its folder; nobody may write meanwhile.
 
     Raises ConfigError when the disk refuses: the events stay where they are.
     """
-    stored = StoredEvents(store, ids)
     for path in sorted(path for path in store.root.glob(f"{FOLDER}*") if OURS.fullmatch(path.name)):
-        folder = OwnedFolder(path, patience=patience)  # a server of an older version may have it
-        try:
-            for file in left_behind(path):
-                found = recover(file)
-                log.warning("recovered %d events from %s", len(found.rows), file)
-                stored.write(found.rows, name_of(file))
-                file.unlink()
-            (path / LOCK).unlink()
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: holds events of before `events.writers` was changed, which cannot be stored now ({error}): "
-                "make room, or set it back until then"
-            ) from error
-        finally:
-            folder.release()
-        with suppress(OSError):  # somebody has put other files there
-            path.rmdir()
+        settle_folder(store, ids, path, patience, forgotten)
     forget_states(store.root)
+
+
+def settle_folder(
+    store: LogStore, ids: Literal["int64", "string"], path: Path, patience: float, forgotten: Forgotten | None
+) -> None:
+    """The same for one writer's folder. Raises ConfigError also when that writer runs, after `patience` seconds."""
+    folder = OwnedFolder(path, patience=patience)  # a server of an older version may have it
+    stored = StoredEvents(store, ids, forgotten)
+    try:
+        for file in left_behind(path):
+            found = recover(file)
+            log.warning("recovered %d events from %s", len(found.rows), file)
+            stored.write(found.rows, name_of(file))
+            file.unlink()
+        (path / LOCK).unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: holds events of before `events.writers` was changed, which cannot be stored now ({error}): "
+            "make room, or set it back until then"
+        ) from error
+    finally:
+        folder.release()
+    with suppress(OSError):  # somebody has put other files there
+        path.rmdir()

@@ -1,6 +1,6 @@
 """What is asked: one request as the walker sees it, and what is known of the user since the graph was built."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,6 +42,27 @@ class UserState:
     hidden: tuple[Id, ...] = ()  # pin ids, newest first, each once
     shown: tuple[ShownPins, ...] = ()  # the last answers by any process, newest first
 
+    @property
+    def known(self) -> bool:
+        """Whether there is anything."""
+        return bool(len(self.recents.pin_ids) or self.hidden or self.shown)
+
+    def oldest(self) -> int:
+        """Microseconds of the oldest act or answer, 2^63 - 1 where there is none."""
+        times = [*self.recents.occurred_at.tolist(), *(one.at for one in self.shown)]
+        return min(times, default=2**63 - 1)
+
+    def since(self, moment: int) -> "UserState":
+        """What is not older than `moment` (microseconds). Where that is not all, only pins hidden by what is left."""
+        acts = self.recents
+        new = acts.occurred_at >= moment
+        shown = tuple(one for one in self.shown if one.at >= moment)
+        if new.all():
+            return replace(self, shown=shown)
+        recents = Recents(acts.pin_ids[new], acts.actions[new], acts.clients[new], acts.occurred_at[new])
+        left = set(recents.pin_ids.tolist())
+        return UserState(recents, tuple(pin for pin in self.hidden if pin in left), shown)
+
 
 @dataclass(frozen=True)
 class WalkAsk:
@@ -60,6 +81,7 @@ class WalkAsk:
     also: tuple[int | str, ...] = ()  # pins that are candidates whatever is found, as those that history showed
     hidden: tuple[int | str, ...] = ()  # what the user hid since the graph was built, however many actions ago
     shown: tuple[ShownPins, ...] = ()  # the last answers that the user got, of any client
+    known_since: int = 0  # microseconds: what is older was forgotten with the user
     hidden_boards: frozenset[int | str] = frozenset()  # by the user's choice: none of their pins may be answered
     hidden_topics: frozenset[str] = frozenset()  # the same
     filter: Filter | None = None  # only pins that it matches may be answered; None: all

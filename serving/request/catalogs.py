@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.catalog.catalog import Catalog
+from cluster.control.forgotten import Forgotten
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.fresh.log import FreshLog
 from cluster.fresh.overlay import Overlaid, OverlayBase, parts_of, version_of
 from cluster.kinds import GRAPH
 from cluster.settings.fresh import FreshSettings
-from cluster.store.bundles import BundleStore
+from cluster.store.bundles import BundleStore, begun_at
 
 BASES = 2
 """Bundles of which is kept what laying rows over them needs."""
@@ -40,8 +41,13 @@ class Catalogs:
         keep: int = 3,
         ids: str | None = None,
         fresh: FreshPins | None = None,
+        forgotten: Forgotten | None = None,
     ):
-        """`ids`: the project's type of ids; a graph of the other one is refused. `fresh`: what is laid over graphs."""
+        """`ids`: the project's type of ids; a graph of the other one is refused. `fresh`: what is laid over graphs.
+
+        Who was `forgotten` since a graph was built is unknown to it.
+        """
+        self._forgotten = forgotten
         self._store = store
         self._features = features
         self._keep = keep
@@ -110,7 +116,11 @@ class Catalogs:
 
     def _opened(self, version: str, verify: bool) -> Catalog:
         bundle = self._store.open(GRAPH, version, verify).require_schema(self._features)
-        return Catalog.open(bundle.path, bundle.version).require_ids(self._ids)
+        catalog = Catalog.open(bundle.path, bundle.version).require_ids(self._ids)
+        if (forgotten := self._forgotten) is not None:
+            begun = begun_at(version)
+            catalog.users.gone = lambda user: forgotten.before(user) > begun
+        return catalog
 
     def _keep_open(self, catalog: Catalog) -> Catalog:
         with self._lock:

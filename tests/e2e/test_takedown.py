@@ -1,4 +1,4 @@
-"""Two replicas of each kind: from the answer to a takedown on, no request of any of them gets what was taken down."""
+"""Two replicas that answer: from the answer to a takedown on, no request of any of them gets what was taken down."""
 
 import threading
 import time
@@ -61,11 +61,13 @@ class Load:
 
 @pytest.mark.usefixtures("ray_session")
 def test_what_is_taken_down_is_gone_with_the_answer_that_says_so(tmp_path: Path) -> None:
-    path = toy_project(tmp_path, settings={"serving": {"port": free_ports(1)[0], "deadline_ms": 10_000}})
+    path = toy_project(
+        tmp_path, settings={"serving": {"port": free_ports(1)[0], "deadline_ms": 10_000, "shape": "colocated"}}
+    )
     opened = open_project(path)
     build_catalog(opened.project, opened.new_process().store, in_memory=True)
-    two = dict.fromkeys(("walker_replicas", "source_replicas", "lightweight_replicas", "full_replicas"), 2)
-    server = start(str(path), shape="separate", ingress_replicas=2, cpus=0.05, **two)
+
+    server = start(str(path), ingress_replicas=2)
     try:
         with Load(server.url) as load:
             load.until(10)

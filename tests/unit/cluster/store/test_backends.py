@@ -119,3 +119,44 @@ def test_a_file_is_fetched_again_where_get_gives_a_copy(make: Callable[[], Backe
     assert copy.read_text() == ("hello" if is_copy else "damaged")
     assert not make().fetch("graph/v1/other.txt")
     assert sorted(path.name for path in copy.parent.iterdir()) == ["data.txt"]
+
+
+def test_what_is_removed_is_gone_with_its_copies_and_nothing_else_is(make: Callable[[], Backend]) -> None:
+    backend = make()
+    put(backend, "graph/v1")
+    put(backend, "graph/v2")
+    first, second = backend.get("graph/v1"), backend.get("graph/v2")
+    make().remove("graph/v1/top.txt")
+    assert not backend.has("graph/v1/top.txt")
+    make().remove("graph/v1")
+    make().remove("graph/v1")
+    assert not first.exists()
+    assert backend.folders("graph") == ["v2"]
+    assert (second / "top.txt").read_text() == "hello"
+
+
+def test_a_version_is_rewritten_as_the_next_one_and_published_if_it_was(
+    make: Callable[[], Backend], tmp_path: Path
+) -> None:
+    store = BundleStore(tmp_path / "unused", backend=make())
+    names = []
+    for text in ("old", "new"):
+        with store.write("graph", {"note": text}) as (folder, version):
+            (folder / "users").mkdir()
+            (folder / "users" / "ids").write_text(text)
+            (folder / "edges").write_text(text)
+        names.append(version)
+    for version in sorted(names):
+        with store.rewrite("graph", version) as folder:
+            (folder / "users" / "ids").unlink()
+            (folder / "users" / "ids").write_text("less")
+    assert sorted(store.versions("graph")) == sorted(f"{version}~1" for version in names)
+    assert store.current("graph") == f"{names[1]}~1"
+    for version, text in zip(names, ("old", "new"), strict=True):
+        bundle = store.open("graph", f"{version}~1")
+        assert (bundle.path / "users" / "ids").read_text() == "less"
+        assert (bundle.path / "edges").read_text() == text
+        assert bundle.meta["note"] == text
+    with pytest.raises(RuntimeError), store.rewrite("graph", f"{names[1]}~1"):
+        raise RuntimeError
+    assert store.open("graph").version == f"{names[1]}~1"
