@@ -129,6 +129,9 @@ class PolicySettings(Settings):
     seen_times: int = Field(0, ge=0, description="leave out pins already shown so often to the user; 0: never")
     seen_hours: float = Field(24.0, gt=0, description="for how long a pin counts as shown")
     forbid: dict[str, tuple[str, ...]] = Field({}, description="pin column -> values that are never shown")
+    forbid_in: dict[str, dict[str, tuple[str, ...]]] = Field(
+        {}, description="locale -> pin column -> values that are never shown to users of that locale"
+    )
     demote: dict[str, dict[str, float]] = Field({}, description="pin column -> value -> factor on its score")
     steps: dict[str, dict[str, Any]] = Field({}, description="further steps by name, with their settings")
 

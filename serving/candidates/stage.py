@@ -74,7 +74,7 @@ class CandidatesLogic:
     def query(self, ask: WalkAsk, version: str | None = None) -> Query:
         """A request in terms of the current graph, or of `version`. Raises BundleError without it."""
         catalog: Catalog = self._catalogs.current if version is None else self._catalogs.get(version)
-        forbidden = self._forbidden[ask.client].of(catalog)
+        forbidden = self._forbidden[ask.client].of(catalog, locale_of(catalog, ask))
         removed = NOTHING if self._withheld is None else self._withheld.of(catalog)
         unwanted = self._hidden.of(catalog, ask.hidden_boards, ask.hidden_topics)
         return read_query(catalog, self._clients[ask.client], ask, self._length, forbidden, removed, unwanted)
@@ -130,6 +130,12 @@ class CandidatesLogic:
         endless = Deadline(math.inf)
         found = {name: self.generate(name, query, most, endless) for name, most in budget.items()}
         return self.mixed(query, found, budget)
+
+
+def locale_of(catalog: Catalog, ask: WalkAsk) -> str | None:
+    """The locale of who asks, by its name: the user's, else the one that the request names."""
+    code = catalog.users.row(ask.user_id).locale
+    return catalog.pins.vocabulary.locales[code] if code >= 0 else ask.locale
 
 
 def _named(catalog: Catalog, candidates: Candidates, origin: Origin, row: int) -> tuple[Kind, int | str | None]:

@@ -6,7 +6,8 @@ the user's own data: a `rating` column with `adult` in it, a `licence` column wi
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -30,20 +31,24 @@ class LabelRules:
     values: tuple[str, ...]
     forbidden: int  # bit set
     demoted: tuple[tuple[int, float], ...]  # (bit set, factor)
+    forbidden_in: Mapping[str, int] = field(default_factory=dict)  # bit set by locale, beyond `forbidden`
 
     @classmethod
     def of(cls, policy: PolicySettings) -> "LabelRules":
-        """The rules of a client's `policy.forbid` and `policy.demote`."""
-        named: list[tuple[str, str, float | None]] = []
-        named += [(column, value, None) for column, values in policy.forbid.items() for value in values]
-        named += [(column, value, f) for column, values in policy.demote.items() for value, f in values.items()]
+        """The rules of a client's `policy.forbid`, `policy.forbid_in` and `policy.demote`."""
+        everywhere = _labels(policy.forbid)
+        by_locale = {locale: _labels(forbid) for locale, forbid in policy.forbid_in.items()}
+        demoted = {(column, value): f for column, values in policy.demote.items() for value, f in values.items()}
+        named = list(dict.fromkeys([*everywhere, *demoted, *(label for each in by_locale.values() for label in each)]))
         if len(named) > MOST:
-            raise ConfigError(f"policy: {len(named)} labels in forbid and demote: at most {MOST} fit")
+            raise ConfigError(f"policy: {len(named)} labels in forbid, forbid_in and demote: at most {MOST} fit")
+        bit = {label: 1 << at for at, label in enumerate(named)}
         return cls(
-            tuple(column for column, _, _ in named),
-            tuple(value for _, value, _ in named),
-            sum(1 << i for i, (_, _, factor) in enumerate(named) if factor is None),
-            tuple((1 << i, factor) for i, (_, _, factor) in enumerate(named) if factor is not None),
+            tuple(column for column, _ in named),
+            tuple(value for _, value in named),
+            sum(bit[label] for label in everywhere),
+            tuple((bit[label], factor) for label, factor in demoted.items()),
+            {locale: sum(bit[label] for label in labels) for locale, labels in by_locale.items()},
         )
 
     def bits(self, catalog: Catalog, pins: np.ndarray) -> np.ndarray | None:
@@ -55,10 +60,11 @@ class LabelRules:
             out |= _holds(catalog, column, value, pins).astype(np.int64) << i
         return out
 
-    def forbidden_pins(self, catalog: Catalog) -> np.ndarray:
-        """All pins of a catalog that may not be shown, int32, sorted."""
-        bits = self.bits(catalog, np.arange(catalog.graph.n_pins)) if self.forbidden else None
-        return np.empty(0, np.int32) if bits is None else np.flatnonzero(bits & self.forbidden).astype(np.int32)
+    def forbidden_pins(self, catalog: Catalog, locale: str | None = None) -> np.ndarray:
+        """All pins of a catalog that may not be shown to users of a locale, int32, sorted; None: of no known one."""
+        mask = self.forbidden | self.forbidden_in.get(locale or "", 0)
+        bits = self.bits(catalog, np.arange(catalog.graph.n_pins)) if mask else None
+        return np.empty(0, np.int32) if bits is None else np.flatnonzero(bits & mask).astype(np.int32)
 
     def unknown(self, catalog: Catalog) -> list[str]:
         """What to say of rules on values that no pin has: they hold for nothing."""
@@ -75,16 +81,22 @@ class Forbidden:
     def __init__(self, client: Client):
         self.rules = LabelRules.of(client.policy)
         self._name = client.name
-        self._pins = PerGraph(self._worked_out, keep=3)
+        self._pins = {
+            locale: PerGraph(partial(self._worked_out, locale), keep=3) for locale in (None, *self.rules.forbidden_in)
+        }
 
-    def of(self, catalog: Catalog) -> np.ndarray:
-        """int32, sorted."""
-        return self._pins.of(catalog)
+    def of(self, catalog: Catalog, locale: str | None = None) -> np.ndarray:
+        """int32, sorted: for users of a locale, by its name."""
+        return self._pins[locale if locale in self._pins else None].of(catalog)
 
-    def _worked_out(self, catalog: Catalog) -> np.ndarray:
-        for text in self.rules.unknown(catalog):
+    def _worked_out(self, locale: str | None, catalog: Catalog) -> np.ndarray:
+        for text in self.rules.unknown(catalog) if locale is None else ():
             log.warning("client %s: policy: %s", self._name, text)
-        return self.rules.forbidden_pins(catalog)
+        return self.rules.forbidden_pins(catalog, locale)
+
+
+def _labels(forbid: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((column, value) for column, values in forbid.items() for value in values))
 
 
 def _holds(catalog: Catalog, column: str, value: str, pins: np.ndarray) -> np.ndarray:
@@ -101,8 +113,10 @@ def check_labels(clients: Mapping[str, Client], pin_categorical: Iterable[str]) 
     """Raises ConfigError when a client's policy names a column that the project does not read."""
     known = tuple(pin_categorical)
     for client in clients.values():
-        for key in ("forbid", "demote"):
-            unknown = sorted(set(getattr(client.policy, key)) - set(known))
+        policy = client.policy
+        in_locales = [column for forbid in policy.forbid_in.values() for column in forbid]
+        for key, columns in (("forbid", policy.forbid), ("demote", policy.demote), ("forbid_in", in_locales)):
+            unknown = sorted(set(columns) - set(known))
             if unknown:
                 raise ConfigError(
                     f"client {client.name}: policy.{key}: {unknown[0]!r} is not among features.pin_categorical "
