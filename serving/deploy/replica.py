@@ -9,7 +9,7 @@ from serving.deploy.metrics import BundleMetrics, FeatureMetrics
 from serving.deploy.process import Process
 from serving.deploy.pulse import Pulse
 from serving.deploy.replica_log import flush_serve_log, join_serve_log
-from serving.deploy.tracing import flush_traces, tracing_on
+from serving.deploy.tracing import begin_no_traces, flush_traces, tracing_on
 from serving.request.served import ServedBundles
 
 
@@ -28,12 +28,16 @@ class Replica:
     `close`; whoever closes first does the work.
     """
 
+    begins_traces = False  # an ingress does
+
     def __init__(self, project: Project, clients: dict[str, Client]):
         join_serve_log()
         self._process = Process(project, clients)
         self._closing = ExitStack()
         atexit.register(self.close)
         if tracing_on():
+            if not self.begins_traces:
+                begin_no_traces()
             self._closing.callback(flush_traces)
         self._pulse = Pulse()
         self._pulse.add(flush_serve_log)

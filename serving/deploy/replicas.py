@@ -122,6 +122,8 @@ class FullReplica(Replica):
 class IngressReplica(Replica):
     """HTTP in front of the funnel; with no stage handles the stages run in this replica (the co-located shape)."""
 
+    begins_traces = True
+
     def __init__(
         self,
         project: Project,

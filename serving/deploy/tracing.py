@@ -39,6 +39,19 @@ def tracing_on() -> bool:
     return isinstance(trace.get_tracer_provider(), sdk.TracerProvider)
 
 
+def begin_no_traces() -> None:
+    """For stages: they go on with a trace of the ingress, and begin none where it decided against one.
+
+    Serve (2.60) tells a stage nothing of such a decision, and would draw anew. Before the first request: a tracer keeps
+    the sampler that it was made with.
+    """
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+
+    provider: Any = trace.get_tracer_provider()
+    provider.sampler = ParentBased(ALWAYS_OFF)
+
+
 def flush_traces() -> None:
     """Send what waits; for the end of a process."""
     from opentelemetry import trace

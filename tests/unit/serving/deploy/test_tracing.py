@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-from serving.deploy.tracing import OneDecision, add_span, tracing_on
+from serving.deploy.tracing import OneDecision, add_span, begin_no_traces, tracing_on
 from serving.funnel.slots import SlotThreads
 
 
@@ -86,3 +86,14 @@ def test_what_is_not_traced_is_not_traced_further_down(spans: InMemorySpanExport
         asyncio.run(OneDecision(app)({}, None, None))  # type: ignore[arg-type]
     assert {span.context.trace_id for span in spans.get_finished_spans()} == {7}
     assert len(spans.get_finished_spans()) == 51
+
+
+def test_a_stage_begins_no_trace_and_goes_on_with_one(spans: InMemorySpanExporter) -> None:
+    begin_no_traces()
+    for _ in range(50):
+        with trace.get_tracer("test").start_as_current_span("replica_handle_request walk generate"):
+            pass
+    assert spans.get_finished_spans() == ()
+    with recorded():
+        pass
+    assert [span.context.trace_id for span in spans.get_finished_spans()] == [7]

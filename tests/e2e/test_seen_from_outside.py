@@ -1,0 +1,252 @@
+"""`pinfunnel serve` in the separate shape, seen from outside: one id and one trace through all stages, and its metrics.
+
+One server for all tests here; a collector in this process takes its spans, by OTLP over HTTP.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from apps.faults.server import ServerUnderFault
+from apps.project import Opened, open_project
+from cluster.catalog.build import build_catalog
+from serving.deploy.declared import ALL
+from tests.worlds.bundles import pointer_of
+from tests.worlds.funnel import some_user
+from tests.worlds.toy import toy_project
+
+T = TypeVar("T")
+STAGES = {"walk", "lightweight", "full"}
+
+
+class Collector:
+    """Takes what OTLP exporters send."""
+
+    def __init__(self) -> None:
+        spans: list[tuple[str, Any]] = []
+        self.spans = spans
+
+        class Taking(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    service = {each.key: each.value.string_value for each in resource.resource.attributes}
+                    for scope in resource.scope_spans:
+                        spans.extend((service["service.name"], span) for span in scope.spans)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def trace(self, trace_id: str) -> list[Any]:
+        return [span for _, span in list(self.spans) if span.trace_id.hex() == trace_id]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Seen:
+    """The server, the folder of its Ray, and who takes its spans."""
+
+    def __init__(self, opened: Opened, server: ServerUnderFault, ray: Path, collector: Collector):
+        self.opened = opened
+        self.server = server
+        self.ray = ray
+        self.collector = collector
+        self.user = some_user(opened)
+
+    def ask(self, **headers: str) -> httpx.Response:
+        url = f"{self.server.url}/v1/homefeed/recommendations"
+        return httpx.post(url, json={"user_id": self.user}, headers=headers, timeout=60)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Of all replicas' logs."""
+        found = []
+        for path in self.ray.glob("ray/session_2*/logs/serve/replica_*.log"):
+            found += [json.loads(line) for line in path.read_text().splitlines()]
+        return found
+
+    def metrics(self) -> str:
+        file = self.ray / "ray" / "prom_metrics_service_discovery.json"
+        targets = [target for group in json.loads(file.read_text()) for target in group["targets"]]
+        return "\n".join(httpx.get(f"http://{target}/metrics", timeout=30).text for target in targets)
+
+
+def soon(look: Callable[[], T], good: Callable[[T], bool]) -> T:
+    """What is seen once it is as it should be, or at last."""
+    for _ in range(120):
+        found = look()
+        if good(found):
+            break
+        time.sleep(0.5)
+    return found
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    telemetry = {"log_share": 1.0, "trace_share": 1.0}
+    settings = {"serving": {"shape": "separate", "deadline_ms": 30_000}, "telemetry": telemetry}
+    path = toy_project(tmp_path_factory.mktemp("seen"), settings=settings)
+    opened = open_project(path)
+    build_catalog(opened.project, opened.new_process().store, in_memory=True)
+    collector = Collector()
+    ray = Path(tempfile.mkdtemp(prefix="pf"))  # the path of a socket may have 107 characters
+    environment = {
+        "RAY_TMPDIR": str(ray),
+        "RAY_metrics_report_interval_ms": "1000",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_SERVICE_NAME": "toy-site",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    server = ServerUnderFault(path, {}, environment)
+    try:
+        server.up()
+        yield Seen(opened, server, ray, collector)
+    finally:
+        server.stop()
+        collector.close()
+        shutil.rmtree(ray, ignore_errors=True)
+
+
+def test_it_lives_and_is_ready(seen: Seen) -> None:
+    alive = httpx.get(f"{seen.server.url}/healthz", timeout=30)
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok", "home": seen.opened.project.home})
+    ready = httpx.get(f"{seen.server.url}/readyz", timeout=30)
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok"), ready.text
+    assert {"serving_log", "event_log", "versions"} <= set(ready.json())
+
+
+def test_one_id_is_in_the_lines_of_the_ingress_and_of_every_stage(seen: Seen) -> None:
+    answer = seen.ask(**{"x-request-id": "from-the-app-1"})
+    assert answer.headers.get_list("x-request-id") == ["from-the-app-1"]
+    assert answer.json()["degraded"] == ""
+
+    def mine() -> list[dict[str, Any]]:
+        return [line for line in seen.lines() if line.get("request_id") == "from-the-app-1"]
+
+    lines = soon(mine, lambda lines: len(lines) >= 4)
+    assert {line["deployment"] for line in lines} == {f"pinfunnel_{name}" for name in ("ingress", *STAGES)}
+    assert {line["stage"] for line in lines if line["message"] == "stage"} == STAGES
+    [told] = [line for line in lines if line["message"] == "answered"]
+    assert told["answer"] == answer.json()["request_id"]
+    assert set(told["stages"]) >= STAGES
+    assert not [line for line in seen.lines() if "user_id" in str(line)], "nobody is named"
+
+
+def test_without_an_id_one_is_given_and_a_bad_one_is_refused(seen: Seen) -> None:
+    [given] = seen.ask().headers.get_list("x-request-id")
+    assert len(given) >= 32
+    refused = seen.ask(**{"x-request-id": "x" * 201})
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == ["header", "x-request-id"]
+
+
+def test_one_trace_goes_from_the_caller_through_the_ingress_to_every_stage(seen: Seen) -> None:
+    caller = "0af7651916cd43dd8448eb211c80319c"
+    assert seen.ask(traceparent=f"00-{caller}-b7ad6b7169203331-01").status_code == 200
+    expected = {
+        "replica_handle_request ingress __call__",
+        *STAGES,
+        *{f"replica_handle_request {name} {call}" for name, call in [("walk", "generate"), ("lightweight", "rank")]},
+    }
+
+    def names() -> set[str]:
+        return {span.name for span in seen.collector.trace(caller)}
+
+    assert expected <= soon(names, lambda names: expected <= names)
+    spans = seen.collector.trace(caller)
+    by_id = {span.span_id: span for span in spans}
+    for span in spans:
+        while span.parent_span_id.hex() != "b7ad6b7169203331":
+            span = by_id[span.parent_span_id]
+    assert {service for service, _ in seen.collector.spans} == {"toy-site"}
+    kept = " ".join(str(span.attributes) for span in spans)
+    assert f'"{seen.user}"' not in kept
+
+
+def test_a_caller_that_does_not_trace_is_left_out(seen: Seen) -> None:
+    before, after = "1" * 32, "2" * 32
+    assert seen.ask(traceparent=f"00-{before}-{'a' * 16}-00").status_code == 200
+    assert seen.ask(traceparent=f"00-{after}-{'a' * 16}-01").status_code == 200
+    soon(lambda: seen.collector.trace(after), lambda spans: len(spans) > 5)
+    assert seen.collector.trace(before) == []
+    roots = {span.name for _, span in seen.collector.spans if not span.parent_span_id}
+    inside = [name for name in roots if name.startswith("replica_handle_request") and " ingress " not in name]
+    assert inside == [], "no trace begins in the middle of a request"
+
+
+def test_prometheus_finds_every_metric_and_each_replica_tells_its_own(seen: Seen) -> None:
+    rare = {"pinfunnel_feature_psi", "pinfunnel_feature_nan_share"}  # after 100 requests
+    wanted = {f"ray_{metric.name}" for metric in ALL if metric.name not in rare}
+
+    def there(text: str) -> set[str]:
+        return {name for name in wanted if name in text}
+
+    for _ in range(3):
+        seen.ask()
+    text = soon(seen.metrics, lambda text: there(text) == wanted)
+    assert there(text) == wanted
+
+    def value(text: str, name: str, **labels: str) -> list[float]:
+        rows = [line for line in text.splitlines() if line.startswith(f"ray_{name}{{")]
+        rows = [row for row in rows if all(f'{key}="{label}"' in row for key, label in labels.items())]
+        return [float(row.rsplit(" ", 1)[1]) for row in rows]
+
+    late = {"client": "notifications", "stage": "walk", "reason": "late"}
+    assert value(text, "pinfunnel_fallbacks_total", **late) == [0.0], "0 before anything happens"
+    shown = {"client": "homefeed", "stage": "answer", "side": "out"}
+    text = soon(seen.metrics, lambda text: value(text, "pinfunnel_candidates_total", **shown) >= [3 * 25.0])
+    assert value(text, "pinfunnel_candidates_total", **shown) >= [3 * 25.0]
+    for deployment in ("ingress", "walk", "lightweight", "full"):
+        [made] = value(text, "pinfunnel_bundle_timestamp_seconds", kind="graph", deployment=deployment)
+        assert abs(made - time.time()) < 3600
+    assert value(text, "pinfunnel_log_waiting_rows", log="events", deployment="events") == [0.0]
+
+
+def test_what_an_answer_lacks_is_logged_and_a_dead_stage_does_not_make_it_unready(seen: Seen) -> None:
+    pointer = pointer_of(seen.opened.new_process().store, "lightweight/homefeed")
+    pointer.parent.mkdir(parents=True)
+    pointer.write_bytes(b"\xff\xfe")
+
+    def ready() -> httpx.Response:
+        return httpx.get(f"{seen.server.url}/readyz", timeout=30)
+
+    told = soon(ready, lambda answer: answer.json()["status"] == "degraded")
+    assert (told.status_code, told.json()["status"], told.json()["reasons"]) == (200, "degraded", [])
+    pointer.unlink()
+
+    [walker] = seen.server.find("walk")
+    os.kill(walker, 19)  # it hangs
+    try:
+        answer = seen.ask(**{"x-request-id": "lacks-1", "x-deadline-ms": "800"})
+        assert answer.json()["degraded"].startswith("walk: "), answer.text
+        told = ready()
+        assert (told.status_code, told.json()["status"]) == (200, "degraded"), told.text
+        assert httpx.get(f"{seen.server.url}/healthz", timeout=30).json()["status"] == "ok"
+    finally:
+        os.kill(walker, 18)
+
+    def warned() -> list[dict[str, Any]]:
+        lines = [line for line in seen.lines() if line.get("request_id") == "lacks-1"]
+        return [line for line in lines if line["message"] == "an answer lacks something"]
+
+    [line] = soon(warned, bool)
+    assert line["levelname"] == "WARNING"
+    assert line["lacks"][0].startswith("walk: ")
