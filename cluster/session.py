@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cluster import haproxy
 from cluster.errors import ConfigError
+from cluster.loopback import ray_stays_here
 
 logger = logging.getLogger(__name__)
 
@@ -111,14 +112,16 @@ def _start_local(num_cpus: int, dashboard: bool) -> None:
     for attempt in range(START_ATTEMPTS):
         try:
             # Never address=None: that would join whichever Ray another program left running on this machine.
-            ray.init(
-                address="local",
-                num_cpus=num_cpus,
-                include_dashboard=dashboard,
-                object_store_memory=object_store_bytes(),
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
+            with ray_stays_here() as here:
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    include_dashboard=dashboard,
+                    object_store_memory=object_store_bytes(),
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    **here,
+                )
             return
         except Exception as error:
             # Ray gives a node 30 s, fixed, which a busy two-core machine can miss; it raises a bare Exception then.

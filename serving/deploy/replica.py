@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
+from serving.deploy.inner_port import stay_on_loopback
 from serving.deploy.metrics import BundleMetrics, FeatureMetrics
 from serving.deploy.process import Process
 from serving.deploy.pulse import Pulse
@@ -31,6 +32,7 @@ class Replica:
     begins_traces = False  # an ingress does
 
     def __init__(self, project: Project, clients: dict[str, Client]):
+        stay_on_loopback()
         join_serve_log()
         self._process = Process(project, clients)
         self._closing = ExitStack()

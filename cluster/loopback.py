@@ -1,0 +1,24 @@
+"""A Ray of this machine alone listens on 127.0.0.1, where Ray on Linux would listen on every address."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+HOST = "127.0.0.1"
+
+
+@contextmanager
+def ray_stays_here() -> Iterator[dict[str, str]]:
+    """Arguments for a `ray.init` within the context.
+
+    Ray binds its servers by the node's address, and on macOS and Windows takes loopback for it. On Linux it replaces a
+    loopback address that it is given by one that other machines reach, unless it is told as here that this is no
+    cluster. (The variable for that, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER, is only read when Ray is first imported.)
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield {"_node_ip_address": HOST}
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
