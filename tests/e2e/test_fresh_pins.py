@@ -68,7 +68,7 @@ def test_a_pin_is_recommended_within_a_minute_of_its_save(tmp_path: Path) -> Non
             assert told.json() == {"accepted": 1, "refused": []}
             first, every = seconds_until(NEW + at, since)
             print(f"recommended {first:.1f} s after the POST began, by every replica after {every:.1f} s")
-        assert httpx.get(f"{server.url}/healthz", timeout=30).json()["status"] == "ok"
+        assert httpx.get(f"{server.url}/readyz", timeout=30).json()["status"] == "ok"
     finally:
         server.stop()
         serve.shutdown()

@@ -183,12 +183,12 @@ def test_what_waits_is_told_in_health_and_nothing_is_lost(tmp_path: Path) -> Non
     world = world_of(tmp_path, fresh={"seconds": 1e-9, "pins": 1})
     world.new_process().fresh_log.append([{"pin_id": NEW + at, "boards": [1]} for at in range(3)])
     with InProcess(world) as inside:
-        health = Face(inside.app).get("/healthz").json()
+        health = Face(inside.app).get("/readyz").json()
         assert health["status"] == "degraded"
         assert "2 pins and 0 saves wait for `pinfunnel add-edges`" in " ".join(map(str, health["problems"]))
     assert CliRunner().invoke(app, ["add-edges", "--project", str(tmp_path / "pinfunnel.yaml")]).exit_code == 0
     with InProcess(world) as inside:
-        assert "wait for" not in str(Face(inside.app).get("/healthz").json())
+        assert "wait for" not in str(Face(inside.app).get("/readyz").json())
 
 
 @pytest.mark.parametrize("source", ["walk", "boards", "content", "similar", "popular", "recent"])
