@@ -1,4 +1,4 @@
-"""Fresh edges over a mapped graph: what they cost a process, and how fast walks are over them.
+"""Fresh edges over a mapped graph: what they cost, and how fast walks are over them.
 
 CPU time, so that a busy machine does not decide; memory is what Linux says that the process has written to.
 

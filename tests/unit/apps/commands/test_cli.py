@@ -63,7 +63,7 @@ def test_a_truncated_file_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     [
         (["validate", "-p", "nowhere.yaml"], 1, "no such file"),
         (["train", "lightweight"], 2, "--client"),
-        (["add-edges"], 2, "--edges"),
+        (["add-edges", "-p", "{project}"], 1, "there is nothing to add: give --edges"),
         (["add-edges", "-p", "{project}", "--edges", "nowhere"], 1, "nowhere: does not exist: set `--edges`"),
         (["bench", "nothing"], 2, "no benchmark"),
         (["walk"], 2, "--pin"),
