@@ -154,7 +154,7 @@ def test_compact_logs_merges_files_and_keeps_every_event(tmp_path: Path) -> None
     settings = next(tmp_path.rglob("pinfunnel.yaml"))
     result = CliRunner().invoke(app, ["compact-logs", "-p", str(settings), "--keep-hours", "0", "--json", str(out)])
     assert result.exit_code == 0, result.output
-    assert json.loads(out.read_text()) == {"merged": 3, "written": 1, "removed": 0}
+    assert json.loads(out.read_text()) == {"merged": 3, "written": 1, "removed": 0, "expired": 0}
     assert opened.new_process().logs.read_events()[0]["event_id"].to_pylist() == ["a", "b", "c"]
 
 
