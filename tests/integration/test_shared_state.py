@@ -268,7 +268,7 @@ def test_a_server_that_goes_takes_no_event_and_no_answer_with_it(
             assert ingress.newest(1) == number, "the writer is asked, and nothing is missing"
         until(lambda: "not written to Redis" in ingress.problems() and "not read from Redis" in ingress.problems())
         ingress.cut_off = True
-        state, (text,) = ingress.read(1)
+        state, ((_, _, text),) = ingress.read(1)
         assert len(state.recents.pin_ids) == 0
         assert "since the last build is not known (ConnectionError)" in text
         ingress.cut_off = False
@@ -307,7 +307,7 @@ def test_without_its_writer_a_users_old_state_holds_and_is_marked(ingress: Ingre
     ingress.machine.redis.close()
     ingress.cut_off = True
     until(lambda: not server.client.exists(key_of_writer(server.settings, WHOLE)))
-    state, (text,) = ingress.read(1)
+    state, ((_, _, text),) = ingress.read(1)
     assert state.recents.pin_ids.tolist() == [1]
     assert "in the last moments is not known (ConnectionError)" in text
 
