@@ -94,9 +94,9 @@ class Seen:
         return "\n".join(found)
 
 
-def soon(look: Callable[[], T], good: Callable[[T], bool]) -> T:
+def soon(look: Callable[[], T], good: Callable[[T], bool], seconds: float = 60.0) -> T:
     """What is seen once it is as it should be, or at last."""
-    for _ in range(120):
+    for _ in range(int(2 * seconds)):
         found = look()
         if good(found):
             break
@@ -122,7 +122,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     }
     server = ServerUnderFault(path, {}, environment)
     try:
-        server.up()
+        server.up()  # an ingress is ready while a stage still starts: then it is `degraded`
+        soon(lambda: httpx.get(f"{server.url}/readyz", timeout=30).json()["status"], lambda status: status == "ok")
         yield Seen(opened, server, ray, collector)
     finally:
         server.stop()
@@ -164,8 +165,6 @@ def test_without_an_id_one_is_given_and_a_bad_one_is_refused(seen: Seen) -> None
 
 
 def test_one_trace_goes_from_the_caller_through_the_ingress_to_every_stage(seen: Seen) -> None:
-    caller = "0af7651916cd43dd8448eb211c80319c"
-    assert seen.ask(traceparent=f"00-{caller}-b7ad6b7169203331-01").status_code == 200
     expected = {
         "replica_handle_request ingress __call__",
         *STAGES,
@@ -177,7 +176,12 @@ def test_one_trace_goes_from_the_caller_through_the_ingress_to_every_stage(seen:
         ids = {span.span_id.hex() for span in spans} | {"b7ad6b7169203331"}
         return expected <= {span.name for span in spans} and all(span.parent_span_id.hex() in ids for span in spans)
 
-    spans = soon(lambda: seen.collector.trace(caller), whole)
+    for number in range(3):  # exporters drop spans rather than wait for a busy machine
+        caller = f"0af7651916cd43dd8448eb211c8031{number:02x}"
+        assert seen.ask(traceparent=f"00-{caller}-b7ad6b7169203331-01").status_code == 200
+        spans = soon(lambda caller=caller: seen.collector.trace(caller), whole, 20.0)  # type: ignore[misc]
+        if whole(spans):
+            break
     assert expected <= {span.name for span in spans}
     by_id = {span.span_id: span for span in spans}
     for span in spans:
