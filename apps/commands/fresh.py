@@ -78,14 +78,15 @@ def _row(path: Path, at: int, line: str) -> Any:
 
 
 def _parquet(path: Path) -> Iterator[Any]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from cluster.data.files import UNREADABLE
 
     try:
         for batch in pq.ParquetFile(path).iter_batches(AT_ONCE):
             for row in batch.to_pylist():
                 yield {name: _as_json(value) for name, value in row.items()}
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise DataError(f"pins: {path}: no complete Parquet file ({error}): write it again") from None
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.control.forgotten import Forgotten, Id
+from cluster.data.files import UNREADABLE
 from cluster.store.log_parts import read_part, write_part
 from cluster.store.logs import EVENT_ROWS, ROW_GROUP_REQUESTS
 
@@ -66,7 +67,7 @@ def sweep_files(paths: Iterable[Path], forgotten: Forgotten) -> Swept:
             table = read_part(path)
         except FileNotFoundError:  # replaced since the listing
             continue
-        except (OSError, pa.ArrowException, KeyError) as error:
+        except (*UNREADABLE, KeyError) as error:
             log.warning("%s cannot be read, and so not be searched: %s", path, str(error).splitlines()[0])
             done.unreadable.append(str(path))
             continue

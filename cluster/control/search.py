@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.control.logs import users_in_lines
+from cluster.data.files import UNREADABLE
 
 Id = int | str
 
@@ -52,7 +53,7 @@ def search(roots: Iterable[Path], user: Id) -> Iterator[str]:
                 found = _in_file(path, needle)
             except FileNotFoundError:  # gone since the listing
                 continue
-            except (OSError, pa.ArrowException) as error:
+            except UNREADABLE as error:
                 found = f"cannot be read, and so not be searched: {str(error).splitlines()[0]}"
             if found:
                 yield f"{path}: {found}"

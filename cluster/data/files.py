@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import pyarrow as pa
 from pyarrow import fs as pafs
 
 from cluster.errors import DataError
 
+UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
+"""What PyArrow raises for a damaged Parquet file; the last for names in its footer that are no UTF-8."""
 SUFFIXES = (".parquet", ".pq", ".parq")
 MAGIC = b"PAR1"
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"

@@ -3,9 +3,7 @@
 import difflib
 from collections.abc import Sequence
 
-import pyarrow as pa
-
-from cluster.data.files import Found, NotPlainParquet, find_files
+from cluster.data.files import UNREADABLE, Found, NotPlainParquet, find_files
 from cluster.data.reading import BadInput, Input
 from cluster.data.schema import (
     InputColumn,
@@ -79,7 +77,7 @@ def _find(name: str, path: str, given_by: str | None) -> Found:
     except FileNotFoundError:
         fix = f"set {setting} to a Parquet file or folder"
         raise BadInput(name, path, "does not exist", fix) from None
-    except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         fix = f"correct {setting}, or who may read it"
         raise BadInput(name, path, f"cannot be opened ({' '.join(str(error).split())[:200]})", fix) from None
     except NotPlainParquet as error:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.data.casting import FIX, Fault, cast_column, parse_text
-from cluster.data.files import filesystem, partition_values
+from cluster.data.files import UNREADABLE, filesystem, partition_values
 from cluster.data.schema import InputColumn
 from cluster.errors import DataError
 from cluster.settings.project import Source
@@ -109,7 +109,7 @@ class Input:
                     arrays = [self._column(c, raw, theirs, folders, piece.file, row) for c in columns]
                     yield Batch(piece.file, row, pa.table(arrays, names=[c.name for c in columns]))
                     row += raw.num_rows
-            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 what = f"the rows from {row} on cannot be read ({_brief(error)})"
                 raise BadInput(self.name, piece.file, what, "write the file again", row=row) from None
 
@@ -139,7 +139,7 @@ class Input:
         try:
             reader = pq.ParquetFile(system.open_input_file(path), pre_buffer=False, coerce_int96_timestamp_unit="us")
             names = reader.schema_arrow.names
-        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             if system.get_file_info(path).size == 0:
                 raise BadInput(self.name, file, "the file is empty (0 bytes)", "write it again or delete it") from None
             what = f"not a complete Parquet file, it may be cut off ({_brief(error)})"

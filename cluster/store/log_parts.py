@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.data.files import UNREADABLE
 from cluster.store.disk import fsync, make_folders
 from cluster.store.packed import PACKED, packed, packed_schema, unpacked, unpacked_schema
 
@@ -49,7 +50,7 @@ def readable_batches(path: str, rows: int, columns: Sequence[str] | None = None)
             yield unpacked(batch)
     except FileNotFoundError:
         raise
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         log.warning("skipped the rest of the damaged log file %s: %s", path, str(error).splitlines()[0])
 
 
@@ -177,7 +178,7 @@ def replaced_by(folder: Path) -> dict[str, float]:
     for path in folder.glob("compact-*.parquet"):
         try:
             names = _replaces(path)
-        except (OSError, pa.ArrowInvalid, UnicodeDecodeError):
+        except UNREADABLE:
             continue
         since |= {name: min(since.get(name, path.stat().st_mtime), path.stat().st_mtime) for name in names}
     return since

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cluster.data.files import UNREADABLE
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.store.log_parts import (
@@ -164,7 +165,7 @@ class LogStore:
                     schema_hash = notes.get(HASH_KEY, b"").decode()
                 except FileNotFoundError:  # compaction removed it since the listing
                     continue
-                except (OSError, pa.ArrowInvalid, UnicodeDecodeError):
+                except UNREADABLE:
                     broken.append(str(path))
                     continue
                 self._require_ids(path, footer)
@@ -192,7 +193,7 @@ class LogStore:
                 yield pq.ParquetFile(path).read()
             except FileNotFoundError:  # compaction removed it since the listing
                 continue
-            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 log.warning("skipped the damaged log file %s: %s", path, str(error).splitlines()[0])
 
     def read_events(self, since: datetime | None = None, until: datetime | None = None) -> tuple[pa.Table, int]:

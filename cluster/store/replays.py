@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.data.cleaning import moment, to_us
+from cluster.data.files import UNREADABLE
 from cluster.store.log_parts import LogFile, read_part, write_part
 from cluster.store.logs import EVENT_ROWS, ROW_GROUP_REQUESTS, LogStore
 from cluster.store.upkeep import upkeep
@@ -74,7 +75,7 @@ def _marked(
     for file in files:
         try:
             marks = marks_of(pq.ParquetFile(file.path).read(columns))
-        except (OSError, pa.ArrowException, UnicodeDecodeError):  # damaged: every reader leaves it out, and names it
+        except UNREADABLE:  # damaged: every reader leaves it out, and names it
             continue
         if pc.any(marks).as_py():
             yield file, marks

@@ -19,6 +19,8 @@ from apps.project import Opened, open_project
 from apps.world.in_process import InProcess
 from cluster.catalog.build import build_catalog
 from cluster.catalog.users import UserTable
+from cluster.control.forgotten import Forgotten
+from cluster.control.logs import sweep_logs
 from cluster.control.search import search
 from cluster.store.bundles import BundleStore
 from serving.deploy.forget import forget_users
@@ -241,3 +243,21 @@ def test_text_is_found_however_it_is_packed(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", np.arange(10))
     assert len(list(search([tmp_path], "user-äöü"))) == 3
     assert list(search([tmp_path], "user-nobody")) == []
+
+
+def test_a_file_that_cannot_be_read_is_named_by_removal_and_search_and_takes_no_other_with_it(tmp_path: Path) -> None:
+    """Cut off, and with a name of a column that is no UTF-8, at which PyArrow raises another kind of error."""
+    day = tmp_path / "events" / "date=2026-01-31"
+    day.mkdir(parents=True)
+    moment = datetime(2026, 1, 31, tzinfo=UTC)
+    for name in ("a-cut", "b-odd", "c-whole"):
+        pq.write_table(pa.table({"user_id": [7], "received_at": [moment], "qqqq": [1]}), day / f"{name}.parquet")
+    cut, odd, whole = sorted(day.glob("*"))
+    cut.write_bytes(cut.read_bytes()[:-20])
+    odd.write_bytes(odd.read_bytes().replace(b"qqqq", b"q\xff\xffq"))
+    forgotten = Forgotten(tmp_path / "control")
+    forgotten.forget([7])
+    done = sweep_logs(tmp_path, forgotten)
+    assert (done.rows, done.unreadable) == (1, [str(cut), str(odd)])
+    assert not whole.exists()
+    assert [line.split(": ")[0] for line in search([day], 7)] == [str(cut), str(odd)]

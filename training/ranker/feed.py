@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.data.files import UNREADABLE
 from cluster.errors import DataError
 from training.ranker.batch import RankerSchema, RequestBatch
 
@@ -138,7 +139,7 @@ class ParquetFeed:
         for path in paths:
             try:
                 about = pq.read_metadata(path)
-            except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise DataError(
                     f"training rows {path}: not a readable Parquet file ({error}): rebuild the examples"
                 ) from error

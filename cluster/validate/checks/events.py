@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from cluster.catalog.history import NOT_IN_GRAPH, REPEATED_EVENT
 from cluster.data.cleaning import Tally, drop, drop_repeats
 from cluster.data.events import clean_events
+from cluster.data.files import UNREADABLE
 from cluster.data.reading import Input
 from cluster.graph.ids import IdMap
 from cluster.store.logs import LogStore
@@ -49,7 +50,7 @@ def logged_requests(logs: LogStore) -> pa.Array:
     for path in logs.serving_files().paths:
         try:
             ids = pq.read_table(path, columns=["request_id"], partitioning=None)["request_id"]
-        except (OSError, pa.ArrowException, UnicodeDecodeError):
+        except UNREADABLE:
             continue
         found.append(ids.combine_chunks().cast(pa.string()))
     return pa.concat_arrays(found)
