@@ -1,12 +1,12 @@
 """What users chose for themselves: no personalization, boards and topics that they do not want to see."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.control.journal import Entry, Journal, JournalReader
+from cluster.control.journal import Entry, Journal, JournalReader, ids_of
 
 FILE = "users.jsonl"
 
@@ -31,7 +31,7 @@ class Choices:
     def __init__(self, folder: str | Path):
         """`folder`: the project's, of what was asked for by hand; it need not be there."""
         self._journal = Journal(Path(folder) / FILE)
-        self._reader = JournalReader(self._journal)
+        self._reader = JournalReader(self._journal, _change)
         self._made: dict[Id, UserChoice] = {}
 
     def of(self, user: Id | None) -> UserChoice:
@@ -58,20 +58,38 @@ class Choices:
         """Take out all that these users chose; how many lines that were. Raises OSError."""
         return self._journal.rewrite(lambda entry: entry.get("user") not in users)
 
-    def _take(self, entries: list[Entry], anew: bool) -> None:
+    def _take(self, changes: list["_Change"], anew: bool) -> None:
         made = {} if anew else dict(self._made)
-        for entry in entries:
-            user = entry.get("user")
-            if isinstance(user, (int, str)):
-                made[user] = _after(made.get(user, NONE_MADE), entry)
+        for change in changes:
+            made[change.user] = change.after(made.get(change.user, NONE_MADE))
         self._made = {user: choice for user, choice in made.items() if choice != NONE_MADE}
 
 
-def _after(choice: UserChoice, entry: Entry) -> UserChoice:
-    hide, show = (entry.get(name, {}) for name in ("hide", "show"))
-    return replace(
-        choice,
-        personalization=bool(entry.get("personalization", choice.personalization)),
-        boards=(choice.boards | set(hide.get("boards", ()))) - set(show.get("boards", ())),
-        topics=(choice.topics | set(hide.get("topics", ()))) - set(show.get("topics", ())),
+@dataclass(frozen=True)
+class _Change:
+    """One line of the journal."""
+
+    user: Id
+    personalization: bool | None  # None: as before
+    hide: UserChoice
+    show: UserChoice
+
+    def after(self, before: UserChoice) -> UserChoice:
+        """What is chosen then."""
+        return UserChoice(
+            before.personalization if self.personalization is None else self.personalization,
+            (before.boards | self.hide.boards) - self.show.boards,
+            (before.topics | self.hide.topics) - self.show.topics,
+        )
+
+
+def _change(entry: Entry) -> _Change:
+    user = entry["user"]
+    personalization = entry.get("personalization")
+    if not isinstance(user, (int, str)) or not isinstance(personalization, (bool, type(None))):
+        raise TypeError("no user, or no yes or no")
+    hide, show = (
+        UserChoice(boards=ids_of(entry, what, "boards"), topics=ids_of(entry, what, "topics"))
+        for what in ("hide", "show")
     )
+    return _Change(user, personalization, hide, show)

@@ -26,7 +26,7 @@ class Forgotten:
     def __init__(self, folder: str | Path):
         """`folder`: the project's, of what was asked for by hand; it need not be there."""
         self._journal = Journal(Path(folder) / FILE)
-        self._reader = JournalReader(self._journal)
+        self._reader = JournalReader(self._journal, _order)
         self._key = b""
         self._since: dict[str, int] = {}
 
@@ -79,13 +79,22 @@ class Forgotten:
     def _look(self) -> None:
         self._reader.look(self._take)
 
-    def _take(self, entries: Iterable[Entry], anew: bool) -> None:
+    def _take(self, orders: Iterable[tuple[bytes, str, int]], anew: bool) -> None:
         since = {} if anew else dict(self._since)
         key = b"" if anew else self._key
-        for entry in entries:
-            if not key and isinstance(entry.get("key"), str):
-                key = bytes.fromhex(entry["key"])
-            user, before = entry.get("user"), entry.get("before")
-            if isinstance(user, str) and isinstance(before, int):
+        for new_key, user, before in orders:
+            key = key or new_key
+            if user:
                 since[user] = max(before, since.get(user, 0))
         self._key, self._since = key, since
+
+
+def _order(entry: Entry) -> tuple[bytes, str, int]:
+    """The key, or the hash of a user and a moment."""
+    if "key" in entry:
+        return bytes.fromhex(entry["key"]), "", 0
+    user = entry["user"]
+    before = entry["before"]
+    if not isinstance(user, str) or not isinstance(before, int):
+        raise TypeError("no hash and moment")
+    return b"", user, before

@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from cluster.store.disk import fsync, make_folders
 
 log = logging.getLogger(__name__)
 
 Entry = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Journal:
@@ -44,7 +45,7 @@ class Journal:
         with self._locked() as file:
             file.seek(0)
             lines = [line for line in file.read().splitlines(keepends=True) if line.endswith(b"\n")]
-            kept = [line for line in lines if (entry := _entry(line, self.path)) is None or keep(entry)]
+            kept = [line for line in lines if _stays(line, keep)]
             if len(kept) < len(lines):
                 aside = self.path.with_name(f".{self.path.name}.writing")
                 aside.write_bytes(b"".join(kept))
@@ -65,17 +66,19 @@ class Journal:
                     return  # else it was written anew while we waited
 
 
-class JournalReader:
+class JournalReader(Generic[T]):
     """What came into a journal since the last look. Thread-safe."""
 
-    def __init__(self, journal: Journal):
+    def __init__(self, journal: Journal, read: Callable[[Entry], T]):
+        """`read` makes of a line what is taken; a line of which it can make nothing is damaged, and left out alone."""
         self._path = journal.path
+        self._of_line = read
         self._mark: tuple[int, int, int] | None = None
         self._inode = 0
         self._read = 0
         self._lock = threading.Lock()
 
-    def look(self, take: Callable[[list[Entry], bool], None]) -> None:
+    def look(self, take: Callable[[list[T], bool], None]) -> None:
         """Calls `take(entries, anew)` where there is something new; `anew`: the file is another one, from its begin.
 
         A file that cannot be read, or is gone, says nothing new: what was known holds.
@@ -97,7 +100,7 @@ class JournalReader:
                 return
             self._mark = mark
 
-    def _news(self, take: Callable[[list[Entry], bool], None]) -> None:
+    def _news(self, take: Callable[[list[T], bool], None]) -> None:
         with self._path.open("rb") as file:
             now = os.fstat(file.fileno())
             anew = now.st_ino != self._inode or now.st_size < self._read
@@ -105,20 +108,41 @@ class JournalReader:
             file.seek(start)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
-        entries = [entry for line in whole.splitlines() if (entry := _entry(line, self._path)) is not None]
-        take(entries, anew)
+        take(list(self._entries(whole)), anew)
         self._inode = now.st_ino
         self._read = start + len(whole)
 
+    def _entries(self, lines: bytes) -> Iterator[T]:
+        for line in lines.splitlines():
+            try:
+                entry = self._of_line(_entry(line))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                log.error("%s: a line is damaged and counts for nothing: %r", self._path, line[:80])
+                continue
+            yield entry
 
-def _entry(line: bytes, path: Path) -> Entry | None:
+
+def _stays(line: bytes, keep: Callable[[Entry], bool]) -> bool:
+    """A damaged line stays: nobody can tell what it was."""
     try:
-        entry = json.loads(line)
+        return keep(_entry(line))
     except ValueError:
-        entry = None
+        return True
+
+
+def ids_of(entry: Entry, order: str, kind: str) -> frozenset[Any]:
+    """What a line names to an order, as {"remove": {"pins": [7]}} names pins. Raises TypeError for what are no ids."""
+    ids = entry.get(order, {}).get(kind, [])
+    if not isinstance(ids, list) or not all(isinstance(each, (int, str)) for each in ids):
+        raise TypeError(f"{order}: {kind}: no list of ids")
+    return frozenset(ids)
+
+
+def _entry(line: bytes) -> Entry:
+    """Raises ValueError for a damaged line."""
+    entry = json.loads(line)
     if not isinstance(entry, dict):
-        log.error("%s: a line is damaged and counts for nothing: %r", path, line[:80])
-        return None
+        raise ValueError("no object")
     return entry
 
 

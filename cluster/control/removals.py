@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cluster.control.journal import Entry, Journal, JournalReader
+from cluster.control.journal import Entry, Journal, JournalReader, ids_of
 
 FILE = "removed.jsonl"
 
@@ -29,7 +29,7 @@ class Removals:
     def __init__(self, folder: str | Path):
         """`folder`: the project's, of what was asked for by hand; it need not be there."""
         self._journal = Journal(Path(folder) / FILE)
-        self._reader = JournalReader(self._journal)
+        self._reader = JournalReader(self._journal, _orders)
         self._now = Removed()
 
     def now(self) -> Removed:
@@ -50,11 +50,18 @@ class Removals:
         self._journal.append([{"at": at, what: {"pins": list(pins), "boards": list(boards)}}])
         return self.now()
 
-    def _take(self, entries: list[Entry], anew: bool) -> None:
+    def _take(self, orders: list[tuple[Removed, Removed]], anew: bool) -> None:
         pins: set[Id] = set() if anew else set(self._now.pins)
         boards: set[Id] = set() if anew else set(self._now.boards)
-        for entry in entries:
-            for named, ids in ((pins, "pins"), (boards, "boards")):
-                named |= set(entry.get("remove", {}).get(ids, ()))
-                named -= set(entry.get("restore", {}).get(ids, ()))
+        for down, back in orders:
+            pins |= down.pins
+            pins -= back.pins
+            boards |= down.boards
+            boards -= back.boards
         self._now = Removed(frozenset(pins), frozenset(boards))
+
+
+def _orders(entry: Entry) -> tuple[Removed, Removed]:
+    """What a line takes down, and what it puts back."""
+    down, back = (Removed(ids_of(entry, what, "pins"), ids_of(entry, what, "boards")) for what in ("remove", "restore"))
+    return down, back

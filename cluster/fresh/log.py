@@ -32,7 +32,7 @@ class FreshLog:
     def __init__(self, project: Project):
         """Its file need not be there."""
         self._journal = Journal(Path(control_root(project.home, project.control)) / FILE)
-        self._reader = JournalReader(self._journal)
+        self._reader = JournalReader(self._journal, _rows_of)
         self._contract = RowContract(project)
         self._lock = threading.Lock()
         self._rows = self._contract.tables(())
@@ -69,8 +69,7 @@ class FreshLog:
             edges = self._rows.edges.slice(0, self._edges_upto[upto])
         return FreshRows(clean_pins(pins, now_us(), Tally()), clean_edges(edges, now_us(), Tally()))
 
-    def _take(self, entries: list[Entry], anew: bool) -> None:
-        of_entries = [list(entry.get("pins", ())) for entry in entries]
+    def _take(self, of_entries: list[list[Any]], anew: bool) -> None:
         try:
             new = self._contract.tables([row for rows in of_entries for row in rows])
         except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError):  # columns have changed since
@@ -95,3 +94,10 @@ class FreshLog:
         for each in refused:
             log.error("a fresh pin is no row of this project any more, and left out: %s", each.reason)
         return kept
+
+
+def _rows_of(entry: Entry) -> list[Any]:
+    rows = entry["pins"]
+    if not isinstance(rows, list):
+        raise TypeError("no list of rows")
+    return rows

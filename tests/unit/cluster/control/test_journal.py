@@ -13,7 +13,7 @@ class Told:
     """All that a follower has told, as one list."""
 
     def __init__(self, path: Path):
-        self._reader = JournalReader(Journal(path))
+        self._reader = JournalReader(Journal(path), dict)
         self.entries: list[Any] = []
         self.times = 0
 
