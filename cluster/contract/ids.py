@@ -13,6 +13,7 @@ from cluster.contract.text import text_fault
 
 ID_BYTES = 256
 """Longest text id in UTF-8: longer ones are URLs or documents, and every copy and hash of them would be paid for."""
+Id = int | str
 LEAST, MOST = -(2**63), 2**63 - 1
 
 

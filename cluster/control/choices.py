@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cluster.contract.ids import Id
 from cluster.control.journal import Entry, Journal, JournalReader, ids_of
 
 FILE = "users.jsonl"
-
-Id = int | str
 
 
 @dataclass(frozen=True)

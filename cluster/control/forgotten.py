@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cluster.contract.ids import Id
 from cluster.control.journal import Entry, Journal, JournalReader
 
 FILE = "forgotten.jsonl"
-
-Id = int | str
 
 
 class Forgotten:

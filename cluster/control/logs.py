@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.control.forgotten import Forgotten, Id
+from cluster.contract.ids import Id
+from cluster.control.forgotten import Forgotten
 from cluster.data.files import UNREADABLE
 from cluster.store.log_parts import read_part, write_part
 from cluster.store.logs import EVENT_ROWS, ROW_GROUP_REQUESTS

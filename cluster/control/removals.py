@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cluster.contract.ids import Id
 from cluster.control.journal import Entry, Journal, JournalReader, ids_of
 
 FILE = "removed.jsonl"
-
-Id = int | str
 
 
 @dataclass(frozen=True, eq=False)

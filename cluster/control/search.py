@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cluster.contract.ids import Id
 from cluster.control.logs import users_in_lines
 from cluster.data.files import UNREADABLE
-
-Id = int | str
 
 DISTINCT = 6
 """Characters from which on an id is told from other text by its bytes."""

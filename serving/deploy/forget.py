@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.catalog.forget import sweep_graphs
+from cluster.contract.ids import Id
 from cluster.control.choices import Choices
-from cluster.control.forgotten import Forgotten, Id
+from cluster.control.forgotten import Forgotten
 from cluster.control.logs import Swept, at_us, sweep_logs
 from cluster.errors import ConfigError
 from cluster.store.home import control_root, logs_root

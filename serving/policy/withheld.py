@@ -5,7 +5,8 @@ from functools import partial
 import numpy as np
 
 from cluster.catalog.catalog import Catalog
-from cluster.control.removals import Id, Removals, Removed
+from cluster.contract.ids import Id
+from cluster.control.removals import Removals, Removed
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from serving.request.per_graph import PerGraph

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cluster.attributes.filters import Filter
-
-Id = int | str
+from cluster.contract.ids import Id as Id
 
 
 @dataclass(frozen=True)
