@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,16 @@ def sweep_files(paths: Iterable[Path], forgotten: Forgotten) -> Swept:
         done.files += 1
         done.rows += int((~stays).sum())
     return done
+
+
+@contextmanager
+def swept_behind(forgotten: Forgotten | None) -> Iterator[list[Path]]:
+    """Around the writing of files, which the body adds: swept again where somebody was forgotten while it wrote."""
+    before = 0 if forgotten is None else forgotten.changes()
+    written: list[Path] = []
+    yield written
+    if forgotten is not None and forgotten.changes() != before:
+        sweep_files(written, forgotten)
 
 
 def replace_part(path: Path, rest: pa.Table) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.control.forgotten import Forgotten
-from cluster.control.logs import rows_that_stay, sweep_files
+from cluster.control.logs import rows_that_stay, swept_behind
 from cluster.data.schema import serving_schema
 from cluster.errors import in_short
 from cluster.features.assemble import FeatureSet
@@ -183,12 +183,11 @@ class ServingLog:
             return written
 
     def _write(self, batch: LogBatch, between: Spread | None) -> int:
-        forgot = None if self._forgotten is None else self._forgotten.changes()
-        rows = rows_that_stay(batch.rows, self._forgotten, "requested_at")
-        table, bad = tell_apart(rows, lambda some: rows_to_table(some, self._ids, self._features))
-        written = self._store.write_serving(table, name=batch.name, between=between) if len(table) else []
-        if self._forgotten is not None and self._forgotten.changes() != forgot:  # while it was written
-            sweep_files(written, self._forgotten)
+        with swept_behind(self._forgotten) as written:
+            rows = rows_that_stay(batch.rows, self._forgotten, "requested_at")
+            table, bad = tell_apart(rows, lambda some: rows_to_table(some, self._ids, self._features))
+            if len(table):
+                written += self._store.write_serving(table, name=batch.name, between=between)
         if bad:
             file = self._quarantine.add(bad)
             log.error("%d requests could not be logged and lie in %s: %s", len(bad), file, bad[0].reason)

@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from cluster.control.forgotten import Forgotten
-from cluster.control.logs import rows_that_stay, sweep_files
+from cluster.control.logs import rows_that_stay, swept_behind
 from cluster.store.logs import LogStore
 from cluster.store.quarantine import Quarantine
 from serving.logs.event_rows import events_table
@@ -34,11 +34,10 @@ class StoredEvents:
 
         What cannot be stored is set aside. Raises OSError when the disk refuses.
         """
-        forgot = None if self._forgotten is None else self._forgotten.changes()
-        table, bad = events_table(rows_that_stay(list(rows), self._forgotten, "received_at"), self._ids)
-        written = self._store.write_events(table, name) if len(table) else []
-        if self._forgotten is not None and self._forgotten.changes() != forgot:  # while it was written
-            sweep_files(written, self._forgotten)
+        with swept_behind(self._forgotten) as written:
+            table, bad = events_table(rows_that_stay(list(rows), self._forgotten, "received_at"), self._ids)
+            if len(table):
+                written += self._store.write_events(table, name)
         if bad:
             file = self.quarantine.add(bad)
             log.error("%d events could not be stored and lie in %s: %s", len(bad), file, bad[0].reason)
