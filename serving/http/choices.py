@@ -1,18 +1,17 @@
 """The endpoint by which users' own choices are told. What follows from them is not decided here."""
 
-import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from pydantic import BaseModel, Field, Strict
 
 from cluster.contract.ids import IdContract
 from cluster.contract.text import text_fault
 from cluster.control.choices import Choices, UserChoice
-from cluster.errors import in_short
 from serving.http.api import Body, Id
 from serving.http.faults import field
 from serving.http.guard import OF_A_BODY, needs
+from serving.http.storing import stored
 
 MOST = 1000
 """Boards, and topics, that one user may hide."""
@@ -73,11 +72,7 @@ class UserChoices:
         if body.personalization is None and not any(given):
             return _told(before)
         hide, show = given
-        try:
-            now = await asyncio.to_thread(self._choices.choose, body.user_id, body.personalization, hide, show)
-        except OSError as error:
-            raise HTTPException(503, f"not stored, send it again: {in_short(error)}", {"Retry-After": "1"}) from error
-        return _told(now)
+        return _told(await stored(self._choices.choose, body.user_id, body.personalization, hide, show))
 
     def _check_ids(self, body: ChoiceChange) -> None:
         if reason := self._ids.fault(body.user_id):

@@ -1,19 +1,17 @@
 """The endpoint that takes pins and saves as they come. When they are recommended is not decided here."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from cluster.errors import in_short
 from cluster.fresh.log import FreshLog
 from serving.http.api import Body
 from serving.http.guard import OF_A_BODY, needs
+from serving.http.storing import stored
 
 MOST = 1000
-STORE_SECONDS = 5.0
 
 
 class FreshPinBatch(Body):
@@ -55,11 +53,7 @@ class FreshPinsDoor:
 
     async def take(self, body: FreshPinBatch) -> PinReceipt:
         """Sending one again does no harm: a pin counts by its newest row, an edge counts once."""
-        try:
-            return await asyncio.wait_for(asyncio.to_thread(self._stored, body.pins), STORE_SECONDS)
-        except OSError as error:  # TimeoutError is one
-            why = f"not stored, send it again: {in_short(error)}"
-            raise HTTPException(503, why, {"Retry-After": "1"}) from error
+        return await stored(self._stored, body.pins)
 
     def _stored(self, rows: list[Any]) -> PinReceipt:
         kept, refused = self._log.contract.read(rows, datetime.now(UTC))

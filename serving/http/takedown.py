@@ -1,17 +1,16 @@
 """The endpoints that take pins and boards down, and put them back. What is withheld then is not decided here."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
 from cluster.contract.ids import IdContract
 from cluster.control.removals import Removals, Removed
-from cluster.errors import in_short
 from serving.http.api import Body, Id
 from serving.http.faults import field
 from serving.http.guard import OF_A_BODY, needs
+from serving.http.storing import stored
 
 MOST = 10_000
 TOLD_PINS = 10
@@ -78,9 +77,6 @@ class Takedown:
             for row, each in enumerate(ids):
                 if reason := self._ids.fault(each):
                     raise field(f"{name}.{row}", reason)
-        try:
-            now = await asyncio.to_thread(write, body.pins, body.boards)
-        except OSError as error:
-            raise HTTPException(503, f"not stored, send it again: {in_short(error)}", {"Retry-After": "1"}) from error
+        now = await stored(write, body.pins, body.boards)
         unknown = self._unknown_pins(tuple(dict.fromkeys(body.pins)))
         return TakenDown(pins=len(now.pins), boards=len(now.boards), not_in_graph=unknown[:TOLD_PINS])
