@@ -74,7 +74,8 @@ class CandidatesLogic:
     def query(self, ask: WalkAsk, version: str | None = None) -> Query:
         """A request in terms of the current graph, or of `version`. Raises BundleError without it."""
         catalog: Catalog = self._catalogs.current if version is None else self._catalogs.get(version)
-        forbidden = self._forbidden[ask.client].of(catalog, locale_of(catalog, ask))
+        labels = self._forbidden[ask.client]
+        forbidden = labels.of(catalog, locale_of(catalog, ask) if labels.by_locale else None)
         removed = NOTHING if self._withheld is None else self._withheld.of(catalog)
         unwanted = self._hidden.of(catalog, ask.hidden_boards, ask.hidden_topics)
         return read_query(catalog, self._clients[ask.client], ask, self._length, forbidden, removed, unwanted)

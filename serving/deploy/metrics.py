@@ -1,9 +1,9 @@
 """What is told to which metric, for Prometheus to scrape from Ray. Names and meanings: serving/deploy/declared.py."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 
 from cluster.settings.clients import Client
+from cluster.store.bundles import begun_at
 from serving.deploy import declared
 from serving.deploy.instruments import Counted, Measured, Times
 from serving.funnel.runner import Outcome, Reason
@@ -116,15 +116,7 @@ class BundleMetrics:
         for kind, count in bundles.problem_counts.items():
             self._problems.set(count, kind)
         for kind, version in bundles.versions.items():
-            self._made.set(made_at(version), kind)
-
-
-def made_at(version: str | None) -> float:
-    """Unix time of a version, which begins with it; 0 for none, and for one that somebody has named otherwise."""
-    try:
-        return datetime.strptime((version or "")[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return 0.0
+            self._made.set(begun_at(version or "") / 1e6, kind)
 
 
 class LogMetrics:

@@ -85,6 +85,11 @@ class Forbidden:
             locale: PerGraph(partial(self._worked_out, locale), keep=3) for locale in (None, *self.rules.forbidden_in)
         }
 
+    @property
+    def by_locale(self) -> bool:
+        """Whether it makes a difference which locale's users ask."""
+        return bool(self.rules.forbidden_in)
+
     def of(self, catalog: Catalog, locale: str | None = None) -> np.ndarray:
         """int32, sorted: for users of a locale, by its name."""
         return self._pins[locale if locale in self._pins else None].of(catalog)

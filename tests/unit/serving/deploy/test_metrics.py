@@ -11,7 +11,7 @@ from cluster.settings.clients import Client
 from serving.deploy import instruments
 from serving.deploy.declared import CANDIDATES, DEGRADED, FALLBACKS, REFUSED
 from serving.deploy.instruments import Counted
-from serving.deploy.metrics import BundleMetrics, FeatureMetrics, LogMetrics, Metrics, made_at
+from serving.deploy.metrics import BundleMetrics, FeatureMetrics, LogMetrics, Metrics
 from serving.lightweight.feature_watch import FeatureState
 from serving.logs.health import Backlog
 from serving.request.answer import StageTiming
@@ -128,5 +128,6 @@ def test_gauges_are_what_they_are_told(exported: dict[Series, float]) -> None:
 
 
 @pytest.mark.parametrize("version", [None, "", "mine", "20261399T000000-x"])
-def test_a_version_that_tells_no_time_is_at_zero(version: str | None) -> None:
-    assert made_at(version) == 0
+def test_a_version_that_tells_no_time_is_at_zero(version: str | None, exported: dict[Series, float]) -> None:
+    BundleMetrics().looked(ServedBundles({"graph": version}))
+    assert exported[series("pinfunnel_bundle_timestamp_seconds", kind="graph")] == 0
