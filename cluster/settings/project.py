@@ -156,6 +156,16 @@ class Project(Settings):
     fresh: FreshSettings = FreshSettings()
     logs: LogSettings = LogSettings()
 
+    @field_validator("home", "control")
+    @classmethod
+    def _a_folder(cls, folder: str | None) -> str | None:
+        if folder is not None and "://" in folder:
+            raise ValueError(
+                "no URI: logs and events would lie on this machine alone; give a path, on a cluster "
+                "that of a mount which every node shares"
+            )
+        return folder
+
     @model_validator(mode="before")
     @classmethod
     def _own_actions(cls, raw: Any) -> Any:

@@ -23,8 +23,16 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert project.data.edges.path == str(tmp_path / "edges")
 
 
-def test_a_uri_stays_as_it_is(tmp_path: Path) -> None:
-    assert Project.load(write(tmp_path, home="s3://bucket/x")).home == "s3://bucket/x"
+@pytest.mark.parametrize("key", ["home", "control"])
+def test_a_bucket_is_refused_where_files_are_appended_to(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"pinfunnel.yaml: {key}: .*no URI.*found 's3://bucket/x'") as caught:
+        Project.load(write(tmp_path, **{key: "s3://bucket/x"}))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_uri_of_an_input_stays_as_it_is(tmp_path: Path) -> None:
+    project = Project.load(write(tmp_path, data={"edges": {"path": "s3://bucket/edges"}}))
+    assert project.data.edges.path == "s3://bucket/edges"
 
 
 def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
