@@ -33,7 +33,7 @@ def sweep_graphs(store: BundleStore, forgotten: Forgotten) -> SweptGraphs:
             bundle = store.open(GRAPH, version, verify=False)
             users = UserTable.open(bundle.path / "users", IdMap.open(bundle.path / "graph", "pins"))
         except BundleError:
-            if store.remove_remains(GRAPH, version):
+            if store.remove_remains(f"{GRAPH}/{version}"):
                 continue
             done.unreadable.append(f"{GRAPH}/{version}")
             continue

@@ -3,8 +3,20 @@
 Names are relative to the root and use `/`. A backend knows nothing of kinds, versions, manifests or checksums.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+ASIDE = ".writing-"
+"""How the names of folders begin that are being filled."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A stored file, as a listing tells it."""
+
+    name: str
+    changed: float  # seconds since the epoch
 
 
 class Backend(Protocol):
@@ -13,10 +25,11 @@ class Backend(Protocol):
     def new_folder(self) -> Path:
         """An empty local folder to fill for `put`. The caller removes it."""
 
-    def put(self, folder: Path, name: str) -> None:
+    def put(self, folder: Path, name: str, last: str) -> None:
         """Store all files of a local folder as `name`; they outlive a crash once this returns. May move them away.
 
-        Until then a reader of `name` may find none or a part of them, and no pointer names it. Raises OSError.
+        `last` is one of the files: it appears behind all others, so where it is, the folder is whole. Raises OSError,
+        also where `name` is stored already.
         """
 
     def get(self, name: str) -> Path:
@@ -38,16 +51,22 @@ class Backend(Protocol):
         """
 
     def has(self, name: str) -> bool:
-        """Whether a file of that name is stored."""
+        """Whether a file of that name is stored. Raises OSError."""
 
-    def folders(self, name: str) -> list[str]:
-        """Names of the folders directly in `name`, hidden ones too, in any order; empty when there is no `name`."""
+    def folders(self, name: str, last: str) -> list[str]:
+        """Names of the folders directly in `name`, hidden ones too, in any order; empty when there is no `name`.
 
-    def files(self) -> list[str]:
-        """Names of all files below the root, in any order."""
+        Where folders appear file by file, only those that have their `last` one. Raises OSError.
+        """
+
+    def files(self) -> list[Listed]:
+        """All files below the root, in any order. Raises OSError."""
 
     def read_pointer(self, name: str) -> str | None:
-        """The text of a pointer, or None when there is none."""
+        """The text of a pointer, or None when there is none. Raises OSError."""
 
     def write_pointer(self, name: str, text: str) -> None:
         """Replace the text of a pointer: a reader gets the old or the new one, whole, even if this process dies."""
+
+    def swap_pointer(self, name: str, old: str, new: str) -> bool:
+        """The same where the text is `old` still; whether it was. Nobody's `write_pointer` in between is lost."""

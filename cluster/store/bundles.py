@@ -17,7 +17,7 @@ from typing import Any
 
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
-from cluster.store.backend import Backend
+from cluster.store.backend import Backend, Listed
 from cluster.store.damage import opening
 from cluster.store.disk import link_or_copy
 from cluster.store.local import LocalFolder
@@ -61,7 +61,7 @@ class Bundle:
 
 
 class BundleStore:
-    """All bundles below one root: a local path or a URI that pyarrow.fs knows (`s3://bucket/prefix`)."""
+    """All bundles below one root: a local path, or the URI of an object store (`s3://bucket/prefix`)."""
 
     def __init__(self, root: str | Path, cache: str | Path | None = None, backend: Backend | None = None):
         """`cache`: where local copies of remote bundles go. `backend` keeps the files; by default what `root` means."""
@@ -83,7 +83,7 @@ class BundleStore:
                 extra |= json.loads(note.read_text())
                 note.unlink()
             write_manifest(aside, kind, version, extra, publish)
-            self._backend.put(aside, f"{kind}/{version}")
+            self._backend.put(aside, f"{kind}/{version}", MANIFEST)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         if publish:
@@ -109,24 +109,27 @@ class BundleStore:
                 link_or_copy(path, target)
             yield aside
             write_manifest(aside, kind, name, bundle.meta, published)
-            self._backend.put(aside, f"{kind}/{name}")
+            self._backend.put(aside, f"{kind}/{name}", MANIFEST)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        if self.current(kind) == version:
-            self.publish(kind, name)
+        self._backend.swap_pointer(f"{kind}/{POINTER}", version, name)  # unless somebody published another meanwhile
         self.remove(kind, version)
 
-    def remove_remains(self, kind: str, version: str) -> bool:
-        """Delete what a killed `remove` has left; whether it was that: where versions get their names whole."""
-        if "://" in self.root or self._backend.has(f"{kind}/{version}/{MANIFEST}"):
+    def remove_remains(self, folder: str) -> bool:
+        """Delete a folder that a killed process has left; whether it was that, and no version. Raises OSError."""
+        if self._backend.has(f"{folder}/{MANIFEST}"):
             return False
-        self.remove(kind, version)
+        self._backend.remove(folder)
         return True
 
     def remove(self, kind: str, version: str) -> None:
         """Delete a version, its manifest first: what is left of it by a kill is no version. Raises OSError."""
         self._backend.remove(f"{kind}/{version}/{MANIFEST}")
         self._backend.remove(f"{kind}/{version}")
+
+    def files(self) -> list[Listed]:
+        """Every file below the root, those that belong to no version too. Raises OSError."""
+        return self._backend.files()
 
     def publish(self, kind: str, version: str) -> None:
         """Make `version` current, at once: readers see the old version or the new one."""
@@ -144,7 +147,9 @@ class BundleStore:
 
     def versions(self, kind: str) -> list[str]:
         """All stored versions, oldest first."""
-        return sorted(name for name in self._backend.folders(kind) if not name.startswith(".") and name != POINTER)
+        return sorted(
+            name for name in self._backend.folders(kind, MANIFEST) if not name.startswith(".") and name != POINTER
+        )
 
     def publishable(self, kind: str) -> list[str]:
         """Versions that were written to be published, newest first: what is left when the pointer is lost.
@@ -162,7 +167,7 @@ class BundleStore:
 
     def kinds(self) -> list[str]:
         """Every kind that has a published version."""
-        pointers = (PurePosixPath(name) for name in self._backend.files())
+        pointers = (PurePosixPath(file.name) for file in self._backend.files())
         return sorted(str(pointer.parent) for pointer in pointers if pointer.name == POINTER)
 
     def open(self, kind: str, version: str | None = None, verify: bool = True) -> Bundle:
@@ -208,7 +213,7 @@ def begun_at(version: str) -> int:
 
 
 def backend_of(root: str, cache: str | Path | None = None) -> Backend:
-    """The backend that a root means: a URI opens through pyarrow.fs, everything else is a local path."""
+    """The backend that a root means: a URI is an object store, everything else a local path."""
     return ObjectStore(root, cache) if "://" in root else LocalFolder(root)
 
 

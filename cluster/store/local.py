@@ -1,11 +1,15 @@
 """Bundles in a local folder, or on a mount that all hosts share: each is opened where it lies, nothing is copied."""
 
+import fcntl
 import os
 import shutil
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cluster.store.backend import ASIDE, Listed
 from cluster.store.disk import fsync, make_folders
 
 
@@ -18,10 +22,10 @@ class LocalFolder:
     def new_folder(self) -> Path:
         """Below the root, so that `put` is a rename."""
         make_folders(self._root)
-        return Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
+        return Path(tempfile.mkdtemp(prefix=ASIDE, dir=self._root))
 
-    def put(self, folder: Path, name: str) -> None:
-        """Moves `folder` to its name once its files and their names are on disk."""
+    def put(self, folder: Path, name: str, last: str) -> None:
+        """Moves `folder` to its name, whole, once its files and their names are on disk."""
         for path in [*sorted(folder.rglob("*")), folder]:
             fsync(path)
         target = self._root / name
@@ -52,14 +56,19 @@ class LocalFolder:
         """Whether a file of that name is stored."""
         return (self._root / name).is_file()
 
-    def folders(self, name: str) -> list[str]:
-        """Names of the folders directly in `name`."""
+    def folders(self, name: str, last: str) -> list[str]:
+        """Names of the folders directly in `name`: each got it whole."""
         top = self._root / name
         return [path.name for path in top.iterdir() if path.is_dir()] if top.is_dir() else []
 
-    def files(self) -> list[str]:
-        """Names of all files below the root."""
-        return [path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file()]
+    def files(self) -> list[Listed]:
+        """All files below the root; what goes meanwhile may be among them or not."""
+        found: list[Listed] = []
+        for path in self._root.rglob("*"):
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    found.append(Listed(path.relative_to(self._root).as_posix(), path.stat().st_mtime))
+        return found
 
     def read_pointer(self, name: str) -> str | None:
         """The text of a pointer, or None."""
@@ -70,9 +79,30 @@ class LocalFolder:
 
     def write_pointer(self, name: str, text: str) -> None:
         """Written aside, then renamed over the old one."""
+        with self._alone(name):
+            self._replace(name, text)
+
+    def swap_pointer(self, name: str, old: str, new: str) -> bool:
+        """Under a lock on the folder, which `write_pointer` takes as well."""
+        with self._alone(name):
+            if (self.read_pointer(name) or "").strip() != old:
+                return False
+            self._replace(name, new)
+        return True
+
+    def _replace(self, name: str, text: str) -> None:
         pointer = self._root / name
         draft = Path(f"{pointer}.{uuid.uuid4().hex}")
         draft.write_text(text)
         fsync(draft)
         os.replace(draft, pointer)
         fsync(pointer.parent)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        handle = os.open((self._root / name).parent, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)

@@ -1,6 +1,7 @@
 """What every storage backend must do, asked of each of them, and of bundles on top. A new backend gets one entry."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,22 @@ from cluster.store.backend import Backend
 from cluster.store.bundles import BundleStore
 from cluster.store.local import LocalFolder
 from cluster.store.objects import ObjectStore
+from tests.worlds.objects import environment
 
-BACKENDS: dict[str, Callable[[Path], Backend]] = {
-    "local": lambda tmp: LocalFolder(tmp / "root"),
-    "objects": lambda tmp: ObjectStore(f"file://{tmp}/root", tmp / "cache"),
+BACKENDS: dict[str, Callable[[str, Path], Backend]] = {
+    "local": lambda bucket, tmp: LocalFolder(tmp / "root"),
+    "objects": lambda bucket, tmp: ObjectStore(f"{bucket}/some/prefix", tmp / "cache"),
 }
 
 
 @pytest.fixture(params=list(BACKENDS))
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Backend]:
+def make(request: pytest.FixtureRequest, s3: str, tmp_path: Path) -> Callable[[], Backend]:
     """Makes the backend under test anew, as another process would that shares its storage and cache."""
-    return lambda: BACKENDS[request.param](tmp_path)
+    return lambda: BACKENDS[request.param](s3, tmp_path)
+
+
+def names(backend: Backend) -> list[str]:
+    return [file.name for file in backend.files()]
 
 
 def put(backend: Backend, name: str, text: str = "hello") -> None:
@@ -29,7 +35,7 @@ def put(backend: Backend, name: str, text: str = "hello") -> None:
     (folder / "deep").mkdir()
     (folder / "deep" / "data.txt").write_text(text)
     (folder / "top.txt").write_text(text)
-    backend.put(folder, name)
+    backend.put(folder, name, "top.txt")
 
 
 def test_what_was_put_is_got_by_another_process(make: Callable[[], Backend]) -> None:
@@ -51,14 +57,14 @@ def test_a_name_that_was_never_put_has_no_files(make: Callable[[], Backend]) -> 
 
 def test_files_and_folders_are_listed(make: Callable[[], Backend]) -> None:
     backend = make()
-    assert backend.files() == backend.folders("graph") == []
+    assert backend.files() == backend.folders("graph", "top.txt") == []
     put(backend, "lightweight/ads/v1")
     put(backend, "lightweight/ads/v2")
     backend.write_pointer("lightweight/ads/CURRENT", "v1")
-    assert sorted(backend.folders("lightweight/ads")) == ["v1", "v2"]
-    assert backend.folders("graph") == []
+    assert sorted(backend.folders("lightweight/ads", "top.txt")) == ["v1", "v2"]
+    assert backend.folders("graph", "top.txt") == []
     of_v1 = {"lightweight/ads/v1/deep/data.txt", "lightweight/ads/v1/top.txt"}
-    assert of_v1 | {"lightweight/ads/CURRENT"} <= set(backend.files())
+    assert of_v1 | {"lightweight/ads/CURRENT"} <= set(names(backend))
     assert backend.has("lightweight/ads/v1/top.txt")
     assert not backend.has("lightweight/ads/v1/deep")
     assert not backend.has("lightweight/ads/v3/top.txt")
@@ -70,7 +76,7 @@ def test_a_pointer_is_replaced_whole(make: Callable[[], Backend]) -> None:
     make().write_pointer("graph/CURRENT", "a version with a long name")
     make().write_pointer("graph/CURRENT", "v1")
     assert make().read_pointer("graph/CURRENT") == "v1"
-    assert [name for name in make().files() if "CURRENT" in name] == ["graph/CURRENT"]
+    assert [name for name in names(make()) if "CURRENT" in name] == ["graph/CURRENT"]
 
 
 def test_bundles_are_published_and_opened(make: Callable[[], Backend]) -> None:
@@ -131,7 +137,7 @@ def test_what_is_removed_is_gone_with_its_copies_and_nothing_else_is(make: Calla
     make().remove("graph/v1")
     make().remove("graph/v1")
     assert not first.exists()
-    assert backend.folders("graph") == ["v2"]
+    assert backend.folders("graph", "top.txt") == ["v2"]
     assert (second / "top.txt").read_text() == "hello"
 
 
@@ -160,3 +166,60 @@ def test_a_version_is_rewritten_as_the_next_one_and_published_if_it_was(
     with pytest.raises(RuntimeError), store.rewrite("graph", f"{names[1]}~1"):
         raise RuntimeError
     assert store.open("graph").version == f"{names[1]}~1"
+
+
+def test_a_pointer_is_swapped_only_where_it_says_what_was_read(make: Callable[[], Backend]) -> None:
+    put(make(), "graph/v1")
+    assert not make().swap_pointer("graph/CURRENT", "v1", "v2")
+    assert make().read_pointer("graph/CURRENT") is None
+    make().write_pointer("graph/CURRENT", "v1\n")  # as an editor leaves it
+    assert make().swap_pointer("graph/CURRENT", "v1", "v2")
+    assert not make().swap_pointer("graph/CURRENT", "v1", "v3")
+    assert make().read_pointer("graph/CURRENT") == "v2"
+
+
+def test_of_many_who_swap_a_pointer_at_once_one_does(make: Callable[[], Backend]) -> None:
+    put(make(), "graph/v1")
+    make().write_pointer("graph/CURRENT", "v1")
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda n: make().swap_pointer("graph/CURRENT", "v1", f"by-{n}"), range(8)))
+    assert sum(done) == 1
+    assert make().read_pointer("graph/CURRENT") == f"by-{done.index(True)}"
+
+
+def test_a_name_is_stored_once(make: Callable[[], Backend]) -> None:
+    put(make(), "graph/v1", "first")
+    with pytest.raises(OSError, match=r".+"):
+        put(make(), "graph/v1", "second")
+    assert make().read_pointer("graph/v1/top.txt") == "first"
+
+
+def test_a_rewrite_leaves_a_pointer_that_somebody_moved_meanwhile(make: Callable[[], Backend]) -> None:
+    store = BundleStore("here", backend=make())
+    with store.write("graph", {}) as (folder, old):
+        (folder / "data.txt").write_text("old")
+    with store.rewrite("graph", old), BundleStore("here", backend=make()).write("graph", {}) as (folder, new):
+        (folder / "data.txt").write_text("new")
+    assert store.current("graph") == new
+    assert sorted(store.versions("graph")) == sorted([f"{old}~1", new])
+
+
+def test_what_is_half_stored_is_listed_by_none(s3: str, tmp_path: Path) -> None:
+    backend = BACKENDS["objects"](s3, tmp_path)
+    put(backend, "graph/v1")
+    put(backend, "graph/v2")
+    backend.remove("graph/v1/top.txt")  # as far as a killed `put` or `remove` came
+    assert "graph/v1/deep/data.txt" in names(backend)
+    assert backend.folders("graph", "top.txt") == ["v2"]
+
+
+def test_a_storage_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in environment("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    store = BundleStore("s3://bucket/x", cache=tmp_path)
+    with pytest.raises(BundleError, match="cannot open graph/CURRENT under s3://bucket/x") as caught:
+        store.open("graph")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(OSError, match=r"127\.0\.0\.1:9"), store.write("graph", {}) as (folder, _):
+        (folder / "data.txt").write_text("x")
+    assert list(tmp_path.iterdir()) == []

@@ -9,12 +9,14 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import obstore
 import pytest
 
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
 from cluster.settings.project import FeatureSettings
 from cluster.store.bundles import BundleStore, note_meta
+from cluster.store.objects import open_store
 
 FEATURES = FeatureSet.of(FeatureSettings())
 
@@ -125,8 +127,8 @@ def test_a_killed_writer_leaves_the_old_version(tmp_path: Path) -> None:
     assert store.versions("model") == [old]
 
 
-def test_a_remote_root_goes_through_a_local_copy(tmp_path: Path) -> None:
-    store = BundleStore(f"file://{tmp_path}/far", cache=tmp_path / "near")
+def test_a_remote_root_goes_through_a_local_copy(s3: str, tmp_path: Path) -> None:
+    store = BundleStore(f"{s3}/far", cache=tmp_path / "near")
     version = publish(store, "hello")
     bundle = store.open("model")
     assert bundle.version == version
@@ -173,8 +175,10 @@ def test_a_manifest_from_before_seals_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["deep/data.txt", "manifest.json"])
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"\xff"), lambda path: path.unlink()])
-def test_a_damaged_local_copy_is_fetched_again(tmp_path: Path, name: str, damage: Callable[[Path], None]) -> None:
-    store = BundleStore(f"file://{tmp_path}/far", cache=tmp_path / "near")
+def test_a_damaged_local_copy_is_fetched_again(
+    s3: str, tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    store = BundleStore(f"{s3}/far", cache=tmp_path / "near")
     publish(store, "hello")
     copy = store.open("model").path
     damage(copy / name)
@@ -182,26 +186,27 @@ def test_a_damaged_local_copy_is_fetched_again(tmp_path: Path, name: str, damage
     assert sorted(path.name for path in copy.rglob("*") if path.is_file()) == ["data.txt", "manifest.json"]
 
 
-def test_a_file_that_is_late_in_a_remote_store_is_found_later(tmp_path: Path) -> None:
-    store = BundleStore(f"file://{tmp_path}/far", cache=tmp_path / "near")
+def test_a_file_that_is_late_in_a_remote_store_is_found_later(s3: str, tmp_path: Path) -> None:
+    store = BundleStore(f"{s3}/far", cache=tmp_path / "near")
     version = publish(store, "hello")
-    late = tmp_path / "far" / "model" / version / "deep" / "data.txt"
-    late.rename(tmp_path / "late")
+    late = f"far/model/{version}/deep/data.txt"
+    data = bytes(obstore.get(open_store(s3), late).bytes())
+    obstore.delete(open_store(s3), late)
     with pytest.raises(BundleError, match=r"data\.txt is missing or damaged"):
         store.open("model")
-    (tmp_path / "late").rename(late)
+    obstore.put(open_store(s3), late, data)
     assert (store.open("model").path / "deep" / "data.txt").read_text() == "hello"
 
 
 @pytest.mark.parametrize("name", ["../outside.txt", "/outside.txt", "deep/../../outside.txt"])
-def test_a_manifest_that_leads_out_of_its_bundle_is_refused(tmp_path: Path, name: str) -> None:
-    store = BundleStore(f"file://{tmp_path}/far", cache=tmp_path / "near")
+def test_a_manifest_that_leads_out_of_its_bundle_is_refused(s3: str, tmp_path: Path, name: str) -> None:
+    store = BundleStore(f"{s3}/far", cache=tmp_path / "near")
     version = publish(store, "hello")
-    path = tmp_path / "far" / "model" / version / "manifest.json"
-    told = json.loads(path.read_text())
+    path = f"far/model/{version}/manifest.json"
+    told = json.loads(bytes(obstore.get(open_store(s3), path).bytes()))
     del told["seal"]
     told["files"][name] = {"bytes": 1, "crc32": 0}
-    path.write_text(json.dumps(told))
+    obstore.put(open_store(s3), path, json.dumps(told).encode())
     before = {each for each in tmp_path.rglob("*") if "near" not in each.parts}
     with pytest.raises(BundleError, match="lies outside"):
         store.open("model")
