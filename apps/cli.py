@@ -8,6 +8,7 @@ import typer
 
 from apps.commands import (
     bench,
+    bundles,
     control,
     data,
     demo,
@@ -77,6 +78,7 @@ app.add_typer(learn.train_app, name="train")
 evaluate.evaluate_app.command("stages")(stages.evaluate_stages)
 evaluate.evaluate_app.command("sources")(sources.evaluate_sources)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.add_typer(bundles.bundles_app, name="bundles")
 app.command("compact-logs")(data.compact_logs)
 app.command("remove")(control.remove)
 app.command("forget")(control.forget)

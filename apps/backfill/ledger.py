@@ -70,6 +70,11 @@ class Ledger:
         path = self._folder / f"graph-{begin}.json"
         return json.loads(path.read_text())["version"] if path.exists() else None
 
+    @staticmethod
+    def graphs(logs: Path) -> set[str]:
+        """Versions of all graphs that any replay has noted."""
+        return {json.loads(path.read_text())["version"] for path in (logs / "backfill").glob("*/*/graph-*.json")}
+
     def _write(self, name: str, value: dict[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         aside = self._folder / f".{name}-{uuid.uuid4().hex[:8]}"

@@ -22,7 +22,7 @@ from cluster.catalog.users import UserTable
 from cluster.control.forgotten import Forgotten
 from cluster.control.logs import sweep_logs
 from cluster.control.search import search
-from cluster.store.bundles import BundleStore
+from cluster.store.local import LocalFolder
 from serving.deploy.forget import forget_users
 from tests.unit.serving.http.faces import Face
 from tests.worlds.toy import toy_project
@@ -201,7 +201,7 @@ def test_killed_half_way_and_run_again_it_is_whole(world: Opened, monkeypatch: p
         elif what == "users":
             patched.setattr(UserTable, "save_without", dies(1, UserTable.save_without))
         elif what == "publish":
-            patched.setattr(BundleStore, "publish", dies(0, BundleStore.publish))
+            patched.setattr(LocalFolder, "swap_pointer", dies(0, LocalFolder.swap_pointer))
         else:
             patched.setattr(shutil, "rmtree", dies(1, shutil.rmtree))
         with pytest.raises(KeyboardInterrupt):

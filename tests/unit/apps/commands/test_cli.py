@@ -1,6 +1,7 @@
 """The command line: help, exit codes, one clear line for what a user got wrong, figures as JSON."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from apps.backfill.ledger import Ledger
 from apps.cli import app
+from apps.project import open_project
 from tests.worlds.filters import filtered_world, holds, pin_rows_of
 from tests.worlds.funnel import opened_world
 from tests.worlds.toy import toy_project
@@ -31,6 +34,7 @@ GROUPS = [
     "evaluate strategies",
     "evaluate stages",
     "evaluate model",
+    "bundles prune",
 ]
 
 
@@ -231,3 +235,28 @@ def test_settings_are_checked_before_anything_heavy_loads(tmp_path: Path, argume
     assert ran.returncode == 1
     assert says in ran.stderr
     assert ran.stdout.strip() == "[]"
+
+
+def test_bundles_are_pruned_but_for_those_that_something_names(tmp_path: Path) -> None:
+    settings, out = toy_project(tmp_path), tmp_path / "out.json"
+    process = open_project(settings).new_process()
+    versions = []
+    for _ in range(4):
+        with process.store.write("graph", {}) as (folder, version):
+            (folder / "data.txt").write_text("x")
+        manifest = Path(process.store.root) / "graph" / version / "manifest.json"
+        os.utime(manifest, (0, 0))  # not of today
+        versions.append(version)
+    named = min(set(versions) - {versions[-1]})
+    job = Path(process.logs.root) / "backfill" / "homefeed" / "key"
+    Ledger(job).note_graph(0, named)
+    arguments = ["bundles", "prune", "-p", str(settings), "--keep", "1", "--json", str(out)]
+    told = CliRunner().invoke(app, [*arguments, "--dry-run"])
+    assert told.exit_code == 0, told.output
+    assert len(process.store.versions("graph")) == 4
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    left = process.store.versions("graph")
+    assert {named, versions[-1]} <= set(left)
+    assert sorted(json.loads(out.read_text())["versions"]) == sorted(f"graph/{v}" for v in set(versions) - set(left))
+    assert len(left) in (2, 3)  # the newest by name, where several are of one second, may be another than the published
