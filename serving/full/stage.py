@@ -2,6 +2,7 @@
 
 import logging
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +19,14 @@ from serving.request.catalogs import Catalogs
 from serving.request.log_odds import LogOdds, Reasons
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
-from training.ranker.attribution import Attribution
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import columns_of, with_score
-from training.ranker.scorer import FullScorer, best_device, empty_requests, utility
+from training.ranker.empty import empty_requests
+from training.ranker.utility import utility
+
+if TYPE_CHECKING:  # torch: seconds and 200 MB of a process, and only one that scores with a full ranker needs it
+    from training.ranker.attribution import Attribution
+    from training.ranker.scorer import FullScorer
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +62,8 @@ class FullLogic:
 
     def load(self, version: str) -> None:
         """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
+        from training.ranker.scorer import FullScorer, best_device
+
         bundle = self._store.open(FULL, version).require_schema(self._features).require_ids(self._ids)
         scorer = FullScorer.open(bundle.path, best_device())
         self._warn_of_actions(scorer.schema.actions)
@@ -129,7 +136,7 @@ class FullLogic:
         return out
 
     def _passes(
-        self, scorer: FullScorer, requests: list[Request], until: list[float]
+        self, scorer: "FullScorer", requests: list[Request], until: list[float]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Of each request float32[k, A] probabilities and float32[k] utilities, NaN where time was too short."""
         actions = scorer.schema.actions
@@ -151,7 +158,7 @@ class FullLogic:
         return list(zip(probabilities, utilities, strict=True))
 
     def _batch(
-        self, scorer: FullScorer, ask: WalkAsk, candidates: Candidates, ranked: Ranked, start: int, end: int
+        self, scorer: "FullScorer", ask: WalkAsk, candidates: Candidates, ranked: Ranked, start: int, end: int
     ) -> RequestBatch:
         catalog, schema = self._catalogs.get(candidates.graph_version), scorer.schema
         content, survivors = catalog.pins.content, ranked.survivors[start:end]
@@ -181,7 +188,7 @@ def _unscored(ranked: Ranked) -> Scored:
     )
 
 
-def _reasons(found: Attribution, row: int, actions: tuple[str, ...]) -> Reasons:
+def _reasons(found: "Attribution", row: int, actions: tuple[str, ...]) -> Reasons:
     """The largest contributions to each action of one candidate."""
     out = {}
     whole = zip(actions, found.values[row], found.baseline.tolist(), found.logits[row].tolist(), strict=True)

@@ -2,9 +2,9 @@
 
 import json
 import logging
+from importlib import import_module
 
 import numpy as np
-import xgboost as xgb
 
 from cluster import kinds
 from cluster.features.assemble import FeatureBlock, FeatureSet
@@ -15,7 +15,6 @@ from cluster.settings.clients import Client
 from cluster.similarity.spread import warm as warm_spread
 from cluster.store.bundles import Bundle, BundleStore
 from cluster.store.damage import opening
-from serving.forest.forest import Forest
 from serving.forest.top import top_k
 from serving.lightweight.feature_watch import FeatureWatch
 from serving.lightweight.features import request_features
@@ -32,6 +31,10 @@ class LightweightModel:
     """One client's model: the forest kernel, or XGBoost itself for a model that the kernel refuses."""
 
     def __init__(self, path: str, features: FeatureSet, version: str):
+        import xgboost as xgb
+
+        from serving.forest.forest import Forest
+
         self.version, self._features = version, features
         with opening(f"model {path}", "train it again"):
             self.booster = xgb.Booster(model_file=path)
@@ -47,6 +50,8 @@ class LightweightModel:
 
     def contributions(self, matrix: np.ndarray, top: int = 5) -> list[dict[str, float]]:
         """Each row's `top` features by TreeSHAP (Lundberg et al., 2018), in margin units."""
+        import xgboost as xgb
+
         names = list(self._features.names)
         shap = self.booster.predict(xgb.DMatrix(matrix, feature_names=names), pred_contribs=True)[:, :-1]
         return [{names[i]: float(row[i]) for i in np.argsort(-np.abs(row), kind="stable")[:top]} for row in shap]
@@ -70,6 +75,7 @@ class LightweightLogic:
         self._negative = negative_actions
         self._models: dict[str, LightweightModel] = {}
         self.watch = FeatureWatch(features.names)
+        import_module("xgboost")  # now, not between two requests; a process that never ranks goes without
         warm()
         warm_spread()
 

@@ -23,6 +23,7 @@ from cluster.haproxy import HEADER_SECONDS
 from cluster.ports import free_ports, is_loopback
 from cluster.processes import below, marked
 from tests.e2e.test_server_life import plain_environment
+from tests.worlds import calls
 from tests.worlds.keys import KeyFiles
 from tests.worlds.toy import toy_project
 
@@ -50,7 +51,7 @@ class ClosedServer:
         for _ in range(600):
             assert self.process.poll() is None, self.log.read_text()[-2000:]
             with suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
+                if calls.get(f"{self.url}/healthz", timeout=5).status_code == 200:
                     return
             time.sleep(0.2)
         raise AssertionError(self.log.read_text()[-2000:])
@@ -97,18 +98,29 @@ def test_all_that_it_starts_listens_on_this_machine_alone(server: ClosedServer) 
     assert {ip: names for ip, names in found.items() if not is_loopback(ip)} == {}
 
 
+def test_only_a_stage_with_a_network_has_loaded_torch(server: ClosedServer) -> None:
+    """Which takes seconds of a start and 200 MB of each process."""
+    having = {}
+    for pid in server.pids():
+        with suppress(OSError, psutil.NoSuchProcess):
+            name = " ".join(psutil.Process(pid).cmdline())
+            having[name] = "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+    replicas = {name.split(":")[4]: loaded for name, loaded in having.items() if "ServeReplica:pinfunnel:" in name}
+    assert replicas == {"walk": False, "lightweight": False, "full": True, "events": False, "ingress": False}
+
+
 def test_keys_hold_through_the_proxy_and_are_written_nowhere(server: ClosedServer) -> None:
     feed = f"{server.url}/v1/notifications/recommendations"
     for scope, url in (("recommend", feed), ("admin", f"{server.url}/v1/models"), ("admin", f"{server.url}/healthz")):
         method = "POST" if scope == "recommend" else "GET"
         for held, key in server.keys.items():
             body = {} if method == "POST" else None
-            status = httpx.request(method, url, json=body, headers={"x-api-key": key}, timeout=30).status_code
+            status = calls.request(method, url, json=body, headers={"x-api-key": key}, timeout=30).status_code
             assert status == (200 if held == scope or url.endswith("/healthz") else 403)
-    assert httpx.post(feed, json={}, headers={"x-api-key": "x"}).status_code == 401
+    assert calls.post(feed, json={}, headers={"x-api-key": "x"}).status_code == 401
     for key in server.keys.values():  # where it does not belong
-        httpx.post(feed, json={"user_id": key}, headers={"x-api-key": key})
-        httpx.get(f"{server.url}/v1/models?x-api-key={key}")
+        calls.post(feed, json={"user_id": key}, headers={"x-api-key": key})
+        calls.get(f"{server.url}/v1/models?x-api-key={key}")
     time.sleep(2.0)
     places = [path for path in server.scratch.rglob("*") if path.is_file()]
     assert any("serve" in path.name for path in places)

@@ -22,7 +22,8 @@ from training.metrics.ranking import order_by, tells_apart
 from training.metrics.sampled import ndcg_of_sample
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.rows import ListRows
-from training.ranker.scorer import FullScorer, utility
+from training.ranker.scorer import FullScorer
+from training.ranker.utility import utility
 
 NDCG_AT = 10
 CHUNK = 64

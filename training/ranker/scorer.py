@@ -19,6 +19,7 @@ from training.ranker.batch import Floats, Ints, RankerSchema, RequestBatch
 from training.ranker.calibration import Calibration
 from training.ranker.config import ModelConfig
 from training.ranker.curves import history_svg
+from training.ranker.empty import empty_requests
 from training.ranker.folded import Folded
 from training.ranker.inputs import to_inputs
 from training.ranker.model import FullRanker
@@ -155,44 +156,3 @@ class FullScorer:
 def best_device() -> str:
     """Where a server scores: on a GPU when there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def empty_requests(schema: RankerSchema, requests: int, candidates: int) -> RequestBatch:
-    """A batch of `requests` requests with `candidates` candidates each, all values zero: a base to fill in."""
-    w = schema.widths
-    b = requests
-    n = requests * candidates
-
-    def floats(*shape: int) -> Floats:
-        return np.zeros(shape, np.float32)
-
-    return RequestBatch(
-        client=np.zeros(b, np.int64),
-        shared=floats(b, w.shared),
-        candidates=floats(n, w.candidate),
-        request=np.repeat(np.arange(b), candidates),
-        sequence_pin=np.zeros((b, w.sequence), np.int64),
-        sequence_action=np.zeros((b, w.sequence), np.int64),
-        sequence_client=np.zeros((b, w.sequence), np.int64),
-        sequence_age=floats(b, w.sequence),
-        sequence_vector=floats(b, w.sequence, w.vector),
-        candidate_pin=np.zeros(n, np.int64),
-        candidate_vector=floats(n, w.vector),
-        shared_category=np.zeros((b, w.shared_category), np.int64),
-        candidate_category=np.zeros((n, w.candidate_category), np.int64),
-    )
-
-
-def utility(probabilities: Floats, weights: Mapping[str, float], actions: Sequence[str]) -> Floats:
-    """One score per candidate: Σ_a weight_a · P(a), float32[N]. A missing action weighs 0; `hide` should weigh
-    below 0.
-
-    Raises ModelError for a weight of an action the model does not predict.
-    """
-    unknown = sorted(set(weights) - set(actions))
-    if unknown:
-        raise ModelError(
-            f"utility weight for unknown action {unknown[0]!r}: the full ranker predicts {', '.join(actions)}"
-        )
-    vector = np.array([weights.get(a, 0.0) for a in actions], np.float32)
-    return np.asarray(probabilities @ vector, np.float32)

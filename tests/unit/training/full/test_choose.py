@@ -20,7 +20,8 @@ from training.metrics.ranking import mean_ndcg
 from training.ranker.batch import RequestBatch
 from training.ranker.columns import LIGHTWEIGHT_SCORE
 from training.ranker.config import FitConfig, ModelConfig
-from training.ranker.scorer import FullScorer, utility
+from training.ranker.scorer import FullScorer
+from training.ranker.utility import utility
 
 PLAIN = toy_schema(shared=3, candidate=6, topics=4, length=0)
 SCHEMA = replace(PLAIN, candidate=(*PLAIN.candidate[:-1], LIGHTWEIGHT_SCORE))

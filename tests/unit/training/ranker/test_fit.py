@@ -13,14 +13,16 @@ from cluster.errors import BundleError, ConfigError, ModelError
 from tests.worlds.ranker import SCHEMA, TINY, toy_batch, toy_model
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.config import FitConfig, ModelConfig
+from training.ranker.empty import empty_requests
 from training.ranker.evaluate import figures, predict
 from training.ranker.fit import Hooks, fit
 from training.ranker.inputs import to_targets
 from training.ranker.loss import MultiTaskLoss
 from training.ranker.model import FullRanker
-from training.ranker.scorer import FullScorer, empty_requests, utility
+from training.ranker.scorer import FullScorer
 from training.ranker.start import learn_inputs
 from training.ranker.trainer import train_full
+from training.ranker.utility import utility
 
 
 def _run(config: FitConfig, hooks: Hooks | None = None, resume: dict | None = None) -> tuple[FullRanker, object]:

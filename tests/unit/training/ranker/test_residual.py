@@ -14,8 +14,9 @@ from training.ranker.fit import fit
 from training.ranker.folded import Folded
 from training.ranker.inputs import to_inputs
 from training.ranker.model import FullRanker
-from training.ranker.scorer import FullScorer, utility
+from training.ranker.scorer import FullScorer
 from training.ranker.start import learn_inputs, start_from_score
+from training.ranker.utility import utility
 
 PLAIN = toy_schema(shared=3, candidate=6, topics=4, length=5)
 SCORED = replace(PLAIN, candidate=(*PLAIN.candidate[:-1], LIGHTWEIGHT_SCORE))
