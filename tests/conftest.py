@@ -8,6 +8,8 @@ import pytest
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Toy networks gain nothing from threads, which spin for a core that others have: minutes on a busy machine."""
 
 
 RAYS_OWN = r"ignore::{}:ray\."

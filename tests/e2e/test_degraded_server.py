@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from ray import serve
 
@@ -14,6 +13,7 @@ from apps.project import Opened, open_project
 from apps.serve import Server, start
 from cluster.catalog.build import build_catalog
 from cluster.ports import free_ports
+from tests.worlds import calls
 from tests.worlds.bundles import pointer_of
 from tests.worlds.funnel import some_user
 from tests.worlds.toy import toy_project
@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Itera
 
 def _ask(server: Server, user: int) -> dict[str, Any]:
     url = f"{server.url}/v1/homefeed/recommendations"
-    answer = httpx.post(url, json={"user_id": user}, timeout=30)
+    answer = calls.post(url, json={"user_id": user}, timeout=30)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -41,7 +41,7 @@ def _ask(server: Server, user: int) -> dict[str, Any]:
 def _health(server: Server, status: str) -> dict[str, Any]:
     """What health says once its status is `status`; every replica looks by itself."""
     for _ in range(100):
-        answer = httpx.get(f"{server.url}/readyz", timeout=30)
+        answer = calls.get(f"{server.url}/readyz", timeout=30)
         assert answer.status_code == 200, answer.text
         if answer.json()["status"] == status:
             break
@@ -64,10 +64,10 @@ def test_health_names_what_any_stage_had_to_set_aside(served: tuple[Opened, Serv
     store.publish("graph", flipped)
     problems = _health(server, "degraded")["problems"]
     assert [(one["kind"], one["version"], one["serving"]) for one in problems] == [("graph", flipped, graph)]
-    models = httpx.get(f"{server.url}/v1/models", timeout=30).json()
+    models = calls.get(f"{server.url}/v1/models", timeout=30).json()
     assert models["graph"] == graph
     assert models["set_aside"][0]["version"] == flipped
-    answer = httpx.post(f"{server.url}/v1/notifications/recommendations", json={}, timeout=30)
+    answer = calls.post(f"{server.url}/v1/notifications/recommendations", json={}, timeout=30)
     assert answer.json()["versions"]["graph"] == graph
     store.publish("graph", str(graph))
     _health(server, "ok")

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from ray import serve
 
@@ -14,6 +13,7 @@ from cluster.catalog.build import build_catalog
 from cluster.control.search import search
 from cluster.ports import free_ports
 from serving.deploy.forget import forget_users
+from tests.worlds import calls
 from tests.worlds.toy import toy_project
 
 USER = 7_310_055_512_345_678
@@ -35,19 +35,19 @@ def test_a_running_server_lets_go_of_a_user(tmp_path: Path) -> None:
     server = start(str(path))
     ask = f"{server.url}/v1/homefeed/recommendations"
     try:
-        pins = [pin["pin_id"] for pin in httpx.post(ask, json={}, timeout=60).json()["pins"]][:5]
+        pins = [pin["pin_id"] for pin in calls.post(ask, json={}, timeout=60).json()["pins"]][:5]
         events = [event(f"e{pin}", user, pin) for user in (USER, OTHER) for pin in pins]
-        assert httpx.post(f"{server.url}/v1/events", json={"events": events}, timeout=60).json()["accepted"] == 10
+        assert calls.post(f"{server.url}/v1/events", json={"events": events}, timeout=60).json()["accepted"] == 10
 
         def source(user: int) -> str:
-            return str(httpx.post(ask, json={"user_id": user}, timeout=60).json()["source"])
+            return str(calls.post(ask, json={"user_id": user}, timeout=60).json()["source"])
 
         assert (source(USER), source(OTHER)) == ("walk", "walk")
         assert list(search([home], USER))
         forget_users(opened.new_process(), [USER])
         assert list(search([home], USER)) == []
         assert list(search([home], OTHER))
-        assert httpx.post(f"{server.url}/v1/logs/flush", timeout=60).status_code == 200  # rows that waited in memory
+        assert calls.post(f"{server.url}/v1/logs/flush", timeout=60).status_code == 200  # rows that waited in memory
         assert list(search([home], USER)) == []
         assert (source(USER), source(OTHER)) == ("popular", "walk")
     finally:

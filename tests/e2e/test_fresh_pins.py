@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from ray import serve
 
@@ -12,6 +11,7 @@ from apps.project import open_project
 from apps.serve import start
 from cluster.catalog.build import build_catalog
 from cluster.ports import free_ports
+from tests.worlds import calls
 from tests.worlds.toy import toy_project
 
 NEW = 10**9
@@ -39,7 +39,7 @@ def test_a_pin_is_recommended_within_a_minute_of_its_save(tmp_path: Path) -> Non
     body = {"query_pins": [{"pin_id": start_pin}], "limit": 500, "order": "visit_count"}
 
     def answer() -> dict[str, Any]:
-        got = httpx.post(f"{server.url}/v1/related_pins/recommendations", json=body, timeout=30)
+        got = calls.post(f"{server.url}/v1/related_pins/recommendations", json=body, timeout=30)
         assert got.status_code == 200, got.text
         return got.json()
 
@@ -64,11 +64,11 @@ def test_a_pin_is_recommended_within_a_minute_of_its_save(tmp_path: Path) -> Non
         for at in range(2):
             since = time.perf_counter()
             row = {"pin_id": NEW + at, "boards": boards_of(catalog, start_pin), "topics": ["t1"]}
-            told = httpx.post(f"{server.url}/v1/pins", json={"pins": [row]}, timeout=30)
+            told = calls.post(f"{server.url}/v1/pins", json={"pins": [row]}, timeout=30)
             assert told.json() == {"accepted": 1, "refused": []}
             first, every = seconds_until(NEW + at, since)
             print(f"recommended {first:.1f} s after the POST began, by every replica after {every:.1f} s")
-        assert httpx.get(f"{server.url}/readyz", timeout=30).json()["status"] == "ok"
+        assert calls.get(f"{server.url}/readyz", timeout=30).json()["status"] == "ok"
     finally:
         server.stop()
         serve.shutdown()

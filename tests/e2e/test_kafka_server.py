@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from ray import serve
 
@@ -12,6 +11,7 @@ from apps.serve import start
 from cluster.catalog.build import build_catalog
 from cluster.ports import free_ports
 from tests.e2e.test_several_writers import batch, send, until_stored
+from tests.worlds import calls
 from tests.worlds.broker import Broker
 from tests.worlds.toy import toy_project
 
@@ -37,7 +37,7 @@ def test_events_go_through_the_broker_into_the_log_and_to_their_users(tmp_path: 
                     refused = send(server.url, batch("b"))
                     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
                     assert "broker" in refused.json()["detail"]
-                    assert httpx.get(f"{server.url}/readyz", timeout=30).json()["status"] == "degraded"
+                    assert calls.get(f"{server.url}/readyz", timeout=30).json()["status"] == "degraded"
                 finally:
                     broker.go_on()
             until_stored(server.url, batch("b"))
@@ -50,6 +50,6 @@ def test_events_go_through_the_broker_into_the_log_and_to_their_users(tmp_path: 
 
 
 def _post(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    answer = httpx.post(f"{url}{path}", json=body, timeout=60)
+    answer = calls.post(f"{url}{path}", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from ray import serve
 
@@ -16,6 +15,7 @@ from cluster.ports import free_ports
 from serving.logs.redis_client import key_of_user
 from serving.logs.state_folder import POINTER, machine_folder
 from tests.e2e.test_several_writers import batch, send
+from tests.worlds import calls
 from tests.worlds.redis_server import RedisServer
 from tests.worlds.toy import toy_project
 
@@ -49,12 +49,12 @@ def test_users_are_known_by_way_of_redis_and_without_it(tmp_path: Path) -> None:
 
 
 def saved_pin_starts_a_walk(url: str) -> bool:
-    answer = httpx.post(f"{url}/v1/homefeed/recommendations", json={"user_id": 3}, timeout=60).json()
+    answer = calls.post(f"{url}/v1/homefeed/recommendations", json={"user_id": 3}, timeout=60).json()
     return bool(answer["pins"]) and "events: " not in answer["degraded"]
 
 
 def health(url: str) -> Any:
-    return httpx.get(f"{url}/readyz", timeout=30).json()
+    return calls.get(f"{url}/readyz", timeout=30).json()
 
 
 def until(true: Callable[[], bool]) -> None:

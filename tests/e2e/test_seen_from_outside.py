@@ -23,6 +23,7 @@ from apps.faults.server import ServerUnderFault
 from apps.project import Opened, open_project
 from cluster.catalog.build import build_catalog
 from serving.deploy.declared import ALL
+from tests.worlds import calls
 from tests.worlds.bundles import pointer_of
 from tests.worlds.funnel import some_user
 from tests.worlds.toy import toy_project
@@ -75,7 +76,7 @@ class Seen:
 
     def ask(self, **headers: str) -> httpx.Response:
         url = f"{self.server.url}/v1/homefeed/recommendations"
-        return httpx.post(url, json={"user_id": self.user}, headers=headers, timeout=60)
+        return calls.post(url, json={"user_id": self.user}, headers=headers, timeout=60)
 
     def lines(self) -> list[dict[str, Any]]:
         """Of all replicas' logs."""
@@ -90,7 +91,7 @@ class Seen:
         found = []
         for target in targets:
             with suppress(httpx.ConnectError):  # one that does not listen yet is asked again, as Prometheus does
-                found.append(httpx.get(f"http://{target}/metrics", timeout=30).text)
+                found.append(calls.get(f"http://{target}/metrics", timeout=30).text)
         return "\n".join(found)
 
 
@@ -123,7 +124,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     server = ServerUnderFault(path, {}, environment)
     try:
         server.up()  # an ingress is ready while a stage still starts: then it is `degraded`
-        soon(lambda: httpx.get(f"{server.url}/readyz", timeout=30).json()["status"], lambda status: status == "ok")
+        soon(lambda: calls.get(f"{server.url}/readyz", timeout=30).json()["status"], lambda status: status == "ok")
         yield Seen(opened, server, ray, collector)
     finally:
         server.stop()
@@ -132,9 +133,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
 
 
 def test_it_lives_and_is_ready(seen: Seen) -> None:
-    alive = httpx.get(f"{seen.server.url}/healthz", timeout=30)
+    alive = calls.get(f"{seen.server.url}/healthz", timeout=30)
     assert (alive.status_code, alive.json()) == (200, {"status": "ok", "home": seen.opened.project.home})
-    ready = httpx.get(f"{seen.server.url}/readyz", timeout=30)
+    ready = calls.get(f"{seen.server.url}/readyz", timeout=30)
     assert (ready.status_code, ready.json()["status"]) == (200, "ok"), ready.text
     assert {"serving_log", "event_log", "versions"} <= set(ready.json())
 
@@ -237,7 +238,7 @@ def test_what_an_answer_lacks_is_logged_and_a_dead_stage_does_not_make_it_unread
     pointer.write_bytes(b"\xff\xfe")
 
     def ready() -> httpx.Response:
-        return httpx.get(f"{seen.server.url}/readyz", timeout=30)
+        return calls.get(f"{seen.server.url}/readyz", timeout=30)
 
     told = soon(ready, lambda answer: answer.json()["status"] == "degraded")
     assert (told.status_code, told.json()["status"], told.json()["reasons"]) == (200, "degraded", [])
@@ -250,7 +251,7 @@ def test_what_an_answer_lacks_is_logged_and_a_dead_stage_does_not_make_it_unread
         assert answer.json()["degraded"].startswith("walk: "), answer.text
         told = ready()
         assert (told.status_code, told.json()["status"]) == (200, "degraded"), told.text
-        assert httpx.get(f"{seen.server.url}/healthz", timeout=30).json()["status"] == "ok"
+        assert calls.get(f"{seen.server.url}/healthz", timeout=30).json()["status"] == "ok"
     finally:
         os.kill(walker, 18)
 

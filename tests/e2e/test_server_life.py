@@ -19,6 +19,7 @@ from apps.project import open_project
 from cluster.catalog.build import build_catalog
 from cluster.ports import free_ports
 from cluster.processes import below, marked
+from tests.worlds import calls
 from tests.worlds.toy import toy_project
 
 ENDS = 30.0
@@ -55,7 +56,7 @@ class Site:
         for _ in range(600):
             assert process.poll() is None, self.said()
             try:
-                answer = httpx.get(f"{self.url}/readyz", timeout=5)
+                answer = calls.get(f"{self.url}/readyz", timeout=5)
                 if answer.status_code == 200:
                     return answer.json()
             except httpx.HTTPError:
@@ -69,7 +70,7 @@ class Site:
     def ask(self) -> str:
         """What becomes of one request: its status, or `gone` where nobody listens."""
         try:
-            return str(httpx.post(f"{self.url}/v1/notifications/recommendations", json={}, timeout=30).status_code)
+            return str(calls.post(f"{self.url}/v1/notifications/recommendations", json={}, timeout=30).status_code)
         except httpx.ConnectError:
             return "gone"
         except httpx.HTTPError as error:

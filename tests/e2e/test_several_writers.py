@@ -17,6 +17,7 @@ from apps.serve import start
 from cluster.catalog.build import build_catalog
 from cluster.ports import free_ports
 from serving.logs.shard import shard_of
+from tests.worlds import calls
 from tests.worlds.toy import toy_project
 
 USERS = range(20)
@@ -29,7 +30,7 @@ def batch(name: str) -> list[dict[str, Any]]:
 
 
 def send(url: str, events: list[dict[str, Any]]) -> httpx.Response:
-    return httpx.post(f"{url}/v1/events", json={"events": events}, timeout=30)
+    return calls.post(f"{url}/v1/events", json={"events": events}, timeout=30)
 
 
 def until_stored(url: str, events: list[dict[str, Any]]) -> None:
@@ -59,7 +60,7 @@ def test_events_of_two_writers_outlive_one_of_them_and_a_change_to_one(tmp_path:
         others = [event for event in batch("b") if shard_of(event["user_id"], 2) == 0]
         assert send(server.url, others).status_code == 200, "the other writer goes on"
         until_stored(server.url, batch("b"))
-        health = httpx.get(f"{server.url}/readyz", timeout=30).json()["event_log"]
+        health = calls.get(f"{server.url}/readyz", timeout=30).json()["event_log"]
         recovered = len([user for user in USERS if shard_of(user, 2) == 1])
         assert (health["recovered"], health["waiting"]) == (recovered, 40 - recovered)
     finally:
@@ -69,7 +70,7 @@ def test_events_of_two_writers_outlive_one_of_them_and_a_change_to_one(tmp_path:
     server = start(str(path))
     try:
         until_stored(server.url, [*batch("a"), *batch("b")])
-        assert httpx.post(f"{server.url}/v1/logs/flush", timeout=30).json()["events"] == 0
+        assert calls.post(f"{server.url}/v1/logs/flush", timeout=30).json()["events"] == 0
         assert not (logs / "wal-2").exists()
     finally:
         server.stop()

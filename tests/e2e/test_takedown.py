@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from ray import serve
 
@@ -13,6 +12,7 @@ from apps.project import open_project
 from apps.serve import start
 from cluster.catalog.build import build_catalog
 from cluster.ports import free_ports
+from tests.worlds import calls
 from tests.worlds.toy import toy_project
 
 BODY = {"query_pins": [{"pin_id": 3}, {"pin_id": 4}], "limit": 50}
@@ -31,7 +31,7 @@ class Load:
 
     def ask(self) -> set[Any]:
         sent = time.perf_counter()
-        answer = httpx.post(self._url, json=BODY, timeout=30)
+        answer = calls.post(self._url, json=BODY, timeout=30)
         pins = {pin["pin_id"] for pin in answer.json()["pins"]} if answer.status_code == 200 else set()
         self.seen.append((sent, pins))
         return pins
@@ -74,7 +74,7 @@ def test_what_is_taken_down_is_gone_with_the_answer_that_says_so(tmp_path: Path)
             gone = set(list(load.ask())[:10])
             assert gone
             sent = time.perf_counter()
-            assert httpx.post(f"{server.url}/v1/pins/remove", json={"pins": list(gone)}, timeout=30).status_code == 200
+            assert calls.post(f"{server.url}/v1/pins/remove", json={"pins": list(gone)}, timeout=30).status_code == 200
             acknowledged = time.perf_counter()
             load.until(AFTER)
         with_it = [at for at, pins in load.seen if pins & gone]
@@ -87,7 +87,7 @@ def test_what_is_taken_down_is_gone_with_the_answer_that_says_so(tmp_path: Path)
         assert len(after) >= AFTER // 2
         assert not any(pins & gone for pins in after)
         assert any(after), "they are answered all the same"
-        assert httpx.post(f"{server.url}/v1/pins/restore", json={"pins": list(gone)}, timeout=30).status_code == 200
+        assert calls.post(f"{server.url}/v1/pins/restore", json={"pins": list(gone)}, timeout=30).status_code == 200
         assert load.ask() & gone
     finally:
         server.stop()

@@ -15,6 +15,7 @@ from apps.world.simulate import Simulator
 from apps.world.world import World
 from cluster.catalog.build import build_catalog
 from cluster.ports import free_ports
+from tests.worlds import calls
 from training.lightweight.train import train_lightweight
 
 CLIENT = "homefeed"
@@ -45,7 +46,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Iterato
 
 def wait_for_version(url: str, kind: str, version: str | None) -> None:
     end = time.monotonic() + 60
-    while httpx.get(f"{url}/v1/models", timeout=30).json().get(kind) != version:
+    while calls.get(f"{url}/v1/models", timeout=30).json().get(kind) != version:
         assert time.monotonic() < end, f"{kind} {version} was never swapped in"
         time.sleep(0.2)
 
@@ -60,16 +61,16 @@ def test_the_deployments_are_named_after_their_stages(loop: Loop) -> None:
 def test_the_loop_closes_and_helps_users_it_never_saw(loop: Loop) -> None:
     train, held_out = split_users(loop.world)
     users = Simulator(loop.world, loop.server.url)
-    before = httpx.get(f"{loop.server.url}/v1/models", timeout=30).json()
+    before = calls.get(f"{loop.server.url}/v1/models", timeout=30).json()
     cold = users.run(SimulationPlan(train, 700, 0.0, 2.0, (Arm("cold", "ranked"),), mix={CLIENT: 1.0}, seed=1))
     assert int(cold.did.sum()) > 100
-    assert httpx.post(f"{loop.server.url}/v1/logs/flush", timeout=60).json()["requests"] >= 0
+    assert calls.post(f"{loop.server.url}/v1/logs/flush", timeout=60).json()["requests"] >= 0
 
     process, project = loop.opened.new_process(), loop.opened.project
     outcome = train_lightweight(project, loop.opened.clients[CLIENT], process.store, process.logs)
     assert outcome.published, outcome.reason
     wait_for_version(loop.server.url, f"lightweight/{CLIENT}", outcome.version)
-    after = httpx.get(f"{loop.server.url}/v1/models", timeout=30).json()
+    after = calls.get(f"{loop.server.url}/v1/models", timeout=30).json()
     assert f"lightweight/{CLIENT}" not in before
     assert after["graph"] == before["graph"]
 
@@ -115,7 +116,7 @@ def test_an_acknowledged_event_survives_the_death_of_its_replica(loop: Loop) -> 
         "event_id": "survivor", "user_id": 1, "pin_id": int(loop.world.pin_ids[0]), "action": "save",
         "occurred_at": "2026-01-01T00:00:00Z",
     }  # fmt: skip
-    answer = httpx.post(f"{loop.server.url}/v1/events", json={"events": [event]}, timeout=30)
+    answer = calls.post(f"{loop.server.url}/v1/events", json={"events": [event]}, timeout=30)
     assert answer.json()["accepted"] == 1
     replicas = [a for a in ray.util.list_named_actors(all_namespaces=True) if "pinfunnel#events" in a["name"]]
     assert len(replicas) == 1
