@@ -26,6 +26,7 @@ FLAGS: Mapping[str, str] = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # HAProxy in front of the replicas instead of Python proxies
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between deployments; alone it pins proxies to the head: set both
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # three failures in a row restart a proxy: 3 s without one, not 30
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "45",  # after 5 a proxy is killed: too soon on a busy machine
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "30",  # a caller that sends and reads nothing is cut off; an hour otherwise
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone in tasks without a GPU
