@@ -16,7 +16,7 @@ from cluster.store.log_parts import read_part
 from cluster.store.logs import LogStore
 from tests.worlds.funnel import opened_world
 
-PLAN = ReplayPlan(graphs=2, every=8, min_history=2, horizon_hours=240.0)
+PLAN = ReplayPlan(graphs=2, every=24, min_history=2, horizon_hours=240.0)
 REFUSED = r"client homefeed: [\d,]+ backfilled requests are in the logs already: run backfill with --replace"
 
 
@@ -92,7 +92,7 @@ def test_a_replay_that_was_ended_early_goes_on_and_no_other_does(world: Opened) 
     for replace in (False, True):
         assert make_way(replay, "homefeed", PLAN, replace) == 0
     with pytest.raises(DataError, match=REFUSED):
-        make_way(replay, "homefeed", ReplayPlan(graphs=2, every=9), replace=False)
+        make_way(replay, "homefeed", ReplayPlan(graphs=2, every=25), replace=False)
     backfill(replay, "homefeed", PLAN)
     assert logged(logs).num_rows == rows
     with pytest.raises(DataError, match=REFUSED):

@@ -1,6 +1,9 @@
 """The toy world as an opened project with a built graph, and asks to put to it."""
 
+import shutil
+import tempfile
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,17 @@ NOW = int(datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp() * 1e6)
 def opened_world(folder: Path, **serving: Any) -> Opened:
     """A project in `folder` with its graph published."""
     opened = open_project(toy_project(folder, settings={"serving": {"simulation": True, **serving}}))
-    build_catalog(opened.project, opened.new_process().store, in_memory=True)
+    shutil.copytree(Path(_built().name) / Path(opened.project.home).name, opened.project.home)
     return opened
+
+
+@cache
+def _built() -> "tempfile.TemporaryDirectory[str]":
+    """The project with its graph, built once: a copy takes a tenth of the time. Deleted when the tests end."""
+    folder = tempfile.TemporaryDirectory()
+    opened = open_project(toy_project(Path(folder.name)))
+    build_catalog(opened.project, opened.new_process().store, in_memory=True)
+    return folder
 
 
 def ask(client: str = "homefeed", user_id: int | None = None, **changes: Any) -> WalkAsk:

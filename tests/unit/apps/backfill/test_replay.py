@@ -16,7 +16,7 @@ from cluster.data.schema import IMPRESSED
 from cluster.store.log_parts import read_part
 from tests.worlds.funnel import opened_world, publish_lightweight
 
-PLAN = ReplayPlan(graphs=2, every=4, min_history=2, horizon_hours=240.0)
+PLAN = ReplayPlan(graphs=2, every=16, min_history=2, horizon_hours=240.0)
 
 
 @pytest.fixture(scope="module")

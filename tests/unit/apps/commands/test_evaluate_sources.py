@@ -39,7 +39,7 @@ def test_sources_and_their_union_are_told_by_client(folder: Path) -> None:
     out, page = folder / "out.json", folder / "page.html"
     code, text = run(
         folder, "--client", "homefeed", "--source", "walk", "--source", "similar", "--source", "popular",
-        "--every", "4", "--graphs", "1", "--min-history", "2", "--budget", "60",
+        "--every", "20", "--graphs", "1", "--min-history", "2", "--budget", "60",
         "--json", str(out), "--html", str(page),
     )  # fmt: skip
     assert code == 0, text
@@ -63,7 +63,7 @@ def test_sources_and_their_union_are_told_by_client(folder: Path) -> None:
 def test_new_users_and_cold_pins_have_parts_of_their_own(folder: Path) -> None:
     out = folder / "parts.json"
     code, text = run(
-        folder, "--client", "homefeed", "--source", "walk", "--source", "content", "--every", "3", "--graphs", "1",
+        folder, "--client", "homefeed", "--source", "walk", "--source", "content", "--every", "12", "--graphs", "1",
         "--min-history", "0", "--new-below", "2", "--cold-below", "3", "--json", str(out),
     )  # fmt: skip
     assert code == 0, text
@@ -90,7 +90,7 @@ def test_a_source_of_ones_own_is_judged_like_the_others(folder: Path, monkeypatc
     project.write_text((folder / "pinfunnel.yaml").read_text() + "\nclients: clients\n")
     out = folder / "own.json"
     result = CliRunner().invoke(
-        app, ["evaluate", "sources", "-p", str(project), "--every", "6", "--graphs", "1", "--json", str(out)]
+        app, ["evaluate", "sources", "-p", str(project), "--every", "30", "--graphs", "1", "--json", str(out)]
     )
     assert result.exit_code == 0, result.output
     assert json.loads(out.read_text())["homefeed"]["sources"] == ["walk", "first"]

@@ -33,7 +33,7 @@ def run(folder: Path, *arguments: str) -> str:
 def test_every_order_is_judged_by_client_and_part(folder: Path) -> None:
     out, page = folder / "out.json", folder / "page.html"
     text = run(
-        folder, "--client", "homefeed", "--graphs", "2", "--every", "4", "--min-history", "2", "--new-below", "6",
+        folder, "--client", "homefeed", "--graphs", "2", "--every", "20", "--min-history", "2", "--new-below", "6",
         "--cold-below", "4", "--peers", "--protocol", "--json", str(out), "--html", str(page),
     )  # fmt: skip
     found = json.loads(out.read_text())["homefeed"]

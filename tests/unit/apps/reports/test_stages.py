@@ -22,7 +22,7 @@ from tests.worlds.funnel import opened_world, publish_full
 from training.metrics.intervals import bootstrap
 from training.metrics.metric import Cuts
 
-PLAN = ReplayPlan(graphs=2, every=4, min_history=2, horizon_hours=240.0)
+PLAN = ReplayPlan(graphs=2, every=20, min_history=2, horizon_hours=240.0)
 CUTS: Cuts = {"survivors": (1,), "head": (1,)}
 WANTED = np.array([1])
 HIT, MISS = np.array([1, 2]), np.array([2, 1])
