@@ -12,6 +12,7 @@ from apps.commands import (
     control,
     data,
     demo,
+    deploy,
     evaluate,
     faults,
     fresh,
@@ -72,6 +73,7 @@ app.command("add-edges")(data.add_edges)
 app.command("add-pins")(fresh.add_pins)
 app.command("walk")(walk.walk)
 app.command("serve")(serve.serve)
+app.command("deploy")(deploy.deploy)
 app.add_typer(keys.keys_app, name="keys")
 app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")

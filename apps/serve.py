@@ -4,18 +4,20 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 from ray.serve.schema import TracingConfig
 
-from apps.project import Opened, open_project
+from apps.project import Opened, open_project, project_of
 from cluster import haproxy
 from cluster.closed_port import ClosedPort
 from cluster.errors import ConfigError
 from cluster.ports import is_loopback
+from cluster.settings.clients import WALK
 from cluster.settings.project import ServingSettings
 from serving.deploy.replicas import (
     EventsDeployment,
@@ -24,6 +26,7 @@ from serving.deploy.replicas import (
     LightweightDeployment,
     SourceDeployment,
 )
+from serving.deploy.reserved import Replicas
 from serving.deploy.tracing import EXPORTER
 from serving.http.auth import Authorizer
 from serving.logs.kafka_client import check_kafka
@@ -31,6 +34,8 @@ from serving.logs.redis_client import check_redis
 from serving.logs.shard import shards_of
 
 APP = "pinfunnel"
+CHECKOUT = Path(__file__).parents[1]
+"""The folder that the launchers copy to every node, with what a user keeps in it."""
 COLOCATED_SLOTS = 2
 """Of an ingress that computes itself: one request in compiled code, one in Python."""
 SEPARATE_SLOTS = 16
@@ -43,7 +48,11 @@ class FunnelArgs(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    project: str = Field("pinfunnel.yaml", description="path of the project file, on every node")
+    project: str | dict[str, Any] = Field(
+        "pinfunnel.yaml",
+        description="path of the project file on the node that builds the application, if relative from the checkout "
+        "there; or the settings themselves, which `pinfunnel deploy` writes in its stead",
+    )
     shape: Literal["separate", "colocated"] | None = Field(None, description="default: the project's")
     ingress_replicas: int = Field(1, ge=1)
     slots: int | None = Field(
@@ -60,7 +69,7 @@ class FunnelArgs(BaseModel):
 
 def build(args: FunnelArgs) -> Application:
     """Compose ingress, sources, lightweight and full. Raises ConfigError when the project file is wrong."""
-    opened = open_project(args.project)
+    opened = project_of(args.project) if isinstance(args.project, dict) else open_project(_found(args.project))
     project = opened.project
     clients = opened.clients
     check_access(opened, args.loopback)
@@ -68,32 +77,50 @@ def build(args: FunnelArgs) -> Application:
         check_kafka(project.events.kafka)
     if project.events.state.redis is not None:
         check_redis(project.events.state.redis)
-    cpu = {"ray_actor_options": {"num_cpus": args.cpus}}
+    planned = replicas_of(args, opened)
     events = [
-        EventsDeployment.options(name=shard.named("events"), **cpu).bind(project, clients, shard.index)
+        EventsDeployment.options(**planned[shard.named("events")].options()).bind(project, clients, shard.index)
         for shard in shards_of(project.events.writers)
     ]
-    if (args.shape or project.serving.shape) == "colocated":
-        return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(
-            project, clients, events, None, args.slots or COLOCATED_SLOTS, args.ingress_replicas
-        )
-    gpu = {"ray_actor_options": {"num_cpus": args.cpus, "num_gpus": args.full_gpus}}
-    replicas = {"walk": args.walker_replicas}
+    ingress = IngressDeployment.options(**planned["ingress"].options())
+    if _shape(args, opened) == "colocated":
+        return ingress.bind(project, clients, events, None, args.slots or COLOCATED_SLOTS, args.ingress_replicas)
     stages = {
         **{
-            name: SourceDeployment.options(
-                name=name, num_replicas=replicas.get(name, args.source_replicas), **cpu
-            ).bind(project, clients, name)
-            for name in dict.fromkeys(name for client in clients.values() for name in client.sources)
+            name: SourceDeployment.options(**planned[name].options()).bind(project, clients, name)
+            for name in sources_of(opened)
         },
-        "lightweight": LightweightDeployment.options(num_replicas=args.lightweight_replicas, **cpu).bind(
-            project, clients
-        ),
-        "full": FullDeployment.options(num_replicas=args.full_replicas, **gpu).bind(project, clients),
+        "lightweight": LightweightDeployment.options(**planned["lightweight"].options()).bind(project, clients),
+        "full": FullDeployment.options(**planned["full"].options()).bind(project, clients),
     }
-    return IngressDeployment.options(num_replicas=args.ingress_replicas, **cpu).bind(
-        project, clients, events, stages, args.slots or SEPARATE_SLOTS, args.ingress_replicas
-    )
+    return ingress.bind(project, clients, events, stages, args.slots or SEPARATE_SLOTS, args.ingress_replicas)
+
+
+def replicas_of(args: FunnelArgs, opened: Opened) -> dict[str, Replicas]:
+    """The replicas of each deployment of the application, by its name."""
+    counts = {"ingress": args.ingress_replicas}
+    counts |= {shard.named("events"): 1 for shard in shards_of(opened.project.events.writers)}
+    if _shape(args, opened) == "separate":
+        counts |= {name: args.walker_replicas if name == WALK else args.source_replicas for name in sources_of(opened)}
+        counts |= {"lightweight": args.lightweight_replicas, "full": args.full_replicas}
+    gpus = {"full": args.full_gpus}
+    return {name: Replicas(name, count, args.cpus, gpus.get(name, 0.0)) for name, count in counts.items()}
+
+
+def sources_of(opened: Opened) -> list[str]:
+    """Names of all clients' sources of candidates, each once."""
+    return list(dict.fromkeys(name for client in opened.clients.values() for name in client.sources))
+
+
+def _shape(args: FunnelArgs, opened: Opened) -> str:
+    return args.shape or opened.project.serving.shape
+
+
+def _found(project: str) -> Path:
+    """A relative path from here, else from the checkout: Serve builds an application in a folder of Ray's own."""
+    here = Path(project)
+    there = CHECKOUT / here
+    return there if not here.exists() and there.exists() else here
 
 
 def check_access(opened: Opened, loopback: bool) -> None:
