@@ -83,8 +83,9 @@ def build(args: FunnelArgs) -> Application:
         for shard in shards_of(project.events.writers)
     ]
     ingress = IngressDeployment.options(**planned["ingress"].options())
+    among = (args.ingress_replicas, args.loopback)
     if _shape(args, opened) == "colocated":
-        return ingress.bind(project, clients, events, None, args.slots or COLOCATED_SLOTS, args.ingress_replicas)
+        return ingress.bind(project, clients, events, None, args.slots or COLOCATED_SLOTS, *among)
     stages = {
         **{
             name: SourceDeployment.options(**planned[name].options()).bind(project, clients, name)
@@ -93,7 +94,7 @@ def build(args: FunnelArgs) -> Application:
         "lightweight": LightweightDeployment.options(**planned["lightweight"].options()).bind(project, clients),
         "full": FullDeployment.options(**planned["full"].options()).bind(project, clients),
     }
-    return ingress.bind(project, clients, events, stages, args.slots or SEPARATE_SLOTS, args.ingress_replicas)
+    return ingress.bind(project, clients, events, stages, args.slots or SEPARATE_SLOTS, *among)
 
 
 def replicas_of(args: FunnelArgs, opened: Opened) -> dict[str, Replicas]:

@@ -18,6 +18,10 @@ class AccessSettings(Settings):
     )
     open: bool = Field(False, description="whoever reaches the port, from wherever, may do everything without a key")
 
+    hosts: tuple[str, ...] = Field(
+        (), description="names beside localhost by which a server without keys on this machine alone may be called"
+    )
+
     @model_validator(mode="after")
     def _one_of_them(self) -> "AccessSettings":
         if self.open and self.keys is not None:

@@ -132,8 +132,12 @@ class IngressReplica(Replica):
         stages: dict[str, DeploymentHandle] | None = None,
         slots: int = 2,
         processes: int = 1,
+        loopback: bool = False,
     ):
-        """`events` are the event log's writers; `slots` requests are answered at a time, in each of `processes`."""
+        """`events` are the event log's writers; `slots` requests are answered at a time, in each of `processes`.
+
+        `loopback`: only this machine reaches the server.
+        """
         super().__init__(project, clients)
         serving_log = self._process.serving_log()
         self._closing.callback(serving_log.close)
@@ -166,6 +170,7 @@ class IngressReplica(Replica):
             slots,
             processes,
             len(self._stages),
+            loopback,
         )
         self._pulse.add(TurnMetrics(lambda: self._ingress.waiting).look)
         self._closing.callback(self._ingress.close)

@@ -48,6 +48,8 @@ class Authorizer:
         self.open = not self.keys.configured
         """Whether no call needs a key."""
         self._open_clients = frozenset(client.name for client in clients.values() if client.open)
+        self.keyless = self.open or bool(self._open_clients)
+        """Whether some call needs none."""
         self._refused = refused
         if self.open or self.keys.has_file:
             return

@@ -28,6 +28,7 @@ STATUSES = {
     404: "No such client; the answer lists them",
     408: "The body took too long to arrive",
     413: "The body is too large",
+    421: "A server without keys on this machine alone, called by another name than localhost",
     422: "A field is unknown, missing, or breaks the contract; the answer names it",
     429: "The key calls too often, or there is too much to do: try again after `Retry-After` seconds",
     503: "Nothing to answer from, or what was sent could not be stored: try again",
@@ -35,6 +36,7 @@ STATUSES = {
 """What an answer other than 200 means."""
 
 OF_A_KEY = (401, 403, 429)
+OF_A_NAME = (421,)
 OF_A_BODY = (400, 408, 413, 422)
 
 
@@ -48,13 +50,16 @@ def needs(scope: Scope, *statuses: int) -> dict[str, Any]:
     """Arguments of a route for keys with this scope. `statuses` it answers beside those that come of a key."""
     return {
         "openapi_extra": {"security": [{SCHEME: [scope]}]},
-        "responses": {status: _told(status) for status in sorted({*OF_A_KEY, *statuses})},
+        "responses": {status: _told(status) for status in sorted({*OF_A_KEY, *OF_A_NAME, *statuses})},
     }
 
 
 def for_everybody(*statuses: int) -> dict[str, Any]:
     """Arguments of a route that needs no key."""
-    return {"openapi_extra": {"security": []}, "responses": {status: _told(status) for status in statuses}}
+    return {
+        "openapi_extra": {"security": []},
+        "responses": {status: _told(status) for status in (*OF_A_NAME, *statuses)},
+    }
 
 
 def _told(status: int) -> dict[str, Any]:

@@ -70,8 +70,10 @@ class Ingress:
         stages: int = 0,
     ):
         """`unknown_pins` tells which pins the present graph does not have; `slots` requests are answered at a time.
+        loopback: bool = False,
 
-        `processes` such ingresses share the calls. `stages` is how many deployments `served` asks.
+        `processes` such ingresses share the calls. `stages` is how many deployments `served` asks. `loopback`: only
+        this machine reaches the server.
         """
         self._project = project
         self._clients = clients
@@ -95,10 +97,13 @@ class Ingress:
         self._itself = SelfReport(project.home, served, serving_log, events, self._authorizer, stages)
         self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
         self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
+        guarded_by_names = loopback and self._authorizer.keyless and not project.access.open
+        self._names = project.access.hosts if guarded_by_names else None
 
     def app(self) -> FastAPI:
         """The application with all endpoints."""
-        return create_app(self._routes(), self._project.serving.body_bytes, self._admission.check, self._lines)
+        body_bytes = self._project.serving.body_bytes
+        return create_app(self._routes(), body_bytes, self._admission.check, self._lines, self._names)
 
     @property
     def waiting(self) -> int:
