@@ -127,8 +127,9 @@ def _found(project: str) -> Path:
 def check_access(opened: Opened, loopback: bool) -> None:
     """Refuse now, with one line, keys that no ingress replica would take; and a server that is open to other machines.
 
-    Raises ConfigError.
+    And logs without the key of their pseudonyms. Raises ConfigError.
     """
+    opened.new_process().pseudonyms  # noqa: B018
     access = opened.project.access
     if Authorizer(access, opened.clients).open and not (loopback or access.open):
         raise ConfigError(

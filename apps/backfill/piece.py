@@ -16,6 +16,7 @@ from apps.backfill.moment import Replayed, ReplayPlan, replay_moment, replay_req
 from apps.backfill.shown import KnownPast
 from apps.project import Opened
 from cluster.data.schema import IMPRESSED, RANKED, event_schema
+from cluster.store.pseudonyms import Pseudonyms
 from cluster.store.replays import REPLAYED, id_prefix
 from serving.logs.impressions import log_row, rows_to_table
 from training.lightweight.strategies.strategy import sample
@@ -91,6 +92,7 @@ class PieceWriter:
     def __init__(self, job: ReplayJob):
         self._job = job
         self._process = job.opened.new_process()
+        self._names = self._process.pseudonyms
         self._graph = ""
 
     def __call__(self, past: KnownPast, piece: ReplayPiece, graph: str) -> Backfilled:
@@ -108,13 +110,13 @@ class PieceWriter:
                 moment = replay_request(process, past, job.client, job.plan, piece.begin, at)
             else:
                 moment = replay_moment(process, past.events, job.client, job.plan, piece.begin, at)
-            row = None if moment is None else as_served(moment, process.features.schema_hash)
+            row = None if moment is None else as_served(moment, process.features.schema_hash, self._names)
             if moment is None or row is None:
                 done += Backfilled(passed_over=1)
                 continue
             row = thinned(row, np.isin(row["pin_id"], moment.next_pins), job.plan.unseen)
             rows.append(row)
-            events += _events_of(moment, row["request_id"])
+            events += _events_of(moment, row["request_id"], row["user_id"])
             done += _figures(moment, len(row["pin_id"]))
         name = f"{id_prefix(job.client)}{job.key}-{piece.number:06d}"
         ids = job.opened.project.ids
@@ -126,7 +128,7 @@ class PieceWriter:
         return done
 
 
-def as_served(moment: Replayed, schema_hash: str) -> dict | None:
+def as_served(moment: Replayed, schema_hash: str, names: Pseudonyms) -> dict | None:
     """The log row of a replayed moment; None when the graph has nothing of what was shown."""
     answer = moment.answer
     ask, candidates = answer.ask, answer.candidates
@@ -139,7 +141,7 @@ def as_served(moment: Replayed, schema_hash: str) -> dict | None:
         if not impressed.any():
             return None
     else:
-        name = f"{ask.user_id}-{ask.at}"
+        name = f"{names.of(ask.user_id)}-{ask.at}"
         impressed = np.isin(candidates.pin_ids, moment.next_pins)
     answer.shown = np.flatnonzero(impressed).astype(np.int32)
     answer.explored = np.zeros(len(answer.shown), bool)
@@ -148,7 +150,7 @@ def as_served(moment: Replayed, schema_hash: str) -> dict | None:
     # No cut was made: were the others logged as cut off, negatives would come from the top of the walk only.
     stage = np.where(impressed, IMPRESSED, RANKED).astype(np.int8)
     row = log_row(answer, f"{id_prefix(ask.client)}{name}", schema_hash, REPLAYED, None)
-    return {**row, "position": position, "stage": stage}
+    return {**row, "user_id": names.of(ask.user_id), "position": position, "stage": stage}
 
 
 def _found(moment: Replayed) -> tuple[np.ndarray, np.ndarray]:
@@ -190,11 +192,11 @@ def thinned(row: dict, acted: np.ndarray, unseen: int) -> dict:
     return out
 
 
-def _events_of(moment: Replayed, request: str) -> list[tuple]:
+def _events_of(moment: Replayed, request: str, user: int | str) -> list[tuple]:
     """What the user did next that counts, as rows of the event log."""
     ask = moment.answer.ask
     return [
-        (ask.user_id, pin, action, int(at), f"{request}-{pin}-{action}", request, ask.client)
+        (user, pin, action, int(at), f"{request}-{pin}-{action}", request, ask.client)
         for pin, action, at in zip(moment.next_pins, moment.next_actions, moment.next_at, strict=True)
     ]
 

@@ -79,7 +79,8 @@ def forget(
         if models := [kind for kind in process.store.kinds() if kind != "graph"]:
             console.print(f"models that learned from their actions, without any id: {', '.join(models)}")
             console.print("  to be rid of that too, train them again, and build the graph again for its rates")
-        left = _print_left(opened, named) if verify else 0
+        everyone = list(dict.fromkeys([*named, *map(process.pseudonyms.of, named)]))
+        left = _print_left(opened, everyone) if verify else 0
         if left or done.unreadable:
             raise typer.Exit(1)
 

@@ -40,6 +40,10 @@ class Choices:
         self._reader.look(self._take)
         return self._made.get(user, NONE_MADE)
 
+    def may_store(self, user: Id) -> bool:
+        """Whether anything of what the user does may be stored."""
+        return self.of(user).personalization
+
     def choose(
         self,
         user: Id,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
-from cluster.store.disk import fsync, make_folders
+from cluster.store.disk import fsync, make_folders, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +47,7 @@ class Journal:
             lines = [line for line in file.read().splitlines(keepends=True) if line.endswith(b"\n")]
             kept = [line for line in lines if _stays(line, keep)]
             if len(kept) < len(lines):
-                aside = self.path.with_name(f".{self.path.name}.writing")
-                aside.write_bytes(b"".join(kept))
-                fsync(aside)
-                os.replace(aside, self.path)
-                fsync(self.path.parent)
+                write_whole(self.path, b"".join(kept))
             return len(lines) - len(kept)
 
     @contextmanager

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from cluster.contract.ids import Id
 from cluster.control.forgotten import Forgotten
 from cluster.data.files import UNREADABLE
+from cluster.store.disk import write_whole
 from cluster.store.log_parts import read_part, write_part
 from cluster.store.logs import EVENT_ROWS, ROW_GROUP_REQUESTS
 
@@ -126,9 +127,7 @@ def _sweep_quarantine(folder: Path, forgotten: Forgotten) -> int:
         if len(kept) == len(lines):
             continue
         if kept:
-            aside = path.with_name(f".{path.name}.writing")
-            aside.write_bytes(b"".join(kept))
-            aside.replace(path)
+            write_whole(path, b"".join(kept))
         else:
             path.unlink()
         removed += len(lines) - len(kept)

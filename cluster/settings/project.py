@@ -193,6 +193,15 @@ class Project(Settings):
         return self
 
     @model_validator(mode="after")
+    def _pseudonyms_find_their_writer(self) -> "Project":
+        if self.logs.pseudonym_key_env and self.events.kafka is not None and self.events.writers > 1:
+            raise ValueError(
+                "events.writers: a topic splits users by their ids, and writers have them by their pseudonyms: with "
+                "`events.kafka` and `logs.pseudonym_key_env` there can be one writer"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _attributes_can_be_read(self) -> "Project":
         if self.attributes and self.data.pins is None:
             raise ValueError("attributes are columns of the pins input: give `data.pins`")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import uuid
 from pathlib import Path
 
 
@@ -21,6 +22,19 @@ def make_folders(path: Path) -> None:
     make_folders(path.parent)
     path.mkdir(exist_ok=True)
     fsync(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """A file that readers see as it was or with all of `data`; returns when it is on disk. Raises OSError."""
+    make_folders(path.parent)
+    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.writing")
+    try:
+        aside.write_bytes(data)
+        fsync(aside)
+        os.replace(aside, path)
+        fsync(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def link_or_copy(path: Path, target: Path) -> None:

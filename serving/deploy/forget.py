@@ -47,6 +47,7 @@ def forget_users(process: Process, users: Collection[Id], patience: float = 60.0
     project = process.project
     forgotten = process.forgotten
     logs = Path(logs_root(project.home))
+    users = {*users, *map(process.pseudonyms.of, users)}  # a log from before there was a key has the ids
     if users:
         Choices(control_root(project.home, project.control)).forget(users)
         forgotten.forget(users)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster import kinds
 from cluster.contract.moments import MomentContract
+from cluster.control.choices import Choices
 from cluster.control.forgotten import Forgotten
 from cluster.control.removals import Removals
 from cluster.features.assemble import FeatureSet
@@ -20,6 +21,7 @@ from cluster.store.bundles import BundleStore
 from cluster.store.damage import opening
 from cluster.store.home import bundles_root, control_root, logs_root
 from cluster.store.logs import LogStore
+from cluster.store.pseudonyms import Pseudonyms, pseudonyms_of
 from cluster.store.quarantine import Quarantine
 from serving.candidates.stage import CandidatesLogic
 from serving.deploy.freshen import Freshener
@@ -129,6 +131,11 @@ class Process:
         """The project's logs."""
         return LogStore(logs_root(self.project.home), self.project.ids)
 
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """What the logs call users. Raises ConfigError."""
+        return pseudonyms_of(self.project.ids, self.project.logs.pseudonym_key_env, self.logs.root)
+
     def serving_log(self) -> ServingLog:
         """A new serving log that writes to the project's logs."""
         settings = self.project.serving
@@ -187,7 +194,8 @@ class Process:
         if settings is None:
             return None
         quarantine = Quarantine(self.logs.root / "quarantine", "kafka")
-        return KafkaFeed(settings, events, self.event_contract, quarantine, shard)
+        choices = Choices(control_root(self.project.home, self.project.control))
+        return KafkaFeed(settings, events, self.event_contract, quarantine, shard, choices.may_store, self.pseudonyms)
 
     def redis_writer(self, events: EventLog, shard: Shard) -> RedisStateWriter | None:
         """Writes the state of a shard's users to the project's Redis, where there is one. Raises ConfigError."""

@@ -37,6 +37,7 @@ class RemoteEvents(Events):
         self._writers = writers
         self._log = writers[0] if len(writers) == 1 else ShardedSink(writers)
         self._before = before
+        self.through_topic = before is not None
 
     async def append(self, events: list[dict[str, Any]]) -> Receipt:
         """Store events; returns when they are durable. Raises OSError with the reason when they are not."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from cluster.store.pseudonyms import Pseudonyms
 from serving.funnel.funnel import Funnel
 from serving.funnel.slots import SlottedFunnel
 from serving.http.api import RecommendationRequest
@@ -14,9 +15,15 @@ class Behind:
     """Logs every answer; one that the teacher wants is logged once it is done with it."""
 
     def __init__(
-        self, funnel: Funnel | SlottedFunnel, log: ServingLog, schema_hash: str, dropped: Callable[[str], None]
+        self,
+        funnel: Funnel | SlottedFunnel,
+        log: ServingLog,
+        schema_hash: str,
+        dropped: Callable[[str], None],
+        names: Pseudonyms,
     ):
-        """`dropped` is told the client of an answer that the full log queue had no room for."""
+        """`dropped` is told the client of an answer that the full log queue had no room for; `names` users have."""
+        self._names = names
         self._funnel = funnel
         self._log = log
         self._schema_hash = schema_hash
@@ -45,5 +52,5 @@ class Behind:
 
     def _write(self, answer: Answer, request_id: str, body: RecommendationRequest) -> None:
         row = log_row(answer, request_id, self._schema_hash, body.experiment, body.locale, body.filter)
-        if not self._log.offer(row):
+        if not self._log.offer({**row, "user_id": self._names.of(row["user_id"])}):
             self._dropped(answer.ask.client)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Request
@@ -17,7 +18,8 @@ from cluster.fresh.log import FreshLog
 from cluster.settings.attributes import attribute_kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from cluster.store.home import control_root
+from cluster.store.home import control_root, logs_root
+from cluster.store.pseudonyms import pseudonyms_of
 from serving.funnel.funnel import Funnel, NoCandidates
 from serving.funnel.slots import SlottedFunnel
 from serving.funnel.stages import Overloaded
@@ -37,7 +39,7 @@ from serving.http.request_lines import RequestLines
 from serving.http.responses import to_response
 from serving.http.self_report import SelfReport
 from serving.http.takedown import Takedown
-from serving.http.users import Events, known_of
+from serving.http.users import Events, PseudonymousEvents, known_of
 from serving.logs.impressions import ServingLog
 from serving.request.ask import ShownPins
 from serving.request.deadline import Deadline
@@ -68,9 +70,9 @@ class Ingress:
         slots: int = 16,
         processes: int = 1,
         stages: int = 0,
+        loopback: bool = False,
     ):
         """`unknown_pins` tells which pins the present graph does not have; `slots` requests are answered at a time.
-        loopback: bool = False,
 
         `processes` such ingresses share the calls. `stages` is how many deployments `served` asks. `loopback`: only
         this machine reaches the server.
@@ -78,7 +80,6 @@ class Ingress:
         self._project = project
         self._clients = clients
         self._funnel = funnel
-        self._events = events
         self._log = serving_log
         self._lines = RequestLines(project.telemetry.log_share)
         self._observer = observer
@@ -86,6 +87,8 @@ class Ingress:
         self._attributes = attribute_kinds(project.attributes)
         self._unknown_pins = unknown_pins or (lambda pins: [])
         control = control_root(project.home, project.control)
+        names = pseudonyms_of(project.ids, project.logs.pseudonym_key_env, Path(logs_root(project.home)))
+        self._events = events = PseudonymousEvents(events, names) if names.on else events
         self._choices = Choices(control)
         self._forgotten = Forgotten(control)
         self._user_choices = UserChoices(self._choices, self._ids)
@@ -94,11 +97,11 @@ class Ingress:
         self._questions = Questions(project.serving.simulation)
         refused = (lambda why: None) if observer is None else observer.refused
         self._authorizer = Authorizer(project.access, clients, processes, refused)
-        self._itself = SelfReport(project.home, served, serving_log, events, self._authorizer, stages)
-        self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
-        self._behind = Behind(funnel, serving_log, schema_hash, self._dropped)
         guarded_by_names = loopback and self._authorizer.keyless and not project.access.open
         self._names = project.access.hosts if guarded_by_names else None
+        self._itself = SelfReport(project.home, served, serving_log, events, self._authorizer, stages)
+        self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
+        self._behind = Behind(funnel, serving_log, schema_hash, self._dropped, names)
 
     def app(self) -> FastAPI:
         """The application with all endpoints."""
@@ -200,7 +203,7 @@ class Ingress:
 
     async def events(self, body: EventBatch, request: Request) -> EventReceipt:
         """Acknowledged events are on disk; refused ones are named with the reason, and may be sent again mended."""
-        events, refused = read_events(body.events, self._may_store, request.state.caller.may_name)
+        events, refused = read_events(body.events, self._choices.may_store, request.state.caller.may_name)
         try:
             storing = self._events.append([event for _, event in events])
             receipt = await asyncio.wait_for(storing, EVENT_SECONDS)
@@ -218,9 +221,6 @@ class Ingress:
     async def flush(self) -> dict[str, int]:
         """For scripts that read the logs right after traffic."""
         return {"requests": await self._behind.flush(), "events": await self._events.flush()}
-
-    def _may_store(self, user: Id) -> bool:
-        return self._choices.of(user).personalization
 
     def _dropped(self, client: str) -> None:
         if self._observer is not None:

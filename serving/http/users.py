@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Protocol
 
 from cluster.errors import in_short
+from cluster.store.pseudonyms import Pseudonyms
 from serving.funnel.runner import Fault
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
@@ -15,6 +16,9 @@ HEALTH_SECONDS = 2.0
 
 class Events(Protocol):
     """The event log, wherever it runs."""
+
+    through_topic: bool = False
+    """Whether events go to a topic first, from which the log is written."""
 
     async def append(self, events: list[dict[str, Any]]) -> Receipt:
         """Make events durable, then say what was taken."""
@@ -42,6 +46,43 @@ class Events(Protocol):
     async def flush(self) -> int:
         """Write what is durable into Parquet; the number of events."""
         ...
+
+
+class PseudonymousEvents(Events):
+    """The same log, to which users are called by their pseudonyms; what goes to a topic first has their ids there."""
+
+    def __init__(self, events: Events, names: Pseudonyms):
+        self._events = events
+        self._of = names.of
+
+    async def append(self, events: list[dict[str, Any]]) -> Receipt:
+        """Events name users by their ids."""
+        if not self._events.through_topic:
+            events = [{**event, "user_id": self._of(event["user_id"])} for event in events]
+        return await self._events.append(events)
+
+    async def at_hand(self, user_id: Id | None, seconds: float, old: bool = False) -> UserState | None:
+        """Of the user with this id."""
+        return await self._events.at_hand(self._named(user_id), seconds, old)
+
+    async def state(self, user_id: Id | None) -> UserState:
+        """Of the user with this id."""
+        return await self._events.state(self._named(user_id))
+
+    def shown(self, user_id: Id, answer: ShownPins) -> None:
+        """To the user with this id."""
+        self._events.shown(self._of(user_id), answer)
+
+    async def health(self) -> LogHealth:
+        """Of the log."""
+        return await self._events.health()
+
+    async def flush(self) -> int:
+        """The log's."""
+        return await self._events.flush()
+
+    def _named(self, user_id: Id | None) -> Id | None:
+        return None if user_id is None else self._of(user_id)
 
 
 async def known_of(events: Events, user_id: Id | None, deadline: Deadline) -> tuple[UserState, tuple[Fault, ...]]:

@@ -6,12 +6,13 @@ So whatever is killed, a message is read again rather than lost, and its event c
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.backoff import Backoff
 from cluster.errors import in_short
 from cluster.settings.events import KafkaSettings
+from cluster.store.pseudonyms import Pseudonyms
 from cluster.store.quarantine import BadRow, Quarantine
 from serving.logs.checked_events import CheckedEvents
 from serving.logs.contract import EventContract
@@ -20,6 +21,7 @@ from serving.logs.health import Backlog, LogHealth
 from serving.logs.kafka_client import consumer_of
 from serving.logs.kafka_messages import kept_as, read_message
 from serving.logs.shard import Shard
+from serving.request.ask import Id
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
@@ -40,9 +42,22 @@ class KafkaFeed:
     """One thread that reads the partitions of one writer's users: each `shard.of`-th, as the writers divide them."""
 
     def __init__(
-        self, settings: KafkaSettings, events: EventLog, contract: EventContract, quarantine: Quarantine, shard: Shard
+        self,
+        settings: KafkaSettings,
+        events: EventLog,
+        contract: EventContract,
+        quarantine: Quarantine,
+        shard: Shard,
+        may_store: Callable[[Id], bool] = lambda user: True,
+        names: Pseudonyms | None = None,
     ):
-        """Starts at once, whether there is a broker or not. Raises ConfigError as `consumer_of`."""
+        """`may_store` tells of whom nothing may be stored; `names` are what the log calls users.
+
+        Starts at once, whether there is a broker or not. Raises ConfigError as `consumer_of`.
+        """
+        self._may_store = may_store
+        self._names = names or Pseudonyms(contract.ids.kind)
+        self._unwanted = 0
         self._settings = settings
         self._events = events
         self._contract = contract
@@ -145,14 +160,26 @@ class KafkaFeed:
         for message in messages:
             event = read_message(message.value(), self._shard)
             if isinstance(event, str):
-                aside.append(_set_aside(message, event))
-            else:
-                events.append(event)
-                sources.append(message)
+                aside.append(self._set_aside(message, event))
+                continue
+            user = event["user_id"]
+            if isinstance(user, (int, str)) and not self._may_store(user):
+                self._unwanted += 1
+                continue
+            events.append({**event, "user_id": self._names.of(user)})
+            sources.append(message)
         receipt = self._events.store(CheckedEvents.of(events, self._contract))
-        aside += [_set_aside(sources[each.row], each.reason) for each in receipt.refused]
+        aside += [self._set_aside(sources[each.row], each.reason) for each in receipt.refused]
         if file := self._quarantine.add(aside):
             log.error("%d messages are no events and lie in %s: %s", len(aside), file, aside[-1].reason)
+
+    def _set_aside(self, message: "Message", reason: str) -> BadRow:
+        """Where users have pseudonyms, only where it lies in the topic and its bad field: any of it may name a user."""
+        value = message.value()
+        if self._names.on:
+            value = None
+            reason = f"{reason.split(':')[0]}: read the message in the topic"
+        return BadRow(kept_as(value, message.partition() or 0, message.offset() or 0), reason)
 
     def catch_up(self, seconds: float) -> bool:
         """Wait until the topic has been read to its end; whether it was."""
@@ -167,7 +194,12 @@ class KafkaFeed:
             f"the topic {topic} is not read into the log": self._error,
             f"messages of the topic {topic} were deleted before they were read": self._deleted,
         }
-        counters = {"behind": self._behind, "deleted_unread": self._deleted, "set_aside": self._quarantine.rows}
+        counters = {
+            "behind": self._behind,
+            "deleted_unread": self._deleted,
+            "set_aside": self._quarantine.rows,
+            "unwanted": self._unwanted,
+        }
         return LogHealth(counters, tuple(f"{what}: {why}" for what, why in problems.items() if why))
 
     def backlog(self) -> Backlog:
@@ -200,7 +232,3 @@ def _sound(messages: "Sequence[Message]", faults: Sequence[Any], ended: set[int 
         else:
             raise KafkaException(error)
     return sound
-
-
-def _set_aside(message: "Message", reason: str) -> BadRow:
-    return BadRow(kept_as(message.value(), message.partition() or 0, message.offset() or 0), reason)

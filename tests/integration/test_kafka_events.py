@@ -110,7 +110,7 @@ def test_what_the_broker_has_acknowledged_is_stored_once_and_its_users_are_known
         assert [fed.state(user).recents.pin_ids.tolist() for user in range(20)] == [[user] for user in range(20)]
         assert fed.flush() == 20
         assert fed.stored() == NAMES
-        assert fed.health() == ({"behind": 0, "deleted_unread": 0, "set_aside": 0}, ())
+        assert fed.health() == ({"behind": 0, "deleted_unread": 0, "set_aside": 0, "unwanted": 0}, ())
 
 
 def test_the_log_reads_on_where_it_was_and_the_number_of_writers_may_change(tmp_path: Path, broker: Broker) -> None:
@@ -205,7 +205,7 @@ def test_what_is_no_event_is_set_aside_with_the_reason_and_stops_nothing(tmp_pat
         assert fed.caught_up()
         fed.flush()
         assert fed.stored() == NAMES
-        assert fed.health() == ({"behind": 0, "deleted_unread": 0, "set_aside": 6}, ())
+        assert fed.health() == ({"behind": 0, "deleted_unread": 0, "set_aside": 6, "unwanted": 0}, ())
     rows = [json.loads(line) for path in (tmp_path / "logs" / "quarantine").iterdir() for line in _lines(path)]
     reasons = sorted(row["reason"].split(":")[0] for row in rows)
     assert reasons == ["event_id", "message", "message", "occurred_at", "pin_id", "user_id"]
