@@ -195,10 +195,7 @@ class Project(Settings):
     @model_validator(mode="after")
     def _pseudonyms_find_their_writer(self) -> "Project":
         if self.logs.pseudonym_key_env and self.events.kafka is not None and self.events.writers > 1:
-            raise ValueError(
-                "events.writers: a topic splits users by their ids, and writers have them by their pseudonyms: with "
-                "`events.kafka` and `logs.pseudonym_key_env` there can be one writer"
-            )
+            raise ValueError("events.writers: with `events.kafka` and `logs.pseudonym_key_env` there can be one alone")
         return self
 
     @model_validator(mode="after")
