@@ -20,11 +20,17 @@ PLAN = ReplayPlan(graphs=2, every=24, min_history=2, horizon_hours=240.0)
 REFUSED = r"client homefeed: [\d,]+ backfilled requests are in the logs already: run backfill with --replace"
 
 
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("replayed")
+    backfill(Replay(opened_world(folder)), "homefeed", PLAN)
+    return folder
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Opened:
-    opened = opened_world(tmp_path)
-    backfill(Replay(opened), "homefeed", PLAN)
-    return opened
+def world(replayed: Path, tmp_path: Path) -> Opened:
+    shutil.copytree(replayed, tmp_path, dirs_exist_ok=True)
+    return open_project(tmp_path / "pinfunnel.yaml")
 
 
 def logged(logs: LogStore, client: str = "homefeed") -> pa.Table:

@@ -25,7 +25,7 @@ def test_the_commands_are_those_of_the_readme() -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
-@pytest.mark.parametrize(("name", "users"), [("toys", 1_500), ("ml-100k", 120)])
+@pytest.mark.parametrize(("name", "users"), [("toys", 700), ("ml-100k", 120)])
 def test_no_published_stage_is_worse_than_the_one_before(
     name: str, users: int, real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
