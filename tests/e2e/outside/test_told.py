@@ -1,141 +1,22 @@
-"""`pinfunnel serve` in the separate shape, seen from outside: one id and one trace through all stages, and its metrics.
+"""What a server tells: one id and one trace through all stages, log lines and metrics, and that it is ready."""
 
-One server for all tests here; a collector in this process takes its spans, by OTLP over HTTP.
-"""
-
-import json
 import os
-import shutil
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
-import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from apps.faults.server import ServerUnderFault
-from apps.project import Opened, open_project
-from cluster.catalog.build import build_catalog
 from serving.deploy.declared import ALL
-from tests.worlds import calls
 from tests.worlds.bundles import pointer_of
-from tests.worlds.funnel import some_user
-from tests.worlds.toy import toy_project
+from tests.worlds.outside import Seen, soon
 
-T = TypeVar("T")
 STAGES = {"walk", "lightweight", "full"}
 
 
-class Collector:
-    """Takes what OTLP exporters send."""
-
-    def __init__(self) -> None:
-        spans: list[tuple[str, Any]] = []
-        self.spans = spans
-
-        class Taking(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    service = {each.key: each.value.string_value for each in resource.resource.attributes}
-                    for scope in resource.scope_spans:
-                        spans.extend((service["service.name"], span) for span in scope.spans)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def trace(self, trace_id: str) -> list[Any]:
-        return [span for _, span in list(self.spans) if span.trace_id.hex() == trace_id]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Seen:
-    """The server, the folder of its Ray, and who takes its spans."""
-
-    def __init__(self, opened: Opened, server: ServerUnderFault, ray: Path, collector: Collector):
-        self.opened = opened
-        self.server = server
-        self.ray = ray
-        self.collector = collector
-        self.user = some_user(opened)
-
-    def ask(self, **headers: str) -> httpx.Response:
-        url = f"{self.server.url}/v1/homefeed/recommendations"
-        return calls.post(url, json={"user_id": self.user}, headers=headers, timeout=60)
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Of all replicas' logs."""
-        found = []
-        for path in self.ray.glob("ray/session_2*/logs/serve/replica_*.log"):
-            found += [json.loads(line) for line in path.read_text().splitlines()]
-        return found
-
-    def metrics(self) -> str:
-        file = self.ray / "ray" / "prom_metrics_service_discovery.json"
-        targets = [target for group in json.loads(file.read_text()) for target in group["targets"]]
-        found = []
-        for target in targets:
-            with suppress(httpx.ConnectError):  # one that does not listen yet is asked again, as Prometheus does
-                found.append(calls.get(f"http://{target}/metrics", timeout=30).text)
-        return "\n".join(found)
-
-
-def soon(look: Callable[[], T], good: Callable[[T], bool], seconds: float = 60.0) -> T:
-    """What is seen once it is as it should be, or at last."""
-    for _ in range(int(2 * seconds)):
-        found = look()
-        if good(found):
-            break
-        time.sleep(0.5)
-    return found
-
-
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    telemetry = {"log_share": 1.0, "trace_share": 1.0}
-    settings = {"serving": {"shape": "separate", "deadline_ms": 30_000}, "telemetry": telemetry}
-    path = toy_project(tmp_path_factory.mktemp("seen"), settings=settings)
-    opened = open_project(path)
-    build_catalog(opened.project, opened.new_process().store, in_memory=True)
-    collector = Collector()
-    ray = Path(tempfile.mkdtemp(prefix="pf"))  # the path of a socket may have 107 characters
-    environment = {
-        "RAY_TMPDIR": str(ray),
-        "RAY_metrics_report_interval_ms": "1000",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
-        "OTEL_SERVICE_NAME": "toy-site",
-        "OTEL_BSP_SCHEDULE_DELAY": "200",
-    }
-    server = ServerUnderFault(path, {}, environment)
-    try:
-        server.up()  # an ingress is ready while a stage still starts: then it is `degraded`
-        soon(lambda: calls.get(f"{server.url}/readyz", timeout=30).json()["status"], lambda status: status == "ok")
-        yield Seen(opened, server, ray, collector)
-    finally:
-        server.stop()
-        collector.close()
-        shutil.rmtree(ray, ignore_errors=True)
-
-
 def test_it_lives_and_is_ready(seen: Seen) -> None:
-    alive = calls.get(f"{seen.server.url}/healthz", timeout=30)
+    alive = seen.get("/healthz")
     assert (alive.status_code, alive.json()) == (200, {"status": "ok", "home": seen.opened.project.home})
-    ready = calls.get(f"{seen.server.url}/readyz", timeout=30)
+    ready = seen.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok"), ready.text
     assert {"serving_log", "event_log", "versions"} <= set(ready.json())
 
@@ -238,7 +119,7 @@ def test_what_an_answer_lacks_is_logged_and_a_dead_stage_does_not_make_it_unread
     pointer.write_bytes(b"\xff\xfe")
 
     def ready() -> httpx.Response:
-        return calls.get(f"{seen.server.url}/readyz", timeout=30)
+        return seen.get("/readyz")
 
     told = soon(ready, lambda answer: answer.json()["status"] == "degraded")
     assert (told.status_code, told.json()["status"], told.json()["reasons"]) == (200, "degraded", [])
@@ -251,7 +132,7 @@ def test_what_an_answer_lacks_is_logged_and_a_dead_stage_does_not_make_it_unread
         assert answer.json()["degraded"].startswith("walk: "), answer.text
         told = ready()
         assert (told.status_code, told.json()["status"]) == (200, "degraded"), told.text
-        assert calls.get(f"{seen.server.url}/healthz", timeout=30).json()["status"] == "ok"
+        assert seen.get("/healthz").json()["status"] == "ok"
     finally:
         os.kill(walker, 18)
 
