@@ -75,6 +75,12 @@ def test_keys_hold_through_the_proxy_and_are_written_nowhere(seen: Seen) -> None
         data = path.read_bytes()
         assert not [scope for scope, key in seen.keys.items() if key.encode() in data], path
 
+    def with_query() -> int:
+        return sum("url.query" in str(span) for _, span in list(seen.collector.spans))
+
+    assert soon(with_query, lambda count: count >= len(seen.keys)) >= len(seen.keys), "so their spans have come"
+    assert not [scope for scope, key in seen.keys.items() if key in str(seen.collector.spans)]
+
 
 def test_who_does_not_end_the_headers_is_cut_off(slow: socket.socket) -> None:
     said = slow.recv(1000)

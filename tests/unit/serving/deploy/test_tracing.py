@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-from serving.deploy.tracing import OneDecision, add_span, begin_no_traces, tracing_on
+from serving.deploy.tracing import OneDecision, add_span, begin_no_traces, tracing_on, without_queries
 from serving.funnel.slots import SlotThreads
 
 
@@ -97,3 +97,14 @@ def test_a_stage_begins_no_trace_and_goes_on_with_one(spans: InMemorySpanExporte
     with recorded():
         pass
     assert [span.context.trace_id for span in spans.get_finished_spans()] == [7]
+
+
+def test_what_a_caller_wrote_into_the_query_is_in_no_span() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    for processor in (without_queries(), SimpleSpanProcessor(exporter)):
+        provider.add_span_processor(processor)
+    attributes = {"url.path": "/v1/models", "url.query": "x-api-key=secret"}
+    provider.get_tracer("test").start_span("GET", attributes=attributes).end()
+    [span] = exporter.get_finished_spans()
+    assert dict(span.attributes) == {"url.path": "/v1/models", "url.query": ""}
