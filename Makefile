@@ -9,6 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRA_VENV := .venv-xgboost-ray
 export PYTHON
+ALONE := tests/architecture tests/edges tests/extra tests/unit
+ON_RAY := tests/integration
+OVER_HTTP := tests/e2e
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo serve test test-faults fuzz check audit hooks format bench test-xgboost-ray clean
 
@@ -29,7 +33,10 @@ serve: setup ## keep the server up; prints URLs and a curl line (Ctrl-C ends it)
 	@$(BIN)/pinfunnel serve $(ARGS)
 
 test: setup ## all tests, with a floor under line coverage; ARGS='tests/unit -k walk' picks some
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(if $(ARGS),--cov-fail-under=0) $(ARGS)
+	@$(if $(ARGS),exec $(BIN)/python -m pytest $(ARGS))
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report= --cov-fail-under=0 $(ALONE)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-append --cov-report=term:skip-covered $(ON_RAY)
+	$(BIN)/python -m pytest $(OVER_HTTP) # in turn: a server needs the cores
 
 test-faults: setup ## break a server under load in every way that is known (begins none after 15 minutes); ARGS='--short' for a few
 	@$(BIN)/python -c 'import libfaketime' 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt libfaketime ||

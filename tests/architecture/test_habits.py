@@ -77,3 +77,9 @@ def test_every_floor_says_that_it_is_typed() -> None:
     for floor in FLOORS:
         assert (ROOT / floor / "py.typed").exists()
         assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"][floor]
+
+
+def test_make_test_runs_every_folder_of_tests_once() -> None:
+    parts = re.findall(r"^(?:ALONE|ON_RAY|OVER_HTTP) := ([^#\n]*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    having = {path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/**/test_*.py")}
+    assert sorted(" ".join(parts).split()) == sorted(f"tests/{name}" for name in having)
