@@ -17,6 +17,10 @@ class BundleError(PinfunnelError):
     """A bundle is missing, damaged, or made for other features than the reader's."""
 
 
+class StorageError(PinfunnelError, OSError):
+    """An object store cannot be reached, or refuses: to who writes and reads files, what a disk raises."""
+
+
 class ModelError(PinfunnelError, ValueError):
     """A model cannot be trained, loaded or scored as asked."""
 

@@ -1,6 +1,7 @@
 """Fixtures every test may use. Ray starts once per session: four to five seconds each time otherwise."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,15 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Toy networks gain nothing from threads, which spin for a core that others have: minutes on a busy machine."""
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    S3_PORT = free.getsockname()[1]
+os.environ |= {  # here, as Ray's workers have the environment that Ray was started in; nobody listens there until `s3`
+    "AWS_ENDPOINT_URL": f"http://127.0.0.1:{S3_PORT}",
+    "AWS_ACCESS_KEY_ID": "tests",
+    "AWS_SECRET_ACCESS_KEY": "tests",
+    "AWS_REGION": "us-east-1",
+}
 
 
 RAYS_OWN = r"ignore::{}:ray\."
@@ -46,15 +56,13 @@ def s3_endpoint() -> Iterator[str]:
     """The address of an S3 server, one for the whole run."""
     from tests.worlds.objects import s3_server
 
-    with s3_server() as endpoint:
+    with s3_server(S3_PORT) as endpoint:
         yield endpoint
 
 
 @pytest.fixture
-def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URI of a new bucket, and the environment that reaches it."""
-    from tests.worlds.objects import environment, new_bucket
+def s3(s3_endpoint: str) -> str:
+    """The URI of a new bucket."""
+    from tests.worlds.objects import new_bucket
 
-    for name, value in environment(s3_endpoint).items():
-        monkeypatch.setenv(name, value)
     return new_bucket(s3_endpoint)

@@ -23,6 +23,7 @@ from cluster.data.files import UNREADABLE
 from cluster.store.disk import write_whole
 from cluster.store.log_parts import read_part, write_part
 from cluster.store.logs import EVENT_ROWS, ROW_GROUP_REQUESTS
+from cluster.store.paths import LogPath, opened
 
 log = logging.getLogger(__name__)
 
@@ -44,26 +45,26 @@ class Swept:
         return Swept(self.rows + other.rows, self.files + other.files, [*self.unreadable, *other.unreadable])
 
 
-def sweep_logs(root: Path, forgotten: Forgotten) -> Swept:
-    """All Parquet files of both logs below `root`, those that merged ones have replaced too, and the quarantine.
-
-    Whoever calls it has the upkeep of the logs (cluster/store/upkeep.py).
+def sweep_logs(root: Path, forgotten: Forgotten, parts: LogPath | None = None) -> Swept:
+    """All Parquet files of both logs below `parts` (default: `root`), those that merged ones have replaced too, and the
+    quarantine below `root`. Whoever calls it has the upkeep of the logs (cluster/store/upkeep.py).
     """
     done = Swept()
     for name in MOMENTS:
-        _remove_dead(root / name)
-        done += sweep_files(sorted((root / name).rglob("*.parquet")), forgotten)
+        folder = (parts or root) / name
+        _remove_dead(folder)
+        done += sweep_files(sorted(folder.rglob("*.parquet")), forgotten)
     done.rows += _sweep_quarantine(root / "quarantine", forgotten)
     return done
 
 
-def sweep_files(paths: Iterable[Path], forgotten: Forgotten) -> Swept:
+def sweep_files(paths: Iterable[LogPath], forgotten: Forgotten) -> Swept:
     """The same for some files of the logs."""
     done = Swept()
     for path in paths:
         name = "serving" if path.parent.name.startswith("client=") else "events"
         try:
-            keys = pq.ParquetFile(path).read(["user_id", MOMENTS[name]])
+            keys = pq.ParquetFile(opened(path)).read(["user_id", MOMENTS[name]])
             stays = forgotten.keeps(keys["user_id"], keys[MOMENTS[name]])
             if stays.all():
                 continue
@@ -81,16 +82,16 @@ def sweep_files(paths: Iterable[Path], forgotten: Forgotten) -> Swept:
 
 
 @contextmanager
-def swept_behind(forgotten: Forgotten | None) -> Iterator[list[Path]]:
+def swept_behind(forgotten: Forgotten | None) -> Iterator[list[LogPath]]:
     """Around the writing of files, which the body adds: swept again where somebody was forgotten while it wrote."""
     before = 0 if forgotten is None else forgotten.changes()
-    written: list[Path] = []
+    written: list[LogPath] = []
     yield written
     if forgotten is not None and forgotten.changes() != before:
         sweep_files(written, forgotten)
 
 
-def replace_part(path: Path, rest: pa.Table) -> None:
+def replace_part(path: LogPath, rest: pa.Table) -> None:
     """The file with other rows. A merged one, even if empty, goes on standing for those that its footer names."""
     prefix, name = path.stem.split("-", 1)
     if not len(rest) and prefix != "compact":
@@ -146,7 +147,7 @@ def _named(line: bytes) -> Iterator[Id]:
         return
 
 
-def _remove_dead(folder: Path) -> None:
+def _remove_dead(folder: LogPath) -> None:
     """Files that a process was writing when it died have rows of anybody, and no reader."""
     for path in folder.rglob(".*.writing"):
         try:

@@ -16,8 +16,10 @@ def opening(what: str, fix: str) -> Iterator[None]:
         yield
     except BundleError as error:
         raise BundleError(" ".join(str(error).split())) from None
-    except PinfunnelError:
-        raise
+    except PinfunnelError as error:
+        if not isinstance(error, OSError):
+            raise
+        raise BundleError(f"cannot open {what}: {' '.join(str(error).split())}; {fix}") from None
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or "no reason given"
         raise BundleError(f"cannot open {what} ({type(error).__name__}): {ascii(reason)[1:-1]}; {fix}") from None

@@ -1,11 +1,13 @@
 """Single files of the logs: written whole or not at all, merged without repeats. Knows nothing of dates and clients."""
 
+import io
 import json
 import logging
 import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pyarrow.parquet as pq
 from cluster.data.files import UNREADABLE
 from cluster.store.disk import fsync, make_folders
 from cluster.store.packed import PACKED, packed, packed_schema, unpacked, unpacked_schema
+from cluster.store.paths import LogPath, ObjectPath, log_path, opened
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ def readable_batches(path: str, rows: int, columns: Sequence[str] | None = None)
     Raises FileNotFoundError, which is no damage.
     """
     try:
-        for batch in pq.ParquetFile(path).iter_batches(rows, columns=None if columns is None else list(columns)):
+        for batch in _parquet(path).iter_batches(rows, columns=None if columns is None else list(columns)):
             yield unpacked(batch)
     except FileNotFoundError:
         raise
@@ -54,15 +57,19 @@ def readable_batches(path: str, rows: int, columns: Sequence[str] | None = None)
         log.warning("skipped the rest of the damaged log file %s: %s", path, str(error).splitlines()[0])
 
 
-def read_part(path: str | Path) -> pa.Table:
+def _parquet(path: str | LogPath) -> pq.ParquetFile:
+    return pq.ParquetFile(opened(path))
+
+
+def read_part(path: str | LogPath) -> pa.Table:
     """A whole part. Raises OSError or ArrowException for a damaged one."""
-    file = pq.ParquetFile(path)
+    file = _parquet(path)
     return pa.Table.from_batches(map(unpacked, file.iter_batches()), unpacked_schema(file.schema_arrow))
 
 
 def is_whole(path: str) -> bool:
     """Whether every page of a part can be read; a damaged part is named in a warning."""
-    expected = pq.read_metadata(path).num_rows
+    expected = pq.read_metadata(opened(path)).num_rows
     return sum(batch.num_rows for batch in readable_batches(path, 1 << 12)) == expected
 
 
@@ -90,12 +97,12 @@ class MergedFiles:
     def schema(self) -> pa.Schema:
         """Columns of all files together; the metadata names the files that the merged one stands for."""
         # an older file may lack a column that a newer version logs
-        schemas = [unpacked_schema(pq.read_schema(f.path)) for f in self.files]
+        schemas = [unpacked_schema(pq.read_schema(opened(f.path))) for f in self.files]
         schema = pa.unify_schemas([each.remove_metadata() for each in schemas])
-        schema = schema.with_metadata(pq.read_schema(self.files[0].path).metadata)
-        names = {Path(f.path).name for f in self.files}
+        schema = schema.with_metadata(pq.read_schema(opened(self.files[0].path)).metadata)
+        names = {log_path(f.path).name for f in self.files}
         for file in self.files:  # what a merged file stood for must not come back when that file goes
-            names |= {n for n in _replaces(file.path) if Path(file.path).with_name(n).exists()}
+            names |= {n for n in _replaces(file.path) if (log_path(file.path).parent / n).exists()}
         return schema.with_metadata({**(schema.metadata or {}), REPLACES_KEY: json.dumps(sorted(names)).encode()})
 
     def batches(self, rows: int) -> Iterator[pa.Table]:
@@ -104,7 +111,7 @@ class MergedFiles:
         key = REQUEST_KEY if self.files[0].client else EVENT_KEY
         seen: set[tuple[Any, ...]] = set()
         for file in self.files:
-            for batch in pq.ParquetFile(file.path).iter_batches(batch_size=rows):
+            for batch in _parquet(file.path).iter_batches(batch_size=rows):
                 part = first_of_each(pa.Table.from_batches([unpacked(batch)]), key)
                 ids = list(zip(*(part.column(name).to_pylist() for name in key), strict=True))
                 fresh = [i[0] is None or i not in seen for i in ids]
@@ -122,37 +129,52 @@ def new_name() -> str:
 
 def write_part(
     rows: pa.Table | MergedFiles,
-    folder: Path,
+    folder: LogPath,
     row_group: int,
     prefix: str = "part",
     name: str | None = None,
     between: Callable[[], None] | None = None,
-) -> Path:
+) -> LogPath:
     """One Parquet file in `folder`, visible only when it is whole and on disk.
 
     A new one; or, with a `name`, it replaces the file that was written under that name before. A merged file is
     compressed well, as it stays; another one fast, as requests wait for the core that does it.
     """
-    make_folders(folder)
     target = folder / f"{prefix}-{name or new_name()}.parquet"
-    aside = folder / f".{new_name()}.writing"
     parts: Iterable[pa.Table] = _slices(rows, row_group) if isinstance(rows, pa.Table) else rows.batches(row_group)
     schema = packed_schema(rows.schema)
     level = FAST if isinstance(rows, pa.Table) else SMALL
+    with (
+        _whole(target) as sink,
+        pq.ParquetWriter(
+            sink, schema, compression="zstd", compression_level=level, use_dictionary=_worth_a_dictionary(schema)
+        ) as writer,
+    ):
+        for part in parts:
+            writer.write_table(packed(part), row_group_size=row_group)
+            if between is not None:
+                between()
+    return target
+
+
+@contextmanager
+def _whole(target: LogPath) -> Iterator[Any]:
+    """What a file is written to; on a clean exit it appears under its name. Before an object it is in memory."""
+    if isinstance(target, ObjectPath):
+        buffer = io.BytesIO()
+        yield buffer
+        target.write(buffer.getvalue())
+        return
+    folder = Path(str(target.parent))
+    make_folders(folder)
+    aside = folder / f".{new_name()}.writing"
     try:
-        with pq.ParquetWriter(
-            aside, schema, compression="zstd", compression_level=level, use_dictionary=_worth_a_dictionary(schema)
-        ) as writer:
-            for part in parts:
-                writer.write_table(packed(part), row_group_size=row_group)
-                if between is not None:
-                    between()
+        yield aside
         fsync(aside)
-        os.rename(aside, target)
+        os.rename(aside, str(target))
         fsync(folder)
     finally:
         aside.unlink(missing_ok=True)
-    return target
 
 
 def _slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
@@ -172,7 +194,7 @@ def _worth_a_dictionary(schema: pa.Schema) -> list[str]:
     return names
 
 
-def replaced_by(folder: Path) -> dict[str, float]:
+def replaced_by(folder: LogPath) -> dict[str, float]:
     """Names in `folder` that a merged file stands for, and since when (seconds since the epoch)."""
     since: dict[str, float] = {}
     for path in folder.glob("compact-*.parquet"):
@@ -184,8 +206,8 @@ def replaced_by(folder: Path) -> dict[str, float]:
     return since
 
 
-def _replaces(path: str | Path) -> list[str]:
-    return names_replaced(pq.read_metadata(path).metadata or {})
+def _replaces(path: str | LogPath) -> list[str]:
+    return names_replaced(pq.read_metadata(opened(path)).metadata or {})
 
 
 def names_replaced(notes: dict[bytes, bytes]) -> list[str]:

@@ -1,6 +1,6 @@
 """The serving log and the event log at rest: Parquet by date (and client), written atomically, compacted, read safely.
 
-Below `<home>/logs`: `serving/date=YYYY-MM-DD/client=X/part-*.parquet` and `events/date=YYYY-MM-DD/part-*.parquet`.
+Below `logs`: `serving/date=YYYY-MM-DD/client=X/part-*.parquet` and `events/date=YYYY-MM-DD/part-*.parquet`.
 Files hold every column of their schema, so each can be read alone. Knows nothing of Ray, queues or labels.
 """
 
@@ -8,7 +8,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from cluster.data.files import UNREADABLE
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
+from cluster.store.log_files import LogFiles as LogFiles
 from cluster.store.log_parts import (
     EVENT_KEY,
     LogFile,
@@ -31,6 +31,7 @@ from cluster.store.log_parts import (
     replaced_by,
     write_part,
 )
+from cluster.store.paths import LogPath, log_path, opened
 from cluster.store.upkeep import upkeep
 
 log = logging.getLogger(__name__)
@@ -46,35 +47,6 @@ PIECE_REQUESTS = 16
 """Requests in a row group where replicas write between answers: some 20 ms of one core."""
 
 
-@dataclass(frozen=True)
-class LogFiles:
-    """The readable parts of a query, oldest date first, and the paths of those that could not be opened."""
-
-    files: tuple[LogFile, ...]
-    unreadable: tuple[str, ...] = ()
-
-    @property
-    def paths(self) -> list[str]:
-        """Paths of the readable files."""
-        return [f.path for f in self.files]
-
-    @property
-    def rows(self) -> int:
-        """Rows of the readable files."""
-        return sum(f.rows for f in self.files)
-
-    def made_with(self, features: FeatureSet) -> "LogFiles":
-        """Those whose feature columns are `features`."""
-        return LogFiles(tuple(f for f in self.files if features.accepts(f.schema_hash)), self.unreadable)
-
-    def report(self) -> str:
-        """One line for the user; empty when nothing was left out."""
-        if not self.unreadable:
-            return ""
-        shown = ", ".join(self.unreadable[:3]) + (", …" if len(self.unreadable) > 3 else "")
-        return f"{len(self.unreadable)} unreadable log file(s) skipped (truncated or not Parquet; delete them): {shown}"
-
-
 def feature_metadata(features: FeatureSet) -> dict[bytes, bytes]:
     """What a serving file's schema metadata says of its feature columns."""
     return {
@@ -85,11 +57,16 @@ def feature_metadata(features: FeatureSet) -> dict[bytes, bytes]:
 
 
 class LogStore:
-    """Both logs below one local folder. Safe for one writer per file name and any number of readers."""
+    """Both logs. Safe for one writer per file name and any number of readers."""
 
-    def __init__(self, root: str | Path, ids: str | None = None):
-        """`ids` is the project's type of ids: files of the other one raise DataError; None takes any."""
-        self.root = Path(root)
+    def __init__(self, root: str | Path, ids: str | None = None, beside: str | Path | None = None):
+        """`root`: a folder, or the URI of an object store. What is no whole file lies in the folder `beside` then:
+        write-ahead files, users' state, rows set aside, locks; by default all lie together.
+
+        `ids` is the project's type of ids: files of the other one raise DataError; None takes any.
+        """
+        self.parts = log_path(root)
+        self.root = Path(root if beside is None else beside)
         self._ids = ids
 
     def write_serving(
@@ -98,7 +75,7 @@ class LogStore:
         features: FeatureSet | None = None,
         name: str | None = None,
         between: Callable[[], None] | None = None,
-    ) -> list[Path]:
+    ) -> list[LogPath]:
         """Append served requests (`cluster.data.schema.serving_schema`), one new file for each date and client in them.
 
         `features` names the feature columns; without it the table's schema metadata must. Raises DataError otherwise.
@@ -114,13 +91,13 @@ class LogStore:
         written = []
         for day, client in sorted({*zip(days, clients, strict=True)}):
             rows = np.flatnonzero((days == day) & (clients == client))
-            folder = self.root / "serving" / f"date={day}" / f"client={client}"
+            folder = self.parts / "serving" / f"date={day}" / f"client={client}"
             mine = table if len(rows) == len(table) else table.take(pa.array(rows))
             group = ROW_GROUP_REQUESTS if between is None else PIECE_REQUESTS
             written.append(write_part(mine, folder, group, name=name, between=between))
         return written
 
-    def write_events(self, table: pa.Table, name: str | None = None) -> list[Path]:
+    def write_events(self, table: pa.Table, name: str | None = None) -> list[LogPath]:
         """Append events (`cluster.data.schema.event_schema`), one new file for each date of `occurred_at`.
 
         `name` as in `write_serving`.
@@ -129,7 +106,7 @@ class LogStore:
         written = []
         for day in sorted(set(days)):
             rows = table.take(pa.array(np.flatnonzero(days == day)))
-            written.append(write_part(rows, self.root / "events" / f"date={day}", EVENT_ROWS, name=name))
+            written.append(write_part(rows, self.parts / "events" / f"date={day}", EVENT_ROWS, name=name))
         return written
 
     def serving_files(
@@ -137,17 +114,21 @@ class LogStore:
     ) -> LogFiles:
         """Parts of one client (default: all) whose date lies in [since, until]; the rows at the edges are not cut."""
         pattern = f"client={client or '*'}/*.parquet"
-        return self._list(self.root / "serving", pattern, since, until)
+        return self._list(self.parts / "serving", pattern, since, until)
 
     def event_files(self, since: datetime | None = None, until: datetime | None = None) -> LogFiles:
         """Parts of the event log whose date lies in [since, until]."""
-        return self._list(self.root / "events", "*.parquet", since, until)
+        return self._list(self.parts / "events", "*.parquet", since, until)
+
+    def begun(self) -> bool:
+        """Whether anything was ever logged, or set aside."""
+        return self.root.is_dir() or bool(self.dates("serving") or self.dates("events"))
 
     def dates(self, log: str = "serving") -> list[str]:
         """Dates with files in `serving` or `events`, oldest first."""
-        return sorted(p.name.removeprefix("date=") for p in (self.root / log).glob("date=*"))
+        return sorted(p.name.removeprefix("date=") for p in (self.parts / log).glob("date=*"))
 
-    def _list(self, root: Path, pattern: str, since: datetime | None, until: datetime | None) -> LogFiles:
+    def _list(self, root: LogPath, pattern: str, since: datetime | None, until: datetime | None) -> LogFiles:
         low, high = since and _day(since), until and _day(until)
         found: list[LogFile] = []
         broken: list[str] = []
@@ -159,7 +140,7 @@ class LogStore:
             here: list[LogFile] = []
             for path in sorted(p for p in folder.glob(pattern) if not p.name.startswith(".")):
                 try:
-                    footer = pq.read_metadata(path)
+                    footer = pq.read_metadata(opened(path))
                     notes = footer.metadata or {}
                     replaces = names_replaced(notes)
                     schema_hash = notes.get(HASH_KEY, b"").decode()
@@ -175,14 +156,14 @@ class LogStore:
             found += [f for f in here if f.path not in replaced]
         return LogFiles(tuple(found), tuple(broken))
 
-    def _require_ids(self, path: Path, footer: pq.FileMetaData) -> None:
+    def _require_ids(self, path: LogPath, footer: pq.FileMetaData) -> None:
         column = footer.schema.names.index("user_id") if "user_id" in footer.schema.names else None
         if self._ids is None or column is None:
             return
         found = "int64" if footer.schema.column(column).physical_type == "INT64" else "string"
         if found != self._ids:
             raise DataError(
-                f"{path} holds {found} ids and pinfunnel.yaml says `ids: {self._ids}`: move {self.root} away to begin "
+                f"{path} holds {found} ids and pinfunnel.yaml says `ids: {self._ids}`: move {self.parts} away to begin "
                 f"new logs, or set `ids: {found}`"
             )
 
@@ -190,7 +171,7 @@ class LogStore:
         """Events of a date range, file by file, oldest first. A damaged file is named in a warning, and left out."""
         for path in self.event_files(since, until).paths:
             try:
-                yield pq.ParquetFile(path).read()
+                yield pq.ParquetFile(opened(path)).read()
             except FileNotFoundError:  # compaction removed it since the listing
                 continue
             except UNREADABLE as error:
@@ -219,10 +200,10 @@ class LogStore:
     def _compact(self, day: str, small_bytes: int, target_bytes: int, grace_seconds: float) -> dict[str, int]:
         done = {"merged": 0, "written": 0, "removed": 0}
         bounds = datetime.fromisoformat(day).replace(tzinfo=UTC)
-        partitions: dict[Path, list[LogFile]] = {}
+        partitions: dict[LogPath, list[LogFile]] = {}
         for log in (self.serving_files(None, bounds, bounds), self.event_files(bounds, bounds)):
             for file in log.files:
-                partitions.setdefault(Path(file.path).parent, []).append(file)
+                partitions.setdefault(log_path(file.path).parent, []).append(file)
         for folder, files in partitions.items():
             gone = [folder / n for n, since in replaced_by(folder).items() if time.time() - since >= grace_seconds]
             whole = [f for f in files if f.bytes < small_bytes and is_whole(f.path)]  # a damaged one stays as it is
@@ -230,7 +211,7 @@ class LogStore:
                 write_part(MergedFiles(group), folder, ROW_GROUP_REQUESTS if group[0].client else EVENT_ROWS, "compact")
                 done["merged"] += len(group)
                 done["written"] += 1
-            for path in filter(Path.exists, gone):
+            for path in (path for path in gone if path.exists()):
                 path.unlink()
                 done["removed"] += 1
         return done

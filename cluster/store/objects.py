@@ -18,6 +18,7 @@ import obstore
 import obstore.exceptions
 import obstore.store
 
+from cluster.errors import StorageError
 from cluster.store.backend import Listed
 from cluster.store.copies import Copies
 
@@ -160,7 +161,7 @@ class ObjectStore:
             return None
 
 
-class ChangedMeanwhile(OSError):
+class ChangedMeanwhile(StorageError):
     """A conditional put found another object than the one it was for."""
 
 
@@ -181,10 +182,15 @@ def open_store(uri: str) -> Any:
 
 @contextmanager
 def storage() -> Iterator[None]:
-    """What the library raises, as OSError in one line; what is not there, as FileNotFoundError."""
+    """What the library raises, as StorageError in one line; what is not there, as FileNotFoundError."""
     try:
         yield
     except (obstore.exceptions.PreconditionError, obstore.exceptions.AlreadyExistsError) as error:
-        raise ChangedMeanwhile(" ".join(str(error).split())[:200]) from None
+        raise ChangedMeanwhile(_line(error)) from None
     except obstore.exceptions.BaseError as error:
-        raise OSError(" ".join(str(error).split())[:200]) from None
+        raise StorageError(_line(error)) from None
+
+
+def _line(error: Exception) -> str:
+    told = " ".join(str(error).split())[:200]
+    return f"object store: {told} (its address and keys come from the environment: AWS_ENDPOINT_URL, …)"

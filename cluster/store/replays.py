@@ -6,7 +6,6 @@ Compaction may have merged them with served ones: files with both are written an
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +15,7 @@ from cluster.data.cleaning import moment, to_us
 from cluster.data.files import UNREADABLE
 from cluster.store.log_parts import LogFile, read_part, write_part
 from cluster.store.logs import EVENT_ROWS, ROW_GROUP_REQUESTS, LogStore
+from cluster.store.paths import log_path, opened
 from cluster.store.upkeep import upkeep
 
 REPLAYED = "backfill"
@@ -74,7 +74,7 @@ def _marked(
 ) -> Iterator[tuple[LogFile, pa.ChunkedArray]]:
     for file in files:
         try:
-            marks = marks_of(pq.ParquetFile(file.path).read(columns))
+            marks = marks_of(pq.ParquetFile(opened(file.path)).read(columns))
         except UNREADABLE:  # damaged: every reader leaves it out, and names it
             continue
         if pc.any(marks).as_py():
@@ -83,7 +83,7 @@ def _marked(
 
 def _rewrite(file: LogFile, rest: pa.Table, row_group: int) -> None:
     """The file with other rows. A merged file, even an empty one, goes on standing for those that its footer names."""
-    path = Path(file.path)
+    path = log_path(file.path)
     merged = path.name.startswith("compact-")
     if merged or len(rest):
         write_part(rest, path.parent, row_group, "compact" if merged else "part")

@@ -9,28 +9,17 @@ import httpx
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """Starts it; yields its address. Whoever calls it stands for a site with an endpoint of its own, by path style."""
+def s3_server(port: int) -> Iterator[str]:
+    """Starts it; yields its address."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else it prints a line for each call
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
     try:
-        yield f"http://{host}:{port}"
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.stop()
-
-
-def environment(endpoint: str) -> dict[str, str]:
-    """What a process needs to reach the server."""
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "tests",
-        "AWS_SECRET_ACCESS_KEY": "tests",
-        "AWS_REGION": "us-east-1",
-    }
 
 
 def new_bucket(endpoint: str) -> str:

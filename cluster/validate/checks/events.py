@@ -12,6 +12,7 @@ from cluster.data.files import UNREADABLE
 from cluster.data.reading import Input
 from cluster.graph.ids import IdMap
 from cluster.store.logs import LogStore
+from cluster.store.paths import opened
 from cluster.validate.checks.notes import note, note_old
 from cluster.validate.examination import Examination
 
@@ -49,7 +50,7 @@ def logged_requests(logs: LogStore) -> pa.Array:
     found = [pa.array([], pa.string())]
     for path in logs.serving_files().paths:
         try:
-            ids = pq.read_table(path, columns=["request_id"], partitioning=None)["request_id"]
+            ids = pq.read_table(opened(path), columns=["request_id"], partitioning=None)["request_id"]
         except UNREADABLE:
             continue
         found.append(ids.combine_chunks().cast(pa.string()))
