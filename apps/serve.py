@@ -1,5 +1,6 @@
 """The Serve application: `build` for `serve deploy` and `serve run`, `start` for a server in this process's cluster."""
 
+import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from cluster.errors import ConfigError
 from cluster.ports import is_loopback
 from cluster.settings.clients import WALK
 from cluster.settings.project import ServingSettings
+from cluster.store.home import lost_with_local
 from serving.deploy.replicas import (
     EventsDeployment,
     FullDeployment,
@@ -32,6 +34,8 @@ from serving.http.auth import Authorizer
 from serving.logs.kafka_client import check_kafka
 from serving.logs.redis_client import check_redis
 from serving.logs.shard import shards_of
+
+log = logging.getLogger(__name__)
 
 APP = "pinfunnel"
 CHECKOUT = Path(__file__).parents[1]
@@ -73,6 +77,8 @@ def build(args: FunnelArgs) -> Application:
     project = opened.project
     clients = opened.clients
     check_access(opened, args.loopback)
+    if risk := lost_with_local(project):
+        log.warning(risk)
     if project.events.kafka is not None:
         check_kafka(project.events.kafka)
     if project.events.state.redis is not None:

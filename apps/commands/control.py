@@ -92,10 +92,12 @@ def _print_left(opened: Opened, users: list[int | str]) -> int:
     from cluster.store.home import control_root
 
     project = opened.project
-    ours = sorted({Path(project.home), Path(control_root(project.home, project.control))})
+    ours = sorted({Path(project.local_home), Path(control_root(project.home, project.control))})
     inputs = [getattr(project.data, name) for name in DataSettings.model_fields]
     yours = [Path(source.path) for source in inputs if isinstance(source, Source)]
     left = 0
+    if project.local is not None:
+        console.print(f"not searched byte by byte, only swept: {project.home}", highlight=False, soft_wrap=True)
     for user in users:
         for found in search([path for path in ours if path.exists()], user):
             console.print(f"  LEFT: {found}", highlight=False, soft_wrap=True)

@@ -138,10 +138,10 @@ def compact_logs(
         process = opened.new_process()
         logs = process.logs
         keep_days = opened.project.logs.keep_days
-        expired = expire(logs.root, keep_days) if keep_days is not None and logs.root.is_dir() else 0
-        if logs.root.is_dir():
+        expired = expire(logs.root, keep_days, parts=logs.parts) if keep_days is not None and logs.begun() else 0
+        if logs.begun():
             with upkeep(logs.root):
-                sweep_logs(logs.root, process.forgotten)
+                sweep_logs(logs.root, process.forgotten, logs.parts)
         days = sorted({*logs.dates("serving"), *logs.dates("events")})
         done = {"merged": 0, "written": 0, "removed": 0, "expired": expired}
         with progress_bar() as bars:

@@ -16,17 +16,15 @@ def require_on_every_node(project: Project, look: Callable[[list[str]], Mapping[
     """`look` says by node which of some paths are there. Raises ConfigError that names the setting and the node.
 
     A home that every node has a folder of, but not the same one, would split the logs without a word, so a file is made
-    in it that the others must see.
+    in it that the others must see. So of `local`, beside a home in an object store: orders of one node hold on all.
     """
-    wanted: dict[str, str] = {}
-    probe = None
-    if "://" not in project.home:
-        probe = Path(project.home) / f".seen-by-all-{secrets.token_hex(8)}"
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        wanted[str(probe)] = (
-            f"home: {project.home} is not the same folder there: let it be a mount that every node sees, or a bucket"
-        )
+    name = "home" if project.local is None else "local"
+    probe = Path(project.local_home) / f".seen-by-all-{secrets.token_hex(8)}"
+    probe.parent.mkdir(parents=True, exist_ok=True)
+    probe.touch()
+    wanted = {
+        str(probe): f"{name}: {project.local_home} is not the same folder there: let it be a mount that every node sees"
+    }
     if project.access.keys is not None:
         wanted[project.access.keys] = (
             f"access.keys: {project.access.keys} is not there: let it lie where every node sees it, as below `home`"
@@ -39,9 +37,8 @@ def require_on_every_node(project: Project, look: Callable[[list[str]], Mapping[
             if not there
         ]
     finally:
-        if probe is not None:
-            with suppress(OSError):
-                probe.unlink()
+        with suppress(OSError):
+            probe.unlink()
     if faults:
         raise ConfigError("\n".join(faults))
 

@@ -35,7 +35,7 @@ from cluster.settings.project import Project
 from cluster.similarity.build import measure
 from cluster.similarity.tables import Similarity
 from cluster.store.bundles import BundleStore, note_meta
-from cluster.store.home import logs_root
+from cluster.store.home import logs_of
 from cluster.store.logs import LogStore
 
 
@@ -68,7 +68,7 @@ def build_catalog(
     """
     inputs = open_inputs(project)
     topics = known_topics(store)
-    logs = LogStore(logs_root(project.home))
+    logs = logs_of(project)
     meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
     with store.write(GRAPH, meta, publish) as (folder, version):
         if in_memory:
@@ -143,7 +143,7 @@ def _build_on_ray(inputs: dict[str, Input], build: Build, topics: tuple[str, ...
         now=build.now,
         before=build.before,
         nodes=nodes,
-        scratch=Path(project.home) / "build",
+        scratch=Path(project.local_home) / "build",
         progress=progress,
     )
     build.drops["edges"] = built.tally

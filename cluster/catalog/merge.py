@@ -33,8 +33,7 @@ from cluster.kinds import GRAPH
 from cluster.progress import Progress, silent
 from cluster.settings.project import GraphSettings, Project, Source
 from cluster.store.bundles import BundleStore, note_meta
-from cluster.store.home import logs_root
-from cluster.store.logs import LogStore
+from cluster.store.home import logs_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def merge_edges(
     saves = SaveCounts.open(base.path / "pins", base.graph)
     meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
     with store.write(GRAPH, meta, publish) as (folder, version):
-        build = Build(project, folder, version, logs=LogStore(logs_root(project.home)))
+        build = Build(project, folder, version, logs=logs_of(project))
         inputs = open_inputs(project)
         progress("read", 0.0)
         pins, users = (inputs[name].read() if name in inputs else None for name in ("pins", "users"))

@@ -14,9 +14,11 @@ from cluster.settings.gbdt import GbdtSettings as GbdtSettings
 from cluster.settings.logs import LogSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
 from cluster.settings.ranker import RankerSettings as RankerSettings
+from cluster.settings.serving import ServingSettings as ServingSettings
 from cluster.settings.similarity import SimilaritySettings
 from cluster.settings.telemetry import TelemetrySettings
 
+OBJECT_STORES = ("s3://", "gs://", "az://")
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
 
 
@@ -95,47 +97,15 @@ class GraphSettings(Settings):
         return self.prune_boards > 0.0 or self.prune_delta < 1.0
 
 
-class ServingSettings(Settings):
-    """Budgets and sizes of the Serve application."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=1, le=65535)
-    shape: Literal["separate", "colocated"] = "separate"
-    processes: int = Field(
-        0, ge=0, le=256, description="ingress processes that `pinfunnel serve` starts; 0: one a core, at most 4"
-    )
-    deadline_ms: float = Field(500.0, gt=0)
-    queue_ms: float = Field(
-        60.0, gt=0, description="a request that would wait longer for its turn is answered 429 at once"
-    )
-    candidates_share: float = Field(
-        0.5, gt=0, le=1, description="share of the deadline after which no source of candidates is waited for"
-    )
-    poll_seconds: float = Field(1.0, gt=0)
-    log_flush_seconds: float = Field(2.0, gt=0)
-    log_queue_rows: int = Field(4096, ge=1)
-    teacher_share: float = Field(
-        0.02,
-        ge=0,
-        le=1,
-        description="requests of which the full ranker, after the answer, also scores a sample "
-        "of what the lightweight stage dropped: targets for distillation",
-    )
-    teacher_candidates: int = Field(100, ge=1, description="how many dropped candidates of such a request")
-    body_bytes: int = Field(4 << 20, ge=1024, description="a larger request body is cut off and answered 413")
-    event_days: int = Field(90, ge=1, le=36_500, description="older events are refused: they belong into `data.events`")
-    hidden_per_user: int = Field(
-        1000, ge=0, le=100_000, description="pins with a negative action that are remembered of a user, newest first"
-    )
-    simulation: bool = Field(False, description="let requests and events say what time it is (`at`, future events)")
-
-
 class Project(Settings):
     """Everything in `pinfunnel.yaml`."""
 
     home: str = "pinfunnel-home"
     control: str | None = Field(
         None, description="folder of what was taken down and who was forgotten; default: `control` below `home`"
+    )
+    local: str | None = Field(
+        None, description="folder for what is no whole file, where `home` is an object store: a mount, or a node's disk"
     )
     ids: Literal["int64", "string"] = "int64"
     actions: tuple[str, ...] = DEFAULT_ACTIONS
@@ -156,15 +126,31 @@ class Project(Settings):
     fresh: FreshSettings = FreshSettings()
     logs: LogSettings = LogSettings()
 
-    @field_validator("home", "control")
+    @field_validator("control", "local")
     @classmethod
     def _a_folder(cls, folder: str | None) -> str | None:
         if folder is not None and "://" in folder:
-            raise ValueError(
-                "no URI: logs and events would lie on this machine alone; give a path, on a cluster "
-                "that of a mount which every node shares"
-            )
+            raise ValueError("files there are appended to, which no object store can: give a folder")
         return folder
+
+    @model_validator(mode="after")
+    def _home_can_hold_all(self) -> "Project":
+        if "://" not in self.home:
+            if self.local is not None:
+                raise ValueError("`local` is for a `home` in an object store: a folder holds all, leave `local` out")
+        elif not self.home.startswith(OBJECT_STORES):
+            raise ValueError(f"home: a folder, or one of {', '.join(OBJECT_STORES)}")
+        elif self.local is None:
+            raise ValueError(
+                "home: an object store cannot hold what is appended to (write-ahead files, orders, fresh pins): "
+                "give a folder for that as `local`, a mount that all nodes share if you can"
+            )
+        return self
+
+    @property
+    def local_home(self) -> str:
+        """The folder of what is no whole file: `home`, or `local` beside an object store."""
+        return self.local or self.home
 
     @model_validator(mode="before")
     @classmethod
@@ -233,12 +219,14 @@ class Project(Settings):
             for name in DataSettings.model_fields
             if isinstance(source := getattr(project.data, name), Source)
         }
+        control = project.control or (f"{project.local}/control" if project.local else None)
         keys = None if project.access.keys is None else _anchor(base, project.access.keys)
         return project.model_copy(
             update={
                 "access": project.access.model_copy(update={"keys": keys}),
                 "home": _anchor(base, project.home),
-                "control": None if project.control is None else _anchor(base, project.control),
+                "local": None if project.local is None else _anchor(base, project.local),
+                "control": None if control is None else _anchor(base, control),
                 "clients": None if project.clients is None else _anchor(base, project.clients),
                 "data": project.data.model_copy(update=data),
             }

@@ -15,8 +15,7 @@ from cluster.data.inputs import open_inputs_leniently
 from cluster.progress import Progress, silent
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from cluster.store.home import logs_root
-from cluster.store.logs import LogStore
+from cluster.store.home import logs_of
 from cluster.validate.checks.attributes import check_attributes
 from cluster.validate.checks.clients import check_clients
 from cluster.validate.checks.edges import check_edges
@@ -53,7 +52,7 @@ def validate(project: Project, progress: Progress = silent, clients: Mapping[str
     impressions = check_impressions(inputs["impressions"], run, graph_pins) if "impressions" in inputs else None
     events = None
     if "events" in inputs:
-        requests = logged_requests(LogStore(logs_root(project.home)))
+        requests = logged_requests(logs_of(project))
         if impressions is not None:
             requests = pa.concat_arrays([requests, impressions["request_id"].combine_chunks()])
         events = check_events(inputs["events"], run, graph_pins, users, requests)

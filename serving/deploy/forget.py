@@ -16,7 +16,7 @@ from cluster.control.choices import Choices
 from cluster.control.forgotten import Forgotten
 from cluster.control.logs import Swept, at_us, sweep_logs
 from cluster.errors import ConfigError
-from cluster.store.home import control_root, logs_root
+from cluster.store.home import control_root
 from cluster.store.upkeep import upkeep
 from serving.deploy.process import Process
 from serving.logs.redis_client import key_of_user, writing_client
@@ -46,16 +46,16 @@ def forget_users(process: Process, users: Collection[Id], patience: float = 60.0
     """
     project = process.project
     forgotten = process.forgotten
-    logs = Path(logs_root(project.home))
+    logs = process.logs.root
     users = {*users, *map(process.pseudonyms.of, users)}  # a log from before there was a key has the ids
     if users:
         Choices(control_root(project.home, project.control)).forget(users)
         forgotten.forget(users)
     _settle(process, logs, users, patience)
     swept = Swept()
-    if logs.is_dir():
+    if process.logs.begun():
         with upkeep(logs):
-            swept = sweep_logs(logs, forgotten)
+            swept = sweep_logs(logs, forgotten, process.logs.parts)
     graphs = sweep_graphs(process.store, forgotten)
     if (redis := project.events.state.redis) is not None and users:
         client = writing_client(redis, REDIS_SECONDS)

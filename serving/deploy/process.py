@@ -19,7 +19,7 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.damage import opening
-from cluster.store.home import bundles_root, control_root, logs_root
+from cluster.store.home import bundles_root, control_root, logs_of
 from cluster.store.logs import LogStore
 from cluster.store.pseudonyms import Pseudonyms, pseudonyms_of
 from cluster.store.quarantine import Quarantine
@@ -129,7 +129,7 @@ class Process:
     @cached_property
     def logs(self) -> LogStore:
         """The project's logs."""
-        return LogStore(logs_root(self.project.home), self.project.ids)
+        return logs_of(self.project, self.project.ids)
 
     @cached_property
     def pseudonyms(self) -> Pseudonyms:
@@ -155,7 +155,7 @@ class Process:
 
     def state_root(self, shard: Shard = WHOLE) -> Path:
         """Where this machine's processes share what is known of the shard's users."""
-        return machine_folder(logs_root(self.project.home), shard)
+        return machine_folder(self.logs.root, shard)
 
     def state_reader(self, shard: Shard = WHOLE) -> StateReader:
         """A look at what the process with the shard's event log knows of users."""
@@ -175,7 +175,7 @@ class Process:
         Raises ConfigError when another process holds it after `patience` seconds.
         """
         return EventLog(
-            WriterFolder(self.logs, shard, Path(self.project.home), self.project.ids, patience),
+            WriterFolder(self.logs, shard, Path(self.project.local_home), self.project.ids, patience),
             self.logs,
             self.event_contract,
             UserStates(

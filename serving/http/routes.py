@@ -87,7 +87,7 @@ class Ingress:
         self._attributes = attribute_kinds(project.attributes)
         self._unknown_pins = unknown_pins or (lambda pins: [])
         control = control_root(project.home, project.control)
-        names = pseudonyms_of(project.ids, project.logs.pseudonym_key_env, Path(logs_root(project.home)))
+        names = pseudonyms_of(project.ids, project.logs.pseudonym_key_env, Path(logs_root(project.local_home)))
         self._events = events = PseudonymousEvents(events, names) if names.on else events
         self._choices = Choices(control)
         self._forgotten = Forgotten(control)

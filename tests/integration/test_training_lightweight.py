@@ -72,6 +72,15 @@ def test_a_refused_model_is_stored_but_not_served(world: LogsWorld, tmp_path: Pa
     assert store.open("lightweight/homefeed", out.version).meta["gate"]["publish"] is False
 
 
+def test_a_log_in_a_bucket_trains_a_model_into_a_bucket(s3: str, tmp_path: Path) -> None:
+    project = project_at(tmp_path, home=f"{s3}/site", local=str(tmp_path))
+    world = make_world(tmp_path, names=("homefeed",), requests=40, n=20, project=project)
+    store = BundleStore(f"{s3}/site/bundles", cache=tmp_path / "cache")
+    out = train_lightweight(project, world.clients["homefeed"], store, world.logs, gate=Gate(min_requests=1))
+    assert store.open("lightweight/homefeed", out.version).require_schema(world.features).version == out.version
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"], "no folder is made of the bucket's name"
+
+
 def test_the_shuffle_join_gives_what_the_broadcast_gives(world: LogsWorld) -> None:
     def rows(limit: int) -> dict[str, list[float]]:
         joined = join_logs(world.project, world.logs, ["homefeed"], broadcast_bytes=limit)

@@ -14,6 +14,7 @@ from cluster.data.schema import IMPRESSED, RANKED, WALKED, event_schema, serving
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client, LabelSettings, StageSizes
 from cluster.settings.project import DataSettings, GbdtSettings, Project, RankerSettings, Source
+from cluster.store.home import logs_of
 from cluster.store.logs import LogStore
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -29,7 +30,7 @@ class LogsWorld:
     features: FeatureSet
 
 
-def project_at(home: Path, **changes: object) -> Project:
+def project_at(home: Path, /, **changes: object) -> Project:
     """A project that needs no input files."""
     settings = {
         "home": str(home),
@@ -52,7 +53,7 @@ def make_world(
 ) -> LogsWorld:
     """Write `requests` requests of `n` candidates for each client, spread over `days` days, and their events."""
     project = project or project_at(home)
-    logs = LogStore(home / "logs")
+    logs = LogStore(home / "logs") if "://" not in project.home else logs_of(project)
     features = FeatureSet.of(project.features)
     sizes = StageSizes(walk=n, lightweight=n // 2, answer=10, explore=1)
     clients = {c: Client(name=c, sizes=sizes, labels=LabelSettings(strategy=strategy)) for c in names}

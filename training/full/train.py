@@ -165,7 +165,7 @@ def _published_graph(store: BundleStore) -> str:
 @contextmanager
 def _scratch(project: Project) -> Iterator[Path]:
     """A folder for the rows, the checkpoints and the model of one run; gone afterwards."""
-    folder = Path(project.home) / "train" / f"full-{time.time_ns()}"
+    folder = Path(project.local_home) / "train" / f"full-{time.time_ns()}"
     try:
         yield folder
     finally:

@@ -8,16 +8,16 @@ controller); the models come back as the run's return value.
 """
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cluster.data.files import filesystem
 from cluster.errors import ModelError
 from cluster.progress import Progress, silent
 from cluster.settings.project import GbdtSettings
@@ -201,8 +201,10 @@ def run_trainer(jobs: Sequence[FitJob], workers: int, reserve: float, storage: s
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise ModelError(f"fitting {', '.join(j.client for j in jobs)} failed on Ray: {lines[-1]}") from error
         finally:
-            if storage and "://" not in storage:
-                shutil.rmtree(Path(storage) / name, ignore_errors=True)  # the models have come back by value
+            if storage:  # the models have come back by value
+                with suppress(OSError):
+                    system, below = filesystem(storage)
+                    system.delete_dir(f"{below}/{name}")
     if fitted is None:
         raise ModelError(
             f"fitting {', '.join(j.client for j in jobs)} on Ray ended without models: see the worker's log"

@@ -48,13 +48,9 @@ def test_keys_that_one_node_lacks_are_named(tmp_path: Path) -> None:
         require_on_every_node(project(str(home), str(keys)), seeing(str(home)))
 
 
-def test_a_bucket_is_not_looked_for(tmp_path: Path) -> None:
-    asked: list[list[str]] = []
-
-    def look(paths: list[str]) -> Mapping[str, list[bool]]:
-        asked.append(paths)
-        return {"10.0.0.1": []}
-
-    bucket = project("/home").model_copy(update={"home": "s3://bucket/pinfunnel"})
-    require_on_every_node(bucket, look)
-    assert asked == [[]]
+def test_beside_a_bucket_the_local_folder_is_looked_for(tmp_path: Path) -> None:
+    settings = {"home": "s3://bucket/pinfunnel", "local": str(tmp_path), "data": EDGES}
+    require_on_every_node(Project.model_validate(settings), seeing(str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"^node 10.0.0.2: local: .* is not the same folder there"):
+        require_on_every_node(Project.model_validate(settings), seeing("/elsewhere"))
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ from apps.project import SHIPPED_CLIENTS, open_project
 from cluster.errors import ConfigError
 from cluster.settings.clients import load_client, load_clients
 from cluster.settings.project import DEFAULT_ACTIONS, Project
+from cluster.store.home import lost_with_local
 
 
 def write(folder: Path, **settings: object) -> Path:
@@ -23,9 +24,35 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert project.data.edges.path == str(tmp_path / "edges")
 
 
-@pytest.mark.parametrize("key", ["home", "control"])
+def test_a_home_in_a_bucket_keeps_the_rest_in_a_folder(tmp_path: Path) -> None:
+    project = Project.load(write(tmp_path, home="s3://bucket/x", local="here"))
+    assert (project.home, project.local_home) == ("s3://bucket/x", str(tmp_path / "here"))
+    assert project.control == str(tmp_path / "here" / "control")
+    other = Project.load(write(tmp_path, home="s3://bucket/x", local="here", control="there"))
+    assert other.control == str(tmp_path / "there")
+    plain = Project.load(write(tmp_path, home="out"))
+    assert (plain.local_home, plain.control) == (str(tmp_path / "out"), None)
+    assert lost_with_local(plain) is None
+    assert "acknowledged events that are not Parquet yet" in str(lost_with_local(project))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"home": "s3://bucket/x"}, "home: an object store cannot hold what is appended to .*`local`"),
+        ({"home": "file:///x", "local": "y"}, "home: a folder, or one of s3://, gs://, az://"),
+        ({"home": "x", "local": "y"}, "leave `local` out"),
+    ],
+)
+def test_a_home_that_cannot_hold_all_is_one_line(tmp_path: Path, settings: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        Project.load(write(tmp_path, **settings))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["local", "control"])
 def test_a_bucket_is_refused_where_files_are_appended_to(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"pinfunnel.yaml: {key}: .*no URI.*found 's3://bucket/x'") as caught:
+    with pytest.raises(ConfigError, match=rf"pinfunnel.yaml: {key}: .*give a folder.*found 's3://bucket/x'") as caught:
         Project.load(write(tmp_path, **{key: "s3://bucket/x"}))
     assert "\n" not in str(caught.value)
 
