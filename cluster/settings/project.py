@@ -18,7 +18,7 @@ from cluster.settings.serving import ServingSettings as ServingSettings
 from cluster.settings.similarity import SimilaritySettings
 from cluster.settings.telemetry import TelemetrySettings
 
-OBJECT_STORES = ("s3://", "gs://", "az://")
+OBJECT_STORES = ("s3://", "gs://")
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
 
 
