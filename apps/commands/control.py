@@ -10,6 +10,8 @@ from apps.console import console, guarded
 from apps.project import Opened, open_project
 from cluster.errors import ConfigError, in_short
 
+SHOWN = 10
+"""Bad lines that are named."""
 IdFile = Annotated[Path | None, typer.Option(dir_okay=False, help="text file with one id a line")]
 
 
@@ -36,13 +38,18 @@ def remove(
             raise ConfigError("name what to remove: --pins FILE, --boards FILE, or both")
         settings = open_project(project).project
         contract = IdContract(settings.ids)
-        named = [[] if file is None else read_ids(file, contract) for file in (pins, boards)]
+        (named_pins, bad_pins), (named_boards, bad_boards) = (
+            ([], []) if file is None else read_ids(file, contract) for file in (pins, boards)
+        )
         removals = Removals(control_root(settings.home, settings.control))
         try:
-            now = removals.restore(*named) if undo else removals.remove(*named)
+            order = removals.restore if undo else removals.remove
+            now = order(named_pins, named_boards)
         except OSError as error:
             raise ConfigError(f"not stored: {in_short(error)}: run it again") from error
         console.print(f"taken down in all: {len(now.pins):,} pins, {len(now.boards):,} boards")
+        if _print_bad_lines([*bad_pins, *bad_boards]):
+            raise typer.Exit(1)
 
 
 def forget(
@@ -66,7 +73,8 @@ def forget(
         opened = open_project(project)
         contract = IdContract(opened.project.ids)
         named = [read_id(each, contract) for each in user or []]
-        named += [] if users is None else read_ids(users, contract)
+        listed, bad = ([], []) if users is None else read_ids(users, contract)
+        named += listed
         process = opened.new_process()
         try:
             done = forget_users(process, named)
@@ -81,8 +89,17 @@ def forget(
             console.print("  to be rid of that too, train them again, and build the graph again for its rates")
         everyone = list(dict.fromkeys([*named, *map(process.pseudonyms.of, named)]))
         left = _print_left(opened, everyone) if verify else 0
-        if left or done.unreadable:
+        if _print_bad_lines(bad) or left or done.unreadable:
             raise typer.Exit(1)
+
+
+def _print_bad_lines(bad: list[str]) -> int:
+    """Prints the lines of a file that are no ids; how many. All others were taken."""
+    if bad:
+        console.print(f"LEFT OUT: {len(bad):,} lines that are no ids", highlight=False)
+    for line in bad[:SHOWN]:
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
+    return len(bad)
 
 
 def _print_left(opened: Opened, users: list[int | str]) -> int:

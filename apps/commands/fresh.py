@@ -1,7 +1,9 @@
 """add-pins: what is new or was saved just now, into the log that every server follows."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -12,12 +14,19 @@ import typer
 from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
 from apps.console import console, guarded, write_json
 from apps.project import open_project
-from cluster.errors import DataError
+from cluster.errors import DataError, in_short
 
 AT_ONCE = 1000
 """Rows of one entry of the log."""
 SHOWN = 10
 """Refused rows that are named."""
+
+
+@dataclass(frozen=True)
+class NoRow:
+    """What stands for a row that cannot be read."""
+
+    reason: str
 
 
 def add_pins(
@@ -27,7 +36,7 @@ def add_pins(
 ) -> None:
     """Add pins that are new or were saved: a running server recommends them within a minute, without a build.
 
-    The same as `POST /v1/pins` (docs/fresh.md), from a file. Rows that are no pins are named and left out.
+    The same as `POST /v1/pins` (docs/fresh.md), from a file. Rows that are no pins are named and left out alone.
 
     pinfunnel add-pins new.jsonl
     """
@@ -38,11 +47,13 @@ def add_pins(
         log = FreshLog(opened.project)
         accepted = 0
         refused: list[str] = []
-        for first, rows in _batches(pins):
-            kept, left_out = log.contract.read(rows, datetime.now(UTC))
+        for batch in _batches(pins):
+            refused += [f"{where}: {row.reason}" for where, row in batch if isinstance(row, NoRow)]
+            sound = [each for each in batch if not isinstance(each[1], NoRow)]
+            kept, left_out = log.contract.read([row for _, row in sound], datetime.now(UTC))
             log.append(kept)
             accepted += len(kept)
-            refused += [f"row {first + each.row}: {each.reason}" for each in left_out]
+            refused += [f"{sound[each.row][0]}: {each.reason}" for each in left_out]
         console.print(f"{accepted:,} pins added, {len(refused):,} refused", highlight=False)
         for line in refused[:SHOWN]:
             console.print(f"  {line}", highlight=False)
@@ -51,43 +62,47 @@ def add_pins(
             raise typer.Exit(1)
 
 
-def _batches(path: Path) -> Iterator[tuple[int, list[Any]]]:
-    """The rows of a file, AT_ONCE at a time, with the number of the first. Raises DataError."""
+def _batches(path: Path) -> Iterator[list[tuple[str, Any]]]:
+    """Where each row of a file lies, and the row, AT_ONCE at a time. Raises DataError for a file that is none."""
     rows = _json_lines(path) if path.suffix in (".jsonl", ".json", ".ndjson") else _parquet(path)
-    first = 0
     while batch := list(islice(rows, AT_ONCE)):
-        yield first, batch
-        first += len(batch)
+        yield batch
 
 
-def _json_lines(path: Path) -> Iterator[Any]:
+def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     try:
-        with path.open(encoding="utf-8") as file:
-            for at, line in enumerate(file):
-                if line.strip():
-                    yield _row(path, at, line)
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            for at, line in enumerate(file, 1):
+                if text := line.removeprefix(BOM_UTF8 if at == 1 else b"").strip():
+                    yield f"line {at}", _row(text)
+    except OSError as error:
         raise DataError(f"pins: {path}: cannot be read ({error}): write JSON lines in UTF-8") from None
 
 
-def _row(path: Path, at: int, line: str) -> Any:
+def _row(line: bytes) -> Any:
+    """What a line says; a `NoRow` for what is no JSON, of which no other line suffers."""
     try:
-        return json.loads(line)
-    except ValueError as error:
-        raise DataError(f"pins: {path}: line {at + 1} is no JSON ({error}): write one object a line") from None
+        return json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        return NoRow(f"no JSON ({in_short(error)}): write one object a line, in UTF-8")
 
 
-def _parquet(path: Path) -> Iterator[Any]:
+def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
     import pyarrow.parquet as pq
 
     from cluster.data.files import UNREADABLE
 
+    at = 0
     try:
         for batch in pq.ParquetFile(path).iter_batches(AT_ONCE):
             for row in batch.to_pylist():
-                yield {name: _as_json(value) for name, value in row.items()}
+                yield f"row {at}", {name: _as_json(value) for name, value in row.items()}
+                at += 1
     except UNREADABLE as error:
-        raise DataError(f"pins: {path}: no complete Parquet file ({error}): write it again") from None
+        why = f"no complete Parquet ({in_short(error)}): write the file again, and send it again"
+        if not at:
+            raise DataError(f"pins: {path}: {why}") from None
+        yield f"rows from {at} on", NoRow(why)
 
 
 def _as_json(value: Any) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apps.cli import app
+from apps.commands import fresh
 from apps.project import Opened, open_project
 from apps.world.in_process import InProcess
 from cluster.catalog.build import build_catalog
@@ -171,12 +172,31 @@ def test_parquet_is_read_as_json_lines_are(tmp_path: Path) -> None:
     arguments = ["add-pins", str(tmp_path / "new.parquet"), "--project", str(tmp_path / "pinfunnel.yaml")]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert world.new_process().fresh_log.rows().edges["board_id"].to_pylist() == [1, 2]
-    for name, text, said in (("bad.jsonl", "{", "line 1 is no JSON"), ("bad.parquet", "x", "no complete Parquet")):
+    for name, text, said in (("bad.jsonl", "{", "line 1: no JSON"), ("bad.parquet", "x", "no complete Parquet")):
         (tmp_path / name).write_text(text)
         arguments[1] = str(tmp_path / name)
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 1
         assert said in " ".join(done.output.split())
+
+
+def test_a_bad_line_is_named_and_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh, "AT_ONCE", 3)
+    toy_project(tmp_path)
+    bad = ["{", "[" * 100_000, "\udcff", '{"pin_id": "x"}', "7", "NaN"]
+    lines = [part for at, each in enumerate(bad) for part in (each, f'{{"pin_id": {NEW + at}, "boards": [1]}}', "")]
+    file = tmp_path / "new.jsonl"
+    file.write_text("\n".join(["\ufeff" + lines[1], *lines]), encoding="utf-8", errors="surrogateescape")
+    project = str(tmp_path / "pinfunnel.yaml")
+    done = CliRunner().invoke(app, ["add-pins", str(file), "--project", project, "--json", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "out").read_text())
+    assert told["accepted"] == len(bad) + 1
+    assert sorted(line.split(":")[0] for line in told["refused"]) == sorted(
+        f"line {2 + 3 * at}" for at, _ in enumerate(bad)
+    )
+    stored = open_project(project).new_process().fresh_log.rows().pins["pin_id"].to_pylist()
+    assert sorted(stored) == [NEW + at for at, _ in enumerate(bad)]
 
 
 def test_what_waits_is_told_in_health_and_nothing_is_lost(tmp_path: Path) -> None:
