@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.logs import state_bytes
 from serving.logs.actions import Action, as_recents
 from serving.logs.state_bytes import VERSION, pack_state, unpack_state
 from serving.request.ask import ShownPins, UserState
@@ -58,3 +59,11 @@ def test_another_layout_is_an_error(body: Any) -> None:
         unpack_state(VERSION + packed)
     with pytest.raises(ValueError, match="another version"):
         unpack_state(b"0" + packed)
+
+
+def test_a_value_that_would_fill_the_memory_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte of zeros is a kilobyte in the store."""
+    monkeypatch.setattr(state_bytes, "MOST_BYTES", 1 << 16)
+    with pytest.raises(ValueError, match="larger than any state"):
+        unpack_state(VERSION + zlib.compress(b" " * (1 << 20)))
+    assert unpack_state(pack_state(UserState(), "t"))[0] == "t"
