@@ -56,7 +56,9 @@ check: setup ## ruff, spelling, mypy --strict, bandit, and the imports' directio
 
 audit: setup ## known weaknesses of the packages in constraints.txt (asks PyPI's advisory service)
 	@$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip $(ARGS)
+	@$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip $(ARGS) || { \
+		echo "audit: a package has a known weakness, or could not be looked up (the line above says which);"; \
+		echo "audit: behind a mirror or without a network nothing is known: run it where pypi.org is reached"; exit 1; }
 
 hooks: setup ## run the checks of .pre-commit-config.yaml at every git commit from now on
 	@$(BIN)/pre-commit install
