@@ -6,6 +6,7 @@ answer that is no JSON and does not say what to do.
 """
 
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,8 +29,8 @@ class KnownNames:
         """Answers itself, or calls the app."""
         if scope["type"] == "http":
             sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-            name = _name_in(sent[0]) if len(sent) == 1 else ""
-            if not name or not (is_loopback(name) or name in self._names):
+            name, loopback = _name_in(sent[0]) if len(sent) == 1 else ("", False)
+            if not (loopback or name in self._names):
                 why = (
                     f"host: this server asks for no key, so it answers to localhost alone, not to {shown(name)}: name "
                     "it in `access.hosts`, or have keys (docs/security.md)"
@@ -39,9 +40,11 @@ class KnownNames:
         await self._app(scope, receive, send)
 
 
-def _name_in(host: str) -> str:
-    """The name without a port, in lower case; empty for what is none."""
+@lru_cache(maxsize=64)
+def _name_in(host: str) -> tuple[str, bool]:
+    """The name without a port, in lower case, empty for what is none; and whether it is this machine's own."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
-        return ""
+        name = ""
+    return name, is_loopback(name)
