@@ -17,7 +17,6 @@ from apps.project import open_project
 from cluster.ports import PortClaim, is_loopback
 from cluster.processes import below, marked
 from cluster.settings.clients import Client
-from cluster.store.home import lost_with_local
 
 Id = int | str
 
@@ -51,8 +50,6 @@ def serve(
 
         host, port = host or opened.project.serving.host, port or opened.project.serving.port
         check_access(opened, is_loopback(host))
-        if risk := lost_with_local(opened.project):
-            errors.print(risk, soft_wrap=True, highlight=False)
         process = opened.new_process()
         graphs = process.watcher("graph")
         graphs.poll()
