@@ -32,7 +32,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     session.set_flags(None)
     from apps.serve import start
 
-    times = 1 if quick else 10
+    times = 1 if quick else 5
     with tempfile.TemporaryDirectory() as folder:
         settings = {"serving": {"port": free_ports(1)[0], "deadline_ms": 10_000}}
         path = World.make(0, pins=600, boards=200, users=60).write(folder, settings)
