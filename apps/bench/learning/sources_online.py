@@ -56,7 +56,7 @@ ROUNDS = ("cold", "warm", "later")
 """Without a model; behind first lightweight rankers; behind all models, users whom they never saw."""
 REPLAYED = 150
 """Answers at full quotas that quotas follow from."""
-SIZE = Size(cold=600, warm=300, measured=800)
+SIZE = Size(cold=2_000, warm=2_000, measured=2_000)
 QUICK = Size(1_500, 400, 200, 400, 300, 100)
 
 
