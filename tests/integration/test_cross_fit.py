@@ -10,11 +10,14 @@ import xgboost as xgb
 
 from tests.worlds.logs import LogsWorld, make_world
 from tests.worlds.training import joined_table, split
+from training.judge.orders import booster_order
+from training.lightweight import judged_requests
 from training.lightweight.blocks import roles_in
 from training.lightweight.cross_fit import CrossFitted, cross_fit
 from training.lightweight.examples import build_examples
 from training.lightweight.fit import fit_all
 from training.lightweight.jobs import FitJob
+from training.lightweight.judged_requests import cross_judged
 from training.lightweight.splits import LEFT_OUT, inside, split_without, time_folds
 from training.log.arrays import Request, read_requests
 from training.log.attribution import as_datetime64
@@ -134,3 +137,31 @@ def test_a_client_with_nothing_to_learn_from_has_no_scorer(world: LogsWorld) -> 
     first = min(at for _, at in timed(world))
     few = LogWindow(until=first + np.timedelta64(1, "s"))
     assert cross_fit(joined, world.clients, {"homefeed": few}) == {}
+
+
+def test_training_requests_judge_by_trees_that_never_saw_them(world: LogsWorld, window: LogWindow) -> None:
+    """Each part's scores are those of the trees of all others, and no request is left out or judges twice."""
+    joined = join_logs(world.project, world.logs, ["homefeed"])
+    made = build_examples(joined, world.clients, {"homefeed": window})["homefeed"]
+    settings = world.project.gbdt
+    judged = cross_judged(joined, {"homefeed": made}, {"homefeed": settings})["homefeed"]
+    assert judged.crossed == len(judged.requests) == len(judged.scores) == len(made.times)
+    scores = {r.request_id: s for r, s in zip(judged.requests, judged.scores, strict=True)}
+    times = {r.request_id: at for r, at in timed(world)}
+    assert sorted(times[name] for name in scores) == sorted(made.times)
+    for part in np.array_split(np.sort(made.times), judged_requests.FOLDS):
+        fold = LogWindow(part[0], part[-1] + np.timedelta64(1, "us"))
+        job = FitJob.of(replace(made, split=split_without(made.times, [fold])), settings)
+        alone = booster_order(fit_all([job], settings)[0].model, world.features.names)
+        mine = [r for r in judged.requests if inside(fold, times[r.request_id])]
+        assert mine
+        for request, score in zip(mine, alone(mine), strict=True):
+            np.testing.assert_allclose(scores[request.request_id], score, rtol=1e-5)
+
+
+def test_where_the_parts_cannot_teach_each_other_nothing_is_judged(world: LogsWorld, window: LogWindow) -> None:
+    joined = join_logs(world.project, world.logs, ["homefeed"])
+    made = build_examples(joined, world.clients, {"homefeed": window})["homefeed"]
+    settings = {"homefeed": world.project.gbdt}
+    for unable in (replace(made, blocks=[]), replace(made, times=made.times[:1]), replace(made, times=made.times[:0])):
+        assert cross_judged(joined, {"homefeed": unable}, settings) == {}

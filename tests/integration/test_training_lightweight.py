@@ -46,6 +46,8 @@ def test_clients_are_trained_published_and_trained_again(world: LogsWorld, tmp_p
         bundle = store.open(f"lightweight/{name}").require_schema(world.features)
         assert bundle.version == out[name].version
         assert bundle.meta["examples"]["train"]["action"] > 0
+        assert "most of them by cross-validation" in out[name].reason
+        assert out[name].metrics["requests"] == 200, "a fifth is held out, and too few: the others judge too"
         assert bundle.meta["events"]["used"] == world.logs.read_events()[0].num_rows
         booster = xgb.Booster(model_file=str(bundle.path / "model.ubj"))
         assert booster.feature_names == list(world.features.names)
@@ -59,6 +61,8 @@ def test_clients_are_trained_published_and_trained_again(world: LogsWorld, tmp_p
     again = train_lightweight(world.project, world.clients["homefeed"], store, world.logs)
     assert again.incumbent == first
     assert again.metrics["differences"]["incumbent"]["ndcg@10"]["mean"] == 0.0  # same log, same trees
+    assert again.metrics["requests"] == 40, "the others have taught what serves now, so they are no judges of it"
+    assert "cross-validation" not in again.reason
     assert store.current("lightweight/homefeed") == again.version != first
 
 

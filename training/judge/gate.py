@@ -34,6 +34,8 @@ def decide(
     gate: Gate | None = None,
     alike: int = 0,
     further: bool = False,
+    crossed: bool = False,
+    flattered: bool = False,
 ) -> Decision:
     """Publish unless the candidate is broken, unproven or worse.
 
@@ -42,6 +44,10 @@ def decide(
     `min_requests` requests to compare on; an interval wholly below zero; a mean below -`tolerance`. An equal model is
     published: it knows the newer data. A `further` stage, where there was none, is not: it costs every request
     its time, so it must be better with a probability of `likely`.
+
+    `crossed`: requests judge, too, that others like the candidate were fitted without, as those held out were few.
+    `flattered`: no model is replaced, and the order that is has made the log, which speaks for it, as people act on
+    what stands first: only an interval wholly below zero refuses then.
     """
     gate = gate or Gate()
     if not finite:
@@ -61,10 +67,10 @@ def decide(
             f"refused: only {difference.n} held-out requests have an action, not {gate.min_requests}: let the log grow",
         )
     figures = f"NDCG {difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}] against {incumbent}"
-    where = f"{figures} on {difference.n} held-out requests"
+    where = f"{figures} on {difference.n} held-out requests" + ", most of them by cross-validation" * crossed
     if difference.high < 0:
         return Decision(False, f"refused: worse than what serves now, {where}")
-    if difference.mean < -gate.tolerance:
+    if difference.mean < -gate.tolerance and not flattered:
         more = requests_to_decide(difference)
         return Decision(
             False, f"refused: not shown to be as good as what serves now, {where}; about {more:,} more would decide it"

@@ -93,10 +93,10 @@ def evaluate_lightweight(
     local = features.candidate.index("cross_locale_match")
     at: Cuts = {"head": (NDCG_AT,), "answer": (client.sizes.answer,), "survivors": cuts}
     best = teacher(requests) if teacher else [r.full_score for r in requests]
-    worth = np.array([client.utility.get(a, 0.0) for a in actions], np.float32)
+    worth = worth_of(client, actions)
     effect = effect or effect_in_exploration(requests, worth)
     gains = [without_position(r.actions, effect.of(r.position), worth, NDCG_AT) for r in requests]
-    decides = [tells_apart((r.actions @ worth)[_judged(r)]) for r in requests]
+    decides = [tells_orders_apart(r, client, actions) for r in requests]
     resample = _Resample(np.array([w for _, w in gains]), user_units(np.array([r.user for r in requests], np.int64)))
     values: dict[str, dict[str, np.ndarray]] = {}
     calibration: dict[str, float] = {}
@@ -124,6 +124,16 @@ def evaluate_lightweight(
         },
         calibration=calibration,
     )
+
+
+def tells_orders_apart(request: Request, client: Client, actions: Sequence[str]) -> bool:
+    """Whether one order of a request's judged candidates can be better than another."""
+    return tells_apart((request.actions @ worth_of(client, actions))[_judged(request)])
+
+
+def worth_of(client: Client, actions: Sequence[str]) -> np.ndarray:
+    """float32[A]: what each action is worth to a client."""
+    return np.array([client.utility.get(a, 0.0) for a in actions], np.float32)
 
 
 @dataclass(frozen=True)

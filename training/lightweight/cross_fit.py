@@ -5,7 +5,7 @@ A model's scores of the requests that it was fitted on look better than that. So
 time, and each fold is scored by trees fitted on all others (stacking with out-of-fold predictions; Wolpert, 1992).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -102,7 +102,9 @@ def cross_fit_examples(
     settings, final = settings or {}, final or {}
     plans = {}
     for name, one in examples.items():
-        if jobs := _jobs(one, settings.get(name, project), folds, whole=name not in final):
+        if jobs := jobs_without(
+            one, settings.get(name, project), time_folds(one.times, folds), whole=name not in final
+        ):
             plans[name] = jobs
     fitted = iter(fit_all([job for jobs in plans.values() for job in jobs], project, storage))
     out = {}
@@ -114,9 +116,10 @@ def cross_fit_examples(
     return out
 
 
-def _jobs(examples: ClientExamples, settings: GbdtSettings, folds: int, whole: bool) -> list[FitJob]:
-    """The fits of a client: one without each fold, then the `whole`, if wanted; none where one could not learn."""
-    parts = time_folds(examples.times, folds)
+def jobs_without(
+    examples: ClientExamples, settings: GbdtSettings, parts: Sequence[LogWindow], whole: bool = False
+) -> list[FitJob]:
+    """The fits of a client: one without each part, then the `whole`, if wanted; none where one could not learn."""
     jobs = []
     for without in [(part,) for part in parts] + [()] * whole:
         less = examples.split_by(split_without(examples.times, without))

@@ -24,12 +24,19 @@ from cluster.store.logs import LogStore
 from training.judge.gate import Decision, Gate, decide
 from training.judge.learnt_positions import effect_in_full_ranker
 from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
-from training.judge.orders import Order, baselines, booster_order, usable_order, without_model
+from training.judge.orders import Order, baselines, usable_order, without_model
 from training.lightweight.choose import Choice, choose
 from training.lightweight.examples import ClientExamples, build_examples
 from training.lightweight.fit import fit_clients
 from training.lightweight.held_out import held_out_requests
 from training.lightweight.jobs import Fitted, objective_of, require_monotone
+from training.lightweight.judged_requests import (
+    ENOUGH,
+    JudgedRequests,
+    cross_judged,
+    held_out_scored,
+    too_few,
+)
 from training.lightweight.xgboost_ray import require_backend
 from training.log.arrays import Request
 from training.log.requests import Joined, join_logs, logged_clients
@@ -71,13 +78,15 @@ def train_all_lightweight(
     since: datetime | None = None,
     until: datetime | None = None,
     held_out_share: float = 0.2,
+    enough: int = ENOUGH,
     gate: Gate | None = None,
     progress: Progress = silent,
     strict: bool = False,
 ) -> dict[str, Outcome]:
     """Train, judge and publish every client's lightweight ranker from requests in [since, until). Ray must run.
 
-    Each client's last `held_out_share` of requests is judged on and never trained on. A client that cannot be trained
+    Each client's last `held_out_share` of requests is judged on and never trained on; a first model that fewer than
+    `enough` of them can judge is judged by cross-validation too. A client that cannot be trained
     gives an unpublished Outcome with the reason; with `strict` its error is raised. Raises ConfigError, DataError,
     ModelError.
     """
@@ -117,10 +126,15 @@ def train_all_lightweight(
     fitted = fit_clients(examples, project.gbdt, progress, storage, chosen=trees) if examples else {}
     progress("evaluate", 0.0)
     held = held_out_requests(joined, {n: held_windows[n] for n in fitted}) if fitted else {}
+    features = FeatureSet.of(project.features)
+    first = {name: requests for name, requests in held.items() if usable_order(store, name, features) is None}
+    few = {name: examples[name] for name in too_few(first, able, project.actions, enough)}
+    more = cross_judged(joined, few, trees, storage)
     for at, (name, model) in enumerate(fitted.items()):
-        outcomes[name] = _judge(
-            joined, able[name], store, examples[name], choices[name], model, held.get(name, []), gate
+        judged = more.get(name, JudgedRequests()).joined(
+            held_out_scored(model.model, examples[name].features, held[name])
         )
+        outcomes[name] = _judge(joined, able[name], store, examples[name], choices[name], model, judged, gate)
         progress("evaluate", (at + 1) / len(fitted))
     return {name: outcomes[name] for name in clients}
 
@@ -132,13 +146,14 @@ def _judge(
     examples: ClientExamples,
     choice: Choice,
     model: Fitted,
-    held: list[Request],
+    judged: JudgedRequests,
     gate: Gate | None,
 ) -> Outcome:
     project = joined.project
     features = FeatureSet.of(project.features)
     kind = kinds.lightweight(client.name)
-    report, decision, incumbent = judge(project, client, store, model.model, held, gate)
+    report, decision, incumbent = judge(project, client, store, judged, gate)
+    held = judged.requests[judged.crossed :]
     fit = {k: v for k, v in asdict(model).items() if k != "model"}
     meta = {
         "schema_hash": features.schema_hash,
@@ -185,23 +200,23 @@ def reference_of(features: FeatureSet, requests: Sequence[Request]) -> FeatureHi
 
 
 def judge(
-    project: Project, client: Client, store: BundleStore, model: bytes, held: list[Request], gate: Gate | None = None
+    project: Project, client: Client, store: BundleStore, judged: JudgedRequests, gate: Gate | None = None
 ) -> tuple[LightweightReport, Decision, str | None]:
     """Metrics of a model beside visit count, `boost` and the published incumbent, and the gate's decision."""
     features = FeatureSet.of(project.features)
-    scores = booster_order(model, features.names)(held)
+    requests, scores = judged.requests, judged.scores
     orders: dict[str, Order] = {"lightweight": lambda _: scores, **baselines(client, features)}
     against, incumbent = without_model(client, features)[0], None
     if published := usable_order(store, client.name, features):
         against = "incumbent"
         incumbent, orders["incumbent"] = published
     report = evaluate_lightweight(
-        held,
+        requests,
         client,
         project.actions,
         features,
         orders,
-        effect=effect_in_full_ranker(store, client.name, project.actions, held),
+        effect=effect_in_full_ranker(store, client.name, project.actions, requests),
     )
     difference = report.differences[against].get(f"ndcg@{NDCG_AT}")
     if difference is None:  # nothing held out
@@ -209,4 +224,14 @@ def judge(
     name = f"incumbent {incumbent}" if incumbent else against.replace("_", " ")
     constant = all(len(s) < 2 or np.ptp(s) == 0 for s in scores)
     finite = all(bool(np.isfinite(s).all()) for s in scores)
-    return report, decide(difference, name, finite, constant, gate, report.alike), incumbent
+    decision = decide(
+        difference,
+        name,
+        finite,
+        constant,
+        gate,
+        report.alike,
+        crossed=judged.crossed > 0,
+        flattered=incumbent is None and any(request.live for request in requests),
+    )
+    return report, decision, incumbent

@@ -56,6 +56,12 @@ def test_a_refusal_says_what_is_known_and_what_would_decide() -> None:
     assert "worse" not in unsure
     assert "NDCG -0.0250 [-0.0658, +0.0096] against incumbent x on 37 held-out requests" in unsure
     assert unsure.endswith("about 48 more would decide it")  # 37 · (.0377 / .025)² = 84.1
+    crossed = decide(Interval(-0.025, -0.0658, 0.0096, 37), "x", finite=True, constant=False, crossed=True).reason
+    assert "on 37 held-out requests, most of them by cross-validation; about 48" in crossed
+    flattered = decide(Interval(-0.025, -0.0658, 0.0096, 37), "x", finite=True, constant=False, flattered=True)
+    assert flattered.publish, "a log that the replaced order has made does not show it to be worse"
+    worse = Interval(-0.03, -0.05, -0.01, 37)
+    assert not decide(worse, "x", finite=True, constant=False, flattered=True).publish
     sure = decide(Interval(-0.03, -0.05, -0.01, 37), "incumbent x", finite=True, constant=False).reason
     assert "would decide" not in sure
 

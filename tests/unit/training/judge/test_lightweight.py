@@ -15,6 +15,7 @@ from tests.worlds.training import examples, fit_job, requests, split
 from training.judge.lightweight import evaluate_lightweight
 from training.judge.orders import boost, booster_order, visit_count
 from training.lightweight.fit import fit_one
+from training.lightweight.judged_requests import held_out_scored
 from training.lightweight.train import judge
 from training.log.arrays import Request
 from training.metrics.ranking import ndcg
@@ -109,12 +110,27 @@ def test_requests_with_nothing_but_actions_cannot_tell_orders_apart(
     saves = world.project.actions.index("save")
     acted = [r.only(np.flatnonzero(r.actions[:, saves] > 0)) for r in replayed(held)]
     acted = [r for r in acted if r.n]
-    found, decision, _ = judge(world.project, world.clients["homefeed"], BundleStore(tmp_path), model, acted)
+    found, decision, _ = judge(
+        world.project,
+        world.clients["homefeed"],
+        BundleStore(tmp_path),
+        held_out_scored(model, world.features.names, acted),
+    )
     assert not decision.publish
     assert f"of {len(acted)} with an action, {len(acted)} have one on every candidate" in decision.reason
     assert found.alike == len(acted) == found.requests_with_action
-    mixed = judge(world.project, world.clients["homefeed"], BundleStore(tmp_path), model, [*acted, *held])
-    without = judge(world.project, world.clients["homefeed"], BundleStore(tmp_path), model, held)
+    mixed = judge(
+        world.project,
+        world.clients["homefeed"],
+        BundleStore(tmp_path),
+        held_out_scored(model, world.features.names, [*acted, *held]),
+    )
+    without = judge(
+        world.project,
+        world.clients["homefeed"],
+        BundleStore(tmp_path),
+        held_out_scored(model, world.features.names, held),
+    )
     assert mixed[0].orders["lightweight"]["ndcg@10"].n == without[0].orders["lightweight"]["ndcg@10"].n
 
 
@@ -146,7 +162,7 @@ def test_training_beats_visit_count_and_the_bundle_says_so(
 ) -> None:
     store = BundleStore(tmp_path)
     client = world.clients["homefeed"]
-    found, decision, incumbent = judge(world.project, client, store, model, held)
+    found, decision, incumbent = judge(world.project, client, store, held_out_scored(model, world.features.names, held))
     assert decision.publish
     assert incumbent is None
     assert found.differences["visit_count"]["ndcg@10"].low > 0
@@ -160,14 +176,24 @@ def test_training_beats_visit_count_and_the_bundle_says_so(
     noise = xgb.train(
         {"seed": 1}, xgb.DMatrix(x, label=np.random.default_rng(0).random(len(x)), feature_names=names), 5
     )
-    found, decision, incumbent = judge(world.project, client, store, bytes(noise.save_raw("ubj")), held)
+    found, decision, incumbent = judge(
+        world.project, client, store, held_out_scored(bytes(noise.save_raw("ubj")), world.features.names, held)
+    )
     assert incumbent == version
     assert not decision.publish
     assert "worse than what serves now" in decision.reason
 
     flat = xgb.train({}, xgb.DMatrix(x, label=np.ones(len(x)), feature_names=names), 1)
-    assert "same score" in judge(world.project, client, store, bytes(flat.save_raw("ubj")), held)[1].reason
-    assert "let the log grow" in judge(world.project, client, store, model, [])[1].reason
+    assert (
+        "same score"
+        in judge(
+            world.project, client, store, held_out_scored(bytes(flat.save_raw("ubj")), world.features.names, held)
+        )[1].reason
+    )
+    assert (
+        "let the log grow"
+        in judge(world.project, client, store, held_out_scored(model, world.features.names, []))[1].reason
+    )
 
 
 def test_a_ranking_is_judged_by_its_order_and_has_no_probabilities(
@@ -176,7 +202,12 @@ def test_a_ranking_is_judged_by_its_order_and_has_no_probabilities(
     window = split(world, "homefeed")[0]
     table = examples(world, "homefeed", window)
     ranking = fit_one(fit_job(world, "homefeed", window, "rank:ndcg"), lambda: iter([table])).model
-    found, decision, _ = judge(world.project, world.clients["homefeed"], BundleStore(tmp_path), ranking, held)
+    found, decision, _ = judge(
+        world.project,
+        world.clients["homefeed"],
+        BundleStore(tmp_path),
+        held_out_scored(ranking, world.features.names, held),
+    )
     assert decision.publish
     assert found.differences["visit_count"]["ndcg@10"].low > 0
     assert np.isnan(found.calibration["lightweight"])
@@ -188,7 +219,9 @@ def test_a_first_model_is_held_against_the_order_it_replaces(
     plain = world.clients["homefeed"]
     boosted = plain.model_copy(update={"boosts": (BoostRule(feature="cross_history_topic", at_least=0.5, factor=4.0),)})
     for client, order in ((plain, "visit_count"), (boosted, "boost")):
-        found, decision, _ = judge(world.project, client, BundleStore(tmp_path), model, held)
+        found, decision, _ = judge(
+            world.project, client, BundleStore(tmp_path), held_out_scored(model, world.features.names, held)
+        )
         assert f"{found.differences[order]['ndcg@10'].mean:+.4f}" in decision.reason
         assert f"against {order.replace('_', ' ')} on" in decision.reason
 
