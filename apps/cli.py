@@ -9,6 +9,7 @@ import typer
 from apps.commands import (
     bench,
     bundles,
+    cluster,
     control,
     data,
     demo,
@@ -73,7 +74,11 @@ app.command("add-edges")(data.add_edges)
 app.command("add-pins")(fresh.add_pins)
 app.command("walk")(walk.walk)
 app.command("serve")(serve.serve)
+app.command("up")(cluster.up)
 app.command("deploy")(deploy.deploy)
+app.command("status")(cluster.status)
+app.command("logs")(cluster.logs)
+app.command("down")(cluster.down)
 app.add_typer(keys.keys_app, name="keys")
 app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")
