@@ -9,12 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRA_VENV := .venv-xgboost-ray
 export PYTHON
-ALONE := tests/architecture tests/edges tests/extra tests/unit
+ALONE := tests/architecture tests/edges tests/extra tests/hosts tests/unit
 ON_RAY := tests/integration
 OVER_HTTP := tests/e2e
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo serve test test-faults fuzz check audit hooks format bench test-xgboost-ray clean
+.PHONY: help setup demo serve test test-faults test-cluster fuzz check audit hooks format bench test-xgboost-ray clean
 
 help: ## this list
 	@echo "pinfunnel: a recommendation funnel on Ray. First steps: make demo"
@@ -42,6 +42,9 @@ test-faults: setup ## break a server under load in every way that is known (begi
 	@$(BIN)/python -c 'import libfaketime' 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt libfaketime ||
 		echo "no libfaketime (it needs a C compiler): steps of the clock are skipped"
 	$(BIN)/pinfunnel faults $(ARGS)
+
+test-cluster: setup ## `ray up` with three machines in namespaces, and docs/cluster.md line by line (as root; some minutes)
+	@PINFUNNEL_HOSTS=1 $(BIN)/python -m pytest -s -rs tests/hosts $(ARGS)
 
 fuzz: setup ## try TIMES=25 times as many random requests, events, tables and files as a test run (some minutes)
 	@PINFUNNEL_FUZZ=$(or $(TIMES),25) $(BIN)/python -m pytest -m fuzz --hypothesis-show-statistics tests/edges tests/unit $(ARGS)
