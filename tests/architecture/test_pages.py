@@ -119,3 +119,12 @@ def test_every_page_starts_with_what_it_is_for() -> None:
 def test_prose_can_be_read_without_scrolling_sideways() -> None:
     long = [(page, number, line) for page in pages() for number, line in prose(page) if len(line) > WIDEST]
     assert [f"{page}:{number}" for page, number, line in long if not line.startswith(("|", "!["))] == []
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = []
+    for page in sorted((ROOT / "docs" / "adr").glob("*.md")):
+        number = int(page.name.split("-")[0])
+        assert page.read_text().startswith(f"# {number}. "), page.name
+        numbers.append(number)
+    assert numbers == list(range(1, len(numbers) + 1))
