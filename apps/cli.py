@@ -19,6 +19,7 @@ from apps.commands import (
     fresh,
     keys,
     learn,
+    loop,
     serve,
     simulate,
     sources,
@@ -87,6 +88,7 @@ evaluate.evaluate_app.command("sources")(sources.evaluate_sources)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(bundles.bundles_app, name="bundles")
 app.command("compact-logs")(data.compact_logs)
+app.command("loop")(loop.loop)
 app.command("remove")(control.remove)
 app.command("forget")(control.forget)
 app.command("simulate")(simulate.simulate)

@@ -72,10 +72,14 @@ def status(cluster: OfCluster = None, project: ProjectFile = DEFAULT_PROJECT) ->
         if cluster is not None:
             _run([ray_commands.on_head(cluster, f"pinfunnel status --project {shlex.quote(str(project))}")])
             return
+        from apps.loop.rounds import Rounds
         from apps.project import open_project
         from apps.reports.home_status import read_status
 
-        _print_home(read_status(open_project(project).project))
+        settings = open_project(project).project
+        _print_home(read_status(settings))
+        if rounds := Rounds(Path(settings.local_home) / "loop").read():
+            console.print(rounds[-1].text(), highlight=False, soft_wrap=True)
         if address := os.environ.get("RAY_ADDRESS"):
             _print_application(address)
 

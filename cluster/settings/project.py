@@ -12,6 +12,7 @@ from cluster.settings.events import EventSettings
 from cluster.settings.fresh import FreshSettings
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
 from cluster.settings.logs import LogSettings
+from cluster.settings.loop import LoopSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
 from cluster.settings.ranker import RankerSettings as RankerSettings
 from cluster.settings.serving import ServingSettings as ServingSettings
@@ -125,6 +126,7 @@ class Project(Settings):
     events: EventSettings = EventSettings()
     fresh: FreshSettings = FreshSettings()
     logs: LogSettings = LogSettings()
+    loop: LoopSettings = LoopSettings()
 
     @field_validator("control", "local")
     @classmethod
@@ -221,9 +223,11 @@ class Project(Settings):
         }
         control = project.control or (f"{project.local}/control" if project.local else None)
         keys = None if project.access.keys is None else _anchor(base, project.access.keys)
+        arriving = None if project.loop.new_edges is None else _anchor(base, project.loop.new_edges)
         return project.model_copy(
             update={
                 "access": project.access.model_copy(update={"keys": keys}),
+                "loop": project.loop.model_copy(update={"new_edges": arriving}),
                 "home": _anchor(base, project.home),
                 "local": None if project.local is None else _anchor(base, project.local),
                 "control": None if control is None else _anchor(base, control),

@@ -1,0 +1,100 @@
+"""Rounds, one after the other, as the schedule says. All it knows lies in files, so it goes on where it was killed."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from apps.loop.alert import tell, worth_telling
+from apps.loop.process import end_left_over, run_step
+from apps.loop.rounds import RoundReport, Rounds, StepReport, due, taken
+from apps.loop.steps import Step, arrived, steps_of
+from apps.project import Opened, open_project
+from cluster import kinds
+from cluster.errors import ConfigError
+from cluster.fresh.log import FreshLog
+from cluster.store.disk import make_folders
+
+Run = Callable[[Step], StepReport]
+
+POLL_SECONDS = 60.0
+"""At most so long is slept at a time: the clock may step, the settings change."""
+
+
+class Loop:
+    """Of one project. `run` does a step; by default as a process."""
+
+    def __init__(self, path: Path, say: Callable[[str], None], url: str | None = None, run: Run | None = None):
+        self._path = path.resolve()
+        self._say = say
+        self._url = url
+        self._run = run or self._as_process
+        self._folder = Path(self._opened().project.local_home) / "loop"
+        self._rounds = Rounds(self._folder)
+
+    def forever(self, stop: threading.Event) -> None:
+        """Rounds as they are due, until `stop`. Raises ConfigError where another loop has the project."""
+        with self._alone():
+            while not stop.is_set():
+                at = due(self._rounds.read(), self._opened().project.loop)
+                if (wait := (at - datetime.now(UTC)).total_seconds()) > 0:
+                    stop.wait(min(wait, POLL_SECONDS))
+                    continue
+                self._round()
+                self._say(f"next round: {due(self._rounds.read(), self._opened().project.loop):%Y-%m-%d %H:%M} UTC")
+
+    def once(self) -> RoundReport:
+        """One round now. Raises ConfigError where another loop has the project."""
+        with self._alone():
+            return self._round()
+
+    def _round(self) -> RoundReport:
+        known = self._rounds.read()
+        report = RoundReport(datetime.now(UTC).isoformat(timespec="milliseconds"))
+        self._rounds.write(report)
+        for step in self._steps(known):
+            self._say(f"$ pinfunnel {step.name}")
+            done = self._run(step)
+            self._say(f"  {'failed' if done.failed else 'done'} after {done.seconds:.0f} s")
+            report = replace(report, steps=(*report.steps, done))
+            self._rounds.write(report)
+        report = replace(report, ended=datetime.now(UTC).isoformat(timespec="seconds"))
+        self._rounds.write(report)
+        self._say(report.text())
+        if self._url is not None and worth_telling(known[-1] if known else None, report):
+            tell(self._url, str(self._path), report)
+        return report
+
+    def _steps(self, known: list[RoundReport]) -> list[Step]:
+        opened = self._opened()
+        settings = opened.project.loop
+        files = arrived(settings.new_edges, taken(known))
+        has_graph = opened.new_process().store.current(kinds.GRAPH) is not None
+        return steps_of(settings, opened.clients, files, has_graph, bool(FreshLog(opened.project).entries()))
+
+    def _as_process(self, step: Step) -> StepReport:
+        return run_step(step, self._path, 3600.0 * self._opened().project.loop.step_hours, self._say)
+
+    def _opened(self) -> Opened:
+        """As the file is now."""
+        return open_project(self._path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        make_folders(self._folder)
+        with (self._folder / ".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                raise ConfigError(f"another `pinfunnel loop` ({lock.read().strip()}) has this project") from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()}")
+            lock.flush()
+            if left := end_left_over(self._path):
+                self._say(f"ended {left} processes of a loop that was killed")
+            yield

@@ -1,0 +1,51 @@
+"""The steps of a round: commands of `pinfunnel`, each for a process of its own: one that dies takes no other along."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.settings.clients import Client
+from cluster.settings.loop import LoopSettings
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, as arguments behind `pinfunnel`. `adds`: the file of edges that it takes in."""
+
+    arguments: tuple[str, ...]
+    adds: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its command, as one types it."""
+        return " ".join(self.arguments)
+
+
+def steps_of(
+    settings: LoopSettings, clients: Mapping[str, Client], new_edges: Sequence[str], has_graph: bool, has_fresh: bool
+) -> list[Step]:
+    """What a round does, in its order. `new_edges` are files that no round has added yet.
+
+    Logs are compacted before they are read, and bundles pruned behind what publishes new ones.
+    """
+    out = []
+    if settings.graph == "build" or not has_graph:
+        out.append(Step(("build-graph",)))
+    if settings.graph == "add":
+        out += [Step(("add-edges", "--edges", file), adds=file) for file in new_edges]
+        if has_fresh and not new_edges:
+            out.append(Step(("add-edges",)))
+    out += [Step(("compact-logs",)), Step(("train", "lightweight", "--all"))]
+    if settings.full:
+        out.append(Step(("train", "full")))
+    learned = [name for name, client in clients.items() if client.allotment.learned]
+    out += [Step(("train", "quotas", "--client", name)) for name in learned]
+    return [*out, Step(("bundles", "prune", "--keep", str(settings.keep_versions)))]
+
+
+def arrived(folder: str | None, taken: Iterable[str]) -> list[str]:
+    """Paths of the files of edges in a folder, oldest name first, without those that were taken."""
+    if folder is None or not Path(folder).is_dir():
+        return []
+    found = {str(path) for path in Path(folder).glob("*.parquet")}
+    return sorted(found - set(taken))
