@@ -13,7 +13,7 @@ from cluster.session import FLAGS
 
 ROOT = Path(__file__).parents[4]
 LAUNCH = ROOT / "cluster" / "launch"
-AWS, ON_PREM = ROOT / "cluster.yaml", LAUNCH / "on-prem.yaml"
+AWS, ON_PREM, GCP = ROOT / "cluster.yaml", LAUNCH / "on-prem.yaml", LAUNCH / "gcp.yaml"
 
 
 def prepared(path: Path) -> dict[str, Any]:
@@ -27,12 +27,12 @@ def exports(script: str) -> dict[str, str]:
     return dict(re.findall(r"^export (RAY_\w+)=(\S+)$", script, flags=re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", [AWS, ON_PREM], ids=["aws", "on-prem"])
+@pytest.mark.parametrize("path", [AWS, ON_PREM, GCP], ids=["aws", "on-prem", "gcp"])
 def test_ray_accepts_the_file(path: Path) -> None:
     assert prepared(path)["head_node_type"]
 
 
-@pytest.mark.parametrize("path", [AWS, ON_PREM], ids=["aws", "on-prem"])
+@pytest.mark.parametrize("path", [AWS, ON_PREM, GCP], ids=["aws", "on-prem", "gcp"])
 def test_a_key_that_ray_does_not_know_is_refused(path: Path) -> None:
     config = util.prepare_config(yaml.safe_load(path.read_text()))
     config["max_worker"] = 1
@@ -40,14 +40,15 @@ def test_a_key_that_ray_does_not_know_is_refused(path: Path) -> None:
         util.validate_config(config)
 
 
-def test_head_does_no_work_and_gpus_start_on_demand() -> None:
-    types = prepared(AWS)["available_node_types"]
+@pytest.mark.parametrize("path", [AWS, GCP], ids=["aws", "gcp"])
+def test_head_does_no_work_and_gpus_start_on_demand(path: Path) -> None:
+    types = prepared(path)["available_node_types"]
     assert types["head"]["resources"]["CPU"] == 0
     assert types["cpu_worker"]["min_workers"] >= 1
     assert (types["gpu_worker"]["min_workers"], types["gpu_worker"]["max_workers"] > 0) == (0, True)
 
 
-@pytest.mark.parametrize("path", [AWS, ON_PREM], ids=["aws", "on-prem"])
+@pytest.mark.parametrize("path", [AWS, ON_PREM, GCP], ids=["aws", "on-prem", "gcp"])
 def test_head_starts_without_cpus_and_with_the_autoscaler(path: Path) -> None:
     start = prepared(path)["head_start_ray_commands"][-1]
     assert "--num-cpus=0" in start
@@ -58,8 +59,20 @@ def test_head_starts_without_cpus_and_with_the_autoscaler(path: Path) -> None:
 def test_flags_are_the_same_everywhere() -> None:
     wanted = {**FLAGS, "RAY_AUTH_MODE": "token"}
     assert exports((LAUNCH / "node.sh").read_text()) == wanted
-    options = prepared(AWS)["docker"]["run_options"]
-    assert dict(option[3:].split("=") for option in options if option.startswith("-e ")) == wanted
+    for path in (AWS, GCP):
+        options = prepared(path)["docker"]["run_options"]
+        assert dict(option[3:].split("=") for option in options if option.startswith("-e ")) == wanted
+
+
+def test_google_cloud_differs_from_aws_in_machines_only() -> None:
+    aws, gcp = prepared(AWS), prepared(GCP)
+    other = {"provider", "available_node_types", "head_setup_commands"}
+    assert {key: value for key, value in aws.items() if key not in other} == {
+        key: value for key, value in gcp.items() if key not in other
+    }
+    for name, kind in aws["available_node_types"].items():
+        same = gcp["available_node_types"][name]
+        assert (kind["min_workers"], kind["max_workers"]) == (same["min_workers"], same["max_workers"])
 
 
 def test_on_prem_sources_the_flags_before_every_ray_command() -> None:
@@ -68,7 +81,7 @@ def test_on_prem_sources_the_flags_before_every_ray_command() -> None:
         assert command.startswith(". ~/pinfunnel/cluster/launch/node.sh; ")
 
 
-@pytest.mark.parametrize("path", [AWS, ON_PREM], ids=["aws", "on-prem"])
+@pytest.mark.parametrize("path", [AWS, ON_PREM, GCP], ids=["aws", "on-prem", "gcp"])
 def test_nodes_install_the_checkout_that_was_copied_to_them(path: Path) -> None:
     config = prepared(path)
     local = {remote: mount for remote, mount in config["file_mounts"].items() if mount == "."}
