@@ -1,4 +1,4 @@
-"""CPU that keys and the check of the server's name cost a request, beside a plain route.
+"""CPU that keys and the check of the name in Host cost a request, beside a plain route.
 
 In one event loop, without sockets: one endpoint that answers at once, behind a route of FastAPI's own, behind ours
 without keys, and with 1 and 10,000 keys in the file, each with a rate. `names` is what `Host` costs a server without.

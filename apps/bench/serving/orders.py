@@ -1,4 +1,4 @@
-"""Seconds from an order over HTTP to answers that heed it, with two replicas of each kind.
+"""Seconds from an order over HTTP to answers that heed it, two replicas of each kind.
 
 A synthetic site of some hundred pins, so what is measured is how an order gets round, not the walk. Orders alternate: a
 pin is saved to a board, until 40 answers one after the other have it; a pin is taken down, and 100 answers after it

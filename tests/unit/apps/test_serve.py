@@ -41,8 +41,10 @@ def test_traces_need_the_extra_and_nothing_is_loaded_without_them(monkeypatch: p
     assert config is not None
     assert (config.enabled, config.sampling_ratio) == (True, 0.25)
     module, function = config.exporter_import_path.split(":")
-    [processor] = getattr(import_module(module), function)()
-    processor.shutdown()
+    processors = getattr(import_module(module), function)()
+    assert len(processors) == 2, "one takes queries out of spans, one sends them"
+    for processor in processors:
+        processor.shutdown()
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     assert serve.tracing(0.0) is None
     with pytest.raises(ConfigError, match=r"pinfunnel\[otel\]"):
