@@ -12,7 +12,10 @@ class LoopSettings(Settings):
 
     every_hours: float = Field(24.0, gt=0, le=8_784, description="from the beginning of a round to that of the next")
     retry_minutes: float = Field(
-        30.0, gt=0, le=527_040, description="until a round that failed is tried again; twice as long after each further failure"
+        30.0,
+        gt=0,
+        le=527_040,
+        description="until a round that failed is tried again; twice as long after each further failure",
     )
     graph: Literal["add", "build", "leave"] = Field(
         "add",
