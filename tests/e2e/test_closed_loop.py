@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ray import serve
 
 from apps.project import Opened, open_project
 from apps.serve import Server, start
@@ -42,6 +43,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Iterato
     server = start(str(path))
     yield Loop(world, opened, server, path)
     server.stop()
+    serve.shutdown()  # the port is Serve's until then, and the next test's server has another
 
 
 def wait_for_version(url: str, kind: str, version: str | None) -> None:
@@ -52,8 +54,6 @@ def wait_for_version(url: str, kind: str, version: str | None) -> None:
 
 
 def test_the_deployments_are_named_after_their_stages(loop: Loop) -> None:
-    from ray import serve
-
     app = serve.status().applications["pinfunnel"]
     assert set(app.deployments) == {"ingress", "walk", "lightweight", "full", "events"}
 
