@@ -96,11 +96,14 @@ def test_without_a_walker_people_get_popular_pins_and_no_row_is_lost(served: tup
     walkers = [a for a in ray.util.list_named_actors(all_namespaces=True) if "pinfunnel#walk" in a["name"]]
     assert len(walkers) == 1
     ray.kill(ray.get_actor(walkers[0]["name"], walkers[0]["namespace"]))
-    answer = _ask(server, user)
+    answer = whole
+    while not answer["degraded"] and asked < 200:  # a kill is on its way when `ray.kill` comes back
+        answer = _ask(server, user)
+        asked += 1
     assert answer["degraded"].startswith("walk: ")
     assert answer["source"] == "popular"
     assert answer["versions"]["graph"] == whole["versions"]["graph"]
     assert len(answer["pins"]) == len(whole["pins"])
 
     server.stop()  # rows are queued for an hour: only a replica that closes its log writes them
-    assert opened.new_process().logs.serving_files("homefeed").rows == asked + 1
+    assert opened.new_process().logs.serving_files("homefeed").rows == asked
