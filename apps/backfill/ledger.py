@@ -4,14 +4,12 @@ Below `<home>/logs/backfill/<client>/<key of the job>`. A replay that was killed
 """
 
 import json
-import os
 import shutil
-import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from cluster.store.disk import fsync
+from cluster.store.disk import write_whole
 
 
 class Keyed(Protocol):
@@ -76,8 +74,4 @@ class Ledger:
         return {json.loads(path.read_text())["version"] for path in (logs / "backfill").glob("*/*/graph-*.json")}
 
     def _write(self, name: str, value: dict[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        aside = self._folder / f".{name}-{uuid.uuid4().hex[:8]}"
-        aside.write_text(json.dumps(value))
-        fsync(aside)
-        os.replace(aside, self._folder / f"{name}.json")
+        write_whole(self._folder / f"{name}.json", json.dumps(value).encode())

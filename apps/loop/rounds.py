@@ -1,7 +1,6 @@
 """What rounds did, as files that outlive the process: one of JSON for each, written anew after every step."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.settings.loop import LoopSettings
-from cluster.store.disk import make_folders
+from cluster.store.disk import write_whole
 
 KEPT = 400
 """Rounds whose files stay: a year of nights."""
@@ -61,15 +60,8 @@ class Rounds:
 
     def write(self, report: RoundReport) -> None:
         """Store or replace the report of a round; the oldest beyond `KEPT` go. Raises OSError when the disk refuses."""
-        make_folders(self._folder)
         name = report.began.replace(":", "").replace("+0000", "Z")
-        path = self._folder / f"{name}.json"
-        partial = path.with_suffix(".part")
-        with partial.open("w") as file:
-            json.dump(asdict(report), file, indent=1, default=str)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
+        write_whole(self._folder / f"{name}.json", json.dumps(asdict(report), indent=1, default=str).encode())
         for old in sorted(self._folder.glob("*.json"))[:-KEPT]:
             old.unlink(missing_ok=True)
 

@@ -4,13 +4,12 @@ import fcntl
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cluster.store.backend import ASIDE, Listed
-from cluster.store.disk import fsync, make_folders
+from cluster.store.disk import fsync, make_folders, write_whole
 
 
 class LocalFolder:
@@ -80,23 +79,15 @@ class LocalFolder:
     def write_pointer(self, name: str, text: str) -> None:
         """Written aside, then renamed over the old one."""
         with self._alone(name):
-            self._replace(name, text)
+            write_whole(self._root / name, text.encode())
 
     def swap_pointer(self, name: str, old: str, new: str) -> bool:
         """Under a lock on the folder, which `write_pointer` takes as well."""
         with self._alone(name):
             if (self.read_pointer(name) or "").strip() != old:
                 return False
-            self._replace(name, new)
+            write_whole(self._root / name, new.encode())
         return True
-
-    def _replace(self, name: str, text: str) -> None:
-        pointer = self._root / name
-        draft = Path(f"{pointer}.{uuid.uuid4().hex}")
-        draft.write_text(text)
-        fsync(draft)
-        os.replace(draft, pointer)
-        fsync(pointer.parent)
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
