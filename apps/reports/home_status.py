@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore, begun_at
-from cluster.store.home import bundles_root, logs_root
+from cluster.store.home import bundles_root, logs_of
 from cluster.store.logs import LogStore
 
 
@@ -36,7 +36,7 @@ class LogState:
 
 @dataclass(frozen=True)
 class HomeStatus:
-    """All of it; `free` bytes of `size` on the disk of the home."""
+    """All of it; `free` bytes of `size` on the disk of the home, or of `local` beside an object store."""
 
     published: tuple[PublishedVersion, ...]
     logs: tuple[LogState, ...]
@@ -46,8 +46,9 @@ class HomeStatus:
 
 def read_status(project: Project) -> HomeStatus:
     """Reads names and footers only."""
-    store, logs = BundleStore(bundles_root(project.home)), LogStore(logs_root(project.home), project.ids)
-    disk = shutil.disk_usage(next(p for p in (Path(project.home), *Path(project.home).parents) if p.exists()))
+    store, logs = BundleStore(bundles_root(project.home)), logs_of(project, project.ids)
+    home = Path(project.local_home)
+    disk = shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists()))
     return HomeStatus(
         tuple(_published(store)), tuple(_log(logs, name) for name in ("serving", "events")), disk.free, disk.total
     )

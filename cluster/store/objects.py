@@ -1,4 +1,4 @@
-"""Bundles in an object store (`s3://`, `gs://`, `az://`), with a local copy of what was opened.
+"""Bundles in an object store (`s3://`, `gs://`), with a local copy of what was opened.
 
 An object store has no rename: files go up one by one, the one that makes them a whole last, by a conditional put. A
 pointer is one small object that is put whole, or swapped where it is still the one that was read (its ETag).

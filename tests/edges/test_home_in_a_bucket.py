@@ -79,6 +79,10 @@ def test_it_serves_logs_swaps_forgets_and_prunes(site: Opened, tmp_path: Path) -
         assert (first["source"], after["source"]) == ("walk", "popular")
     done = CliRunner().invoke(command_line, ["bundles", "prune", "-p", settings])
     assert done.exit_code == 0, done.output
+    told = CliRunner().invoke(command_line, ["status", "-p", settings])
+    assert told.exit_code == 0, told.output
+    assert after["versions"]["graph"] in told.output
+    assert "log of serving: " in told.output
     assert {path.name for path in tmp_path.iterdir()} == {"project", "cache"}, "nothing is made by mistake"
     assert not list((tmp_path / "project" / "local").rglob("*.parquet"))
 
@@ -107,7 +111,7 @@ def test_events_are_taken_while_the_store_is_away_and_stored_once_it_is_back(
         assert logged(site)[1] == ["one", "two"], "from the write-ahead file that lies in `local`"
 
 
-@pytest.mark.parametrize("command", [["validate"], ["bundles", "prune"], ["compact-logs"]])
+@pytest.mark.parametrize("command", [["validate"], ["bundles", "prune"], ["compact-logs"], ["status"]])
 def test_a_store_that_is_away_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     project = toy_project(tmp_path, settings={"home": "s3://bucket/x", "local": "local"})
