@@ -17,7 +17,9 @@ from apps.project import Opened, open_project
 from cluster import kinds
 from cluster.errors import ConfigError
 from cluster.fresh.log import FreshLog
+from cluster.store.bundles import BundleStore
 from cluster.store.disk import make_folders
+from cluster.store.home import bundles_root
 
 Run = Callable[[Step], StepReport]
 
@@ -33,6 +35,7 @@ class Loop:
         self._say = say
         self._url = url
         self._run = run or self._as_process
+        self._last_opened: Opened | None = None
         self._folder = Path(self._opened().project.local_home) / "loop"
         self._rounds = Rounds(self._folder)
 
@@ -73,15 +76,21 @@ class Loop:
         opened = self._opened()
         settings = opened.project.loop
         files = arrived(settings.new_edges, taken(known))
-        has_graph = opened.new_process().store.current(kinds.GRAPH) is not None
+        has_graph = BundleStore(bundles_root(opened.project.home)).current(kinds.GRAPH) is not None
         return steps_of(settings, opened.clients, files, has_graph, bool(FreshLog(opened.project).entries()))
 
     def _as_process(self, step: Step) -> StepReport:
         return run_step(step, self._path, 3600.0 * self._opened().project.loop.step_hours, self._say)
 
     def _opened(self) -> Opened:
-        """As the file is now."""
-        return open_project(self._path)
+        """As the file is now; while it is broken as it was before: the steps fail then, and say why."""
+        try:
+            self._last_opened = open_project(self._path)
+        except ConfigError as error:
+            if self._last_opened is None:
+                raise
+            self._say(f"going on by the settings of before: {error}")
+        return self._last_opened
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -94,6 +94,21 @@ def test_a_loop_that_is_killed_in_a_step_knows_what_it_had_done(project: Path) -
     assert not [name for name in ran if name.startswith("add-edges")], "it was added before"
 
 
+def test_a_project_file_that_breaks_ends_no_loop(project: Path) -> None:
+    said: list[str] = []
+
+    def run(step: Step) -> StepReport:
+        project.write_text("home: [")
+        return StepReport(step.name, 0, 0.1)
+
+    loop = Loop(project, said.append, run=run)
+    assert loop.once().worked
+    assert loop.once().worked
+    assert any("going on by the settings of before" in line and "not valid YAML" in line for line in said)
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        Loop(project, said.append, run=run)
+
+
 def test_there_is_one_loop_of_a_project(project: Path) -> None:
     errors: list[str] = []
 
