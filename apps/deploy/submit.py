@@ -19,19 +19,22 @@ class Endpoint:
 
         try:
             self._client = ServeSubmissionClient(address)
-        except (ConnectionError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise ConfigError(f"{address}: no Ray dashboard answers there: {_line(error)}") from None
 
     def deploy(self, config: Mapping[str, Any]) -> None:
         """Raises ConfigError with what Serve says against it."""
         try:
             self._client.deploy_applications(dict(config))
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             raise ConfigError(f"Ray Serve refused the application: {_line(error)}") from None
 
     def applications(self) -> dict[str, Any]:
-        """Details by name, as `serve status` has them."""
-        found: dict[str, Any] = self._client.get_serve_details()["applications"]
+        """Details by name, as `serve status` has them. Raises ConfigError where the dashboard does not answer."""
+        try:
+            found: dict[str, Any] = self._client.get_serve_details()["applications"]
+        except (OSError, RuntimeError) as error:
+            raise ConfigError(f"the Ray dashboard does not answer: {_line(error)}") from None
         return found
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.deploy import submit
-from apps.deploy.submit import wait_until_running
+from apps.deploy.submit import Endpoint, wait_until_running
 from cluster.errors import ConfigError
 
 
@@ -42,6 +42,13 @@ def test_a_failure_says_why(status: str) -> None:
     trace = "Traceback (most recent call last):\n  File x\ncluster.errors.ConfigError: pinfunnel.yaml: no such file\n"
     with pytest.raises(ConfigError, match=f"is {status}: .*pinfunnel.yaml: no such file; full: about full") as error:
         waited(app(status, trace, full="UNHEALTHY", walk="UPDATING"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "127.0.0.1:9", "ray://127.0.0.1:9"])
+def test_a_dashboard_that_is_none_is_one_line(address: str) -> None:
+    with pytest.raises(ConfigError, match="no Ray dashboard answers there") as error:
+        Endpoint(address)
     assert "\n" not in str(error.value)
 
 
