@@ -96,7 +96,7 @@ def evaluate_lightweight(
     worth = worth_of(client, actions)
     effect = effect or effect_in_exploration(requests, worth)
     gains = [without_position(r.actions, effect.of(r.position), worth, NDCG_AT) for r in requests]
-    decides = [tells_orders_apart(r, client, actions) for r in requests]
+    decides = [tells_orders_apart(r, worth) for r in requests]
     resample = _Resample(np.array([w for _, w in gains]), user_units(np.array([r.user for r in requests], np.int64)))
     values: dict[str, dict[str, np.ndarray]] = {}
     calibration: dict[str, float] = {}
@@ -126,9 +126,9 @@ def evaluate_lightweight(
     )
 
 
-def tells_orders_apart(request: Request, client: Client, actions: Sequence[str]) -> bool:
-    """Whether one order of a request's judged candidates can be better than another."""
-    return tells_apart((request.actions @ worth_of(client, actions))[_judged(request)])
+def tells_orders_apart(request: Request, worth: np.ndarray) -> bool:
+    """Whether one order of a request's judged candidates can be better than another; `worth` as `worth_of` has it."""
+    return tells_apart((request.actions @ worth)[_judged(request)])
 
 
 def worth_of(client: Client, actions: Sequence[str]) -> np.ndarray:

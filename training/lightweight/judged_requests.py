@@ -13,7 +13,7 @@ import numpy as np
 
 from cluster.settings.clients import Client
 from cluster.settings.project import GbdtSettings
-from training.judge.lightweight import tells_orders_apart
+from training.judge.lightweight import tells_orders_apart, worth_of
 from training.judge.orders import booster_order
 from training.lightweight.cross_fit import jobs_without
 from training.lightweight.examples import ClientExamples
@@ -52,15 +52,10 @@ def held_out_scored(model: bytes, features: Sequence[str], held: Sequence[Reques
     return JudgedRequests(list(held), booster_order(model, features)(held))
 
 
-def too_few(
-    held: Mapping[str, Sequence[Request]], clients: Mapping[str, Client], actions: Sequence[str], enough: int = ENOUGH
-) -> list[str]:
-    """The clients whose held-out requests cannot judge alone."""
-    return [
-        name
-        for name, requests in held.items()
-        if sum(tells_orders_apart(request, clients[name], actions) for request in requests) < enough
-    ]
+def too_few(held: Sequence[Request], client: Client, actions: Sequence[str], enough: int = ENOUGH) -> bool:
+    """Whether a client's held-out requests cannot judge alone."""
+    worth = worth_of(client, actions)
+    return sum(tells_orders_apart(request, worth) for request in held) < enough
 
 
 def cross_judged(

@@ -127,9 +127,9 @@ def train_all_lightweight(
     progress("evaluate", 0.0)
     held = held_out_requests(joined, {n: held_windows[n] for n in fitted}) if fitted else {}
     features = FeatureSet.of(project.features)
-    first = {name: requests for name, requests in held.items() if usable_order(store, name, features) is None}
-    few = {name: examples[name] for name in too_few(first, able, project.actions, enough)}
-    more = cross_judged(joined, few, trees, storage)
+    few = [name for name, requests in held.items() if too_few(requests, able[name], project.actions, enough)]
+    first = {name: examples[name] for name in few if usable_order(store, name, features) is None}
+    more = cross_judged(joined, first, trees, storage)
     for at, (name, model) in enumerate(fitted.items()):
         judged = more.get(name, JudgedRequests()).joined(
             held_out_scored(model.model, examples[name].features, held[name])
