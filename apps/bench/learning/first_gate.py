@@ -44,6 +44,8 @@ EVEN = dict.fromkeys(("homefeed", "related_pins", "notifications", "search", "ad
 """Every client has as many requests."""
 WAYS = {"held out": 0, "cross-validated": ENOUGH}
 """By what the gate decides: how many held-out requests judge alone."""
+CONSTANT = "every candidate of a request the same score"
+"""What every gate says of trees without a split: they are counted apart."""
 DRAWS = 10
 """Random orders of each client."""
 RULES = ("tolerance", "shown worse")
@@ -57,11 +59,13 @@ def run(quick: bool = False, seeds: tuple[int, ...] = (61, 62, 63, 64)) -> dict[
             str(seed): one_seed(seed, QUICK if quick else SIZE, Path(scratch) / str(seed))
             for seed in (seeds[:1] if quick else seeds)
         }
-    rows = [row for clients in found.values() for row in clients.values()]
+    every = [row for clients in found.values() for row in clients.values()]
+    rows = [row for row in every if row["orders"]]
     better = [row for row in rows if row["true_lift"] > 0]
     gates = [f"{way}, {rule}" for way in WAYS for rule in RULES]
     return {
         "models": len(rows),
+        "without_an_order": len(every) - len(rows),
         "truly_better": len(better),
         "let_through": {gate: sum(row["let_through"][gate] for row in rows) for gate in gates},
         "let_through_of_better": {gate: sum(row["let_through"][gate] for row in better) for gate in gates},
@@ -101,6 +105,7 @@ def one_seed(seed: int, size: Size, folder: Path) -> dict[str, dict[str, Any]]:
                 f"{way}, {rule}": passes(told[way][client].metrics, rule) for way in WAYS for rule in RULES
             },
             "random": random[client],
+            "orders": CONSTANT not in told[way][client].reason,
             **{name: online[client][name] for name in ("true_lift", "true_low", "true_high")},
         }
         for client in opened.clients
