@@ -104,6 +104,15 @@ def wait_until_whole(host: Host, seconds: float) -> float:
     raise AssertionError(f"{host.name} is not whole after {seconds} s: {found}")
 
 
+def wait_until_listed(cluster: Machines, host: Host, listed: bool) -> None:
+    """Until Ray counts a host among its living nodes, or does no longer. Fails when it takes 4 minutes."""
+    began = time.monotonic()
+    listing = f"ray exec {ON_PREM} 'ray list nodes --filter state=ALIVE --format json'"
+    while (f'"{host.address}"' in (nodes := cluster.run(listing).stdout)) != listed:
+        assert time.monotonic() - began < 240, nodes
+        time.sleep(2)
+
+
 def test_the_steps_of_the_page_start_a_funnel(cluster: Machines) -> None:
     said = Said()
     for line in ("ray get-auth-token --generate", f"RAY_UP_enable_autoscaler_v2=0 ray up -y {ON_PREM}", *documented()):
@@ -146,6 +155,7 @@ def test_a_worker_that_dies_takes_no_event_along_and_comes_back(cluster: Machine
     finally:
         stop.set()
         load.join()
+    wait_until_listed(cluster, victim, False)
     said(f"normal {seconds:.1f} s later; meanwhile: {dict(answers)}; {len(acknowledged)} events acknowledged")
     url = f"http://{survivor.address}:8000/v1/logs/flush"
     assert httpx.post(url, headers={"x-api-key": KEY}, timeout=60).status_code == 200
@@ -154,11 +164,8 @@ def test_a_worker_that_dies_takes_no_event_along_and_comes_back(cluster: Machine
     assert len(acknowledged) > 5
     victim.power_on()
     cluster.run(f"RAY_UP_enable_autoscaler_v2=0 ray up -y {ON_PREM}", timeout=400)
-    began = time.monotonic()
-    while "2/2" not in (nodes := cluster.run(f"ray exec {ON_PREM} 'ray status'").stdout) and "2 " not in nodes:
-        assert time.monotonic() - began < 240, nodes
-        time.sleep(2)
-    said(f"worker-2 is back\n{nodes[-700:]}")
+    wait_until_listed(cluster, victim, True)
+    said("worker-2 is back")
 
 
 def send(host: Host, stop: threading.Event, acknowledged: list[str], answers: Counter[str]) -> None:
