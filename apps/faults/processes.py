@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Collection
 
 from apps.faults.fault import CannotFault, Ground, ServerFault
 from apps.faults.server import kill
@@ -38,17 +39,19 @@ class Killed(ServerFault):
         """Kill one that is there, wait until there is one again, and so on."""
         await_one(ground, self.what)
         self._count = len(ground.server.find(self.what))
+        self._killed: set[int] = set()
         for left in reversed(range(self.times)):
             pid = await_one(ground, self.what)
             kill(pid, signal.SIGKILL)
+            self._killed.add(pid)
             if left:
                 await_one(ground, self.what, but=pid)
                 time.sleep(1.0)
         return ""
 
     def over(self, ground: Ground) -> bool:
-        """As many as before are there again."""
-        return len(ground.server.find(self.what)) >= self._count
+        """As many as before are there again, none of them one that was killed."""
+        return replaced(ground, self.what, self._killed, self._count)
 
 
 class KilledNode(ServerFault):
@@ -109,6 +112,12 @@ class Hung(ServerFault):
 def named(what: str) -> str:
     """A kind of process in words."""
     return {"proxy": "HAProxy", "controller": "Serve's controller"}.get(what, f"a replica of `{what}`")
+
+
+def replaced(ground: Ground, what: str, killed: Collection[int], count: int) -> bool:
+    """Whether `count` processes of a kind are there and no killed one is: so a fault was made, however short."""
+    found = set(ground.server.find(what))
+    return len(found) >= count and not found & set(killed)
 
 
 def await_one(ground: Ground, what: str, but: int | None = None, seconds: float = 60.0) -> int:

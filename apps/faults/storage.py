@@ -9,7 +9,7 @@ import httpx
 
 from apps.faults.bundles import damage_file
 from apps.faults.fault import CannotFault, Ground, ServerFault
-from apps.faults.processes import await_one
+from apps.faults.processes import await_one, replaced
 from apps.faults.server import kill
 
 CHUNK = 1 << 20
@@ -63,9 +63,14 @@ class UnreadableParts(ServerFault):
                 damage_file(self._bad[-1], how)
             self._bad.append(part.with_name("part-0-empty.parquet"))
             self._bad[-1].write_bytes(b"")
-        kill(await_one(ground, "events"), signal.SIGKILL)
+        self._killed = await_one(ground, "events")
+        kill(self._killed, signal.SIGKILL)
         return f"{len(self._bad)} parts"
 
     def mend(self, ground: Ground) -> str:
         """They stay for readers to find: the count of lost events reads past them."""
         return ""
+
+    def over(self, ground: Ground) -> bool:
+        """Another event log has started on them."""
+        return replaced(ground, "events", {self._killed}, count=1)
