@@ -28,6 +28,7 @@ def evaluate_retrieval(
     pin: Annotated[str, typer.Option(help="column of the item")] = "pin_id",
     k: Annotated[int, typer.Option("-k", min=1, help="cut of recall and NDCG")] = 20,
     seed: int = 0,
+    shards: Annotated[int, typer.Option(min=1, help="parts of the graph that are walked apart")] = 1,
     out: JsonFile = None,
 ) -> None:
     """Recall@k and NDCG@k of walks alone: from each board's train pins, without them, against its test pins."""
@@ -46,6 +47,7 @@ def evaluate_retrieval(
                 k,
                 seed=seed,
                 progress=bars.at("retrieval"),
+                shards=shards,
             )
         table = Table(title=f"Walks alone, {figures['boards']:,} boards, {figures['seconds']:.1f} s")
         names = [metric.figure(k) for metric in ANSWERS]

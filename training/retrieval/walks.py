@@ -23,7 +23,8 @@ from cluster.errors import DataError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.progress import Progress, silent
-from cluster.walk.walker import Walker, WalkParams
+from cluster.walk.sharded import walker_over
+from cluster.walk.walker import WalkParams
 from training.metrics.cases import Answered
 from training.metrics.metric import Cuts, figures
 from training.metrics.ranking import ndcg
@@ -46,12 +47,14 @@ def evaluate_retrieval(
     params: WalkParams | None = None,
     seed: int = 0,
     progress: Progress = silent,
+    shards: int = 1,
 ) -> dict[str, Any]:
-    """{"recall@k", "ndcg@k", "boards", "seconds", "params"}: means over the boards that have test pins.
+    """{"recall@k", "ndcg@k", "boards", "seconds", "params", "shards"}: means over the boards that have test pins.
 
     Gain is binary; the ideal of NDCG is cut at min(k, test pins of the board). Pins that train does not know stay in
     the denominators. Boards that train does not know are answered with the pins of most boards. `params` None: chosen
-    on a split of train. Raises DataError for missing columns and nulls.
+    on a split of train. `shards`: parts of the graph that are walked apart (`cluster.walk.sharded`), in the choice as
+    well. Raises DataError for missing columns and nulls, ConfigError for no or too many shards.
     """
     began = time.perf_counter()
     train_boards, train_pins = _columns(train, board_column, pin_column, "train")
@@ -61,7 +64,7 @@ def evaluate_retrieval(
     board_ids, pin_ids = IdMap.from_ids(pc.unique(train_boards)), IdMap.from_ids(pc.unique(train_pins))
     boards, pins = board_ids.index_of(train_boards), pin_ids.index_of(train_pins)
     if params is None:
-        params = choose_params(boards, pins, len(board_ids), len(pin_ids), k, seed, progress)
+        params = choose_params(boards, pins, len(board_ids), len(pin_ids), k, seed, progress, shards)
     graph = Graph.from_edges(boards, pins, len(board_ids), len(pin_ids), pin_ids, board_ids)
     all_boards, all_pins = IdMap.from_ids(pc.unique(test_boards)), IdMap.from_ids(pc.unique(test_pins))
     asked, wanted = _pairs(all_boards.index_of(test_boards), all_pins.index_of(test_pins))
@@ -70,13 +73,22 @@ def evaluate_retrieval(
     queries = board_ids.index_of(all_boards.ids_of(np.arange(len(all_boards))))
     expected = [in_train[truth.pins_of(b)] for b in range(truth.n_boards)]
     answers = _answer(
-        graph, queries, [replace(params, top_k=k)], [params.popularity_discount], k, seed, progress, "boards"
+        graph,
+        shards,
+        queries,
+        [replace(params, top_k=k)],
+        [params.popularity_discount],
+        k,
+        seed,
+        progress,
+        "boards",
     )
     return {
         **score(answers[0], expected, k),
         "boards": truth.n_boards,
         "seconds": time.perf_counter() - began,
         "params": {name: getattr(params, name) for name in REPORTED},
+        "shards": shards,
     }
 
 
@@ -106,6 +118,7 @@ def choose_params(
     k: int,
     seed: int,
     progress: Progress = silent,
+    shards: int = 1,
 ) -> WalkParams:
     """The best of a small grid by NDCG@k, on a fifth of the edges held out; edges as int32[E] indices.
 
@@ -126,7 +139,7 @@ def choose_params(
     seen: dict[WalkParams, np.ndarray] = {}
 
     def trial(grid: list[WalkParams]) -> WalkParams:
-        answers = _answer(graph, sample, grid, BETAS, k, seed, progress, "choosing parameters")
+        answers = _answer(graph, shards, sample, grid, BETAS, k, seed, progress, "choosing parameters")
         for (params, beta), answer in zip(product(grid, BETAS), answers, strict=True):
             seen[replace(params, popularity_discount=beta)] = ndcg_each(answer, expected, k)
         return max(seen, key=lambda p: float(seen[p].mean()))
@@ -142,6 +155,7 @@ def choose_params(
 
 def _answer(
     graph: Graph,
+    shards: int,
     boards: np.ndarray,
     grid: list[WalkParams],
     betas: Sequence[float],
@@ -151,7 +165,8 @@ def _answer(
     what: str,
 ) -> list[list[np.ndarray]]:
     """For each (params, beta), for each board: int32[<= k] pins. With several betas each re-orders the same walk."""
-    walker, degrees = Walker(graph), np.maximum(graph.pin_degree, 1).astype(np.float64)
+    walker = walker_over(graph, shards)
+    degrees = np.maximum(graph.pin_degree, 1).astype(np.float64)
     popular = np.argsort(-graph.pin_degree, kind="stable")[:k].astype(np.int32)
     total, done = len(boards) * len(grid), 0
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.errors import DataError
+from cluster.errors import ConfigError, DataError
 from cluster.walk.walker import WalkParams
 from training.retrieval.walks import DEFAULTS, choose_params, evaluate_retrieval, score
 
@@ -70,6 +70,16 @@ def test_walks_find_the_topic_and_chosen_parameters_do_no_worse() -> None:
     assert chosen["recall@20"] > evaluate_retrieval(train, test, "b", "p", 20, FAST)["recall@20"] - 0.05
     assert seen[-1] == ("boards", 1.0)
     assert {step for step, _ in seen} == {"choosing parameters", "boards"}
+
+
+def test_a_graph_in_shards_finds_as_much() -> None:
+    train, test = topical(3)
+    whole, three = (evaluate_retrieval(train, test, "b", "p", 20, FAST, shards=shards) for shards in (1, 3))
+    assert (whole["shards"], three["shards"]) == (1, 3)
+    assert three["recall@20"] != whole["recall@20"]  # other walks: the graph was split
+    assert three["recall@20"] == pytest.approx(whole["recall@20"], abs=0.05)
+    with pytest.raises(ConfigError, match="parts of a graph"):
+        evaluate_retrieval(train, test, "b", "p", 20, FAST, shards=0)
 
 
 def test_the_choice_does_not_see_test_edges_and_falls_back_on_tiny_data() -> None:
