@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.data.files import UNREADABLE
+from cluster.hashing import hash_ids
 from cluster.store.disk import fsync, make_folders
 from cluster.store.packed import PACKED, packed, packed_schema, unpacked, unpacked_schema
 from cluster.store.paths import LogPath, ObjectPath, log_path, opened
+from cluster.store.repeats import suspects
+from cluster.store.replaced import REPLACES_KEY, names_in
 
 log = logging.getLogger(__name__)
-
-REPLACES_KEY = b"pinfunnel.replaces"
-"""Footer entry of a merged file: the names of the files that it stands for."""
 
 FAST = 1
 """zstd's level for what replicas write."""
@@ -67,6 +68,17 @@ def read_part(path: str | LogPath) -> pa.Table:
     return pa.Table.from_batches(map(unpacked, file.iter_batches()), unpacked_schema(file.schema_arrow))
 
 
+def whole_parts(paths: Iterable[str]) -> Iterator[pa.Table]:
+    """The parts that can be read whole. A damaged one is named in a warning, and left out."""
+    for path in paths:
+        try:
+            yield read_part(path)
+        except FileNotFoundError:  # compaction removed it since the listing
+            continue
+        except UNREADABLE as error:
+            log.warning("skipped the damaged log file %s: %s", path, str(error).splitlines()[0])
+
+
 def is_whole(path: str) -> bool:
     """Whether every page of a part can be read; a damaged part is named in a warning."""
     expected = pq.read_metadata(opened(path)).num_rows
@@ -87,6 +99,16 @@ def first_of_each(table: pa.Table, key: Sequence[str]) -> pa.Table:
     return table if keep.all() else table.filter(pa.array(keep.to_numpy()))
 
 
+def each_once(parts: Iterable[pa.Table], key: Sequence[str]) -> tuple[pa.Table, int]:
+    """The rows of some tables, each value of the key once, and how many repeats were dropped."""
+    tables = list(parts)
+    if not tables:
+        return pa.table({}), 0
+    table = pa.concat_tables(tables, promote_options="default")
+    unique = first_of_each(table, key)
+    return unique, table.num_rows - unique.num_rows
+
+
 @dataclass(frozen=True)
 class MergedFiles:
     """The rows of several files, streamed, each id once."""
@@ -102,24 +124,32 @@ class MergedFiles:
         schema = schema.with_metadata(pq.read_schema(opened(self.files[0].path)).metadata)
         names = {log_path(f.path).name for f in self.files}
         for file in self.files:  # what a merged file stood for must not come back when that file goes
-            names |= {n for n in _replaces(file.path) if (log_path(file.path).parent / n).exists()}
+            names |= {n for n in names_in(file.path) if (log_path(file.path).parent / n).exists()}
         return schema.with_metadata({**(schema.metadata or {}), REPLACES_KEY: json.dumps(sorted(names)).encode()})
 
     def batches(self, rows: int) -> Iterator[pa.Table]:
         """The rows in file order, at most `rows` in a table."""
         schema = self.schema
         key = REQUEST_KEY if self.files[0].client else EVENT_KEY
+        again = suspects(lambda: self._column(key[0]), sum(f.rows for f in self.files))
         seen: set[tuple[Any, ...]] = set()
         for file in self.files:
             for batch in _parquet(file.path).iter_batches(batch_size=rows):
-                part = first_of_each(pa.Table.from_batches([unpacked(batch)]), key)
-                ids = list(zip(*(part.column(name).to_pylist() for name in key), strict=True))
-                fresh = [i[0] is None or i not in seen for i in ids]
-                seen.update(i for i in ids if i[0] is not None)
-                part = part.filter(pa.array(fresh, pa.bool_()))
+                part = pa.Table.from_batches([unpacked(batch)])
+                fresh = np.ones(len(part), bool)
+                for row in np.flatnonzero(np.isin(hash_ids(part.column(key[0])), again)).tolist():
+                    known = tuple(part.column(name)[row].as_py() for name in key)
+                    fresh[row] = known[0] is None or known not in seen
+                    seen.add(known)
+                part = part.filter(pa.array(fresh))
                 for column in set(schema.names) - set(part.column_names):
                     part = part.append_column(column, pa.nulls(part.num_rows, schema.field(column).type))
                 yield part.select(schema.names).cast(schema)
+
+    def _column(self, name: str) -> Iterator[pa.Array]:
+        """Values of all files, some thousand at a time."""
+        for file in self.files:
+            yield from (batch.column(0) for batch in _parquet(file.path).iter_batches(columns=[name]))
 
 
 def new_name() -> str:
@@ -192,36 +222,6 @@ def _worth_a_dictionary(schema: pa.Schema) -> list[str]:
         elif not pa.types.is_floating(field.type.value_type):
             names.append(f"{field.name}.list.{field.type.value_field.name}")
     return names
-
-
-def replaced_by(folder: LogPath) -> dict[str, float]:
-    """Names in `folder` that a merged file stands for, and since when (seconds since the epoch)."""
-    since: dict[str, float] = {}
-    for path in folder.glob("compact-*.parquet"):
-        try:
-            names = _replaces(path)
-        except UNREADABLE:
-            continue
-        since |= {name: min(since.get(name, path.stat().st_mtime), path.stat().st_mtime) for name in names}
-    return since
-
-
-def _replaces(path: str | LogPath) -> list[str]:
-    return names_replaced(pq.read_metadata(opened(path)).metadata or {})
-
-
-def names_replaced(notes: dict[bytes, bytes]) -> list[str]:
-    """Names of the files beside it that a merged file stands for, by its metadata. Raises ArrowInvalid without.
-
-    Files of these names are removed in the end, so none may lead out of the folder.
-    """
-    try:
-        names = json.loads(notes.get(REPLACES_KEY, b"[]"))
-        if isinstance(names, list) and all(Path(name).name == name != ".." for name in names):
-            return names
-    except (ValueError, TypeError):
-        pass
-    raise pa.ArrowInvalid("the metadata does not name the files that it replaces")
 
 
 def groups(files: list[LogFile], target_bytes: int) -> Iterator[list[LogFile]]:

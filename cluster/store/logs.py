@@ -5,7 +5,6 @@ Files hold every column of their schema, so each can be read alone. Knows nothin
 """
 
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -24,17 +23,15 @@ from cluster.store.log_parts import (
     EVENT_KEY,
     LogFile,
     MergedFiles,
-    first_of_each,
+    each_once,
     groups,
     is_whole,
-    names_replaced,
-    replaced_by,
+    whole_parts,
     write_part,
 )
 from cluster.store.paths import LogPath, log_path, opened
+from cluster.store.replaced import names_replaced, replaced_by
 from cluster.store.upkeep import upkeep
-
-log = logging.getLogger(__name__)
 
 SHARED_KEY = b"pinfunnel.shared_features"
 CANDIDATE_KEY = b"pinfunnel.candidate_features"
@@ -157,10 +154,14 @@ class LogStore:
         return LogFiles(tuple(found), tuple(broken))
 
     def _require_ids(self, path: LogPath, footer: pq.FileMetaData) -> None:
-        column = footer.schema.names.index("user_id") if "user_id" in footer.schema.names else None
-        if self._ids is None or column is None:
+        if self._ids is None or not footer.num_row_groups:
             return
-        found = "int64" if footer.schema.column(column).physical_type == "INT64" else "string"
+        group = footer.row_group(0)  # not footer.schema: the two hold one another until a garbage collection
+        columns = (group.column(at) for at in range(group.num_columns))
+        physical = next((c.physical_type for c in columns if c.path_in_schema == "user_id"), None)
+        if physical is None:
+            return
+        found = "int64" if physical == "INT64" else "string"
         if found != self._ids:
             raise DataError(
                 f"{path} holds {found} ids and pinfunnel.yaml says `ids: {self._ids}`: move {self.parts} away to begin "
@@ -169,22 +170,11 @@ class LogStore:
 
     def each_events(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[pa.Table]:
         """Events of a date range, file by file, oldest first. A damaged file is named in a warning, and left out."""
-        for path in self.event_files(since, until).paths:
-            try:
-                yield pq.ParquetFile(opened(path)).read()
-            except FileNotFoundError:  # compaction removed it since the listing
-                continue
-            except UNREADABLE as error:
-                log.warning("skipped the damaged log file %s: %s", path, str(error).splitlines()[0])
+        yield from whole_parts(self.event_files(since, until).paths)
 
     def read_events(self, since: datetime | None = None, until: datetime | None = None) -> tuple[pa.Table, int]:
         """Events of a date range as one table, each once, and how many repeats were dropped."""
-        parts = list(self.each_events(since, until))
-        if not parts:
-            return pa.table({}), 0
-        table = pa.concat_tables(parts, promote_options="default")
-        unique = first_of_each(table, EVENT_KEY)
-        return unique, table.num_rows - unique.num_rows
+        return each_once(self.each_events(since, until), EVENT_KEY)
 
     def compact(
         self, day: str | date, small_bytes: int = 32 << 20, target_bytes: int = 256 << 20, grace_seconds: float = 3600.0

@@ -12,9 +12,10 @@ from cluster.control.logs import sweep_logs
 from cluster.data.schema import event_schema, serving_schema
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
-from cluster.store.log_parts import REPLACES_KEY, names_replaced, read_part
+from cluster.store.log_parts import read_part
 from cluster.store.logs import LogStore
 from cluster.store.paths import LogPath, ObjectPath, opened
+from cluster.store.replaced import REPLACES_KEY, names_replaced
 from cluster.store.replays import count_replayed, drop_replayed, id_prefix
 from cluster.store.retention import expire
 from tests.worlds.logs import START, make_world, project_at
