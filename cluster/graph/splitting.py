@@ -18,8 +18,8 @@ MOST_PARTS = 1024
 def part_of_boards(graph: Graph, parts: int) -> np.ndarray:
     """int16[n_boards]: the part of each board, from the hash of its id: a board stays where it is when others come.
 
-    By chance and not by what boards share, because walks over such parts are the more like those over the whole graph
-    (docs/experiments/walk.md). Raises ConfigError for no or too many parts.
+    By chance and not by the pins that boards share, because walks over such parts are more like those over the whole
+    graph (docs/experiments/walk.md). Raises ConfigError for no or too many parts.
     """
     if not 1 <= parts <= MOST_PARTS:
         raise ConfigError(f"parts of a graph must be 1..{MOST_PARTS}, got {parts}")

@@ -3,13 +3,15 @@
 Processes open the same bundle, walk requests from ten query pins over it, and say what Linux counts for them while all
 of them live. A page that n processes have mapped counts as 1/n of a page for each (PSS), so the sum is what they take.
 
-`graph_mb.<mapped, read>.<n>`: of n processes together, the graph's arrays: of mapped ones the pages that walks came to.
+`graph_mb.<mapped, read>.<n>`: of n processes together, what is mapped of the graph's files, or the arrays they read.
 `all_mb.<mapped, read>.<n>`: everything, Python and its libraries among it. `rss_mb`: the sum of what `top` shows, which
-counts a shared page once for each. `files_mb`: the arrays that walks read.
+counts a shared page once for each. `files_mb`: the graph's files; `arrays_mb`: of them what walks read.
+`imports_mb.<rss, private>`: a process that has imported what a replica of a source imports, and done nothing.
 
     python -m apps.bench.graph.shared_graph [--quick]
 """
 
+import importlib
 import json
 import multiprocessing
 import sys
@@ -28,7 +30,7 @@ from cluster.walk.walker import Walker, WalkParams
 SHAPE = Shape(pins=500_000, boards=125_000, edges=10_500_000, topics=500)
 QUICK = Shape(pins=20_000, boards=5_000, edges=300_000, topics=50)
 PROCESSES = (1, 2, 4, 8)
-REQUESTS = 100
+REQUESTS = 40
 QUERY_PINS = 10
 PARAMS = WalkParams(steps=200_000)
 
@@ -45,8 +47,16 @@ def run(quick: bool = False) -> dict[str, Any]:
                 told = _processes(folder, way == "read", n)
                 for key in ("graph_mb", "all_mb", "rss_mb"):
                     out[key].setdefault(way, {})[n] = round(sum(one[key] for one in told), 1)
-    size = {"files_mb": round(graph.nbytes / 1e6, 1), "edges": graph.n_edges}
-    return {**out, **size, "requests": REQUESTS, "machine": machine(), "versions": versions("numba", "numpy")}
+        files = sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
+    size = {"files_mb": round(files, 1), "arrays_mb": round(graph.nbytes / 1e6, 1), "edges": graph.n_edges}
+    return {
+        **out,
+        **size,
+        "imports_mb": _imports(),
+        "requests": REQUESTS,
+        "machine": machine(),
+        "versions": versions("numba", "numpy"),
+    }
 
 
 def _processes(folder: str, read: bool, n: int) -> list[dict[str, float]]:
@@ -81,9 +91,27 @@ def _hold(folder: str, read: bool, number: int, pipe: Connection) -> None:
         walker.walk_indices(query_pins(graph, QUERY_PINS, 1000 * number + request), params=PARAMS, seed=request)
     pipe.send("walked")
     pipe.recv()
-    pss, rss = _of_all()
-    pipe.send({"graph_mb": graph.nbytes / 1e6 if read else _of_files(folder), "all_mb": pss, "rss_mb": rss})
+    sizes = _sizes()
+    taken = graph.nbytes / 1e6 if read else _of_files(folder)
+    pipe.send({"graph_mb": taken, "all_mb": sizes["Pss"], "rss_mb": sizes["Rss"]})
     pipe.recv()
+
+
+def _imports() -> dict[str, float]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=_import_replicas, args=(theirs,), daemon=True)
+    worker.start()
+    theirs.close()
+    told: dict[str, float] = ours.recv()
+    worker.join()
+    return told
+
+
+def _import_replicas(pipe: Connection) -> None:
+    importlib.import_module("serving.deploy.replicas")
+    sizes = _sizes()
+    pipe.send({"rss": round(sizes["Rss"], 1), "private": round(sizes["Anonymous"], 1)})
 
 
 def _in_memory(graph: Graph) -> Graph:
@@ -96,11 +124,10 @@ def _in_memory(graph: Graph) -> Graph:
     return Graph(pin_index, graph.pin_boards, board_index, graph.board_pins, graph.pin_ids, graph.board_ids, links=own)
 
 
-def _of_all() -> tuple[float, float]:
-    """PSS and RSS of this process, MB."""
+def _sizes() -> dict[str, float]:
+    """What Linux counts for this process by kind (`Pss`, `Rss`, `Anonymous`, …), MB."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}
-    return kilobytes["Pss"] * 1024 / 1e6, kilobytes["Rss"] * 1024 / 1e6
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 / 1e6 for line in lines if line.endswith("kB")}
 
 
 def _of_files(folder: str) -> float:
