@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,6 +70,12 @@ class Seen:
         url = f"{self.server.url}/v1/homefeed/recommendations"
         body, key = {"user_id": self.user}, {"x-api-key": self.keys["recommend"]}
         return calls.post(url, json=body, headers={**key, **headers}, timeout=60)
+
+    def tell(self, event: dict[str, Any]) -> httpx.Response:
+        """What its user has just done."""
+        now = datetime.now(UTC).isoformat()
+        body, key = {"events": [{"occurred_at": now, **event}]}, {"x-api-key": self.keys["events"]}
+        return calls.post(f"{self.server.url}/v1/events", json=body, headers=key, timeout=60)
 
     def get(self, path: str) -> httpx.Response:
         """As who may see all."""
