@@ -51,6 +51,12 @@ REFUSED = Declared(
     "would be too long (`full`), or was (`late`)",
 )
 WAITING = Declared("pinfunnel_waiting_requests", "gauge", (), "requests that wait for their turn in an ingress")
+EVENTS = Declared(
+    "pinfunnel_events_total",
+    "counter",
+    ("outcome",),
+    "events that were sent: `stored`, `refused` by name, or `not_stored` (answered 503, to be sent again)",
+)
 DROPPED = Declared(
     "pinfunnel_log_dropped_total",
     "counter",

@@ -15,6 +15,7 @@ from serving.request.served import ServedBundles
 RANKING = ("mix", "lightweight", "full", "explain", "explain_full", "teacher")
 REMOVED_BY = ("hidden", "seen", "policy")
 """Under these names the filters that ship count what they leave out."""
+EVENT_OUTCOMES = ("stored", "refused", "not_stored")
 REFUSED_FOR = ("full", "late", "unknown", "forbidden", "limited")
 MISSED: tuple[Outcome, ...] = ("late", "failed", "skipped")
 NOTED: tuple[tuple[str, Reason], ...] = (
@@ -39,11 +40,14 @@ class Metrics:
         self._fallbacks = Counted(declared.FALLBACKS)
         self._degraded = Counted(declared.DEGRADED)
         self._refused = Counted(declared.REFUSED)
+        self._events = Counted(declared.EVENTS)
         self._dropped = Counted(declared.DROPPED)
         for client in clients.values():
             self._begin(client)
         for why in REFUSED_FOR:
             self._refused.add(0, why)
+        for outcome in EVENT_OUTCOMES:
+            self._events.add(0, outcome)
         self.export()
 
     def _begin(self, client: Client) -> None:
@@ -64,7 +68,15 @@ class Metrics:
 
     def export(self) -> None:
         """Tell Ray what was counted since the last time."""
-        counters = (self._candidates, self._removed, self._fallbacks, self._degraded, self._refused, self._dropped)
+        counters = (
+            self._candidates,
+            self._removed,
+            self._fallbacks,
+            self._degraded,
+            self._refused,
+            self._events,
+            self._dropped,
+        )
         for counter in counters:
             counter.export()
 
@@ -98,6 +110,10 @@ class Metrics:
     def refused(self, why: str) -> None:
         """Count one call that was answered 401, 403 or 429."""
         self._refused.add(1, why)
+
+    def events(self, outcome: str, count: int) -> None:
+        """Count events by what became of them."""
+        self._events.add(count, outcome)
 
     def log_dropped(self, client: str) -> None:
         """Count one request that the full log queue had no room for."""

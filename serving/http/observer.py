@@ -19,3 +19,7 @@ class Observer(Protocol):
     def refused(self, why: str) -> None:
         """A call was refused: the queue was `full`, it was `late` before its turn, or its key did not do (auth.py)."""
         ...
+
+    def events(self, outcome: str, count: int) -> None:
+        """So many events that were sent are `stored`, `refused` by name, or `not_stored`: to be sent again."""
+        ...

@@ -210,10 +210,13 @@ class Ingress:
         except Exception as error:
             why = in_short(error) if isinstance(error, OSError) else type(error).__name__
             detail = f"events not stored, send them again: {why}"
+            self._count_events("not_stored", len(events))
             raise HTTPException(503, detail, {"Retry-After": "1"}) from error
         refused = sorted([*refused, *refusals(receipt, events)], key=lambda each: each.row)
         kept = {row for row, _ in events} - {each.row for each in refused}
         pins = dict.fromkeys(event["pin_id"] for row, event in events if row in kept)
+        self._count_events("stored", receipt.accepted)
+        self._count_events("refused", len(refused))
         return EventReceipt(
             accepted=receipt.accepted, refused=refused, not_in_graph=self._unknown_pins(tuple(pins))[:TOLD_PINS]
         )
@@ -225,6 +228,10 @@ class Ingress:
     def _dropped(self, client: str) -> None:
         if self._observer is not None:
             self._observer.log_dropped(client)
+
+    def _count_events(self, outcome: str, count: int) -> None:
+        if self._observer is not None and count:
+            self._observer.events(outcome, count)
 
     def _client(self, name: str) -> Client:
         if name not in self._clients:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -74,7 +75,10 @@ class Seen:
     def tell(self, event: dict[str, Any]) -> httpx.Response:
         """What its user has just done."""
         now = datetime.now(UTC).isoformat()
-        body, key = {"events": [{"occurred_at": now, **event}]}, {"x-api-key": self.keys["events"]}
+        body, key = (
+            {"events": [{"event_id": uuid4().hex, "occurred_at": now, **event}]},
+            {"x-api-key": self.keys["events"]},
+        )
         return calls.post(f"{self.server.url}/v1/events", json=body, headers=key, timeout=60)
 
     def get(self, path: str) -> httpx.Response:

@@ -11,6 +11,8 @@ import yaml
 from tests.worlds.outside import Seen, soon
 from tests.worlds.prometheus import LAUNCH, Prometheus
 
+PATIENCE = 240.0
+"""Seconds until a node and its proxy have told of themselves, on a machine that has much else to do."""
 RARE = {"ray_pinfunnel_feature_psi"}  # a trained model, and 100 requests
 
 
@@ -21,7 +23,7 @@ def prometheus(seen: Seen, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         pytest.skip("prometheus is not here: apt-get install prometheus")
     targets = seen.ray / "ray" / "prom_metrics_service_discovery.json"
     told = seen.tell({"user_id": seen.user, "pin_id": seen.ask().json()["pins"][0]["pin_id"], "action": "save"})
-    assert told.status_code == 200, told.text
+    assert told.json()["accepted"] == 1, told.text
     made = Prometheus(program, tmp_path_factory.mktemp("prometheus"), targets)
     yield made
     made.stop()
@@ -38,27 +40,34 @@ def panels() -> dict[str, str]:
 
 
 def test_every_panel_has_data_under_traffic(seen: Seen, prometheus: Prometheus) -> None:
-    def empty() -> list[str]:
-        assert seen.ask().status_code == 200
-        return [name for name, query in panels().items() if not prometheus.ask(query)]
+    empty = panels()
 
-    assert soon(empty, lambda names: not names) == []
+    def look() -> list[str]:
+        """Those without data so far: a busy machine tells of itself now and then."""
+        assert seen.ask().status_code == 200
+        for name, query in list(empty.items()):
+            if prometheus.ask(query):
+                del empty[name]
+        return list(empty)
+
+    assert soon(look, lambda names: not names, PATIENCE) == []
 
 
 def test_every_alert_asks_for_series_that_are_there_and_none_fires(seen: Seen, prometheus: Prometheus) -> None:
-    rules = [
-        rule for group in yaml.safe_load((LAUNCH / "alerts.yaml").read_text())["groups"] for rule in group["rules"]
-    ]
+    groups = yaml.safe_load((LAUNCH / "alerts.yaml").read_text())["groups"]
     asked = {
-        re.sub(r', status_code=~"5\.\."|status_code=~"5\.\.", ', "", selector)  # there are none: that is well
-        for rule in rules
+        re.sub(r', status_code=~"5\.\."', "", selector)  # there are none: that is well
+        for group in groups
+        for rule in group["rules"]
         for selector in re.findall(r"ray_\w+(?:\{[^}]*\})?", rule["expr"])
     }
-    assert len(asked) >= len(rules)
+    assert len(asked) > 15
 
     def missing() -> list[str]:
         seen.ask()
-        return sorted(each for each in asked - RARE if not prometheus.ask(each))
+        return [
+            each for each in sorted(asked) if each not in RARE and not prometheus.ask(f"last_over_time({each}[10m])")
+        ]
 
-    assert soon(missing, lambda names: not names) == []
+    assert soon(missing, lambda names: not names, PATIENCE) == []
     assert prometheus.ask('ALERTS{alertstate="firing"}') == {}

@@ -14,9 +14,9 @@ NODE = '{NodeAddress="10.0.0.2", node_id="n2"}'
 OTHER = '{NodeAddress="10.0.0.3", node_id="n3"}'
 
 
-def calls(route: str, code: int) -> str:
-    """The series of a route's calls of one status."""
-    labels = f'application="pinfunnel", route="{route}", status_code="{code}"'
+def calls(code: int) -> str:
+    """The series of calls of one status."""
+    labels = f'application="pinfunnel", method="POST", route="/", status_code="{code}"'
     return f"ray_serve_num_http_requests_total{{{labels}}}"
 
 
@@ -35,9 +35,9 @@ def made(replica: str) -> str:
     return f'ray_pinfunnel_bundle_timestamp_seconds{{kind="graph", replica="{replica}"}}'
 
 
-RECOMMENDED = calls("/v1/ads/recommendations", 200)
-FAILED = calls("/v1/ads/recommendations", 500)
-LOST = calls("/v1/events", 503)
+RECOMMENDED = calls(200)
+FAILED = calls(500)
+LOST = 'ray_pinfunnel_events_total{outcome="not_stored"}'
 ANSWERS = 'ray_pinfunnel_request_milliseconds_count{client="ads"}'
 GROWS = "0+60x90"
 ORDINARY = {  # by series: a value a minute; an hour and a half in which nothing is wrong
@@ -69,7 +69,7 @@ ORDINARY = {  # by series: a value a minute; an hour and a half in which nothing
 FAULTS = {  # by alert: the series that are other than on an ordinary day
     "FunnelDown": {healthy("ingress"): "1x10 0x80"},
     "StageDown": {healthy("walk"): "1x10 0x80"},
-    "EventsNotStored": {LOST: "0+0.5x90"},
+    "EventsNotStored": {LOST: "0+1x90"},
     "ServerErrors": {FAILED: "0+2x90"},
     "CallsRefused": {'ray_pinfunnel_refused_total{why="full"}': "0+2x90"},
     "AnswersDegraded": {'ray_pinfunnel_degraded_total{client="ads"}': "0+6x90"},

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.settings.clients import Client
 from serving.deploy import instruments
-from serving.deploy.declared import CANDIDATES, DEGRADED, FALLBACKS, REFUSED
+from serving.deploy.declared import CANDIDATES, DEGRADED, EVENTS, FALLBACKS, REFUSED
 from serving.deploy.instruments import Counted
 from serving.deploy.metrics import BundleMetrics, FeatureMetrics, LogMetrics, Metrics
 from serving.lightweight.feature_watch import FeatureState
@@ -69,6 +69,7 @@ def test_every_counter_is_there_before_anything_happens(exported: dict[Series, f
     assert {CANDIDATES.name, FALLBACKS.name, DEGRADED.name, REFUSED.name} <= names
     assert set(exported.values()) == {0}
     assert series(FALLBACKS.name, client="homefeed", stage="walk", reason="late") in exported
+    assert series(EVENTS.name, outcome="not_stored") in exported
 
 
 def test_an_answer_counts_what_went_into_each_stage_and_came_out(exported: dict[Series, float]) -> None:

@@ -1,6 +1,8 @@
 """What HTTP says when stages fail: an answer while there is anything to show, and the right status otherwise."""
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,10 @@ class Answered:
 
     def __init__(self) -> None:
         self.degraded: list[str] = []
+        self.outcomes: Counter[str] = Counter()
+
+    def events(self, outcome: str, count: int) -> None:
+        self.outcomes[outcome] += count
 
     def answered(self, answer: Any, milliseconds: float) -> None:
         self.degraded.append(answer.degraded)
@@ -45,6 +51,11 @@ class Answered:
 
     def log_dropped(self, client: str) -> None:
         raise AssertionError("the queue has room")
+
+
+def full_disk(*_: Any) -> Any:
+    """What an event log does without room."""
+    raise OSError(28, "No space left on device")
 
 
 class Served:
@@ -72,6 +83,10 @@ class Served:
             self.observed,
         )
         self._face = Face(ingress.app())
+
+    def tell(self, events: list[dict[str, Any]]) -> Any:
+        """A receipt, or why there is none."""
+        return self._face.post("/v1/events", json={"events": events})
 
     def ask(self, **faults: Exception) -> Any:
         """One explained answer."""
@@ -111,6 +126,21 @@ def test_every_stage_failing_still_answers_and_says_so(served: Served) -> None:
     assert [stage["stage"] for stage in answer.json()["stages"]] == ["popular"]
     assert len(answer.json()["pins"]) > 0
     assert served.observed.degraded[-1:] == [answer.json()["degraded"]]
+
+
+def test_events_are_counted_by_what_became_of_them(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    pins = [pin["pin_id"] for pin in served.ask().json()["pins"]][:3]
+    now = datetime.now(UTC).isoformat()
+    batch = [
+        {"event_id": str(pin), "user_id": served.user, "pin_id": pin, "action": "save", "occurred_at": now}
+        for pin in pins
+    ]
+    batch[1]["action"] = "no such action"
+    assert served.tell(batch).json()["accepted"] == 2
+    assert served.observed.outcomes == {"stored": 2, "refused": 1}
+    monkeypatch.setattr(served.events, "append", full_disk)
+    assert served.tell(batch).status_code == 503
+    assert served.observed.outcomes == {"stored": 2, "refused": 1, "not_stored": 3}
 
 
 def test_overload_is_told_to_come_back(served: Served) -> None:
