@@ -27,7 +27,7 @@ from tests.worlds.fuzz import examples, mutated
 from tests.worlds.keys import KeyFiles
 from tests.worlds.logs import make_world
 from tests.worlds.toy import toy_project
-from training.log.requests import read_index
+from training.log.index import read_index
 from training.log.tasks import LogWindow
 
 pytestmark = pytest.mark.fuzz

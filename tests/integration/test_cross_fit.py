@@ -18,9 +18,10 @@ from training.lightweight.examples import build_examples
 from training.lightweight.fit import fit_all
 from training.lightweight.jobs import FitJob
 from training.lightweight.judged_requests import cross_judged
-from training.lightweight.splits import LEFT_OUT, inside, split_without, time_folds
+from training.lightweight.splits import LEFT_OUT, inside, split_without
 from training.log.arrays import Request, read_requests
 from training.log.attribution import as_datetime64
+from training.log.moments import Moments
 from training.log.requests import join_logs
 from training.log.tasks import LogWindow
 from training.metrics.intervals import bootstrap
@@ -60,14 +61,14 @@ def test_each_fold_is_scored_by_the_trees_of_all_others(
     joined = join_logs(world.project, world.logs, ["homefeed"])
     made = build_examples(joined, world.clients, {"homefeed": window})["homefeed"]
     moments = timed(world)
-    for number, fold in enumerate(time_folds(made.times, FOLDS)):
+    for number, fold in enumerate(made.times.folds(FOLDS)):
         mine = [(r, at) for r, at in moments if inside(window, at) and inside(fold, at)]
         assert len(mine) > 30
         blocks = []
         for block in ray.get(made.blocks):
             held = inside(fold, as_datetime64(block.column("requested_at")))
             blocks.append(ray.put(block.filter(~held)))
-        rest = split_without(made.times[~inside(fold, made.times)])
+        rest = split_without(made.times.without([fold]))
         job = FitJob.of(replace(made, blocks=blocks, split=rest), world.project.gbdt)
         (fitted,) = fit_all([job], world.project.gbdt)
         alone = xgb.Booster(model_file=bytearray(fitted.model))
@@ -80,7 +81,7 @@ def test_each_fold_is_scored_by_the_trees_of_all_others(
 def test_the_roles_of_a_fold_leave_its_requests_out(world: LogsWorld, window: LogWindow) -> None:
     joined = join_logs(world.project, world.logs, ["homefeed"])
     made = build_examples(joined, world.clients, {"homefeed": window})["homefeed"]
-    for fold in time_folds(made.times, FOLDS):
+    for fold in made.times.folds(FOLDS):
         used = split_without(made.times, [fold])
         for block in ray.get(made.blocks):
             roles = roles_in(block, 0, used)
@@ -148,8 +149,8 @@ def test_training_requests_judge_by_trees_that_never_saw_them(world: LogsWorld, 
     assert judged.crossed == len(judged.requests) == len(judged.scores) == len(made.times)
     scores = {r.request_id: s for r, s in zip(judged.requests, judged.scores, strict=True)}
     times = {r.request_id: at for r, at in timed(world)}
-    assert sorted(times[name] for name in scores) == sorted(made.times)
-    for part in np.array_split(np.sort(made.times), judged_requests.FOLDS):
+    assert sorted(times[name] for name in scores) == list(made.times.first)
+    for part in np.array_split(made.times.first, judged_requests.FOLDS):
         fold = LogWindow(part[0], part[-1] + np.timedelta64(1, "us"))
         job = FitJob.of(replace(made, split=split_without(made.times, [fold])), settings)
         alone = booster_order(fit_all([job], settings)[0].model, world.features.names)
@@ -163,5 +164,6 @@ def test_where_the_parts_cannot_teach_each_other_nothing_is_judged(world: LogsWo
     joined = join_logs(world.project, world.logs, ["homefeed"])
     made = build_examples(joined, world.clients, {"homefeed": window})["homefeed"]
     settings = {"homefeed": world.project.gbdt}
-    for unable in (replace(made, blocks=[]), replace(made, times=made.times[:1]), replace(made, times=made.times[:0])):
+    one = made.times.inside(LogWindow(until=made.times.first[1]))
+    for unable in (replace(made, blocks=[]), replace(made, times=one), replace(made, times=Moments())):
         assert cross_judged(joined, {"homefeed": unable}, settings) == {}

@@ -98,6 +98,18 @@ def test_the_shuffle_join_gives_what_the_broadcast_gives(world: LogsWorld) -> No
     assert rows(0) == expected
 
 
+def test_workers_tell_of_a_log_what_this_process_tells(world: LogsWorld) -> None:
+    names = list(world.clients)
+    here, there = (join_logs(world.project, world.logs, names, local_rows=rows) for rows in (1 << 30, 0))
+    assert there.counts == here.counts
+    assert here.counts is not None
+    assert here.counts.used
+    assert windows_of(there, names, 0.2) == windows_of(here, names, 0.2)
+    liked = [joined.requests(COLUMNS, {"homefeed": LogWindow()}).to_pandas() for joined in (here, there)]
+    one, two = ({r.request_id: list(r.actions) for r in rows.itertuples()} for rows in liked)
+    assert one == two
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_train_workers_fit_what_this_process_fits(world: LogsWorld, workers: int) -> None:
     joined = join_logs(world.project, world.logs, list(world.clients))

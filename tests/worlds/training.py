@@ -8,11 +8,11 @@ from cluster.store.log_parts import read_part
 from tests.worlds.logs import LogsWorld
 from training.lightweight.examples import MakeExamples
 from training.lightweight.jobs import FitJob
-from training.lightweight.splits import TimeSplit, inside, split_without
+from training.lightweight.splits import TimeSplit, split_without
 from training.lightweight.strategies.registry import resolve
 from training.log.arrays import Request, read_requests
-from training.log.attribution import group_events, split_time
-from training.log.requests import read_index
+from training.log.attribution import group_events
+from training.log.index import read_index
 from training.log.tasks import Attach, Cut, LogWindow
 
 
@@ -35,7 +35,7 @@ def requests(world: LogsWorld, client: str, window: LogWindow | None = None) -> 
 
 def split(world: LogsWorld, client: str, held_out: float = 0.25) -> tuple[LogWindow, LogWindow]:
     """(training, held-out) windows of one client."""
-    cut = split_time(read_index(world.logs.serving_files(client), LogWindow()).times(client), held_out)
+    cut = read_index(world.logs.serving_files(client), LogWindow()).times(client).split(held_out)
     return LogWindow(until=cut), LogWindow(since=cut)
 
 
@@ -49,7 +49,7 @@ def examples(world: LogsWorld, client: str, window: LogWindow) -> pa.Table:
 def time_split(world: LogsWorld, client: str, window: LogWindow, valid_share: float = 0.2) -> TimeSplit:
     """The roles of one client's requests in a window."""
     times = read_index(world.logs.serving_files(client), LogWindow()).times(client)
-    return split_without(times[inside(window, times)], (), valid_share)
+    return split_without(times.inside(window), (), valid_share)
 
 
 def fit_job(

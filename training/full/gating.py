@@ -12,6 +12,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.kinds import FULL
 from cluster.settings.clients import Client
 from cluster.store.bundles import BundleStore
+from cluster.store.logs import ROW_GROUP_REQUESTS
 from training.judge.full import FullReport, evaluate_full
 from training.judge.gate import Decision, Gate, decide, worse_clients
 from training.ranker.batch import RankerSchema
@@ -80,10 +81,14 @@ def mostly_replayed(held: pa.Table) -> bool:
 
 
 def held_out_rows(paths: list[str], most: int = MAX_HELD_OUT) -> pa.Table | None:
-    """At most `most` of the rows, drawn at random; None without any."""
-    if not paths:
-        return None
-    table = pa.concat_tables([pq.read_table(p, partitioning=None) for p in paths])
-    if table.num_rows > most:
-        table = table.take(np.random.default_rng(0).permutation(table.num_rows)[:most])
-    return table
+    """At most `most` of the rows, drawn at random; None without any. The others pass by some hundred at a time."""
+    total = sum(pq.read_metadata(path).num_rows for path in paths)
+    drawn = np.arange(total) if total <= most else np.sort(np.random.default_rng(0).choice(total, most, replace=False))
+    parts = []
+    row = 0
+    for path in paths:
+        for batch in pq.ParquetFile(path).iter_batches(ROW_GROUP_REQUESTS):
+            low, high = np.searchsorted(drawn, [row, row + batch.num_rows])
+            parts.append(pa.Table.from_batches([batch]).take(pa.array(drawn[low:high] - row)))
+            row += batch.num_rows
+    return pa.concat_tables(parts) if parts else None

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.store.logs import ROW_GROUP_REQUESTS
 from training.full.rows import LOG_COLUMNS, MakeRows
 from training.judge.orders import Order
-from training.log.attribution import as_datetime64, split_time
+from training.log.attribution import as_datetime64
+from training.log.moments import Moments
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
 
@@ -32,12 +32,11 @@ class Parts:
         return {name: sum(pq.read_metadata(p).num_rows for p in paths) for name, paths in vars(self).items()}
 
     def newest(self, requests: int, folder: Path) -> "Parts":
-        """These parts with at most so many training requests, the latest ones, written below `folder`."""
+        """These parts with about so many training requests at most, the latest ones, written below `folder`."""
         if self.requests()["train"] <= requests:
             return self
-        times = [pq.read_table(path, columns=["requested_at"], partitioning=None) for path in self.train]
-        at = np.sort(as_datetime64(pa.concat_tables(times).column("requested_at")))
-        first, target = at[-requests], folder / "newest.parquet"
+        times = Moments.merged(map(_times, self.train))
+        first, target = times.at(len(times) - requests), folder / "newest.parquet"
         folder.mkdir(parents=True, exist_ok=True)
         writer = None
         for path in self.train:
@@ -49,6 +48,10 @@ class Parts:
         assert writer is not None
         writer.close()
         return replace(self, train=[str(target)])
+
+
+def _times(path: str) -> Moments:
+    return Moments.of(as_datetime64(pq.read_table(path, columns=["requested_at"], partitioning=None)["requested_at"]))
 
 
 def write_parts(
@@ -63,10 +66,7 @@ def write_parts(
 
     The held-out ones have the `orders` that serving gives without a full ranker.
     """
-    cuts = {}
-    for name in before:
-        times = joined.index.times(name)
-        cuts[name] = split_time(times[times < before[name].until], VALID_SHARE)
+    cuts = {name: joined.index.times(name).inside(window).split(VALID_SHARE) for name, window in before.items()}
     windows: dict[str, dict[str, LogWindow]] = {
         "train": {n: LogWindow(until=cut) for n, cut in cuts.items()},
         "valid": {n: LogWindow(since=cut, until=before[n].until) for n, cut in cuts.items()},

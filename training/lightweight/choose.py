@@ -23,7 +23,7 @@ from training.lightweight.examples import ClientExamples
 from training.lightweight.fit import fit_all
 from training.lightweight.held_out import requests_in_folds
 from training.lightweight.jobs import FitJob, Fitted
-from training.lightweight.splits import split_without, time_folds
+from training.lightweight.splits import split_without
 from training.log.arrays import Request
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
@@ -167,9 +167,9 @@ def trials_of(examples: ClientExamples) -> list[Trial]:
     Only the training time's: what comes after it is held out for the gate.
     """
     share = min(1.0, MOST_ROWS / max(examples.rows, 1))
-    end = examples.times.max() + np.timedelta64(1, "us")
+    end = examples.times.last.max() + np.timedelta64(1, "us")
     out = []
-    for fold in time_folds(examples.times, FOLDS)[JUDGED_FROM:]:
+    for fold in examples.times.folds(FOLDS)[JUDGED_FROM:]:
         split = split_without(examples.times, [LogWindow(since=fold.since)], share=share)
         out.append(Trial(fold.within(LogWindow(until=end)), examples.split_by(split)))
     return out

@@ -18,7 +18,7 @@ from cluster.settings.project import GbdtSettings
 from training.lightweight.examples import ClientExamples, build_examples
 from training.lightweight.fit import fit_all
 from training.lightweight.jobs import FitJob
-from training.lightweight.splits import split_without, time_folds
+from training.lightweight.splits import split_without
 from training.log.arrays import Request
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
@@ -102,9 +102,7 @@ def cross_fit_examples(
     settings, final = settings or {}, final or {}
     plans = {}
     for name, one in examples.items():
-        if jobs := jobs_without(
-            one, settings.get(name, project), time_folds(one.times, folds), whole=name not in final
-        ):
+        if jobs := jobs_without(one, settings.get(name, project), one.times.folds(folds), whole=name not in final):
             plans[name] = jobs
     fitted = iter(fit_all([job for jobs in plans.values() for job in jobs], project, storage))
     out = {}

@@ -15,12 +15,13 @@ from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
 from training.lightweight.blocks import SCHEMA, block_of, count_classes, named_counts
-from training.lightweight.splits import VALID_SHARE, TimeSplit, inside, split_without
+from training.lightweight.splits import VALID_SHARE, TimeSplit, split_without
 from training.lightweight.strategies.registry import resolve
 from training.lightweight.strategies.strategy import ACTION, CLASSES, LabelRule, LoggedCandidates, label_request
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64
 from training.log.dropout import SourceDropout
+from training.log.moments import Moments
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
 
@@ -86,7 +87,7 @@ class ClientExamples:
     blocks: list[Any] = field(repr=False)  # ObjectRef[pa.Table]
     split: TimeSplit
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # split -> class -> rows
-    times: np.ndarray = field(default_factory=lambda: np.zeros(0, "datetime64[us]"), repr=False)  # of its requests
+    times: Moments = field(default_factory=Moments, repr=False)  # of its requests
 
     @property
     def rows(self) -> int:
@@ -130,7 +131,7 @@ def build_examples(
     features = FeatureSet.of(project.features)
     names = tuple(clients)
     rules = tuple(resolve(clients[n].labels, project.actions, project.negative_actions) for n in names)
-    times = [(of := joined.index.times(name))[inside(windows[name], of)] for name in names]
+    times = [joined.index.times(name).inside(windows[name]) for name in names]
     splits = tuple(split_without(moments, (), valid_share) for moments in times)
     dropout = SourceDropout(features, project.gbdt.source_dropout)
     make = MakeExamples(names, rules, features.candidate.index("cross_locale_match"), dropout)

@@ -27,7 +27,7 @@ def requests_in_folds(
     spans = {}
     for name, parts in folds.items():
         span = LogWindow(parts[0].since, parts[-1].until)
-        met = int(inside(span, joined.index.times(name)).sum())
+        met = len(joined.index.times(name).inside(span))
         spans[name] = LogWindow(span.since, span.until, min(1.0, most / max(met, 1)))
     out: dict[str, list[list[Request]]] = {name: [[] for _ in parts] for name, parts in folds.items()}
     for table in joined.requests(COLUMNS, spans).iter_batches(batch_size=None, batch_format="pyarrow"):

@@ -20,8 +20,8 @@ from training.lightweight.examples import ClientExamples
 from training.lightweight.fit import fit_all
 from training.lightweight.held_out import requests_in_folds
 from training.lightweight.jobs import FitJob
-from training.lightweight.splits import time_folds
 from training.log.arrays import Request
+from training.log.moments import Moments
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
 
@@ -89,9 +89,9 @@ def cross_judged(
     return out
 
 
-def _parts(times: np.ndarray) -> tuple[LogWindow, ...]:
-    """Folds of some moments, datetime64[us], which begin and end with them."""
+def _parts(times: Moments) -> tuple[LogWindow, ...]:
+    """Folds of some moments, which begin and end with them."""
     if not len(times):
         return ()
-    ends = LogWindow(times.min(), times.max() + np.timedelta64(1, "us"))
-    return tuple(fold.within(ends) for fold in time_folds(times, FOLDS))
+    ends = LogWindow(times.first[0], times.last.max() + np.timedelta64(1, "us"))
+    return tuple(fold.within(ends) for fold in times.folds(FOLDS))

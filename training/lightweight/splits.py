@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from training.log.attribution import split_time
+from training.log.moments import Moments
 from training.log.tasks import LogWindow, bounds
 
 TRAIN, VALID, LEFT_OUT = range(3)
@@ -37,27 +37,13 @@ class TimeSplit:
 
 
 def split_without(
-    times: np.ndarray, without: Sequence[LogWindow] = (), valid_share: float = VALID_SHARE, share: float = 1.0
+    times: Moments, without: Sequence[LogWindow] = (), valid_share: float = VALID_SHARE, share: float = 1.0
 ) -> TimeSplit:
-    """The split of requests at `times` (datetime64[us]) that leaves `without` out; the latest of the rest stop it."""
-    left = np.zeros(len(times), bool)
-    for window in without:
-        left |= inside(window, times)
-    return TimeSplit(split_time(times[~left], valid_share), tuple(without), share)
+    """The split of requests at `times` that leaves `without` out; the latest of the rest stop it."""
+    return TimeSplit(times.without(without).split(valid_share), tuple(without), share)
 
 
 def inside(window: LogWindow, times: np.ndarray) -> np.ndarray:
     """bool[n]: which of datetime64[us][n] lie in a window."""
     low, high = bounds(window)
     return (times >= low) & (times < high)
-
-
-def time_folds(times: np.ndarray, folds: int) -> tuple[LogWindow, ...]:
-    """`folds` windows with about as many of `times` (datetime64[us]) each; the first and the last are open-ended.
-
-    Fewer where requests share their moments: no moment is in two folds.
-    """
-    ordered = np.sort(times)
-    cuts = np.unique(ordered[[len(ordered) * i // folds for i in range(1, folds)]]) if len(ordered) else ordered
-    cuts = cuts[cuts > ordered[0]] if len(ordered) else cuts
-    return tuple(LogWindow(low, high) for low, high in zip([None, *cuts], [*cuts, None], strict=True))

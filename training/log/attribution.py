@@ -4,7 +4,7 @@ An event counts for a request when it names it, happened within the attribution 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.hashing import hash_ids
 from cluster.store.log_parts import EVENT_KEY, first_of_each
 
 CLOCK_SLACK = np.timedelta64(5_000_000, "us")
@@ -29,6 +30,21 @@ class EventCounts:
     late: int = 0  # after the attribution window
     early: int = 0  # before the request
     unknown_action: int = 0  # not among the project's actions
+
+    @property
+    def events(self) -> int:
+        """How many there were, each once."""
+        return sum(getattr(self, f.name) for f in fields(self)) - self.repeated
+
+    def met(self, used: int, early: int, late: int) -> "EventCounts":
+        """With so many of the events found to be of known requests."""
+        return replace(
+            self,
+            used=self.used + used,
+            early=self.early + early,
+            late=self.late + late,
+            unknown_request=self.unknown_request - used - early - late,
+        )
 
     def __add__(self, other: "EventCounts") -> "EventCounts":
         return EventCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
@@ -63,36 +79,48 @@ def group_events(events: pa.Table, actions: Sequence[str]) -> pa.Table:
     )
 
 
-def count_events(
-    events: pa.Table,
-    repeated: int,
-    request_ids: pa.Array,
-    requested_at: np.ndarray,
-    window: timedelta,
-    actions: Sequence[str],
-) -> EventCounts:
-    """Counts of events without repeats (`repeated` of them gone already) against all logged requests.
+@dataclass(frozen=True)
+class EventKeys:
+    """Of the events that may count: the request that each names, by hash, and when it happened; sorted by hash.
 
-    `requested_at` is datetime64[us], aligned with `request_ids`.
+    Two requests of one hash (one pair in 10^19) would only be counted wrongly.
     """
-    if not events.num_rows:
-        return EventCounts(repeated=repeated)
-    named = events.column("request_id").is_valid().to_numpy()
-    known_action = pc.is_in(events.column("action"), value_set=pa.array(actions, pa.string())).to_numpy()
-    at = pc.index_in(events.column("request_id"), value_set=request_ids).fill_null(-1).to_numpy()
-    found = at >= 0
-    happened = as_datetime64(events.column("occurred_at"))
-    asked = requested_at[np.maximum(at, 0)] if len(requested_at) else np.zeros(len(at), "datetime64[us]")
-    early, late = in_window(happened, asked, window)
-    live = named & known_action & found
+
+    request: np.ndarray  # int64[E]
+    happened: np.ndarray  # datetime64[us][E]
+    window: timedelta  # that an event may come after its request
+
+    def of_requests(self, ids: pa.Array, asked: np.ndarray) -> np.ndarray:
+        """int64[3]: events of requests made at datetime64[us][n] that are in time, too early, and too late."""
+        hashes = hash_ids(ids)
+        begin, end = (np.searchsorted(self.request, hashes, side) for side in ("left", "right"))
+        named = np.flatnonzero(end > begin)
+        met = (end - begin)[named]
+        event = np.repeat(begin[named] - np.cumsum(met) + met, met) + np.arange(met.sum())
+        early, late = in_window(self.happened[event], np.repeat(asked[named], met), self.window)
+        return np.array([(~early & ~late).sum(), early.sum(), (late & ~early).sum()], np.int64)
+
+
+def keys_of(events: pa.Table, window: timedelta, actions: Sequence[str]) -> EventKeys:
+    """Of events without repeats: those that name a request, with an action of the project's."""
+    known = pc.is_in(events.column("action"), value_set=pa.array(actions, pa.string()))
+    able = events.filter(pc.and_(known, pc.is_valid(events.column("request_id"))))
+    hashes = hash_ids(able.column("request_id"))
+    order = np.argsort(hashes, kind="stable")
+    return EventKeys(hashes[order], as_datetime64(able.column("occurred_at"))[order], window)
+
+
+def count_events(events: pa.Table, repeated: int, actions: Sequence[str]) -> EventCounts:
+    """Counts of events without repeats (`repeated` of them gone already), as if no request was known yet."""
+    named = events.column("request_id").is_valid()
+    known = pc.is_in(events.column("action"), value_set=pa.array(actions, pa.string()))
+    without_request = int(pc.sum(pc.invert(named)).as_py() or 0)
+    able = int(pc.sum(pc.and_(named, known)).as_py() or 0)
     return EventCounts(
-        used=int((live & ~early & ~late).sum()),
         repeated=repeated,
-        without_request=int((~named).sum()),
-        unknown_action=int((named & ~known_action).sum()),
-        unknown_request=int((named & known_action & ~found).sum()),
-        early=int((live & early).sum()),
-        late=int((live & late & ~early).sum()),
+        without_request=without_request,
+        unknown_action=events.num_rows - without_request - able,
+        unknown_request=able,
     )
 
 
@@ -125,14 +153,3 @@ def as_datetime64(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """A timestamp column as datetime64[us] in UTC."""
     micros = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
     return np.asarray(micros.to_numpy(zero_copy_only=False)).astype("datetime64[us]")
-
-
-def split_time(requested_at: np.ndarray, held_out_share: float) -> np.datetime64:
-    """The moment that splits requests: those before it train, those at or after it are held out.
-
-    `requested_at` is datetime64[us]; about `held_out_share` of the requests lie at or after the result.
-    """
-    if not len(requested_at):
-        return np.datetime64("1970-01-01T00:00:00", "us")
-    ordered = np.sort(requested_at)
-    return ordered[min(round(len(ordered) * (1 - held_out_share)), len(ordered) - 1)]

@@ -10,18 +10,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
-from cluster.data.schema import event_schema
 from cluster.errors import DataError
 from cluster.features.assemble import FeatureSet
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
-from cluster.store.log_parts import readable_batches
 from cluster.store.logs import LogFiles, LogStore
-from training.log.attribution import EventCounts, as_datetime64, count_events, group_events
-from training.log.tasks import Attach, Cut, Read, bounds, overlaps
+from training.log.attribution import EventCounts
+from training.log.events import read_events
+from training.log.index import RequestIndex, read_index
+from training.log.spread import LOCAL_ROWS, in_tasks, result, shared
+from training.log.tasks import Attach, Cut, Read, overlaps
 from training.log.tasks import LogWindow as LogWindow
 
 BROADCAST_BYTES = 256 << 20
@@ -30,22 +29,6 @@ BROADCAST_BYTES = 256 << 20
 
 TASK_BYTES = 64 << 20
 """Log files that one read task goes through, on clusters where that makes more tasks than two a CPU."""
-
-
-@dataclass(frozen=True)
-class RequestIndex:
-    """Id, client and time of every logged request that training may use, without its candidates."""
-
-    files: LogFiles
-    request_id: pa.Array
-    client: np.ndarray  # object[R]
-    requested_at: np.ndarray  # datetime64[us][R]
-    repeated: int  # requests logged more than once; the first file wins
-    home: dict[str, tuple[str, int]] = field(repr=False)  # path and row that count, of the repeated ones only
-
-    def times(self, client: str) -> np.ndarray:
-        """datetime64[us] of one client's requests."""
-        return self.requested_at[self.client == client]
 
 
 @dataclass(frozen=True)
@@ -74,7 +57,7 @@ class Joined:
         # Not read_parquet: it starts actors that read footers, and join_logs has read those already.
         tasks = max(2 * int(ray.cluster_resources().get("CPU", 1)), sum(f.bytes for f in files) // TASK_BYTES)
         names = ray.data.from_items([{"path": f.path} for f in files], override_num_blocks=min(tasks, len(files)))
-        read = Read(tuple(wanted), Cut(windows, self.index.home))
+        read = Read(tuple(wanted), Cut(windows, self.index.repeats))
         dataset = names.map_batches(read, batch_format="pyarrow", batch_size=None)
         attach = Attach(self.project.actions, timedelta(hours=self.project.attribution_hours))
         if not isinstance(self._events, LogFiles):
@@ -107,11 +90,13 @@ def join_logs(
     until: datetime | None = None,
     broadcast_bytes: int = BROADCAST_BYTES,
     silent_users: bool = False,
+    local_rows: int = LOCAL_ROWS,
 ) -> Joined:
     """Read what training needs to know of the logs before it touches a candidate: ids, times, events.
 
-    `silent_users`: no event at all is no fault. Raises DataError when a client has no requests or its log was made for
-    other features than the project's.
+    `silent_users`: no event at all is no fault. A log of up to `local_rows` rows is looked at here, a larger one by
+    Ray's workers: what this process holds does not grow with the number of requests. Raises DataError when a client
+    has no requests or its log was made for other features than the project's.
     """
     import ray
 
@@ -124,53 +109,31 @@ def join_logs(
         why = " made with the present features (pinfunnel.yaml changed since?)" if stale else ""
         raise DataError(f"client {missing[0]}: no logged requests{why}: serve, simulate or backfill first")
     span = LogWindow(_moment(since), _moment(until))
-    index = read_index(files, span)
+    small = files.rows <= local_rows
+    index = read_index(files, span, map if small else in_tasks)
     notes = [files.report()]
     if stale:
         notes.append(f"{stale} serving log file(s) of another feature schema left out")
     if index.repeated:
         notes.append(f"{index.repeated} request(s) logged twice, used once")
     window = timedelta(hours=project.attribution_hours)
-    first, last = (m.astype(datetime) for m in (index.requested_at.min(), index.requested_at.max()))
+    first, last = (moment.astype(datetime) for moment in index.ends)
     event_files = logs.event_files(first - timedelta(minutes=5), last + window)
     notes.append(event_files.report())
     if sum(f.bytes for f in event_files.files) > broadcast_bytes:
         return Joined(project, index, span, None, tuple(n for n in notes if n), event_files)
-    events, repeated = logs.read_events(first - timedelta(minutes=5), last + window)
-    if not events.num_rows:
-        if not silent_users:
-            raise DataError("the event log is empty for the time of these requests: nothing to learn from yet")
-        events = event_schema(project.ids).empty_table()
-    counts = count_events(events, repeated, index.request_id, index.requested_at, window, project.actions)
-    grouped = ray.put(group_events(events, project.actions))
-    return Joined(project, index, span, counts, tuple(n for n in notes if n), grouped)
-
-
-def read_index(files: LogFiles, span: LogWindow) -> RequestIndex:
-    """Ids, clients and times of all requests of `files` within `span`."""
-    parts: list[pa.Table] = []
-    homes: list[tuple[str, int]] = []
-    for file in files.files:
-        batches = list(readable_batches(file.path, 1 << 16, ["request_id", "client", "requested_at"]))
-        parts += map(pa.Table.from_batches, ([batch] for batch in batches))
-        homes += [(file.path, row) for row in range(sum(batch.num_rows for batch in batches))]
-    if not parts:
-        raise DataError("the serving log has no requests in the time asked for that can be read")
-    table = pa.concat_tables(parts)
-    at = as_datetime64(table.column("requested_at"))
-    low, high = bounds(span)
-    ids = pd.Series(table.column("request_id").to_pylist(), dtype=object)
-    again = ids.duplicated().to_numpy()
-    home: dict[str, tuple[str, int]] = {}
-    if again.any():
-        for i in np.flatnonzero(ids.duplicated(keep=False).to_numpy()):
-            home.setdefault(ids[i], homes[i])
-    keep = ~again & (at >= low) & (at < high)
-    if not keep.any():
-        raise DataError("the serving log has no requests in the time asked for")
-    client = np.asarray(table.column("client").to_pylist(), dtype=object)[keep]
-    kept_ids = pa.array(ids[keep], pa.string())
-    return RequestIndex(files, kept_ids, client, at[keep], int(again.sum()), home)
+    told = event_files.paths, project.ids, window, project.actions
+    if small and event_files.rows <= local_rows:
+        counts, keys, grouped = read_events(*told)
+        met = index.answered(keys)
+        reference = ray.put(grouped)
+    else:
+        counting, keys_reference, reference = shared(read_events, *told, parts=3)
+        counts = result(counting)
+        met = index.answered(keys_reference, in_tasks)
+    if not counts.events and not silent_users:
+        raise DataError("the event log is empty for the time of these requests: nothing to learn from yet")
+    return Joined(project, index, span, counts.met(*met.tolist()), tuple(n for n in notes if n), reference)
 
 
 def _moment(at: datetime | None) -> np.datetime64 | None:

@@ -3,8 +3,8 @@
 Arrow tables in, Arrow tables out. Only `Attach.broadcast` touches Ray, to fetch the events that every task shares.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -70,7 +70,7 @@ class Cut:
     """Keeps the rows of the windows, each request once."""
 
     windows: dict[str, LogWindow]
-    home: dict[str, tuple[str, int]]
+    repeats: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)  # path → rows that do not count
 
     def __call__(self, table: pa.Table, path: str = "", first_row: int = 0) -> pa.Table:
         """`table` starts at row `first_row` of the file `path`."""
@@ -81,9 +81,7 @@ class Cut:
             low, high = bounds(window)
             mine = np.array([c == name for c in client], bool) & (at >= low) & (at < high)
             keep |= mine if window.share >= 1 else mine & (_draw(table.column("request_id")) < window.share)
-        if self.home:
-            ids = enumerate(table.column("request_id").to_pylist(), first_row)
-            keep &= np.array([self.home.get(i, (path, row)) == (path, row) for row, i in ids], bool)
+        keep &= first_met(self.repeats, path, first_row, table.num_rows)
         return table if keep.all() else table.filter(pa.array(keep))
 
 
@@ -141,6 +139,15 @@ class Attach:
             flat[offsets[i] : offsets[i + 1]] = matrix.ravel()
         table = table.drop_columns(["event_pin", "event_action", "event_at"])
         return table.append_column("actions", pa.LargeListArray.from_arrays(offsets, flat))
+
+
+def first_met(repeats: Mapping[str, np.ndarray], path: str, first_row: int, rows: int) -> np.ndarray:
+    """bool[rows] of the rows of a file from `first_row` on: which repeat no request of before."""
+    keep = np.ones(rows, bool)
+    if path in repeats:
+        low, high = np.searchsorted(repeats[path], [first_row, first_row + rows])
+        keep[repeats[path][low:high] - first_row] = False
+    return keep
 
 
 def bounds(window: LogWindow) -> tuple[np.datetime64, np.datetime64]:

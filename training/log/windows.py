@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from training.log.attribution import split_time
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
 
@@ -11,5 +10,5 @@ def windows_of(
     joined: Joined, clients: Sequence[str], held_out_share: float
 ) -> tuple[dict[str, LogWindow], dict[str, LogWindow]]:
     """(training, held-out) windows of each client: strictly before and at or after its own split time."""
-    cuts = {c: split_time(joined.index.times(c), held_out_share) for c in clients}
+    cuts = {c: joined.index.times(c).split(held_out_share) for c in clients}
     return {c: LogWindow(until=cut) for c, cut in cuts.items()}, {c: LogWindow(since=cut) for c, cut in cuts.items()}

@@ -125,7 +125,7 @@ def full_report(
         scores={n: margins_of(t.model, features) for n, t in trees.items()} if scorer.schema.reads_score else None,
         orders={name: without_full(store, client, features) for name, client in able.items()},
     )
-    share = min(1.0, MOST_JUDGED / len(joined.index.requested_at))
+    share = min(1.0, MOST_JUDGED / joined.index.requests)
     rows = joined.requests(LOG_COLUMNS, {name: LogWindow(share=share) for name in able})
     batches = rows.map_batches(make, batch_format="pyarrow", batch_size=None).iter_batches(
         batch_size=None, batch_format="pyarrow"

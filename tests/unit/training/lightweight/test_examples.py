@@ -15,10 +15,11 @@ from tests.worlds.logs import LogsWorld, make_world
 from tests.worlds.training import examples, requests, split, time_split
 from training.lightweight.blocks import ExampleRows, count_classes, roles_in
 from training.lightweight.examples import ClientExamples
-from training.lightweight.splits import LEFT_OUT, TRAIN, VALID, TimeSplit, inside, split_without, time_folds
+from training.lightweight.splits import LEFT_OUT, TRAIN, VALID, TimeSplit, inside, split_without
 from training.lightweight.strategies.registry import known_strategies, resolve
 from training.lightweight.strategies.strategy import CLASSES, LabelRule, LoggedCandidates, label_request
-from training.log.requests import read_index
+from training.log.index import read_index
+from training.log.moments import Moments
 from training.log.tasks import Cut, LogWindow, Read
 
 NO_SPLIT = TimeSplit(np.datetime64("2026-01-01", "us"))
@@ -87,7 +88,7 @@ def test_a_request_logged_twice_counts_once(tmp_path: Path) -> None:
     world.logs.write_serving(again, world.features)
     index = read_index(world.logs.serving_files(), LogWindow())
     assert index.repeated == 2
-    cut, rows = Cut({"homefeed": LogWindow()}, index.home), []
+    cut, rows = Cut({"homefeed": LogWindow()}, index.repeats), []
     for path in world.logs.serving_files().paths:
         rows.append(cut(read_part(path), path).num_rows)
     assert rows == [6, 0]
@@ -136,7 +137,7 @@ def test_a_block_that_ray_data_left_without_rows_and_columns_counts_nothing() ->
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=60), st.integers(2, 6))
 def test_folds_of_time_hold_every_request_once_and_never_part_a_moment(minutes: list[int], folds: int) -> None:
     times = np.array(minutes).astype("datetime64[us]")
-    windows = time_folds(times, folds)
+    windows = Moments.of(times).folds(folds)
     held = np.stack([inside(window, times) for window in windows])
     assert (held.sum(axis=0) == 1).all()
     assert held.any(axis=1).all()
@@ -148,9 +149,9 @@ def test_folds_of_time_hold_every_request_once_and_never_part_a_moment(minutes: 
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=60), st.floats(0, 1))
 def test_a_split_leaves_out_what_it_should_and_stops_on_the_latest_rest(minutes: list[int], share: float) -> None:
     times = np.array(minutes).astype("datetime64[us]")
-    without = time_folds(times, 3)[0]
+    without = Moments.of(times).folds(3)[0]
     draw = np.random.default_rng(len(minutes)).random(len(times))
-    roles = split_without(times, [without], 0.2, share).roles(times, draw)
+    roles = split_without(Moments.of(times), [without], 0.2, share).roles(times, draw)
     assert (roles[inside(without, times)] == LEFT_OUT).all()
     assert (roles[draw >= share] == LEFT_OUT).all()
     kept = ~inside(without, times) & (draw < share)

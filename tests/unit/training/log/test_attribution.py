@@ -4,11 +4,10 @@ from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from cluster.data.schema import event_schema
 from tests.worlds.logs import START
-from training.log.attribution import EventCounts, action_matrix, as_datetime64, count_events, group_events, split_time
+from training.log.attribution import EventCounts, action_matrix, as_datetime64, count_events, group_events, keys_of
 
 ACTIONS = ("save", "click", "hide")
 HOUR = timedelta(hours=1)
@@ -76,19 +75,7 @@ def test_every_event_is_counted_once() -> None:
         {"occurred_at": START - HOUR},
     )
     asked = np.array([START.replace(tzinfo=None)], "datetime64[us]")
-    counts = count_events(table, 3, pa.array(["r1"]), asked, HOUR, ACTIONS)
+    met = keys_of(table, HOUR, ACTIONS).of_requests(pa.array(["r0", "r1"]), np.repeat(asked, 2))
+    counts = count_events(table, 3, ACTIONS).met(*met.tolist())
     assert counts == EventCounts(1, 3, 1, 1, 1, 1, 1)
     assert counts + counts == EventCounts(2, 6, 2, 2, 2, 2, 2)
-
-
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
-def test_the_split_is_strict_in_time(share: float) -> None:
-    at = np.datetime64("2026-01-01", "us") + np.random.default_rng(0).permutation(200).astype("timedelta64[s]")
-    cut = split_time(at, share)
-    assert (at >= cut).sum() == round(200 * share)
-    assert at[at < cut].max() < at[at >= cut].min()
-
-
-def test_requests_of_the_same_moment_stay_together() -> None:
-    at = np.array(["2026-01-01", "2026-01-02", "2026-01-02", "2026-01-02"], "datetime64[us]")
-    assert (at >= split_time(at, 0.25)).tolist() == [False, True, True, True]
