@@ -19,7 +19,9 @@ from cluster.closed_port import ClosedPort
 from cluster.errors import ConfigError
 from cluster.ports import is_loopback
 from cluster.settings.clients import WALK
+from cluster.settings.parsing import near
 from cluster.settings.project import ServingSettings
+from cluster.settings.resources import CustomResources, GpuShare
 from cluster.store.home import lost_with_local
 from serving.deploy.replicas import (
     EventsDeployment,
@@ -67,7 +69,10 @@ class FunnelArgs(BaseModel):
     lightweight_replicas: int = Field(1, ge=1)
     full_replicas: int = Field(1, ge=1)
     cpus: float = Field(0.1, ge=0, description="CPUs that each replica reserves; 1 on a cluster, little on a laptop")
-    full_gpus: float = Field(0.0, ge=0, description="GPUs that each full replica reserves")
+    full_gpus: GpuShare = Field(0.0, description="GPUs that each full replica reserves; 0.25: four share one")
+    resources: dict[str, CustomResources] = Field(
+        {}, description="deployment, as `walk` or `full` -> custom resources that each replica of it reserves"
+    )
     loopback: bool = Field(False, description="the port is reached from this machine alone, so that it needs no keys")
 
 
@@ -104,14 +109,25 @@ def build(args: FunnelArgs) -> Application:
 
 
 def replicas_of(args: FunnelArgs, opened: Opened) -> dict[str, Replicas]:
-    """The replicas of each deployment of the application, by its name."""
+    """The replicas of each deployment of the application, by its name.
+
+    Raises ConfigError where `resources` names a deployment that it does not have.
+    """
     counts = {"ingress": args.ingress_replicas}
     counts |= {shard.named("events"): 1 for shard in shards_of(opened.project.events.writers)}
     if _shape(args, opened) == "separate":
         counts |= {name: args.walker_replicas if name == WALK else args.source_replicas for name in sources_of(opened)}
         counts |= {"lightweight": args.lightweight_replicas, "full": args.full_replicas}
     gpus = {"full": args.full_gpus}
-    return {name: Replicas(name, count, args.cpus, gpus.get(name, 0.0)) for name, count in counts.items()}
+    for name in args.resources:
+        if name not in counts:
+            raise ConfigError(
+                f"args.resources.{name}: no such deployment{near(name, counts)}: have {', '.join(counts)}"
+            )
+    return {
+        name: Replicas(name, count, args.cpus, gpus.get(name, 0.0), args.resources.get(name, {}))
+        for name, count in counts.items()
+    }
 
 
 def sources_of(opened: Opened) -> list[str]:

@@ -38,10 +38,10 @@ def deploy(
         written, opened = inlined(config, project)
         args = FunnelArgs.model_validate(arguments_of(written, config))
         check_access(opened, args.loopback)
+        wanted = list(replicas_of(args, opened).values())
         with session.session(address=address):
             quiet()
             require_on_every_node(opened.project, look_on_every_node)
-            wanted = list(replicas_of(args, opened).values())
 
             def lacking() -> str:
                 return without_room(wanted, working_nodes().values())

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from cluster.settings.parsing import Settings
+from cluster.settings.resources import CustomResources
 
 
 class GbdtSettings(Settings):
@@ -37,4 +38,7 @@ class GbdtSettings(Settings):
     max_bin: int = Field(256, ge=2)
     workers: int = Field(1, ge=1)
     cpus_per_worker: float = Field(1.0, gt=0)
+    resources: CustomResources = Field(
+        {}, description="custom resources that each worker asks for; a small log is fitted without workers"
+    )
     seed: int = 0

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cluster.settings.parsing import Settings
+from cluster.settings.resources import CustomResources, GpuShare
 
 
 class RankerSettings(Settings):
@@ -21,6 +22,8 @@ class RankerSettings(Settings):
     learning_rate: float | None = Field(None, gt=0)
     workers: int = Field(1, ge=1)
     use_gpu: Literal["auto", "yes", "no"] = "auto"
+    gpus: GpuShare = Field(1.0, gt=0, description="GPUs that each worker asks for where it uses any; 0.5 shares one")
+    resources: CustomResources = Field({}, description="custom resources that each worker asks for")
     source_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of the training requests that forget what one source of candidates said"
     )

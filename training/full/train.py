@@ -20,7 +20,7 @@ from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from training.full.choose import choose
 from training.full.classes import ActionCounts
-from training.full.fit import fit_plan, on_gpu
+from training.full.fit import beside_cpus, fit_plan
 from training.full.gating import held_out_rows, judge
 from training.full.margins import cross_fitted, serving_trees
 from training.full.parts import write_parts
@@ -74,7 +74,7 @@ def train_full_ranker(
     """
     import ray
 
-    gpu = on_gpu(project.ranker, float(ray.cluster_resources().get("GPU", 0)))
+    reserve = beside_cpus(project.ranker, ray.cluster_resources())
     able = logged_clients(clients, logs, since, until)
     graph = _published_graph(store)
     features = FeatureSet.of(project.features)
@@ -116,7 +116,7 @@ def train_full_ranker(
             parts,
             able,
             scratch / "models",
-            partial(fit_plan, workers=workers, use_gpu=gpu),
+            partial(fit_plan, workers=workers, reserve=reserve),
             partial(progress, "fit"),
         )
         progress("fit", 1.0)

@@ -7,6 +7,7 @@ Data task runs beside them that they could starve. Nothing is reported while boo
 controller); the models come back as the run's return value.
 """
 
+import logging
 import os
 import tempfile
 import time
@@ -21,11 +22,14 @@ from cluster.data.files import filesystem
 from cluster.errors import ModelError
 from cluster.progress import Progress, silent
 from cluster.settings.project import GbdtSettings
+from cluster.settings.resources import not_there
 from training.lightweight.blocks import ExampleRows
 from training.lightweight.examples import ClientExamples
 from training.lightweight.jobs import AFTER_SHARE, FitJob, Fitted, example_rows, finish, given, parameters, plan_lanes
 from training.lightweight.splits import TRAIN, VALID
 from training.lightweight.xgboost_ray import fit_jobs
+
+log = logging.getLogger(__name__)
 
 LOCAL_ROWS = 1_000_000
 """Examples of all clients together up to which a fit stays in this process: boosting them takes about as long as
@@ -178,8 +182,13 @@ def _worker(config: dict[str, Any]) -> list[Fitted]:
     return out
 
 
-def run_trainer(jobs: Sequence[FitJob], workers: int, reserve: float, storage: str | None) -> list[Fitted]:
-    """One Ray Train run that fits `jobs` one after the other; without workers in this process."""
+def run_trainer(
+    jobs: Sequence[FitJob], workers: int, reserve: Mapping[str, float], storage: str | None
+) -> list[Fitted]:
+    """One Ray Train run that fits `jobs` one after the other; without workers in this process.
+
+    Each worker reserves `reserve`, by Ray's names.
+    """
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # default 2: how long a finished worker waits
     import ray.train
@@ -191,7 +200,7 @@ def run_trainer(jobs: Sequence[FitJob], workers: int, reserve: float, storage: s
             _worker,
             train_loop_config={"jobs": list(jobs)},
             scaling_config=ray.train.ScalingConfig(
-                num_workers=workers, resources_per_worker={"CPU": reserve} if workers else None
+                num_workers=workers, resources_per_worker=dict(reserve) if workers else None
             ),
             run_config=ray.train.RunConfig(name=name, storage_path=storage or folder),
         )
@@ -217,13 +226,16 @@ def _fit_lanes(jobs: Sequence[FitJob], settings: GbdtSettings, storage: str | No
     import ray
 
     if settings.workers == 1 and sum(j.rows for j in jobs) <= local_rows:
-        return run_trainer(jobs, 0, 0.0, storage)
+        return run_trainer(jobs, 0, {}, storage)
 
     total = float(ray.cluster_resources().get("CPU", 1))
     free = float(ray.available_resources().get("CPU", 0))
-    lanes, reserve = plan_lanes(len(jobs), total, free, settings)
-    if settings.workers == 1 and reserve <= 0:  # no CPU is free: a worker would not be placed
-        return run_trainer(jobs, 0, 0.0, storage)
+    lanes, cpus = plan_lanes(len(jobs), total, free, settings)
+    if settings.workers == 1 and cpus <= 0:  # no CPU is free: a worker would not be placed
+        return run_trainer(jobs, 0, {}, storage)
+    if absent := not_there(settings.resources, [ray.cluster_resources()]):
+        log.warning("gbdt.resources: %s: training waits until one does", absent)
+    reserve = {"CPU": cpus, **settings.resources}
     if lanes == 1:
         return run_trainer(jobs, settings.workers, reserve, storage)
     ordered = sorted(range(len(jobs)), key=lambda i: -jobs[i].rows)

@@ -60,7 +60,9 @@ def _fit(job: FitJob) -> Fitted:
                 evals_result=log,
                 early_stopping_rounds=settings.early_stopping_rounds if watched else None,
                 verbose_eval=False,
-                ray_params=RayParams(num_actors=settings.workers, cpus_per_actor=threads),
+                ray_params=RayParams(
+                    num_actors=settings.workers, cpus_per_actor=threads, resources_per_actor=settings.resources or None
+                ),
             )
     except Exception as error:
         raise ModelError(f"fitting {job.client} through xgboost-ray failed: {str(error).splitlines()[0]}") from error

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class RunPlan:
     """How a training run is carried out: by how many workers, on what, and how it survives the loss of one."""
 
     num_workers: int | tuple[int, int] = 0  # 0 = this process; n = Ray Train workers; (least, most) = elastic
-    use_gpu: bool = False
+    reserve: Mapping[str, float] = field(default_factory=dict)  # by each worker beside its CPUs: GPU, custom resources
     storage: Path | str | None = None  # checkpoints; several hosts need one they all reach. Default: beside the model
     resume: bool = False  # go on from the last checkpoint in `storage`, which a finished run removes
     max_failures: int = 3
@@ -127,8 +127,8 @@ def _on_ray(job: Job, dataset: Any, storage: str, plan: RunPlan) -> FullScorer:
         datasets=None if job.paths is not None else {"train": dataset},
         scaling_config=ray.train.ScalingConfig(
             num_workers=plan.num_workers,
-            use_gpu=plan.use_gpu,
-            resources_per_worker={"CPU": share} | ({"GPU": 1} if plan.use_gpu else {}),
+            use_gpu="GPU" in plan.reserve,
+            resources_per_worker={"CPU": share, **plan.reserve},
         ),
         run_config=ray.train.RunConfig(
             name=_RUN,

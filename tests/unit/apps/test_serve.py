@@ -3,13 +3,16 @@
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from apps import serve
+from apps.project import open_project
 from cluster.errors import ConfigError
 from cluster.settings.project import ServingSettings
 from cluster.settings.telemetry import TelemetrySettings
+from tests.worlds.toy import toy_project
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,25 @@ def test_the_shape_that_is_started_decides_how_many_answer(
     monkeypatch.setattr(serve.serve, "run", lambda *_, **__: None)
     serve.start("pinfunnel.yaml", **({} if said is None else {"shape": said}))
     assert [args.ingress_replicas for args in started] == [processes]
+
+
+def test_replicas_ask_for_what_the_arguments_say_of_their_deployment(tmp_path: Path) -> None:
+    opened = open_project(toy_project(tmp_path))
+    asked = {"walk": {"memory_heavy": 0.01}, "full": {"accelerator_type:A10G": 0.01}}
+    args = serve.FunnelArgs.model_validate({"shape": "separate", "full_gpus": 0.25, "resources": asked})
+    planned = serve.replicas_of(args, opened)
+    assert {name: one.custom for name, one in planned.items() if one.custom} == asked
+    assert {name: one.gpus for name, one in planned.items() if one.gpus} == {"full": 0.25}
+    plain = serve.replicas_of(serve.FunnelArgs.model_validate({"shape": "separate"}), opened)
+    assert all(one.options()["ray_actor_options"] == {"num_cpus": 0.1} for one in plain.values())
+
+
+@pytest.mark.parametrize(("shape", "name"), [("separate", "wlak"), ("colocated", "walk")])
+def test_resources_of_a_deployment_that_there_is_not_are_refused(tmp_path: Path, shape: str, name: str) -> None:
+    opened = open_project(toy_project(tmp_path))
+    args = serve.FunnelArgs.model_validate({"shape": shape, "resources": {name: {"memory_heavy": 1}}})
+    with pytest.raises(ConfigError, match=rf"args\.resources\.{name}: no such deployment.*: have ingress, events"):
+        serve.replicas_of(args, opened)
 
 
 def test_traces_need_the_extra_and_nothing_is_loaded_without_them(monkeypatch: pytest.MonkeyPatch) -> None:

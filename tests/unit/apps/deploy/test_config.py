@@ -51,6 +51,8 @@ def test_the_option_names_another_project_than_the_config(project: Path, tmp_pat
         ([{"import_path": "apps.serve:build", "args": 3}], "args: expected a mapping, found int"),
         ([{"import_path": "apps.serve:build", "args": {"cpu": 1}}], "cpu: Extra inputs are not permitted"),
         ([{"import_path": "apps.serve:build", "args": {"cpus": -1}}], "cpus: Input should be greater than or equal"),
+        ([{"import_path": "apps.serve:build", "args": {"full_gpus": 1.5}}], "full_gpus: .* a fraction of one GPU"),
+        ([{"import_path": "apps.serve:build", "args": {"resources": {"walk": {"GPU": 1}}}}], "resources.walk: .*GPU: "),
         ([{"import_path": "apps.serve:build", "name": ["x"]}], "name"),
     ],
 )

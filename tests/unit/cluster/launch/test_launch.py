@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,14 @@ def test_the_head_pod_does_no_work_and_gpu_pods_start_on_demand() -> None:
     assert config["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     gpu = next(group for group in config["workerGroupSpecs"] if group["groupName"] == "gpu")
     assert (gpu["replicas"], gpu["minReplicas"]) == (0, 0)
+
+
+def test_pods_with_much_memory_have_the_resource_that_nodes_elsewhere_have() -> None:
+    groups = rayservice()["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    memory = next(group for group in groups if group["groupName"] == "memory")
+    (said,) = shlex.split(memory["rayStartParams"]["resources"])  # by a shell, as the operator runs `ray start`
+    assert json.loads(said) == {"memory_heavy": 1}
+    assert (memory["replicas"], memory["minReplicas"]) == (0, 0)
 
 
 def test_volumes_that_pods_mount_exist() -> None:

@@ -56,6 +56,13 @@ def test_head_starts_without_cpus_and_with_the_autoscaler(path: Path) -> None:
     assert "--dashboard-host=127.0.0.1" in start
 
 
+@pytest.mark.parametrize("path", [AWS, GCP], ids=["aws", "gcp"])
+def test_walkers_of_a_large_graph_have_a_kind_of_node_that_starts_on_demand(path: Path) -> None:
+    kind = prepared(path)["available_node_types"]["memory_worker"]
+    assert kind["resources"]["memory_heavy"] == 1
+    assert (kind["min_workers"], kind["max_workers"] > 0) == (0, True)
+
+
 def test_flags_are_the_same_everywhere() -> None:
     wanted = {**FLAGS, "RAY_AUTH_MODE": "token"}
     assert exports((LAUNCH / "node.sh").read_text()) == wanted

@@ -5,10 +5,13 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import ray
 import xgboost as xgb
 from hypothesis import given
 from hypothesis import strategies as st
@@ -255,6 +258,21 @@ def test_runs_never_reserve_the_last_cpu_nor_one_that_is_taken(
     assert 1 <= lanes <= jobs
     assert 0 <= reserve <= cpus
     assert lanes * workers * reserve <= min(total - 1, free) + 1e-9
+
+
+def test_workers_ask_for_the_custom_resources_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[tuple[int, dict[str, float]]] = []
+    for name in ("cluster_resources", "available_resources"):
+        monkeypatch.setattr(ray, name, lambda: {"CPU": 2.0, "memory_heavy": 1.0})
+    monkeypatch.setattr(fit_module, "run_trainer", lambda _, workers, reserve, __: asked.append((workers, reserve)))
+    jobs = cast(list[FitJob], [SimpleNamespace(rows=9)])
+    fit_module._fit_lanes(jobs, GbdtSettings(resources={"memory_heavy": 0.1}), None, local_rows=0)
+    assert not caplog.records
+    fit_module._fit_lanes(jobs, GbdtSettings(resources={"memory_hevy": 0.1}), None, local_rows=0)
+    assert asked == [(1, {"CPU": 1.0, "memory_heavy": 0.1}), (1, {"CPU": 1.0, "memory_hevy": 0.1})]
+    assert "gbdt.resources: no node has `memory_hevy`, nodes have `memory_heavy`" in caplog.text
 
 
 def test_clients_train_side_by_side_where_there_are_cpus() -> None:
