@@ -20,6 +20,7 @@ from apps.commands import (
     keys,
     learn,
     loop,
+    plan,
     serve,
     simulate,
     sources,
@@ -75,6 +76,7 @@ app.command("add-edges")(data.add_edges)
 app.command("add-pins")(fresh.add_pins)
 app.command("walk")(walk.walk)
 app.command("serve")(serve.serve)
+app.command("plan")(plan.plan_capacity)
 app.command("up")(cluster.up)
 app.command("deploy")(deploy.deploy)
 app.command("status")(cluster.status)

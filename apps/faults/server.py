@@ -16,10 +16,10 @@ import yaml
 from apps.faults.nodes import ClusterUnderFault
 from cluster.ports import free_ports
 from cluster.processes import below, marked, name_of
+from serving.deploy.process_names import is_one
 
 START_SECONDS = 300.0
 END_SECONDS = 35.0
-REPLICA = "ray::ServeReplica:pinfunnel:"
 MARK = "PINFUNNEL_UNDER_FAULT"
 """Environment variable by which all that a server has started is found again."""
 
@@ -81,14 +81,6 @@ class ServerUnderFault:
         for pid in marked(MARK, str(self.port)):
             kill(pid, signal.SIGKILL)
         self.process.wait()
-
-
-def is_one(name: str, what: str) -> bool:
-    """Whether a command line is that of a kind of process; a replica that has not begun yet is none."""
-    if what == "proxy":
-        return "haproxy -db -f " in name
-    begins = "ray::ServeController" if what == "controller" else f"{REPLICA}{what}"
-    return name.startswith(begins) and not name[len(begins) :][:1].isalnum()
 
 
 def kill(pid: int, how: int) -> None:

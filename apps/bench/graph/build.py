@@ -45,11 +45,11 @@ def run(quick: bool = False, repeats: int = 1, partitions: int = 8, ids: str = "
     """Medians of `repeats` alternating runs: seconds, edges a second, peak memory, and ours against the peer."""
     with tempfile.TemporaryDirectory(prefix="bench-build-") as scratch:
         folder = Path(scratch)
-        rows = _write_edges(folder / "edges", "quick" if quick else "big", ids)
+        rows = write_edges(folder / "edges", "quick" if quick else "big", ids)
         found: dict[str, list[dict[str, Any]]] = {engine: [] for engine in ENGINES}
         for turn in range(repeats):
             for engine in ENGINES if turn % 2 == 0 else ENGINES[::-1]:
-                found[engine].append(_timed(engine, folder, partitions))
+                found[engine].append(timed(engine, folder, partitions))
         for name in FILE_NAMES:
             same = [np.load(folder / engine / f"{name}.npy", mmap_mode="r") for engine in ENGINES]
             if not np.array_equal(*same):
@@ -85,7 +85,7 @@ def run(quick: bool = False, repeats: int = 1, partitions: int = 8, ids: str = "
     }
 
 
-def _write_edges(folder: Path, shape: str, ids: str) -> int:
+def write_edges(folder: Path, shape: str, ids: str) -> int:
     """The edges of a generated graph in random order, over FILES Parquet files."""
     folder.mkdir(parents=True)
     graph = make(shape)
@@ -107,7 +107,7 @@ def _spread(index: np.ndarray, ids: str) -> np.ndarray:
     return ((index.astype(np.uint64) * np.uint64(SPREAD)) >> np.uint64(2)).astype(np.int64)
 
 
-def _timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
+def timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
     """One run in a process of its own, with the peak memory of its process tree."""
     command = [
         sys.executable,

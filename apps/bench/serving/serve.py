@@ -89,7 +89,7 @@ def _in_process(path: Path, users: int, count: int) -> dict[str, float]:
 
 
 def _shape(shape: str, path: Path, users: int, quick: bool) -> dict[str, Any]:
-    with _served(shape, path) as (url, pid):
+    with served(shape, path) as (url, pid):
         for seed in range(2):  # every replica compiles and fills its caches
             load(url, 5, 2 if quick else 8, users, seed=seed)
         seconds = 3.0 if quick else 15.0
@@ -146,7 +146,7 @@ def _overload(url: str, pid: int, borne: LoadOutcome, users: int, quick: bool) -
 
 
 @contextmanager
-def _served(shape: str, path: Path) -> Iterator[tuple[str, int]]:
+def served(shape: str, path: Path) -> Iterator[tuple[str, int]]:
     """The server's URL and process."""
     [port] = free_ports(1)
     env = dict(os.environ)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.faults.server import is_one
+from serving.deploy.process_names import is_one
 
 
 @pytest.mark.parametrize(
