@@ -1,4 +1,4 @@
-"""Peak memory of the process that plans a training run, and of Ray's workers, over the number of logged requests.
+"""Memory of the process that plans a training run, by the number of logged requests.
 
 Logs of the real schema with one narrow candidate a request and an event for one request in ten, so that what grows is
 the number of requests. A fresh process joins each log and splits it by time, as `pinfunnel train` does before it reads
