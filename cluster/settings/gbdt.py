@@ -23,7 +23,9 @@ class GbdtSettings(Settings):
     objective: Literal["auto", "logistic", "rank", "both"] = "auto"
     rank_pairs: int = Field(20, ge=1, description="how many of the best candidates a ranking pairs with the others")
     rounds: int = Field(400, ge=1)
-    early_stopping_rounds: int = Field(40, ge=1)
+    early_stopping_rounds: int = Field(
+        120, ge=1, description="rounds without a better figure after which boosting ends; few end a ranking too early"
+    )
     max_depth: int = Field(3, ge=1, le=8)
     learning_rate: float = Field(0.05, gt=0, le=1)
     min_child_weight: float = Field(10.0, ge=0, description="of a ranking a tenth of it: its gradients are smaller")

@@ -41,7 +41,10 @@ CUTS: Cuts = {"survivors": (50,), "head": (20,)}
 HELD_OUT = 0.1
 
 VARIATIONS: Mapping[str, Mapping[str, Any]] = {
-    "rank, depth 3": {"objective": "rank", **SHALLOW},
+    "rank, depth 3, slower": {"objective": "rank", **SHALLOW},
+    "rank, depth 5, patience 40": {"objective": "rank", **DEEP, "early_stopping_rounds": 40},
+    "both, depth 3": {"objective": "both", **SHALLOW},
+    "both, depth 5": {"objective": "both", **DEEP},
     "rank, depth 5, 100 pairs": {"objective": "rank", "rank_pairs": 100, **DEEP},
     "logistic, depth 7": {"objective": "logistic", "max_depth": 7, "min_child_weight": 20.0},
 }
