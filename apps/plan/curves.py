@@ -1,12 +1,11 @@
 """What one core does, fitted to the points that `python -m apps.bench.capacity` measured. Pure."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from cluster.errors import ConfigError
 
@@ -45,7 +44,7 @@ class Curves:
 def walk_ms(walk: tuple[float, float, float], edges: float, steps: float) -> float:
     """Of a request: caches hold less of a larger graph, so a step costs more with the logarithm of its edges."""
     base, step, growth = walk
-    return float(base + steps * 1e-6 * (step + growth * np.log2(edges)))
+    return base + steps * 1e-6 * (step + growth * math.log2(edges))
 
 
 def read_curves(path: Path = SHIPPED) -> Curves:
@@ -61,9 +60,9 @@ def read_curves(path: Path = SHIPPED) -> Curves:
 def fit(found: Mapping[str, Any]) -> Curves:
     """Least squares over the bench's points. What a candidate, a survivor and a request cost is never negative."""
     walk = _fitted(
-        [(1.0, 1e-6 * p["steps"], 1e-6 * p["steps"] * np.log2(p["edges"])) for p in found["walk"]],
+        [(1.0, 1e-6 * p["steps"], 1e-6 * p["steps"] * math.log2(p["edges"])) for p in found["walk"]],
         [p["ms"] for p in found["walk"]],
-        lower=(0.0, -np.inf, 0.0),  # a line in the logarithm may cross zero far below the smallest graph
+        lower=(0.0, -math.inf, 0.0),  # a line in the logarithm may cross zero far below the smallest graph
     )
     request = found["request"]
     bundle = found["bundle"]
@@ -98,6 +97,7 @@ def _fitted(
     lower: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> tuple[float, float, float]:
     """Least squares of relative errors, so that a small request counts as much as a large one, within bounds."""
+    import numpy as np  # not for `pinfunnel --help`
     from scipy.optimize import lsq_linear
 
     weight = 1.0 / np.maximum(np.array(values), 1e-3)
