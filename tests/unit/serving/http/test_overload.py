@@ -37,7 +37,7 @@ class Site:
     """The endpoints of a server that answers one request at a time."""
 
     def __init__(self, folder: Path):
-        world = opened_world(folder, deadline_ms=2_000.0, queue_ms=150.0)
+        world = opened_world(folder, deadline_ms=20_000.0, queue_ms=150.0)
         self.process = process = Process(world.project, world.clients)
         process.watcher().poll()
         self.user = some_user(world)
