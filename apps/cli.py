@@ -20,6 +20,7 @@ from apps.commands import (
     keys,
     learn,
     loop,
+    models,
     plan,
     serve,
     simulate,
@@ -88,9 +89,11 @@ app.add_typer(learn.train_app, name="train")
 evaluate.evaluate_app.command("stages")(stages.evaluate_stages)
 evaluate.evaluate_app.command("sources")(sources.evaluate_sources)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.add_typer(models.models_app, name="models")
 app.add_typer(bundles.bundles_app, name="bundles")
 app.command("compact-logs")(data.compact_logs)
 app.command("loop")(loop.loop)
+app.command("retrain")(loop.retrain)
 app.command("remove")(control.remove)
 app.command("forget")(control.forget)
 app.command("simulate")(simulate.simulate)

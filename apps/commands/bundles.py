@@ -31,7 +31,7 @@ def prune(
     """Remove old bundles. Of each kind stay the published version, the newest, and those that logged requests name.
 
     What a replay under way has built stays too, and everything of the last 24 hours. What killed writers have
-    left goes. For a nightly job, behind `compact-logs`; serving may go on.
+    left goes. For a nightly job, behind `compact-logs`; serving may go on. `models prune` is the same.
     """
     with guarded():
         from apps.backfill.ledger import Ledger

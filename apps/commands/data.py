@@ -63,9 +63,12 @@ def build_graph(
             began = time.perf_counter()
             store = opened.new_process().store
             version = build_catalog(opened.project, store, publish, progress=bars.at("build graph"))
+            held = store.standings.held(kinds.GRAPH)
         meta = store.open(kinds.GRAPH, version, verify=False).meta
         console.print(f"graph {version}: " + ", ".join(f"{n:,} {what}" for what, n in meta["counts"].items()))
         _print_drops(meta["drops"])
+        if publish and held is not None:
+            console.print(f"stored, not published: the graph is held {held.text()}", highlight=False, soft_wrap=True)
         write_json(out, {"version": version, **meta, "seconds": time.perf_counter() - began})
 
 

@@ -1,4 +1,4 @@
-"""loop: upkeep and training on a schedule."""
+"""loop, retrain: upkeep and training on a schedule, and all training at once."""
 
 import os
 import signal
@@ -29,10 +29,7 @@ def loop(
         settings = open_project(project).project.loop
         url = url_of(settings.webhook_env, os.environ)
 
-        def say(line: str) -> None:
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-        rounds = Loop(project, say, url)
+        rounds = Loop(project, _say, url)
         if once:
             if not rounds.once().worked:
                 raise typer.Exit(1)
@@ -41,6 +38,35 @@ def loop(
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: _stop(stop))
         rounds.forever(stop)
+
+
+def retrain(
+    project: ProjectFile = DEFAULT_PROJECT,
+    full: Annotated[bool, typer.Option(help="the full ranker too, where `loop.full` has it")] = True,
+) -> None:
+    """Train every model from the logs, once: lightweight rankers, the full ranker, learned quotas.
+
+    These are the training steps of a round of `pinfunnel loop`, each a process of its own behind its gate; one that
+    fails leaves the others to do theirs, and the exit code is 1 then.
+    """
+    with guarded():
+        from apps.loop.process import run_step
+        from apps.loop.steps import training_steps
+        from apps.project import open_project
+
+        opened = open_project(project)
+        failed = []
+        for step in training_steps(opened.clients, full and opened.project.loop.full):
+            _say(f"$ pinfunnel {step.name}")
+            done = run_step(step, project.resolve(), 3600.0 * opened.project.loop.step_hours, _say)
+            failed += [step.name] if done.failed else []
+        if failed:
+            _say(f"failed: {', '.join(failed)} (why, says what is printed behind it)")
+            raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _stop(stop: threading.Event) -> None:

@@ -35,12 +35,17 @@ def steps_of(
         out += [Step(("add-edges", "--edges", file), adds=file) for file in new_edges]
         if has_fresh and not new_edges:
             out.append(Step(("add-edges",)))
-    out += [Step(("compact-logs",)), Step(("train", "lightweight", "--all"))]
-    if settings.full:
+    out += [Step(("compact-logs",)), *training_steps(clients, settings.full)]
+    return [*out, Step(("models", "prune", "--keep", str(settings.keep_versions)))]
+
+
+def training_steps(clients: Mapping[str, Client], full: bool) -> list[Step]:
+    """Every model from the logs, each stage behind the one whose scores it reads."""
+    out = [Step(("train", "lightweight", "--all"))]
+    if full:
         out.append(Step(("train", "full")))
     learned = [name for name, client in clients.items() if client.allotment.learned]
-    out += [Step(("train", "quotas", "--client", name)) for name in learned]
-    return [*out, Step(("bundles", "prune", "--keep", str(settings.keep_versions)))]
+    return out + [Step(("train", "quotas", "--client", name)) for name in learned]
 
 
 def arrived(folder: str | None, taken: Iterable[str]) -> list[str]:

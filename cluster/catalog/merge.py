@@ -60,9 +60,12 @@ def merge_edges(
     `also`: pins and edges of the log of fresh pins, which join them; of a pin that the inputs have, their row counts.
 
     Raises DataError with file, column, row and fix; ConfigError when the project prunes; BundleError when there is no
-    graph to add to, or when another was published meanwhile. Nothing is stored or published then.
+    graph to add to, when it is held, or when another was published meanwhile. Nothing is stored or published then.
     """
     refuse_pruning(project.graph.prunes)
+    ordered = store.standings.held(GRAPH) if publish else None
+    if ordered is not None:  # stored only, the next day's edges would be merged without these
+        raise BundleError(f"the graph is held {ordered.text()}: `pinfunnel models release {GRAPH}`, then add the edges")
     edges = None if path is None else _day(project, path)
     base = _published(project, store)
     saves = SaveCounts.open(base.path / "pins", base.graph)

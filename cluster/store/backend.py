@@ -17,6 +17,7 @@ class Listed:
 
     name: str
     changed: float  # seconds since the epoch
+    bytes: int = 0
 
 
 class Backend(Protocol):

@@ -23,6 +23,7 @@ from cluster.store.disk import link_or_copy
 from cluster.store.local import LocalFolder
 from cluster.store.manifest import MANIFEST, Manifest, StoredFile, write_manifest
 from cluster.store.objects import ObjectStore
+from cluster.store.standing import Standings
 
 POINTER = "CURRENT"
 FIX = "publish another version"
@@ -67,13 +68,15 @@ class BundleStore:
         """`cache`: where local copies of remote bundles go. `backend` keeps the files; by default what `root` means."""
         self.root = str(root)
         self._backend = backend or backend_of(self.root, cache)
+        self.standings = Standings(self._backend, self.root)
 
     @contextmanager
     def write(self, kind: str, meta: Mapping[str, Any], publish: bool = True) -> Iterator[tuple[Path, str]]:
         """Yields (folder to fill, its version); on a clean exit the bundle is stored and, by default, published.
 
-        Nothing is left behind, and nothing is published, when the body raises.
+        Where the kind is held it is stored only. Nothing is left behind when the body raises.
         """
+        publish = publish and self.standings.held(kind) is None
         version = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
         aside = self._backend.new_folder()
         extra: dict[str, Any] = dict(meta)
@@ -98,9 +101,9 @@ class BundleStore:
         """
         bundle = self.open(kind, version, verify=False)
         published = self._to_publish(f"{kind}/{version}")
-        began, _, number = version.partition("~")
+        _, _, number = version.partition("~")
         others = set(self.versions(kind))
-        name = next(n for i in range(int(number or 0) + 1, 10**6) if (n := f"{began}~{i}") not in others)
+        name = next(n for i in range(int(number or 0) + 1, 10**6) if (n := f"{began(version)}~{i}") not in others)
         aside = self._backend.new_folder()
         try:
             for path in sorted(path for path in bundle.path.rglob("*") if path.is_file() and path.name != MANIFEST):
@@ -154,9 +157,20 @@ class BundleStore:
     def publishable(self, kind: str) -> list[str]:
         """Versions that were written to be published, newest first: what is left when the pointer is lost.
 
-        A version whose manifest cannot be read is among them, for `open` to say what is wrong with it.
+        Without those that were taken back. A version whose manifest cannot be read is among them, for `open` to say
+        what is wrong with it.
         """
-        return [version for version in reversed(self.versions(kind)) if self._to_publish(f"{kind}/{version}")]
+        taken_back = self.standings.taken_back(kind)
+        able = [version for version in reversed(self.versions(kind)) if began(version) not in taken_back]
+        return [version for version in able if self._to_publish(f"{kind}/{version}")]
+
+    def manifest(self, kind: str, version: str) -> Manifest:
+        """What a version says of itself; none of its other files is read. Raises BundleError."""
+        with opening(f"{kind} {version}: manifest unreadable under {self.root}", FIX):
+            text = self._backend.read_pointer(f"{kind}/{version}/{MANIFEST}")
+            if text is None:
+                raise BundleError(f"{kind} {version} is not stored under {self.root}")
+            return Manifest.read(text)
 
     def _to_publish(self, folder: str) -> bool:
         try:
@@ -202,6 +216,11 @@ class BundleStore:
             if not self._backend.fetch(f"{folder}/{MANIFEST}"):
                 raise
         return Manifest.read((path / MANIFEST).read_text(encoding="utf-8"))
+
+
+def began(version: str) -> str:
+    """A version as it was first written: without what says that it was rewritten (`~1`) or has fresh pins (`+3`)."""
+    return version.partition("+")[0].partition("~")[0]
 
 
 def begun_at(version: str) -> int:

@@ -66,7 +66,8 @@ class LocalFolder:
         for path in self._root.rglob("*"):
             with suppress(FileNotFoundError):
                 if path.is_file():
-                    found.append(Listed(path.relative_to(self._root).as_posix(), path.stat().st_mtime))
+                    facts = path.stat()
+                    found.append(Listed(path.relative_to(self._root).as_posix(), facts.st_mtime, facts.st_size))
         return found
 
     def read_pointer(self, name: str) -> str | None:

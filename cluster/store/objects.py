@@ -128,7 +128,9 @@ class ObjectStore:
         """All files below the root."""
         with storage():
             pages = list(obstore.list(self._store))
-        return [Listed(each["path"], each["last_modified"].timestamp()) for page in pages for each in page]
+        return [
+            Listed(each["path"], each["last_modified"].timestamp(), each["size"]) for page in pages for each in page
+        ]
 
     def read_pointer(self, name: str) -> str | None:
         """The text of a pointer, or None."""

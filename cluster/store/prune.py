@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from cluster.store.backend import ASIDE
-from cluster.store.bundles import BundleStore, begun_at
+from cluster.store.bundles import BundleStore, began, begun_at
 from cluster.store.log_parts import readable_batches
 from cluster.store.logs import LogStore
 from cluster.store.manifest import MANIFEST
@@ -36,14 +36,14 @@ def prune(
     files = store.files()
     before = time.time() - young
     changed = {PurePosixPath(file.name).parent: file.changed for file in files if file.name.endswith(f"/{MANIFEST}")}
-    asked = {_begun(version) for version in named}
+    asked = {began(version) for version in named}
     going: list[str] = []
     for kind in sorted({str(folder.parent) for folder in changed}):
         mine = {folder.name for folder in changed if str(folder.parent) == kind}
         able = [version for version in store.publishable(kind) if version in mine]
         refused = sorted(mine - set(able), reverse=True)
         stays = {store.current(kind), *able[:keep], *refused[:keep]}
-        stays |= {version for version in mine if _begun(version) in asked}
+        stays |= {version for version in mine if began(version) in asked}
         stays |= {version for version in mine if changed[PurePosixPath(kind, version)] > before}
         going += [f"{kind}/{version}" for version in sorted(mine - stays)]
     newest: dict[str, float] = {}
@@ -83,8 +83,3 @@ def _named(path: str) -> Iterator[str]:
                 yield from (version for version in column.unique().to_pylist() if version)
     except FileNotFoundError:  # compaction removed it since the listing
         return
-
-
-def _begun(version: str) -> str:
-    """A version without what says that fresh pins lie over it, or that it was rewritten: rewritten, it is kept too."""
-    return version.partition("+")[0].partition("~")[0]

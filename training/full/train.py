@@ -27,9 +27,10 @@ from training.full.parts import write_parts
 from training.full.plan import plans_for
 from training.full.rows import Contents, MakeRows, ranker_schema
 from training.judge.gate import Gate
+from training.judge.hold import unless_held
 from training.judge.orders import without_full
 from training.log.requests import join_logs, logged_clients
-from training.log.windows import windows_of
+from training.log.windows import span_of, windows_of
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,15 @@ def train_full_ranker(
             "graph_version": graph,
             "lightweight": {name: trees[name].version for name in scores},
             "requests": requests,
+            "trained_on": {name: span_of(joined, name, before[name]) for name in able},
+            "judged_on": {name: span_of(joined, name, held[name]) for name in able},
             "plan": chosen.to_dict(),
             "events": None if joined.counts is None else asdict(joined.counts),
             "metrics": report.to_dict(),
             "gate": asdict(decision),
             "held_back": list(decision.held_back),
         }
+        decision = unless_held(decision, store, FULL)
         with store.write(FULL, meta, publish=decision.publish) as (folder, version):
             shutil.copytree(chosen.model, folder, dirs_exist_ok=True)
     progress("evaluate", 1.0)

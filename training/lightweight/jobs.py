@@ -41,6 +41,7 @@ class Fitted:
     seconds: float  # inside the worker: matrices and boosting
     backend: str
     before: int = 0  # rounds of them that an earlier phase boosted
+    curve: tuple[float, ...] = field(default=(), repr=False)  # `loss` after each round of the last phase
 
     def save(self, path: str | Path) -> None:
         """Write the model; `.ubj`."""
@@ -182,4 +183,4 @@ def finish(
     booster.feature_names = list(job.features)
     model = make_portable(bytes(booster.save_raw("ubj")))
     loss = float(losses.min()) if len(losses) else float("nan")
-    return Fitted(job.client, model, rounds, loss, rows, seconds, backend, before)
+    return Fitted(job.client, model, rounds, loss, rows, seconds, backend, before, tuple(losses.tolist()))

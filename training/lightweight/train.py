@@ -22,6 +22,7 @@ from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
 from training.judge.gate import Decision, Gate, decide
+from training.judge.hold import unless_held
 from training.judge.learnt_positions import effect_in_full_ranker
 from training.judge.lightweight import NDCG_AT, LightweightReport, evaluate_lightweight
 from training.judge.orders import Order, baselines, usable_order, without_model
@@ -29,7 +30,7 @@ from training.lightweight.choose import Choice, choose
 from training.lightweight.examples import ClientExamples, build_examples
 from training.lightweight.fit import fit_clients
 from training.lightweight.held_out import held_out_requests
-from training.lightweight.jobs import Fitted, objective_of, require_monotone
+from training.lightweight.jobs import RANK, Fitted, objective_of, require_monotone
 from training.lightweight.judged_requests import (
     ENOUGH,
     JudgedRequests,
@@ -39,8 +40,8 @@ from training.lightweight.judged_requests import (
 )
 from training.lightweight.xgboost_ray import require_backend
 from training.log.arrays import Request
-from training.log.requests import Joined, join_logs, logged_clients
-from training.log.windows import windows_of
+from training.log.requests import Joined, LogWindow, join_logs, logged_clients
+from training.log.windows import span_of, windows_of
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def train_all_lightweight(
         judged = more.get(name, JudgedRequests()).joined(
             held_out_scored(model.model, examples[name].features, held[name])
         )
-        outcomes[name] = _judge(joined, able[name], store, examples[name], choices[name], model, judged, gate)
+        windows = train_windows[name], held_windows[name]
+        outcomes[name] = _judge(joined, able[name], store, examples[name], choices[name], model, judged, windows, gate)
         progress("evaluate", (at + 1) / len(fitted))
     return {name: outcomes[name] for name in clients}
 
@@ -147,6 +149,7 @@ def _judge(
     choice: Choice,
     model: Fitted,
     judged: JudgedRequests,
+    windows: tuple[LogWindow, LogWindow],
     gate: Gate | None,
 ) -> Outcome:
     project = joined.project
@@ -154,23 +157,29 @@ def _judge(
     kind = kinds.lightweight(client.name)
     report, decision, incumbent = judge(project, client, store, judged, gate)
     held = judged.requests[judged.crossed :]
-    fit = {k: v for k, v in asdict(model).items() if k != "model"}
+    fit = {k: v for k, v in asdict(model).items() if k not in ("model", "curve")}
+    objective = objective_of(examples.rule.strategy, choice.settings)
     meta = {
         "schema_hash": features.schema_hash,
         "actions": list(project.actions),
         "client": client.name,
         "strategy": client.labels.strategy,
         "table": examples.rule.table.model_dump(),
-        "objective": objective_of(examples.rule.strategy, choice.settings),
+        "objective": objective,
         "trees": choice.to_dict(),
+        "trained_on": span_of(joined, client.name, windows[0]),
+        "judged_on": span_of(joined, client.name, windows[1]),
         "examples": examples.counts,
         "events": None if joined.counts is None else asdict(joined.counts),
         "fit": fit,
         "metrics": report.to_dict(),
         "gate": asdict(decision),
     }
+    decision = unless_held(decision, store, kind)
     with store.write(kind, meta, publish=decision.publish) as (folder, version):
         model.save(folder / "model.ubj")
+        curve = "1 - ndcg" if objective == RANK else "loss"
+        (folder / "history.json").write_text(json.dumps([{f"{curve} on later requests": loss} for loss in model.curve]))
         listed = {"shared": features.shared, "candidate": features.candidate, "schema_hash": features.schema_hash}
         (folder / "features.json").write_text(json.dumps(listed, indent=1))
         if held:

@@ -20,6 +20,8 @@ from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from cluster.store.logs import LogStore
+from training.judge.gate import Decision
+from training.judge.hold import unless_held
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.requests import join_logs
 from training.log.tasks import LogWindow
@@ -102,10 +104,12 @@ def learn_quotas(
         "fusion": fusion_curve(after),
         "round_robin": round_robin_curve(budget, after),
     }
+    decision = Decision(published, _reason(published, kept, keep, now, whole))
+    told = unless_held(decision, store, kind_of_bundle(client.name))
     outcome = QuotaOutcome(
         client.name,
-        published,
-        _reason(published, kept, keep, now, whole),
+        told.publish,
+        told.reason,
         "",
         seen.requests,
         whole.cost,
@@ -114,7 +118,8 @@ def learn_quotas(
         {name: _told(cheapest(curve, keep)) for name, curve in curves.items()},
         {name: [(point.cost, point.share) for point in curve] for name, curve in curves.items()},
     )
-    with store.write(kind_of_bundle(client.name), outcome.to_dict(), publish=published) as (folder, version):
+    meta = {**outcome.to_dict(), "gate": asdict(decision)}
+    with store.write(kind_of_bundle(client.name), meta, publish=told.publish) as (folder, version):
         table.save(folder)
     progress("judge", 1.0)
     return QuotaOutcome(**{**vars(outcome), "version": version})

@@ -35,6 +35,15 @@ GROUPS = [
     "evaluate stages",
     "evaluate model",
     "bundles prune",
+    "models list",
+    "models show",
+    "models diff",
+    "models publish",
+    "models rollback",
+    "models hold",
+    "models release",
+    "models prune",
+    "retrain",
 ]
 
 

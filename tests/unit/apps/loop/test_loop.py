@@ -50,7 +50,7 @@ def test_a_step_that_fails_leaves_the_others_to_do_theirs(project: Path) -> None
     said: list[str] = []
     report = Loop(project, said.append, run=run).once()
     assert not report.worked
-    assert ran == ["build-graph", "compact-logs", "train lightweight --all", "train full", "bundles prune --keep 5"]
+    assert ran == ["build-graph", "compact-logs", "train lightweight --all", "train full", "models prune --keep 5"]
     assert "`pinfunnel train lightweight --all`: no" in said[-1]
     assert Rounds(project.parent / "home" / "loop").read() == [report]
 
@@ -85,7 +85,7 @@ def test_a_loop_that_is_killed_in_a_step_knows_what_it_had_done(project: Path) -
     stop = threading.Event()
 
     def last(step: Step) -> StepReport:
-        if step.name.startswith("bundles prune"):
+        if step.name.startswith("models prune"):
             stop.set()
         return run(step)
 

@@ -14,7 +14,7 @@ def names(settings: LoopSettings, *, clients=None, files=(), has_graph=True, has
     return [step.name for step in steps_of(settings, clients or PLAIN, files, has_graph, has_fresh)]
 
 
-ALWAYS = ["compact-logs", "train lightweight --all", "train full", "bundles prune --keep 5"]
+ALWAYS = ["compact-logs", "train lightweight --all", "train full", "models prune --keep 5"]
 
 
 def test_a_quiet_night_compacts_trains_and_prunes() -> None:
@@ -41,7 +41,7 @@ def test_what_is_not_wanted_is_left_out_and_what_is_learned_is_learned_again() -
         "compact-logs",
         "train lightweight --all",
         "train quotas --client ads",
-        "bundles prune --keep 2",
+        "models prune --keep 2",
     ]
 
 

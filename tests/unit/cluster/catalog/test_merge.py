@@ -17,6 +17,7 @@ from cluster.features.assemble import FeatureSet
 from cluster.graph.incremental import ALREADY_THERE
 from cluster.settings.project import GraphSettings, Project
 from cluster.store.bundles import BundleStore
+from cluster.store.standing import Ordered, Standing
 from cluster.walk.walker import Walker, WalkParams
 from tests.worlds.inputs import FEATURES, START_US, YEAR_US, ids_of, random_tables, times_of, write_project
 
@@ -238,6 +239,16 @@ def test_a_merge_needs_an_unpruned_graph_with_the_same_ids(tmp_path: Path) -> No
     (store.open("graph").path / "pins" / "span.json").write_text("{}x")
     with pytest.raises(BundleError, match=r"build the graph again|publish another version"):
         merge_edges(project, store, file)
+
+
+def test_a_held_graph_takes_no_edges_as_the_next_day_would_be_added_without_them(tmp_path: Path) -> None:
+    tables = random_tables("int64")
+    project, store, _ = published(tmp_path, tables, "int64")
+    store.standings.change("graph", lambda standing: Standing(Ordered.now("a sale"), standing.taken_back))
+    before = store.versions("graph")
+    with pytest.raises(BundleError, match=r"held since .*a sale.*models release graph"):
+        merge_edges(project, store, str(tmp_path / "edges.parquet"))
+    assert store.versions("graph") == before
 
 
 def test_a_graph_published_meanwhile_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
