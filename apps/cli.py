@@ -10,6 +10,7 @@ from apps.commands import (
     bench,
     bundles,
     cluster,
+    console,
     control,
     data,
     demo,
@@ -77,6 +78,7 @@ app.command("add-edges")(data.add_edges)
 app.command("add-pins")(fresh.add_pins)
 app.command("walk")(walk.walk)
 app.command("serve")(serve.serve)
+app.command("console")(console.console)
 app.command("plan")(plan.plan_capacity)
 app.command("up")(cluster.up)
 app.command("deploy")(deploy.deploy)

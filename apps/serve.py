@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 from ray.serve.schema import TracingConfig
+from starlette.types import ASGIApp
 
 from apps.project import Opened, open_project, project_of
+from apps.web.app import console_app
 from cluster import haproxy
 from cluster.closed_port import ClosedPort
 from cluster.errors import ConfigError
@@ -23,6 +26,7 @@ from cluster.settings.parsing import near
 from cluster.settings.project import ServingSettings
 from cluster.settings.resources import CustomResources, GpuShare
 from cluster.store.home import lost_with_local
+from serving.deploy.process import Process
 from serving.deploy.replicas import (
     EventsDeployment,
     FullDeployment,
@@ -33,6 +37,7 @@ from serving.deploy.replicas import (
 from serving.deploy.reserved import Replicas
 from serving.deploy.tracing import EXPORTER
 from serving.http.auth import Authorizer
+from serving.http.inside import Inside
 from serving.logs.kafka_client import check_kafka
 from serving.logs.redis_client import check_redis
 from serving.logs.shard import shards_of
@@ -94,7 +99,7 @@ def build(args: FunnelArgs) -> Application:
         for shard in shards_of(project.events.writers)
     ]
     ingress = IngressDeployment.options(**planned["ingress"].options())
-    among = (args.ingress_replicas, args.loopback)
+    among = (args.ingress_replicas, args.loopback, console_of(opened, args.loopback))
     if _shape(args, opened) == "colocated":
         return ingress.bind(project, clients, events, None, args.slots or COLOCATED_SLOTS, *among)
     stages = {
@@ -106,6 +111,16 @@ def build(args: FunnelArgs) -> Application:
         "full": FullDeployment.options(**planned["full"].options()).bind(project, clients),
     }
     return ingress.bind(project, clients, events, stages, args.slots or SEPARATE_SLOTS, *among)
+
+
+def console_of(opened: Opened, loopback: bool) -> Callable[[Process, Inside], ASGIApp] | None:
+    """What makes the console of each ingress; None where there is to be none: `access.console` decides, if it is said.
+
+    Else it is there behind a file of keys, and without keys where only this machine reaches the server.
+    """
+    access = opened.project.access
+    usual = access.keys is not None or (loopback and Authorizer(access, opened.clients).open and not access.open)
+    return console_app if (usual if access.console is None else access.console) else None
 
 
 def replicas_of(args: FunnelArgs, opened: Opened) -> dict[str, Replicas]:

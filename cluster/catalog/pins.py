@@ -3,7 +3,8 @@
 On disk: static.npy float32[n, P] · topics.npy float32[n, T] · vectors.npy float16[n, V] · locale.npy int16[n] ·
 popular.npy int32[n] (all pins, most saved first) · popular_by_locale.npy int32[m] and popular_bounds.npy int64[L+1]
 (the same within each locale, of the pins that were saved) · dated.npy int32[n], recent.npy float32[n] and span.json
-(`SaveCounts`, for merging) · vocabulary.json · label_codes.npy and label_values.json (`PinLabels`).
+(`SaveCounts`, for merging) · vocabulary.json · label_codes.npy and label_values.json (`PinLabels`) ·
+image_offsets.npy and image_bytes.npy (`PinImages`).
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cluster.catalog.images import PinImages
 from cluster.catalog.labels import PinLabels
 from cluster.catalog.vocabulary import Vocabulary
 from cluster.data.casting import list_matrix
@@ -71,6 +73,7 @@ class PinTable:
     _popular: np.ndarray
     _popular_by_locale: np.ndarray
     _popular_bounds: np.ndarray
+    images: PinImages | None = None  # None: the pins input names no pictures
 
     def __len__(self) -> int:
         return len(self.locale)
@@ -116,6 +119,8 @@ class PinTable:
         check_within("popular pins", self._popular, 0, len(self))
         check_within("popular pins by locale", self._popular_by_locale, 0, len(self))
         check_within("bounds of popular pins", self._popular_bounds, 0, len(self) + 1)
+        if self.images is not None:
+            self.images.check()
 
     @classmethod
     def build(
@@ -158,6 +163,7 @@ class PinTable:
         sizes = np.bincount(locale[saved].astype(np.int64) + 1, minlength=len(vocabulary.locales) + 1)
         np.save(folder / "popular_bounds.npy", np.cumsum(sizes).astype(np.int64))
         PinLabels.build(folder, settings.pin_categorical, pins, rows)
+        PinImages.build(folder, pins, rows)
         saves.save(folder)
         vocabulary.save(folder)
         static.flush()
@@ -169,15 +175,26 @@ class PinTable:
         """Maps the files of `build`. Raises BundleError when one is missing or does not fit."""
         folder = Path(folder)
         try:
-            static, topics, vectors, locale, *popular = (
+            static, topics, vectors, locale, all_pins, by_locale, bounds = (
                 np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
                 for name in ARRAYS  # slices cost less
             )
         except (OSError, ValueError) as error:
             raise BundleError(f"cannot open the pins in {folder}: {error}; build the graph again") from None
-        if not len(static) == len(topics) == len(vectors) == len(locale) == len(popular[0]):
+        if not len(static) == len(topics) == len(vectors) == len(locale) == len(all_pins):
             raise BundleError(f"the pins in {folder} differ in length; build the graph again")
-        return cls(static, topics, vectors, locale, Vocabulary.open(folder), PinLabels.open(folder), *popular)
+        return cls(
+            static,
+            topics,
+            vectors,
+            locale,
+            Vocabulary.open(folder),
+            PinLabels.open(folder),
+            all_pins,
+            by_locale,
+            bounds,
+            PinImages.open(folder),
+        )
 
 
 def pin_rows(ids: IdMap, pins: pa.Table | None) -> np.ndarray:

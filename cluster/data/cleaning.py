@@ -23,6 +23,10 @@ CLOCK_SKEW_US = 5 * 60 * 10**6
 
 INSANE = f"lies outside the years {FIRST.year} to {LAST.year - 1}"
 
+URL = r"^https://[^\s\"'<>\\]+$"
+URL_BYTES = 2048
+"""An address that a browser fetches a picture from."""
+
 FILE, ROW = "_file", "_row"
 """Columns that validation adds to say where a row came from: the file's number, the row in it from 0."""
 
@@ -163,6 +167,10 @@ def _clean_nodes(table: pa.Table, key: str, now: int, tally: Tally) -> pa.Table:
         elif pa.types.is_fixed_size_list(column.type):
             bad = pa.array(~np.isfinite(list_matrix(values, column.type.list_size)).all(axis=1))
             what = f"{column.name} holds a number that is not finite (now missing)"
+        elif column.name == "image_url":
+            long = pc.greater(pc.binary_length(values), URL_BYTES)
+            bad = pc.fill_null(pc.or_(pc.invert(pc.match_substring_regex(values, URL)), long), False)
+            what = f"image_url is no https address of at most {URL_BYTES} bytes (now missing)"
         else:
             continue
         if count := pc.sum(bad).as_py() or 0:

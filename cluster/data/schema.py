@@ -54,18 +54,20 @@ def edges_columns(ids: str) -> list[InputColumn]:
 def pins_columns(
     ids: str, features: FeatureSettings, attributes: Mapping[str, AttributeKind] | None = None
 ) -> list[InputColumn]:
-    """Items: topics (list of names), locale, creation time, the configured feature columns, and the attributes.
+    """Items: topics (list of names), locale, creation time, picture, configured feature columns, and the attributes.
 
     A column that is both a feature and an attribute is read once, in the attribute's type.
     """
     width = features.pin_vector_width
     kinds = attributes or {}
+    picture = InputColumn("image_url", pa.string(), required=False, nullable=True)
     columns = [
         InputColumn("pin_id", id_type(ids)),
         InputColumn("topics", pa.list_(pa.string()), required=False, nullable=True),
         InputColumn("locale", pa.string(), required=False, nullable=True),
         InputColumn("created_at", TIMESTAMP, required=False, nullable=True),
         InputColumn("updated_at", TIMESTAMP, required=False, nullable=True),
+        *([] if "image_url" in (*features.pin_numeric, *features.pin_categorical) else [picture]),
         *([InputColumn("vector", pa.list_(pa.float32(), width), nullable=True)] if width else []),
         *(InputColumn(n, pa.float64() if n in kinds else pa.float32(), nullable=True) for n in features.pin_numeric),
         *(InputColumn(name, pa.string(), nullable=True) for name in features.pin_categorical),

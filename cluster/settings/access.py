@@ -22,6 +22,10 @@ class AccessSettings(Settings):
         (), description="names beside localhost by which a server without keys on this machine alone may be called"
     )
 
+    console: bool | None = Field(
+        None, description="serve `/console`; default: where there is a file of keys, or only this machine calls"
+    )
+
     @model_validator(mode="after")
     def _one_of_them(self) -> "AccessSettings":
         if self.open and self.keys is not None:

@@ -17,7 +17,7 @@ AttributeKind = Literal["number", "category", "list", "time"]
 BUILT_IN: Mapping[str, AttributeKind] = {"created_at": "time", "locale": "category", "topics": "list"}
 """Attributes of every project: columns that the data contract has anyway."""
 
-TAKEN = ("pin_id", "updated_at", "vector")
+TAKEN = ("pin_id", "updated_at", "vector", "image_url")
 """Columns of the data contract that nothing can be filtered by."""
 
 MOST = 64

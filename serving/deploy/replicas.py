@@ -5,18 +5,22 @@ one reference is swapped (a slow `reconfigure` would block traffic).
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp
 
 from cluster import kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.deploy.events_replica import EventsReplica
 from serving.deploy.metrics import LogMetrics, Metrics, TurnMetrics
+from serving.deploy.process import Process
 from serving.deploy.remote import RemoteStages, bundles_of
 from serving.deploy.remote_events import RemoteEvents
 from serving.deploy.remote_writer import RemoteWriter
@@ -25,6 +29,8 @@ from serving.deploy.replica_log import StageLog
 from serving.deploy.tracing import OneDecision, TracedMetrics, tracing_on
 from serving.funnel.funnel import Funnel
 from serving.funnel.slots import SlottedFunnel, SlotThreads
+from serving.http.figures import Both, Figures
+from serving.http.inside import Inside
 from serving.http.routes import Ingress
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
@@ -133,10 +139,11 @@ class IngressReplica(Replica):
         slots: int = 2,
         processes: int = 1,
         loopback: bool = False,
+        console: Callable[[Process, Inside], ASGIApp] | None = None,
     ):
         """`events` are the event log's writers; `slots` requests are answered at a time, in each of `processes`.
 
-        `loopback`: only this machine reaches the server.
+        `loopback`: only this machine reaches the server. `console` makes what is mounted beside the API.
         """
         super().__init__(project, clients)
         serving_log = self._process.serving_log()
@@ -145,6 +152,8 @@ class IngressReplica(Replica):
         self._pulse.add(metrics.export)
         self._pulse.add(LogMetrics({"serving": serving_log.backlog}).look)
         self._stages = stages or {}
+        figures = Figures()
+        told = metrics if console is None else Both(metrics, figures)
         funnel: Funnel | SlottedFunnel
         if stages is None:
             one_thread_a_request()
@@ -152,10 +161,10 @@ class IngressReplica(Replica):
             self.tell_features()
             threads = SlotThreads(slots)
             self._closing.callback(threads.close)
-            funnel = SlottedFunnel(self._process.served_funnel(observer=metrics), threads)
+            funnel = SlottedFunnel(self._process.served_funnel(observer=told), threads)
         else:
             self.watch("mix")
-            funnel = self._process.served_funnel(RemoteStages(stages), metrics)
+            funnel = self._process.served_funnel(RemoteStages(stages), told)
         self._watcher.require(kinds.GRAPH)
         self._ingress = Ingress(
             project,
@@ -165,12 +174,14 @@ class IngressReplica(Replica):
             serving_log,
             self._process.features.schema_hash,
             self.served,
-            metrics,
+            told,
             self._process.catalogs.unknown_pins,
             slots,
             processes,
             len(self._stages),
             loopback,
+            None if console is None else partial(console, self._process),
+            figures,
         )
         self._pulse.add(TurnMetrics(lambda: self._ingress.waiting).look)
         self._closing.callback(self._ingress.close)

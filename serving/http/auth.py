@@ -70,13 +70,24 @@ class Authorizer:
         key = self.keys.find(sent)
         if key is None:
             raise self._no(401, "unknown", "send a key of this server that has not ended", CHALLENGE)
-        self._take_turn(key)
-        if scope not in key.scopes:
-            raise self._no(403, "forbidden", f"the key {key.name!r} does not have the scope '{scope}'")
+        self._check(key, scope)
         caller = Caller(key.clients)
         if client is not None and not caller.may_name(client):
             raise self._no(403, "forbidden", f"the key {key.name!r} is for the clients {list(key.clients or ())}")
         return caller
+
+    def admit_again(self, scope: Scope, sha256: str) -> str:
+        """The name of the key with this hash, which was admitted before. Raises as `admit` does."""
+        key = self.keys.of_hash(sha256)
+        if key is None:
+            raise self._no(401, "unknown", "the key has ended", CHALLENGE)
+        self._check(key, scope)
+        return key.name
+
+    def _check(self, key: HeldKey, scope: Scope) -> None:
+        self._take_turn(key)
+        if scope not in key.scopes:
+            raise self._no(403, "forbidden", f"the key {key.name!r} does not have the scope '{scope}'")
 
     def shows_inside(self, sent: bytes) -> bool:
         """Whether the caller may read what goes on inside: an `admin`, or anybody where no key is needed."""

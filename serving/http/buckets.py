@@ -16,10 +16,14 @@ class Bucket:
 
     def take(self) -> float:
         """Takes a token and returns 0; without one, the seconds until there will be one."""
+        wait = self.left_until()
+        if not wait:
+            self._tokens -= 1.0
+        return wait
+
+    def left_until(self) -> float:
+        """Seconds until there is a token; 0 where there is one."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
         self._at = now
-        if self._tokens < 1.0:
-            return (1.0 - self._tokens) / self._per_second
-        self._tokens -= 1.0
-        return 0.0
+        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self._per_second

@@ -10,20 +10,20 @@ from fastapi import APIRouter, FastAPI, Header, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from cluster.contract.ids import IdContract, shown
-from cluster.control.choices import NONE_MADE, Choices
+from cluster.control.choices import Choices
 from cluster.control.forgotten import Forgotten
 from cluster.control.removals import Removals
-from cluster.errors import PinfunnelError, in_short
+from cluster.errors import in_short
 from cluster.fresh.log import FreshLog
 from cluster.settings.attributes import attribute_kinds
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from cluster.store.home import control_root, logs_root
 from cluster.store.pseudonyms import pseudonyms_of
-from serving.funnel.funnel import Funnel, NoCandidates
+from serving.funnel.funnel import Funnel
 from serving.funnel.slots import SlottedFunnel
-from serving.funnel.stages import Overloaded
-from serving.http.admission import Admission, Busy
+from serving.http.admission import Admission
+from serving.http.answering import Answering
 from serving.http.api import EventBatch, EventReceipt, Id, RecommendationRequest, RecommendationResponse
 from serving.http.app import create_app
 from serving.http.auth import Authorizer
@@ -31,15 +31,17 @@ from serving.http.behind import Behind
 from serving.http.choices import UserChoices
 from serving.http.contract import check_request, filter_of
 from serving.http.event_batches import read_events, refusals
+from serving.http.figures import Figures
 from serving.http.fresh import FreshPinsDoor
 from serving.http.guard import OF_A_BODY, for_everybody, guarded, needs
+from serving.http.inside import CONSOLE, Inside, Mounted
 from serving.http.observer import Observer
-from serving.http.questions import Questions, by_nobody, question
+from serving.http.questions import Questions, by_nobody
 from serving.http.request_lines import RequestLines
 from serving.http.responses import to_response
 from serving.http.self_report import SelfReport
 from serving.http.takedown import Takedown
-from serving.http.users import Events, PseudonymousEvents, known_of
+from serving.http.users import Events, PseudonymousEvents
 from serving.logs.impressions import ServingLog
 from serving.request.ask import ShownPins
 from serving.request.deadline import Deadline
@@ -71,16 +73,21 @@ class Ingress:
         processes: int = 1,
         stages: int = 0,
         loopback: bool = False,
+        mounted: Mounted | None = None,
+        figures: Figures | None = None,
     ):
         """`unknown_pins` tells which pins the present graph does not have; `slots` requests are answered at a time.
 
         `processes` such ingresses share the calls. `stages` is how many deployments `served` asks. `loopback`: only
-        this machine reaches the server.
+        this machine reaches the server. `mounted` makes the console, if there is to be one, and `figures` are what it
+        shows of this process.
         """
         self._project = project
         self._clients = clients
-        self._funnel = funnel
         self._log = serving_log
+        self._mounted = mounted
+        self._ranks = stages == 0
+        self._figures = figures or Figures()
         self._lines = RequestLines(project.telemetry.log_share)
         self._observer = observer
         self._ids = IdContract(project.ids)
@@ -90,7 +97,6 @@ class Ingress:
         names = pseudonyms_of(project.ids, project.logs.pseudonym_key_env, Path(logs_root(project.local_home)))
         self._events = events = PseudonymousEvents(events, names) if names.on else events
         self._choices = Choices(control)
-        self._forgotten = Forgotten(control)
         self._user_choices = UserChoices(self._choices, self._ids)
         self._takedown = Takedown(Removals(control), self._ids, self._unknown_pins)
         self._fresh = FreshPinsDoor(FreshLog(project))
@@ -101,12 +107,29 @@ class Ingress:
         self._names = project.access.hosts if guarded_by_names else None
         self._itself = SelfReport(project.home, served, serving_log, events, self._authorizer, stages)
         self._admission = Admission(slots, project.serving.queue_ms / 1e3, refused)
+        self._answering = Answering(funnel, self._admission, events, self._choices, Forgotten(control))
         self._behind = Behind(funnel, serving_log, schema_hash, self._dropped, names)
 
     def app(self) -> FastAPI:
         """The application with all endpoints."""
         body_bytes = self._project.serving.body_bytes
-        return create_app(self._routes(), body_bytes, self._admission.check, self._lines, self._names)
+        made = create_app(self._routes(), body_bytes, self._admission.check, self._lines, self._names)
+        if self._mounted is not None:
+            made.mount(CONSOLE, self._mounted(self._inside()))
+        return made
+
+    def _inside(self) -> Inside:
+        return Inside(
+            self._project,
+            self._clients,
+            self._answering,
+            self._authorizer,
+            self._itself.served,
+            self._itself.logs,
+            lambda: self.waiting,
+            self._figures,
+            self._ranks,
+        )
 
     @property
     def waiting(self) -> int:
@@ -161,35 +184,14 @@ class Ingress:
         began = time.perf_counter()
         settings = self._client(client)
         check_request(body, self._ids)
-        choice = self._choices.of(body.user_id)
-        personal = body.personalization and choice.personalization
+        personal = self._answering.personal(body)
         if not personal:
-            body, choice = by_nobody(body), NONE_MADE
+            body = by_nobody(body)
         only = filter_of(body, self._attributes)
         moment = self._questions.moment(settings, body)
         request_id, seed = self._questions.identity(client, body)
         deadline = Deadline(began + self._seconds(x_deadline_ms))
-        try:
-            async with self._admission.turn(deadline):
-                state, faults = await known_of(self._events, body.user_id, deadline)
-                answer = await self._funnel.recommend(
-                    question(client, body, moment, seed, state, only, choice, self._forgotten.before(body.user_id)),
-                    by_visits=body.order == "visit_count",
-                    limit=body.limit,
-                    explain=body.explain,
-                    deadline=deadline,
-                    faults=faults,
-                )
-        except Busy as error:
-            raise HTTPException(429, str(error), {"Retry-After": str(error.retry_after)}) from error
-        except Overloaded as error:
-            raise HTTPException(429, str(error), {"Retry-After": "1"}) from error
-        except PinfunnelError as error:
-            raise HTTPException(503, str(error)) from error
-        except NoCandidates as error:
-            raise HTTPException(503, f"no candidates: {error}") from error
-        except Exception as error:  # a funnel without a deadline lets faults through
-            raise HTTPException(503, f"no candidates: {type(error).__name__}: {str(error)[:300]}") from error
+        answer = await self._answering.answer(client, body, moment, seed, only, deadline)
         self._behind.keep(answer, request_id, body)
         if settings.policy.seen_times and body.user_id is not None:
             pins = answer.candidates.pin_ids[answer.shown].tolist()

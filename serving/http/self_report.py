@@ -12,6 +12,7 @@ from serving.http.faults import plain_json
 from serving.http.guard import for_everybody, needs
 from serving.http.readiness import not_ready, report
 from serving.http.users import Events, health_of
+from serving.logs.health import LogHealth
 from serving.logs.impressions import ServingLog
 from serving.request.served import ServedBundles
 
@@ -30,7 +31,7 @@ class SelfReport:
     ):
         """`home` of the project; `stages` is how many deployments `served` asks."""
         self._home = home
-        self._served = served
+        self.served = served
         self._log = log
         self._events = events
         self._authorizer = authorizer
@@ -54,17 +55,21 @@ class SelfReport:
 
     async def readyz(self, request: Request) -> Response:
         """200 when a request can be answered, if without some stage (`degraded`); else 503 with `reasons`."""
-        served = await self._served()
-        logs = {"serving_log": self._log.health(), "event_log": await health_of(self._events)}
+        served = await self.served()
+        logs = await self.logs()
         reasons = not_ready(served, self._stages, self._closing)
         told = report(self._home, served, logs, reasons, self._authorizer.keys.problem)
         if not self._shows_inside(request):
             told = {"status": told["status"], "reasons": reasons}
         return plain_json(told, 503 if reasons else 200)
 
+    async def logs(self) -> dict[str, LogHealth]:
+        """What both logs say of themselves."""
+        return {"serving_log": self._log.health(), "event_log": await health_of(self._events)}
+
     async def models(self) -> dict[str, Any]:
         """Version of every bundle that serves, by kind, and under `set_aside` those that should and cannot."""
-        served = await self._served()
+        served = await self.served()
         return {**served.told, "set_aside": [asdict(problem) for problem in served.problems]}
 
     def _shows_inside(self, request: Request) -> bool:

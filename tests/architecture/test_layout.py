@@ -18,6 +18,8 @@ UNTESTED = {
 } | {
     "apps/bench/walk",
     "apps/clients",
+    "apps/web/static",
+    "apps/web/templates",
     "cluster/launch/grafana",
     "serving/forest/engine",
     "serving/forest/llvm",

@@ -85,3 +85,20 @@ def test_keys_hold_through_the_proxy_and_are_written_nowhere(seen: Seen) -> None
 def test_who_does_not_end_the_headers_is_cut_off(slow: socket.socket) -> None:
     said = slow.recv(1000)
     assert said == b"" or b" 408 " in said
+
+
+def test_the_console_lets_an_admin_in_through_the_proxy(seen: Seen) -> None:
+    """Stages are other processes here, as the pages' numbers are."""
+    console = f"{seen.server.url}/console"
+    assert calls.get(f"{console}/funnel").headers["location"] == "/console/login"
+    origin = {"origin": seen.server.url}
+    refused = calls.post(f"{console}/login", data={"key": seen.keys["recommend"]}, headers=origin)
+    assert refused.status_code == 403
+    session = calls.post(f"{console}/login", data={"key": seen.keys["admin"]}, headers=origin)
+    cookie = {"cookie": session.headers["set-cookie"].partition(";")[0]}
+    page = calls.get(f"{console}/funnel?client=homefeed&user={seen.user}", headers=cookie, timeout=60)
+    assert page.status_code == 200
+    assert f"25 pins for user {seen.user} on homefeed" in page.text
+    health = calls.get(f"{console}/health", headers=cookie, timeout=60).text
+    assert 'id="h-homefeed"' in health
+    assert "Other processes rank here" in health

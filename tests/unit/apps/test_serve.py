@@ -4,14 +4,17 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps import serve
-from apps.project import open_project
+from apps.project import Opened, open_project
 from cluster.errors import ConfigError
+from cluster.settings.access import AccessSettings
 from cluster.settings.project import ServingSettings
 from cluster.settings.telemetry import TelemetrySettings
+from tests.worlds.keys import KeyFiles
 from tests.worlds.toy import toy_project
 
 
@@ -71,3 +74,21 @@ def test_traces_need_the_extra_and_nothing_is_loaded_without_them(monkeypatch: p
     assert serve.tracing(0.0) is None
     with pytest.raises(ConfigError, match=r"pinfunnel\[otel\]"):
         serve.tracing(0.25)
+
+
+def test_the_console_is_there_behind_keys_and_on_this_machine_alone(tmp_path: Path) -> None:
+    opened = open_project(toy_project(tmp_path))
+
+    def there(loopback: bool, **access: Any) -> bool:
+        settings = AccessSettings(**access)
+        project = opened.project.model_copy(update={"access": settings})
+        return serve.console_of(Opened(project, opened.clients), loopback) is not None
+
+    files = KeyFiles(tmp_path)
+    assert there(loopback=False, keys=str(files.path))
+    assert there(loopback=True)
+    assert not there(loopback=False)
+    assert not there(loopback=True, open=True)
+    assert not there(loopback=True, console=False)
+    assert not there(loopback=False, keys=str(files.path), console=False)
+    assert there(loopback=False, open=True, console=True)

@@ -1,0 +1,58 @@
+"""A console without a server: pages over bundles, and nothing written."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from apps.cli import app
+from apps.project import Opened
+from apps.web.standalone import ConsoleAlone
+from cluster.errors import BundleError
+from tests.worlds.console import Browser
+from tests.worlds.funnel import opened_world
+from tests.worlds.keys import KeyFiles
+from tests.worlds.toy import toy_project
+
+
+def files_of(home: Path) -> set[str]:
+    return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+
+
+def test_it_shows_the_funnel_and_logs_nothing(tmp_path: Path) -> None:
+    world = opened_world(tmp_path)
+    home = Path(world.project.home)
+    before = files_of(home)
+    alone = ConsoleAlone(world)
+    browser = Browser(alone.app)  # type: ignore[arg-type]
+    assert "Before and after" in browser.get("/console/funnel", headers={"host": "localhost"}).text
+    assert "runs without a server" in browser.get("/console/health", headers={"host": "localhost"}).text
+    assert browser.get("/", headers={"host": "localhost"}).headers["location"] == "/console/"
+    assert files_of(home) - before == {"control/console.secret"}
+
+
+def test_other_names_than_localhost_are_refused(tmp_path: Path) -> None:
+    browser = Browser(ConsoleAlone(opened_world(tmp_path)).app)  # type: ignore[arg-type]
+    assert browser.get("/console/funnel", headers={"host": "evil.test"}).status_code == 421
+
+
+def test_where_the_project_has_keys_one_signs_in(tmp_path: Path) -> None:
+    world = opened_world(tmp_path)
+    files = KeyFiles(tmp_path)
+    files.add("admin", "admin")
+    alone = ConsoleAlone(Opened(world.project.model_copy(update={"access": files.access}), world.clients))
+    answer = Browser(alone.app).get("/console/funnel", headers={"host": "localhost"})  # type: ignore[arg-type]
+    assert answer.headers["location"] == "/console/login"
+
+
+def test_without_a_graph_it_says_what_to_do(tmp_path: Path) -> None:
+    path = toy_project(tmp_path)
+    said = CliRunner().invoke(app, ["console", "--project", str(path)])
+    assert said.exit_code == 1
+    assert "no graph is built yet: run `pinfunnel build-graph` first" in said.output
+    world = opened_world(tmp_path / "other")
+    (Path(world.project.home) / "bundles" / "graph" / "CURRENT").unlink()
+    for version in (Path(world.project.home) / "bundles" / "graph").iterdir():
+        (version / "manifest.json").unlink()
+    with pytest.raises(BundleError, match="no graph can be served"):
+        ConsoleAlone(world)
