@@ -26,6 +26,7 @@ from cluster.settings.parsing import near
 from cluster.settings.project import ServingSettings
 from cluster.settings.resources import CustomResources, GpuShare
 from cluster.store.home import lost_with_local
+from serving.candidates.walk_part import part_names
 from serving.deploy.process import Process
 from serving.deploy.replicas import (
     EventsDeployment,
@@ -69,7 +70,7 @@ class FunnelArgs(BaseModel):
     slots: int | None = Field(
         None, ge=1, description="requests that an ingress answers at a time; default: 2 colocated, else 16"
     )
-    walker_replicas: int = Field(1, ge=1, description="of the source `walk`")
+    walker_replicas: int = Field(1, ge=1, description="of the source `walk`, of each part of the graph")
     source_replicas: int = Field(1, ge=1, description="of each other source of candidates")
     lightweight_replicas: int = Field(1, ge=1)
     full_replicas: int = Field(1, ge=1)
@@ -104,8 +105,8 @@ def build(args: FunnelArgs) -> Application:
         return ingress.bind(project, clients, events, None, args.slots or COLOCATED_SLOTS, *among)
     stages = {
         **{
-            name: SourceDeployment.options(**planned[name].options()).bind(project, clients, name)
-            for name in sources_of(opened)
+            name: SourceDeployment.options(**planned[name].options()).bind(project, clients, *source)
+            for name, source in sources_of(opened).items()
         },
         "lightweight": LightweightDeployment.options(**planned["lightweight"].options()).bind(project, clients),
         "full": FullDeployment.options(**planned["full"].options()).bind(project, clients),
@@ -131,23 +132,35 @@ def replicas_of(args: FunnelArgs, opened: Opened) -> dict[str, Replicas]:
     counts = {"ingress": args.ingress_replicas}
     counts |= {shard.named("events"): 1 for shard in shards_of(opened.project.events.writers)}
     if _shape(args, opened) == "separate":
-        counts |= {name: args.walker_replicas if name == WALK else args.source_replicas for name in sources_of(opened)}
+        counts |= {
+            name: args.walker_replicas if source == WALK else args.source_replicas
+            for name, (source, _) in sources_of(opened).items()
+        }
         counts |= {"lightweight": args.lightweight_replicas, "full": args.full_replicas}
     gpus = {"full": args.full_gpus}
+    sources = sources_of(opened)
+    asks = {name: sources[name][0] if name in sources else name for name in counts}
+    known = dict.fromkeys(asks.values())
     for name in args.resources:
-        if name not in counts:
-            raise ConfigError(
-                f"args.resources.{name}: no such deployment{near(name, counts)}: have {', '.join(counts)}"
-            )
+        if name not in known:
+            raise ConfigError(f"args.resources.{name}: no such deployment{near(name, known)}: have {', '.join(known)}")
     return {
-        name: Replicas(name, count, args.cpus, gpus.get(name, 0.0), args.resources.get(name, {}))
+        name: Replicas(name, count, args.cpus, gpus.get(name, 0.0), args.resources.get(asks[name], {}))
         for name, count in counts.items()
     }
 
 
-def sources_of(opened: Opened) -> list[str]:
-    """Names of all clients' sources of candidates, each once."""
-    return list(dict.fromkeys(name for client in opened.clients.values() for name in client.sources))
+def sources_of(opened: Opened) -> dict[str, tuple[str, int | None]]:
+    """The deployments of all clients' sources of candidates: of which source, and of which part of the graph if any."""
+    clients = list(opened.clients.values())
+    parts = part_names(clients, opened.project.graph.shards)
+    out: dict[str, tuple[str, int | None]] = {}
+    for source in dict.fromkeys(name for client in clients for name in client.sources):
+        if source == WALK and parts:
+            out |= {name: (WALK, at) for at, name in enumerate(parts)}
+        else:
+            out[source] = (source, None)
+    return out
 
 
 def _shape(args: FunnelArgs, opened: Opened) -> str:

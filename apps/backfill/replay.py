@@ -19,6 +19,7 @@ from apps.backfill.moment import Replayed, ReplayPlan, replay_moment
 from apps.backfill.shown import KnownPast, PastImpressions
 from apps.project import Opened
 from cluster.catalog.build import Tables, build_catalog_in_memory, known_topics
+from cluster.catalog.finish import graph_meta
 from cluster.data.cleaning import Tally, now_us
 from cluster.data.events import clean_events
 from cluster.data.impressions import clean_impressions
@@ -137,7 +138,7 @@ class Replay:
         """Store the graph of what was known at `before` (microseconds), and return its version."""
         project = self.opened.project
         moment = datetime.fromtimestamp(before / 1e6, UTC)
-        meta = {"schema_hash": self.process.features.schema_hash, "edges_before": moment.isoformat()}
+        meta = {**graph_meta(project), "edges_before": moment.isoformat()}
         with self.process.store.write(GRAPH, meta, publish=False) as (folder, version):
             topics = known_topics(self.process.store)
             logs = self.process.logs

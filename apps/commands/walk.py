@@ -47,7 +47,8 @@ def walk(
         check_weights(pin, weight)
         opened = open_project(project)
         from cluster.attributes.reading import filter_of_text
-        from cluster.walk.walker import Walker, WalkParams
+        from cluster.walk.sharded import walker_of
+        from cluster.walk.walker import WalkParams
 
         kinds = attribute_kinds(opened.project.attributes)
         asked = None if only is None else filter_of_text(only, kinds, ("--filter",))
@@ -57,7 +58,8 @@ def walk(
         ids, weights = query_pins(graph.pin_ids, pin, weight)
         params = WalkParams(steps=steps, top_k=top, popularity_discount=discount)
         began = time.perf_counter()
-        found = Walker(graph).walk(ids, weights, params=params, seed=seed, allowed=allowed)
+        pins = graph.pin_ids.index_of(ids)
+        found = walker_of(graph).walk_indices(pins, weights, params=params, seed=seed, allowed=allowed)
         seconds = time.perf_counter() - began
         table = Table(title=f"{found.steps:,} steps from {len(ids)} query pins")
         for heading in ("pin", "score", "visits", *(f"from {i}" for i in ids)):

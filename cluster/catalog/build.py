@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.catalog.catalog import Catalog
-from cluster.catalog.finish import INPUTS, Build, finish_catalog
+from cluster.catalog.finish import INPUTS, Build, finish_catalog, graph_meta
 from cluster.catalog.history import History
 from cluster.catalog.nodes import Nodes, conform
 from cluster.catalog.pins import SaveCounts
@@ -23,12 +23,11 @@ from cluster.data.inputs import open_inputs
 from cluster.data.reading import Input
 from cluster.data.schema import edges_columns, events_columns
 from cluster.errors import BundleError, DataError
-from cluster.features.assemble import FeatureSet
 from cluster.graph.csr import Graph
 from cluster.graph.edges import index_edges
 from cluster.graph.ids import IdMap
-from cluster.graph.packing import write_links
 from cluster.graph.span import Span
+from cluster.graph.splitting import lay_out
 from cluster.kinds import GRAPH
 from cluster.progress import Progress, silent
 from cluster.settings.project import Project
@@ -69,8 +68,7 @@ def build_catalog(
     inputs = open_inputs(project)
     topics = known_topics(store)
     logs = logs_of(project)
-    meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
-    with store.write(GRAPH, meta, publish) as (folder, version):
+    with store.write(GRAPH, graph_meta(project), publish) as (folder, version):
         if in_memory:
             tables = Tables.read(inputs)
             catalog = build_catalog_in_memory(tables, project, folder, edges_before, version, topics, logs)
@@ -121,7 +119,7 @@ def build_catalog_in_memory(
     if project.graph.prunes:
         graph = prune_graph(graph, nodes.pins, nodes.vocabulary, project.graph, tally)
     graph.save(folder / "graph")
-    write_links(folder / "graph", graph.halves, project.graph.links)
+    lay_out(folder / "graph", graph, project.graph)
     schema = pa.schema([(c.name, c.type) for c in events_columns(project.ids)])
     events = [] if tables.events is None else [conform(tables.events, schema)]
     return finish_catalog(build, graph, nodes, saves, events, lambda past: measure(graph, past, project.similarity))
@@ -154,7 +152,7 @@ def _build_on_ray(inputs: dict[str, Input], build: Build, topics: tuple[str, ...
         graph = prune_graph(graph, nodes.pins, nodes.vocabulary, project.graph, built.tally)
         graph = replace_graph(target, graph)
         progress("prune", 1.0)
-    write_links(target, graph.halves, project.graph.links)
+    lay_out(target, graph, project.graph)
     progress("write pins and users", 0.0)
     events = (batch.table for batch in inputs["events"].batches()) if "events" in inputs else ()
 

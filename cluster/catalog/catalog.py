@@ -1,11 +1,12 @@
 """A graph bundle opened whole: graph, pin table, user table, feature set. Knows nothing of how one is built.
 
-Folders in the bundle: graph/ (cluster.graph.csr), pins/ (cluster.catalog.pins), users/ (cluster.catalog.users),
-similar/ (cluster.similarity.tables), rates/ (cluster.catalog.rates), attributes/ (cluster.attributes.table), and
-catalog.json.
+Folders in the bundle: graph/ (cluster.graph.csr, or cluster.graph.sharded), pins/ (cluster.catalog.pins), users/
+(cluster.catalog.users), similar/ (cluster.similarity.tables), rates/ (cluster.catalog.rates), attributes/
+(cluster.attributes.table), and catalog.json.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from cluster.catalog.rates import ActionRates
 from cluster.catalog.users import UserTable
 from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.checks import check_graph
-from cluster.graph.csr import Graph
+from cluster.graph.sharded import open_graph
 from cluster.settings.project import FeatureSettings
 from cluster.similarity.tables import Similarity
 from cluster.store.damage import opening
@@ -31,7 +33,7 @@ class Catalog:
 
     path: Path
     version: str
-    graph: Graph
+    graph: AnyGraph
     pins: PinTable
     users: UserTable
     similarity: Similarity
@@ -56,7 +58,7 @@ class Catalog:
         if facts["format"] != FORMAT:
             raise ValueError(f"format {facts['format']} is not {FORMAT}")
         settings = FeatureSettings.model_validate(facts["features"])
-        graph = Graph.open(path / "graph")
+        graph = open_graph(path / "graph")
         pins = PinTable.open(path / "pins")
         if len(pins) != graph.n_pins:
             raise BundleError(f"{path}: {len(pins)} pin rows for {graph.n_pins} pins; build the graph again")
@@ -79,17 +81,28 @@ class Catalog:
             drops=facts["drops"],
         )
 
-    def checked(self) -> "Catalog":
+    def checked(self, parts: Collection[int] | None = None) -> "Catalog":
         """Itself, or a BundleError when an index in it leads outside of what it points into; reads all of them once.
 
         Compiled loops look at no bounds. Checksums tell that a bundle is as it was built, this that it was built well.
+        `parts`: of a graph in parts, those whose edges this process walks (None: all).
         """
         with opening(f"the graph bundle in {self.path}", "build the graph again"):
-            check_graph(self.graph)
+            check_graph(self.graph, parts)
             self.pins.check()
             self.users.check()
             self.similarity.check()
             self.attributes.check()
+        return self
+
+    def require_shards(self, shards: int | None) -> "Catalog":
+        """Itself, or a BundleError when the project wants its graph in another number of parts (None: in any)."""
+        found = len(self.graph.parts)
+        if shards is not None and shards != found:
+            raise BundleError(
+                f"graph {self.version} has {found} shard{'s' * (found > 1)} and pinfunnel.yaml says `graph: {{shards: "
+                f"{shards}}}`: run `pinfunnel build-graph` again, or set `graph: {{shards: {found}}}`"
+            )
         return self
 
     def require_ids(self, ids: str | None) -> "Catalog":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,7 +19,8 @@ from cluster.catalog.rates import count_rates
 from cluster.catalog.users import UserTable
 from cluster.data.cleaning import Tally, now_us
 from cluster.data.events import clean_events
-from cluster.graph.csr import Graph
+from cluster.features.assemble import FeatureSet
+from cluster.graph.any_graph import AnyGraph
 from cluster.settings.attributes import attribute_kinds
 from cluster.settings.project import Project
 from cluster.similarity.tables import Similarity
@@ -44,9 +46,16 @@ class Build:
         return self.drops.setdefault(name, Tally())
 
 
+def graph_meta(project: Project) -> dict[str, Any]:
+    """What the manifest of a graph bundle says beside counts: the features' schema, and shards where there are any."""
+    shards = project.graph.shards
+    facts = {"schema_hash": FeatureSet.of(project.features).schema_hash}
+    return facts if shards == 1 else {**facts, "shards": shards}
+
+
 def finish_catalog(
     build: Build,
-    graph: Graph,
+    graph: AnyGraph,
     nodes: Nodes,
     saves: SaveCounts,
     events: Iterable[pa.Table],

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.catalog.catalog import Catalog
-from cluster.catalog.finish import Build, finish_catalog
+from cluster.catalog.finish import Build, finish_catalog, graph_meta
 from cluster.catalog.nodes import Nodes, conform
 from cluster.catalog.pins import SaveCounts
 from cluster.catalog.pruning import PRUNED
@@ -24,8 +24,7 @@ from cluster.data.inputs import open_input, open_inputs
 from cluster.data.reading import BadInput, Input
 from cluster.data.schema import edges_columns
 from cluster.errors import BundleError, ConfigError, DataError
-from cluster.features.assemble import FeatureSet
-from cluster.graph.csr import Graph
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.edges import IndexedEdges, index_edges
 from cluster.graph.incremental import ALREADY_THERE, held, merge, moved_pins
 from cluster.graph.span import Span
@@ -69,7 +68,7 @@ def merge_edges(
     edges = None if path is None else _day(project, path)
     base = _published(project, store)
     saves = SaveCounts.open(base.path / "pins", base.graph)
-    meta = {"schema_hash": FeatureSet.of(project.features).schema_hash}
+    meta = graph_meta(project)
     with store.write(GRAPH, meta, publish) as (folder, version):
         build = Build(project, folder, version, logs=logs_of(project))
         inputs = open_inputs(project)
@@ -136,7 +135,7 @@ def refuse_pruning(pruned: bool) -> None:
 
 
 def carried_saves(
-    saves: SaveCounts, old: Graph, merged: Graph, new: IndexedEdges, fresh: np.ndarray, span: Span
+    saves: SaveCounts, old: AnyGraph, merged: AnyGraph, new: IndexedEdges, fresh: np.ndarray, span: Span
 ) -> SaveCounts:
     """How often the pins of `merged` were saved: the counts of `old`, and those of the new edges marked in `fresh`.
 
@@ -179,5 +178,6 @@ def _published(project: Project, store: BundleStore) -> Catalog:
     if version is None:
         raise BundleError(f"no graph is published under {store.root}: run `pinfunnel build-graph` first")
     base = Catalog.open(store.open(GRAPH, version).path, version).require_ids(project.ids)
+    base.require_shards(project.graph.shards)
     refuse_pruning(bool(base.drops["edges"]["dropped"].get(PRUNED)))
     return base

@@ -22,8 +22,8 @@ from cluster.errors import BundleError
 from cluster.features.assemble import FeatureSet, fill_pin_columns
 from cluster.features.inputs import PinActivity, PinInput
 from cluster.features.likeness import unit_rows
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.bounds import check_within
-from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
 from cluster.graph.span import Span
 from cluster.settings.project import FeatureSettings
@@ -41,7 +41,7 @@ class SaveCounts:
     span: Span
 
     @classmethod
-    def open(cls, folder: Path, graph: Graph) -> "SaveCounts":
+    def open(cls, folder: Path, graph: AnyGraph) -> "SaveCounts":
         """What `PinTable.build` kept in `folder`, for a graph that was not pruned. Raises BundleError without it."""
         try:
             dated = np.load(folder / "dated.npy")
@@ -126,7 +126,7 @@ class PinTable:
     def build(
         cls,
         folder: Path,
-        graph: Graph,
+        graph: AnyGraph,
         vocabulary: Vocabulary,
         settings: FeatureSettings,
         pins: pa.Table | None,
@@ -207,7 +207,7 @@ def pin_rows(ids: IdMap, pins: pa.Table | None) -> np.ndarray:
     return rows
 
 
-def _locales(graph: Graph) -> np.ndarray:
+def _locales(graph: AnyGraph) -> np.ndarray:
     """int16[n]: the locale code of each pin, -1 for those in the graph's last range, which is for unknown ones."""
     if graph.locale_bounds is None:
         return np.full(graph.n_pins, -1, np.int16)

@@ -5,17 +5,21 @@ reader of words, sees a difference. The old rows stay where they are and nothing
 with them every edge of a board that gains a pin would be written to, each on a page of its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cluster.errors import BundleError
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.csr import Graph
 from cluster.graph.edges import IndexedEdges
 from cluster.graph.ids import IdMap
 from cluster.graph.ids_appended import AppendedIds
 from cluster.graph.incremental import merge_rows
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX
+from cluster.graph.sharded import ShardedGraph
+from cluster.graph.splitting import part_of_ids
 from cluster.store.roomy import with_room
 
 _BITS = np.uint64(DEGREE_BITS)
@@ -35,7 +39,7 @@ class Half:
         return cls(nodes[order], others[order])
 
 
-def with_edges(base: Graph, new: IndexedEdges) -> Graph:
+def with_edges(base: AnyGraph, new: IndexedEdges) -> AnyGraph:
     """`base` and `new` together; edges that it has are not among `new`. New pins and boards lie behind all others.
 
     `pins_of`, degrees and words hold; `pin_offsets` and `board_offsets` say where rows begin, not where they end.
@@ -46,11 +50,43 @@ def with_edges(base: Graph, new: IndexedEdges) -> Graph:
     pin_ids, pins = _appended(base.pin_ids, new.pin_ids)
     board_ids, boards = _appended(base.board_ids, new.board_ids)
     pins, boards = pins[new.pins], boards[new.boards]
+    nodes = (pin_ids, board_ids, base.locale_bounds, base.locales)
+    if isinstance(base, Graph):
+        return _with_rows(base, pins, boards, *nodes)
+    owner = part_of_ids(board_ids.ids_of(boards), len(base.parts))
+    parts = []
+    for at, part in enumerate(base.parts):
+        mine = owner == at
+        parts.append(_with_rows(part, pins[mine], boards[mine], pin_ids, board_ids))
+    pin_index = _counted(base.pin_index, len(pin_ids), pins)
+    board_index = _counted(base.board_index, len(board_ids), boards)
+    return ShardedGraph(pin_index, board_index, parts, *nodes)
+
+
+def _with_rows(
+    base: Graph,
+    pins: np.ndarray,
+    boards: np.ndarray,
+    pin_ids: IdMap,
+    board_ids: IdMap,
+    locale_bounds: np.ndarray | None = None,
+    locales: Sequence[str] | None = None,
+) -> Graph:
+    """A graph in one piece, or a part, with edges between pins int32[E] and boards int32[E] of the new id maps."""
     pin_half = _grown(base.pin_index, base.pin_boards, len(pin_ids), Half.of(pins, boards), base.n_boards)
     board_half = _grown(base.board_index, base.board_pins, len(board_ids), Half.of(boards, pins), base.n_pins)
-    made = Graph(*pin_half, *board_half, pin_ids, board_ids, base.locale_bounds, base.locales)
-    made.n_edges = base.n_edges + len(new.pins)
+    made = Graph(*pin_half, *board_half, pin_ids, board_ids, locale_bounds, locales)
+    made.n_edges = base.n_edges + len(pins)
     return made
+
+
+def _counted(index: np.ndarray, n: int, nodes: np.ndarray) -> np.ndarray:
+    """The words uint64[n + 1] of a whole whose edges lie in parts: degrees alone, one more for each of `nodes`."""
+    words = with_room(index, n + 1)
+    words[len(index) - 1 :] = ((index[-1] >> _BITS) + np.uint64(len(nodes))) << _BITS
+    touched, counts = np.unique(nodes, return_counts=True)
+    words[touched] += counts.astype(np.uint64)
+    return words
 
 
 def _appended(old: IdMap, ids: object) -> tuple[IdMap, np.ndarray]:

@@ -19,7 +19,7 @@ from cluster.features.inputs import PinInput
 from cluster.features.likeness import unit_rows
 from cluster.features.pin import PRIOR
 from cluster.fresh.popular import PopularOrders
-from cluster.graph.csr import Graph
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.edges import IndexedEdges
 from cluster.graph.ids import IdMap
 from cluster.store.roomy import with_room
@@ -70,7 +70,7 @@ class PinTableBase:
                 out[at] = float((static[:, at] * (total + PRIOR)).sum() / (total.sum() + PRIOR * len(total)))
         return out
 
-    def with_pins(self, graph: Graph, new: IndexedEdges, pins: pa.Table | None) -> PinTable:
+    def with_pins(self, graph: AnyGraph, new: IndexedEdges, pins: pa.Table | None) -> PinTable:
         """`graph`: with the edges of `new`; `pins`: the cleaned rows of its new pins, None without a pins input."""
         base = self._catalog.pins
         n = len(base)
@@ -99,7 +99,7 @@ class PinTableBase:
         popular, by_locale, bounds = self._popularity.with_pins(touched, out.locale)
         return replace(out, labels=labels, _popular=popular, _popular_by_locale=by_locale, _popular_bounds=bounds)
 
-    def _touched(self, graph: Graph, new: IndexedEdges) -> Touched:
+    def _touched(self, graph: AnyGraph, new: IndexedEdges) -> Touched:
         n = self._catalog.graph.n_pins
         index = graph.pin_ids.index_of(new.pin_ids).astype(np.int64)
         more_dated, more_recent = new.pin_counts(self._saves.span)

@@ -1,12 +1,11 @@
 """Copies the shards of a build into the files of `cluster.graph.csr`, one after the other. Knows nothing of Ray."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from cluster.graph.csr import FORMAT
+from cluster.graph.files import write_facts
 from cluster.graph.ids import IdMap
 from cluster.graph.packing import pack_offsets
 from cluster.graph.partition import PartitionPlan, read_ids
@@ -61,14 +60,7 @@ def assemble(
     board_ids.save(folder, "boards")
     if locales:
         np.save(folder / "locale_bounds.npy", np.concatenate([[0], np.cumsum(counts.sum(axis=0))]).astype(np.int64))
-    meta = {
-        "format": FORMAT,
-        "n_pins": len(pin_ids),
-        "n_boards": len(board_ids),
-        "n_edges": n_edges,
-        "locales": locales,
-    }
-    (folder / "graph.json").write_text(json.dumps(meta))
+    write_facts(folder, len(pin_ids), len(board_ids), n_edges, locales)
     progress("assemble", 1.0)
     return by_segment("dated"), by_segment("recent")
 

@@ -1,8 +1,11 @@
 """Whether every index in a graph leads to a node or an edge of it. Walks trust that, and would leave the array else."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from cluster.errors import BundleError
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.bounds import CHUNK, check_offsets, check_within
 from cluster.graph.csr import Graph
 from cluster.graph.packing import DEGREE_BITS, DEGREE_MAX, Links
@@ -11,14 +14,28 @@ _BITS = np.uint64(DEGREE_BITS)
 _MAX = np.uint64(DEGREE_MAX)
 
 
-def check_graph(graph: Graph) -> None:
-    """Reads all of it once. Raises BundleError that names what is wrong."""
+def check_graph(graph: AnyGraph, parts: Collection[int] | None = None) -> None:
+    """Reads all of it once; of a graph in parts, the edges of `parts` alone (None: of all).
+
+    Raises BundleError that names what is wrong.
+    """
     graph.pin_ids.check("ids of pins")
     graph.board_ids.check("ids of boards")
     if graph.locale_bounds is not None:
         check_offsets("bounds of locales", graph.locale_bounds, graph.n_pins)
+    _check_indices(graph)
+    for at, part in enumerate(graph.parts):
+        if parts is None or at in parts or part is graph:
+            _check_edges(part)
+
+
+def _check_indices(graph: AnyGraph) -> None:
     _check_index("edges of pins", graph.pin_index, graph.n_edges)
     _check_index("edges of boards", graph.board_index, graph.n_edges)
+
+
+def _check_edges(graph: Graph) -> None:
+    _check_indices(graph)
     _check_targets("boards of pins", graph.pin_boards, graph.board_index)
     _check_targets("pins of boards", graph.board_pins, graph.pin_index)
     if graph.links is not None:

@@ -17,7 +17,6 @@ What a word holds, and why, is told in `cluster.graph.packing`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,12 +24,24 @@ from typing import Any
 
 import numpy as np
 
-from cluster.errors import BundleError, DataError
+from cluster.errors import DataError
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.csr_sort import drop_repeats, group, transpose
+from cluster.graph.files import (
+    check_facts,
+    load_array,
+    open_bounds,
+    open_ids,
+    opened_from,
+    read_facts,
+    save_indices,
+    save_nodes,
+)
 from cluster.graph.ids import IdMap
 from cluster.graph.numbering import by_locale, id_map
 from cluster.graph.packing import (
     DEGREE_BITS,
+    DEGREE_MAX,
     Halves,
     Links,
     Wanted,
@@ -40,15 +51,12 @@ from cluster.graph.packing import (
     open_links,
     pack_offsets,
     save_links,
-    unpack_degrees,
     unpack_offsets,
 )
 
-FORMAT = 1
 
-
-class Graph:
-    """A bipartite graph. Immutable: its arrays are read-only, so threads and processes can walk it at once."""
+class Graph(AnyGraph):
+    """A graph in one piece, or one of the parts of a `cluster.graph.sharded.ShardedGraph`."""
 
     def __init__(
         self,
@@ -62,17 +70,10 @@ class Graph:
         locales: Sequence[str] | None = None,
         links: Links | None = None,
     ) -> None:
-        self.pin_index = frozen(pin_index)
+        super().__init__(pin_index, board_index, pin_ids, board_ids, locale_bounds, locales)
         self.pin_boards = frozen(pin_boards)
-        self.board_index = frozen(board_index)
         self.board_pins = frozen(board_pins)
-        self.pin_ids = pin_ids
-        self.board_ids = board_ids
-        self.locale_bounds = None if locale_bounds is None else frozen(locale_bounds)
-        self.locales = None if locales is None else list(locales)
         self.links = links
-        self.n_pins = self.pin_index.size - 1
-        self.n_boards = self.board_index.size - 1
         self.n_edges = int(self.pin_boards.size)
 
     @classmethod
@@ -129,62 +130,42 @@ class Graph:
         )
 
     @classmethod
-    def open(cls, directory: str | Path) -> Graph:
-        """Maps a saved graph; reads headers and a few links. Raises BundleError when files are missing or unfit."""
+    def open(cls, directory: str | Path, ids: tuple[IdMap, IdMap] | None = None) -> Graph:
+        """Maps a saved graph; reads headers and a few links. Raises BundleError when files are missing or unfit.
+
+        `ids`: the maps of pins and of boards, for a part, which has none of its own.
+        """
         folder = Path(directory)
-
-        def load(name: str, dtype: type) -> np.ndarray:
-            array = np.load(folder / f"{name}.npy", mmap_mode="r")
-            if array.ndim != 1 or array.dtype != dtype:
-                raise ValueError(f"{name}.npy is not a flat {np.dtype(dtype)} array")
-            return array
-
-        try:
-            meta = json.loads((folder / "graph.json").read_text())
-            if meta.get("format") != FORMAT:
-                raise ValueError(f"format {meta.get('format')} is not {FORMAT}")
-            bounds = load("locale_bounds", np.int64) if (folder / "locale_bounds.npy").exists() else None
+        with opened_from(folder):
+            meta = read_facts(folder)
             graph = cls(
-                load("pin_index", np.uint64),
-                load("pin_boards", np.int32),
-                load("board_index", np.uint64),
-                load("board_pins", np.int32),
-                IdMap.open(folder, "pins"),
-                IdMap.open(folder, "boards"),
-                bounds,
+                load_array(folder, "pin_index", np.uint64),
+                load_array(folder, "pin_boards", np.int32),
+                load_array(folder, "board_index", np.uint64),
+                load_array(folder, "board_pins", np.int32),
+                *(ids or open_ids(folder)),
+                open_bounds(folder),
                 meta["locales"],
             )
-            for index, n in ((graph.pin_index, meta["n_pins"]), (graph.board_index, meta["n_boards"])):
-                if index.size != n + 1 or int(index[-1]) >> DEGREE_BITS != meta["n_edges"]:
-                    raise ValueError("offsets and graph.json disagree")
+            check_facts(graph, meta)
             if not graph.pin_boards.size == graph.board_pins.size == meta["n_edges"]:
                 raise ValueError("the two halves differ in edges")
-            if (len(graph.pin_ids), len(graph.board_ids)) != (graph.n_pins, graph.n_boards):
-                raise ValueError("the id maps and graph.json disagree")
             graph.links = open_links(folder, graph.halves)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"cannot open the graph in {folder}: {error}; build it again") from None
         return graph
 
     def save(self, directory: str | Path) -> None:
         """Writes the files named in the module's docstring. Not atomic: publish through `cluster.store.bundles`."""
         folder = Path(directory)
+        self.save_edges(folder)
+        save_nodes(folder, self)
+
+    def save_edges(self, folder: Path) -> None:
+        """Writes what a part has of its own: all but the id maps and the locales."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("pin_index", "pin_boards", "board_index", "board_pins", "locale_bounds"):
-            array = getattr(self, name)
-            if array is not None:
-                np.save(folder / f"{name}.npy", array)
+        for name in ("pin_boards", "board_pins"):
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        save_indices(folder, self)
         save_links(folder, self.links)
-        self.pin_ids.save(folder, "pins")
-        self.board_ids.save(folder, "boards")
-        meta = {
-            "format": FORMAT,
-            "n_pins": self.n_pins,
-            "n_boards": self.n_boards,
-            "n_edges": self.n_edges,
-            "locales": self.locales,
-        }
-        (folder / "graph.json").write_text(json.dumps(meta))
 
     def linked(self, wanted: Wanted = "yes") -> Graph:
         """This graph with links, in memory; without when they are not wanted or it is too large for them."""
@@ -201,20 +182,10 @@ class Graph:
         """int64[n_boards + 1]: where each board's pins begin."""
         return unpack_offsets(self.board_index)
 
-    @cached_property
-    def pin_degree(self) -> np.ndarray:
-        """int32[n_pins]: boards of each pin."""
-        return unpack_degrees(self.pin_index)
-
-    @cached_property
-    def board_degree(self) -> np.ndarray:
-        """int32[n_boards]: pins of each board."""
-        return unpack_degrees(self.board_index)
-
-    @cached_property
-    def max_pin_degree(self) -> int:
-        """Boards of the pin that is on most; 0 without pins."""
-        return int(self.pin_degree.max(initial=0))
+    @property
+    def parts(self) -> tuple[Graph]:
+        """Itself."""
+        return (self,)
 
     @property
     def halves(self) -> Halves:
@@ -227,19 +198,10 @@ class Graph:
         edges = self.pin_boards.nbytes + self.board_pins.nbytes if self.links is None else self.links.nbytes
         return int(self.pin_index.nbytes + self.board_index.nbytes + edges)
 
-    def pins_of(self, board: int) -> np.ndarray:
-        """int32[d]: the pins of a board, ascending."""
-        start = int(self.board_index[board]) >> DEGREE_BITS
-        return self.board_pins[start : start + int(self.board_degree[board])]
-
-    def locale_range(self, locale: int | str) -> tuple[int, int]:
-        """The pin indices [start, end) of a locale, by code or by name; (0, 0) where the graph does not know it."""
-        if self.locale_bounds is None:
-            return 0, 0
-        if isinstance(locale, str):
-            if self.locales is None or locale not in self.locales:
-                return 0, 0
-            locale = self.locales.index(locale)
-        if not 0 <= locale < self.locale_bounds.size - 1:
-            return 0, 0
-        return int(self.locale_bounds[locale]), int(self.locale_bounds[locale + 1])
+    def row_of(self, board: int) -> np.ndarray:
+        """int32[d]: the pins of a board, of those that it has here."""
+        word = int(self.board_index[board])
+        start = word >> DEGREE_BITS
+        degree = word & DEGREE_MAX
+        end = start + degree if degree < DEGREE_MAX else int(self.board_index[board + 1]) >> DEGREE_BITS
+        return self.board_pins[start:end]

@@ -12,11 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.data.cleaning import Tally
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.csr import Graph
 from cluster.graph.csr_sort import group, transpose
 from cluster.graph.edges import IndexedEdges, index_edges
 from cluster.graph.ids import IdMap
-from cluster.graph.packing import pack_offsets, write_links
+from cluster.graph.packing import Halves, pack_offsets, write_links
+from cluster.graph.sharded import ShardedGraph, open_graph, part_folder
+from cluster.graph.splitting import part_of_ids
 from cluster.settings.project import GraphSettings
 
 ALREADY_THERE = "edge is in the graph already (it counts once)"
@@ -32,14 +35,14 @@ class LocaleOf(Protocol):
 
 
 def add_edges(
-    graph: Graph,
+    graph: AnyGraph,
     edges: pa.Table,
     folder: Path,
     tally: Tally,
     *,
     known_pins: IdMap | None = None,
     locale_of: LocaleOf | None = None,
-) -> Graph:
+) -> AnyGraph:
     """Writes `folder` with the graph and the cleaned `edges` together, and opens it; edges that were there count once.
 
     `locale_of` gives the locales of new pins, for a graph with locales; one that the graph does not know counts as
@@ -51,49 +54,71 @@ def add_edges(
     return merged
 
 
-def merge(graph: Graph, new: IndexedEdges, folder: Path, *, locale_of: LocaleOf | None = None) -> Graph:
-    """`add_edges` for edges that are indexed already."""
+def merge(graph: AnyGraph, new: IndexedEdges, folder: Path, *, locale_of: LocaleOf | None = None) -> AnyGraph:
+    """`add_edges` for edges that are indexed already. Of a graph in parts one part at a time is in memory."""
     board_ids, boards, _ = _extended(graph.board_ids, new.board_ids, None, None)
     codes = None if graph.locales is None else _codes(graph.locales, new.pin_ids, locale_of)
     pin_ids, pins, moved = _extended(graph.pin_ids, new.pin_ids, graph.locale_bounds, codes)
-    offsets, grouped = group(boards[new.boards], pins[new.pins], len(board_ids))
-    # two transposes leave the rows of both halves ascending
-    pin_offsets, by_pin = transpose(offsets, grouped, len(pin_ids))
-    offsets, by_board = transpose(pin_offsets, by_pin, len(board_ids))
-    old_boards = np.arange(graph.n_boards, dtype=np.int32)
-    board_index, board_pins = _merged(graph.board_offsets, graph.board_pins, old_boards, moved, offsets, by_board)
-    pin_index, pin_boards = _merged(graph.pin_offsets, graph.pin_boards, moved, old_boards, pin_offsets, by_pin)
     bounds = None
     if graph.locale_bounds is not None and codes is not None:
         fresh = graph.pin_ids.index_of(new.pin_ids) < 0
         added = np.bincount(codes[fresh], minlength=len(graph.locale_bounds) - 1)
         bounds = graph.locale_bounds + np.concatenate([[0], np.cumsum(added)])
-    made = Graph(
-        pack_offsets(pin_index),
-        pin_boards,
-        pack_offsets(board_index),
-        board_pins,
-        pin_ids,
-        board_ids,
-        bounds,
-        graph.locales,
-    )
-    made.save(folder)
-    if graph.links is not None:
-        write_links(folder, made.halves)
-    return Graph.open(folder)
+    new_boards = boards[new.boards]
+    new_pins = pins[new.pins]
+    if isinstance(graph, Graph):
+        made = Graph(
+            *_grown(graph, new_boards, new_pins, moved, len(pin_ids), len(board_ids)),
+            pin_ids,
+            board_ids,
+            bounds,
+            graph.locales,
+        )
+        made.save(folder)
+        if graph.links is not None:
+            write_links(folder, made.halves)
+        return Graph.open(folder)
+    owner = part_of_ids(board_ids.ids_of(new_boards), len(graph.parts))
+    parts = []
+    for at, part in enumerate(graph.parts):
+        mine = owner == at
+        below = part_folder(folder, at)
+        grown = Graph(
+            *_grown(part, new_boards[mine], new_pins[mine], moved, len(pin_ids), len(board_ids)), pin_ids, board_ids
+        )
+        grown.save_edges(below)
+        if part.links is not None:
+            write_links(below, grown.halves)
+        parts.append(Graph.open(below, (pin_ids, board_ids)))
+    ShardedGraph.of(parts, pin_ids, board_ids, bounds, graph.locales).save_whole(folder)
+    return open_graph(folder)
 
 
-def held(graph: Graph, edges: IndexedEdges) -> np.ndarray:
+def _grown(graph: Graph, boards: np.ndarray, pins: np.ndarray, moved: np.ndarray, n_pins: int, n_boards: int) -> Halves:
+    """The halves of a graph with more edges, by new indices; its own pins are `moved` to where they lie by now."""
+    offsets, grouped = group(boards, pins, n_boards)
+    # two transposes leave the rows of both halves ascending
+    pin_offsets, by_pin = transpose(offsets, grouped, n_pins)
+    offsets, by_board = transpose(pin_offsets, by_pin, n_boards)
+    old_boards = np.arange(graph.n_boards, dtype=np.int32)
+    board_index, board_pins = _merged(graph.board_offsets, graph.board_pins, old_boards, moved, offsets, by_board)
+    pin_index, pin_boards = _merged(graph.pin_offsets, graph.pin_boards, moved, old_boards, pin_offsets, by_pin)
+    return pack_offsets(pin_index), pin_boards, pack_offsets(board_index), board_pins
+
+
+def held(graph: AnyGraph, edges: IndexedEdges) -> np.ndarray:
     """bool[E]: which of the edges the graph has already."""
     boards = graph.board_ids.index_of(edges.board_ids)
     pins = graph.pin_ids.index_of(edges.pin_ids)
     out = np.zeros(len(edges.pins), np.bool_)
-    find_edges(graph.board_offsets, graph.board_pins, boards[edges.boards], pins[edges.pins], out)
+    for part in graph.parts:
+        found = np.zeros_like(out)
+        find_edges(part.board_offsets, part.board_pins, boards[edges.boards], pins[edges.pins], found)
+        out |= found
     return out
 
 
-def moved_pins(old: Graph, merged: Graph) -> np.ndarray:
+def moved_pins(old: AnyGraph, merged: AnyGraph) -> np.ndarray:
     """int32[old.n_pins]: where the pins of `old` lie in a graph that was merged from it."""
     index = np.arange(old.n_pins, dtype=np.int32)
     if old.locale_bounds is None or merged.locale_bounds is None:

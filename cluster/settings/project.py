@@ -20,6 +20,7 @@ from cluster.settings.similarity import SimilaritySettings
 from cluster.settings.telemetry import TelemetrySettings
 
 OBJECT_STORES = ("s3://", "gs://")
+MOST_SHARDS = 1024
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
 
 
@@ -86,6 +87,13 @@ class GraphSettings(Settings):
         "auto",
         description="edges that also say where their other end's edges lie: large graphs walk faster, for 8 more bytes "
         "an edge in memory and 16 on disk; auto: from 200,000 pins and boards to 100 million edges",
+    )
+    shards: int = Field(
+        1,
+        ge=1,
+        le=MOST_SHARDS,
+        description="parts that boards are dealt to, for a graph that no node holds: each is walked by replicas of its "
+        "own (docs/walker.md); a change needs another `build-graph`",
     )
     prune_boards: float = Field(0.0, ge=0, lt=1, description="share of boards to drop, those of the most mixed topics")
     prune_delta: float = Field(

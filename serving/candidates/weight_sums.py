@@ -109,5 +109,7 @@ def _add(item, amount, node, total, origin, touched, n):  # type: ignore[no-unty
         touched[n] = item
         n += 1
         origin[item] = node
+    elif node < origin[item]:  # edges of an earlier node, in a later part of the graph
+        origin[item] = node
     total[item] += amount
     return n

@@ -39,8 +39,8 @@ FALLBACKS = Declared(
     "counter",
     ("client", "stage", "reason"),
     "what answers lack: a stage `late`, `failed` or `skipped` for want of time; `full` or `explain_full` done in part "
-    "(`partial`); `events` `stale`; `candidates` with useless query pins (`query_pins`) or of no source (`popular`); "
-    "`answer` with too few pins (`short`)",
+    "(`partial`); `walk` without some parts of the graph (`shards`); `events` `stale`; `candidates` with useless query "
+    "pins (`query_pins`) or of no source (`popular`); `answer` with too few pins (`short`)",
 )
 DEGRADED = Declared("pinfunnel_degraded_total", "counter", ("client",), "answers that lack something")
 REFUSED = Declared(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from cluster.settings.clients import Client
+from cluster.settings.clients import WALK, Client
 from cluster.store.bundles import begun_at
 from serving.deploy import declared
 from serving.deploy.instruments import Counted, Measured, Times
@@ -26,6 +26,7 @@ NOTED: tuple[tuple[str, Reason], ...] = (
     ("candidates", "popular"),
     ("answer", "short"),
     ("request", "late"),
+    (WALK, "shards"),
 )
 
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
@@ -56,6 +56,8 @@ class Process:
 
     project: Project
     clients: dict[str, Client]
+    parts: Collection[int] | None = None
+    """Parts of the graph whose edges are read here in compiled code; None: all."""
 
     def __post_init__(self) -> None:
         check_clients(self.clients, self.project.features)
@@ -79,7 +81,8 @@ class Process:
     def catalogs(self) -> Catalogs:
         """The graph versions that this process has mapped."""
         fresh = FreshPins(self.fresh_log, self.project.fresh)
-        return Catalogs(self.store, self.features, ids=self.project.ids, fresh=fresh, forgotten=self.forgotten)
+        wanted = (self.project.ids, self.project.graph.shards, self.parts)
+        return Catalogs(self.store, self.features, *wanted, fresh, self.forgotten)
 
     @cached_property
     def removals(self) -> Removals:

@@ -1,6 +1,7 @@
 """What every replica shares: a process's parts, and one explicit `close` for whatever it has started. No decision."""
 
 import atexit
+from collections.abc import Collection
 from contextlib import ExitStack
 
 from cluster.settings.clients import Client
@@ -31,10 +32,11 @@ class Replica:
 
     begins_traces = False  # an ingress does
 
-    def __init__(self, project: Project, clients: dict[str, Client]):
+    def __init__(self, project: Project, clients: dict[str, Client], parts: Collection[int] | None = None):
+        """`parts` of the graph whose edges are walked here; None: all."""
         stay_on_loopback()
         join_serve_log()
-        self._process = Process(project, clients)
+        self._process = Process(project, clients, parts)
         self._closing = ExitStack()
         atexit.register(self.close)
         if tracing_on():

@@ -16,8 +16,9 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from cluster import kinds
-from cluster.settings.clients import Client
+from cluster.settings.clients import Client, SourceSettings
 from cluster.settings.project import Project
+from serving.candidates.walk_part import WalkPart, part_names
 from serving.deploy.events_replica import EventsReplica
 from serving.deploy.metrics import LogMetrics, Metrics, TurnMetrics
 from serving.deploy.process import Process
@@ -51,20 +52,22 @@ LIMITS = {
 }
 STAGE_SECONDS = 2.0
 """A stage has so long to say what it serves with; one that hangs must not hang `/readyz`."""
+NO_PART: tuple[int, ...] = ()
+"""Of a graph in parts such a process looks a few rows up, and walks none."""
 STAGE = {"max_ongoing_requests": 16, **LIMITS}
 FRONT = {"max_ongoing_requests": 1024, **LIMITS}  # an ingress queues and refuses by itself: serving/http/admission.py
 
 
 class SourceReplica(Replica):
-    """One source of candidates, of all clients that have it."""
+    """One source of candidates, of all clients that have it; or the walk over one part of the graph."""
 
-    def __init__(self, project: Project, clients: dict[str, Client], source: str):
+    def __init__(self, project: Project, clients: dict[str, Client], source: str, part: int | None = None):
         having = {
-            name: client.model_copy(update={"sources": {source: client.sources[source]}})
+            name: client.model_copy(update={"sources": {source: source_settings(client.sources[source], part)}})
             for name, client in clients.items()
             if source in client.sources
         }
-        super().__init__(project, having)
+        super().__init__(project, having, None if part is None else (part,))
         self._source = source
         self._log = StageLog(source, project.telemetry.log_share)
         self._logic = self._process.sources
@@ -78,11 +81,18 @@ class SourceReplica(Replica):
             return self._logic.generate(self._source, self._logic.query(ask, version), budget, deadline)
 
 
+def source_settings(source: SourceSettings, part: int | None) -> SourceSettings:
+    """A source's settings, or those of a part of the walk."""
+    if part is None:
+        return source
+    return source.model_copy(update={"use": f"{WalkPart.__module__}:{WalkPart.__name__}", "settings": {"part": part}})
+
+
 class LightweightReplica(Replica):
     """Features and the client's GBDT."""
 
     def __init__(self, project: Project, clients: dict[str, Client]):
-        super().__init__(project, clients)
+        super().__init__(project, clients, NO_PART)
         self._log = StageLog("lightweight", project.telemetry.log_share)
         self._logic = self._process.lightweight
         self.watch("graph", "lightweight")
@@ -102,7 +112,7 @@ class FullReplica(Replica):
     """The multi-task network; requests that arrive together share a forward pass."""
 
     def __init__(self, project: Project, clients: dict[str, Client]):
-        super().__init__(project, clients)
+        super().__init__(project, clients, NO_PART)
         one_thread_a_request()
         self._log = StageLog("full", project.telemetry.log_share)
         self._logic = self._process.full
@@ -145,7 +155,7 @@ class IngressReplica(Replica):
 
         `loopback`: only this machine reaches the server. `console` makes what is mounted beside the API.
         """
-        super().__init__(project, clients)
+        super().__init__(project, clients, None if stages is None else NO_PART)
         serving_log = self._process.serving_log()
         self._closing.callback(serving_log.close)
         metrics = TracedMetrics(clients) if tracing_on() else Metrics(clients)
@@ -164,7 +174,8 @@ class IngressReplica(Replica):
             funnel = SlottedFunnel(self._process.served_funnel(observer=told), threads)
         else:
             self.watch("mix")
-            funnel = self._process.served_funnel(RemoteStages(stages), told)
+            parts = part_names(list(clients.values()), project.graph.shards)
+            funnel = self._process.served_funnel(RemoteStages(stages, parts), told)
         self._watcher.require(kinds.GRAPH)
         self._ingress = Ingress(
             project,

@@ -149,9 +149,12 @@ class Funnel:
         share = self._share * run.deadline.left()
 
         async def ask_one(name: str, seconds: float) -> FoundPins | None:
-            return await run.run_within(
+            found = await run.run_within(
                 seconds, name, self._stages.generate, name, query, budget[name], (1 - RESERVE) * seconds
             )
+            if found is not None and found.lacks:
+                run.note(name, "shards", found.lacks)
+            return found
 
         limits = {
             name: min(share, math.inf if source.timeout_ms is None else source.timeout_ms / 1e3)

@@ -7,7 +7,7 @@ import numpy as np
 from cluster.catalog.catalog import Catalog
 from cluster.contract.ids import Id
 from cluster.control.removals import Removals, Removed
-from cluster.graph.csr import Graph
+from cluster.graph.any_graph import AnyGraph
 from cluster.graph.ids import IdMap
 from serving.request.per_graph import PerGraph
 
@@ -48,7 +48,7 @@ def _known(ids: IdMap, named: frozenset[Id]) -> np.ndarray:
     return found[found >= 0]
 
 
-def _only_on(graph: Graph, boards: np.ndarray) -> np.ndarray:
+def _only_on(graph: AnyGraph, boards: np.ndarray) -> np.ndarray:
     """Pins of which all boards are among `boards`."""
     if not len(boards):
         return NOTHING

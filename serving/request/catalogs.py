@@ -6,7 +6,7 @@ of the log it has: what one process names, every other can make.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cluster.catalog.catalog import Catalog
@@ -38,12 +38,17 @@ class Catalogs:
         self,
         store: BundleStore,
         features: FeatureSet,
-        keep: int = 3,
         ids: str | None = None,
+        shards: int | None = None,
+        parts: Collection[int] | None = None,
         fresh: FreshPins | None = None,
         forgotten: Forgotten | None = None,
+        keep: int = 3,
     ):
         """`ids`: the project's type of ids; a graph of the other one is refused. `fresh`: what is laid over graphs.
+
+        `shards`: in how many parts the project wants its graph; another is refused. `parts`: those whose edges are
+        verified, as compiled loops read them here (None: all).
 
         Who was `forgotten` since a graph was built is unknown to it.
         """
@@ -52,6 +57,8 @@ class Catalogs:
         self._features = features
         self._keep = keep
         self._ids = ids
+        self._shards = shards
+        self._parts = parts
         self._open: OrderedDict[str, Catalog] = OrderedDict()
         self._refused: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -104,7 +111,7 @@ class Catalogs:
         Raises BundleError, as `get` does from then on until the version is found whole.
         """
         try:
-            catalog = self._opened(version, verify=True).checked()
+            catalog = self._opened(version, verify=True).checked(self._parts)
         except BundleError as error:
             with self._lock:
                 self._refused[version] = str(error)
@@ -116,7 +123,7 @@ class Catalogs:
 
     def _opened(self, version: str, verify: bool) -> Catalog:
         bundle = self._store.open(GRAPH, version, verify).require_schema(self._features)
-        catalog = Catalog.open(bundle.path, bundle.version).require_ids(self._ids)
+        catalog = Catalog.open(bundle.path, bundle.version).require_ids(self._ids).require_shards(self._shards)
         if (forgotten := self._forgotten) is not None:
             begun = begun_at(version)
             catalog.users.gone = lambda user: forgotten.before(user) > begun

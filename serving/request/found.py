@@ -51,6 +51,7 @@ class FoundPins:
     score: np.ndarray  # float32[n], never NaN
     origin: Origin = Origin()
     visits: Visits | None = None
+    lacks: str = ""  # what it would have besides, had all that it asks answered; empty: nothing
 
     @classmethod
     def nothing(cls) -> "FoundPins":
@@ -80,4 +81,5 @@ class FoundPins:
             self.score[rows],
             Origin(self.origin.kind, self.origin.of[rows]) if self.origin.kind else self.origin,
             None if seen is None else Visits(seen.visits[rows], seen.hits[rows], seen.by_query[rows]),
+            self.lacks,
         )

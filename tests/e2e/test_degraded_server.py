@@ -1,7 +1,8 @@
-"""A served funnel in the separate shape: damaged bundles are named by health, and a walker that dies costs no row."""
+"""A served funnel in the separate shape, its graph in two parts: damage is named, and walkers that die cost no row."""
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from tests.worlds.toy import toy_project
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Iterator[tuple[Opened, Server]]:
     serving = {"port": free_ports(1)[0], "shape": "separate", "deadline_ms": 3000, "log_flush_seconds": 3600}
-    path = toy_project(tmp_path_factory.mktemp("served"), settings={"serving": serving})
+    settings = {"serving": serving, "graph": {"shards": 2}}
+    path = toy_project(tmp_path_factory.mktemp("served"), settings=settings)
     opened = open_project(path)
     build_catalog(opened.project, opened.new_process().store, in_memory=True)
     server = start(str(path))
@@ -60,7 +62,7 @@ def test_health_names_what_any_stage_had_to_set_aside(served: tuple[Opened, Serv
     assert told["versions"]["full"] is None
 
     flipped = publish_copy(store, "graph", publish=False)
-    damage_file(Path(store.root) / "graph" / flipped / "graph" / "board_pins.npy", "flip")
+    damage_file(Path(store.root) / "graph" / flipped / "graph" / "part-001" / "board_pins.npy", "flip")
     store.publish("graph", flipped)
     problems = _health(server, "degraded")["problems"]
     assert [(one["kind"], one["version"], one["serving"]) for one in problems] == [("graph", flipped, graph)]
@@ -81,9 +83,22 @@ def test_health_names_what_any_stage_had_to_set_aside(served: tuple[Opened, Serv
     _health(server, "ok")
 
 
-def test_without_a_walker_people_get_popular_pins_and_no_row_is_lost(served: tuple[Opened, Server]) -> None:
+def _kill(deployments: str) -> int:
+    """Kills the replicas of deployments whose names begin so, and says how many."""
     import ray
 
+    actors = [
+        one for one in ray.util.list_named_actors(all_namespaces=True) if f"pinfunnel#{deployments}" in one["name"]
+    ]
+    for actor in actors:
+        with suppress(ValueError):  # it is gone already
+            ray.kill(ray.get_actor(actor["name"], actor["namespace"]))
+    return len(actors)
+
+
+def test_a_part_of_the_walk_that_dies_is_marked_and_all_of_them_leave_popular_pins(
+    served: tuple[Opened, Server],
+) -> None:
     opened, server = served
     user = some_user(opened)
     whole = _ask(server, user)
@@ -93,16 +108,21 @@ def test_without_a_walker_people_get_popular_pins_and_no_row_is_lost(served: tup
         asked += 1
     assert whole["source"] == "walk"
 
-    walkers = [a for a in ray.util.list_named_actors(all_namespaces=True) if "pinfunnel#walk" in a["name"]]
-    assert len(walkers) == 1
-    ray.kill(ray.get_actor(walkers[0]["name"], walkers[0]["namespace"]))
+    assert _kill("walk-2") == 1
     answer = whole
     while not answer["degraded"] and asked < 200:  # a kill is on its way when `ray.kill` comes back
         answer = _ask(server, user)
         asked += 1
-    assert answer["degraded"].startswith("walk: ")
-    assert answer["source"] == "popular"
+    assert answer["degraded"] == "walk: 1 of 2 shards did not answer: walk-2"
+    assert answer["source"] == "walk"
     assert answer["versions"]["graph"] == whole["versions"]["graph"]
+    assert len(answer["pins"]) == len(whole["pins"])
+
+    while answer["source"] != "popular" and asked < 200:
+        _kill("walk-")  # those that have come back as well
+        answer = _ask(server, user)
+        asked += 1
+    assert answer["degraded"].startswith("walk: ")
     assert len(answer["pins"]) == len(whole["pins"])
 
     server.stop()  # rows are queued for an hour: only a replica that closes its log writes them

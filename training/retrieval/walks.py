@@ -22,8 +22,9 @@ from cluster.data.casting import FIX, Fault, cast_column
 from cluster.errors import DataError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
+from cluster.graph.splitting import in_parts
 from cluster.progress import Progress, silent
-from cluster.walk.sharded import walker_over
+from cluster.walk.sharded import walker_of
 from cluster.walk.walker import WalkParams
 from training.metrics.cases import Answered
 from training.metrics.metric import Cuts, figures
@@ -165,7 +166,7 @@ def _answer(
     what: str,
 ) -> list[list[np.ndarray]]:
     """For each (params, beta), for each board: int32[<= k] pins. With several betas each re-orders the same walk."""
-    walker = walker_over(graph, shards)
+    walker = walker_of(in_parts(graph, shards), answer=None)
     degrees = np.maximum(graph.pin_degree, 1).astype(np.float64)
     popular = np.argsort(-graph.pin_degree, kind="stable")[:k].astype(np.int32)
     total, done = len(boards) * len(grid), 0

@@ -77,7 +77,7 @@ def of_project(project: Project, boards: int) -> Task:
     with tempfile.TemporaryDirectory() as folder:
         pins = inputs["pins"].read() if "pins" in inputs else None
         catalog = build_catalog_in_memory(Tables(table.filter(~held), pins), project, Path(folder))
-        graph = catalog.graph
+        (graph,) = catalog.graph.parts
         topics = np.array(catalog.pins.topics, np.float32)
         if not topics.any():
             raise DataError("pruning reads the topics of the pins: give data.pins with a column `topics`")

@@ -123,7 +123,7 @@ def _measured(process: Process, repeats: int) -> dict[str, Any]:
 
 def _asks(catalog: Catalog, turn: int) -> dict[str, WalkAsk]:
     """One request without a filter, and the same with each."""
-    ids = catalog.graph.pin_ids.ids_of(query_pins(catalog.graph, QUERIES, turn)).tolist()
+    ids = catalog.graph.pin_ids.ids_of(query_pins(catalog.graph.parts[0], QUERIES, turn)).tolist()
     plain = WalkAsk(CLIENT.name, None, tuple((pin, None) for pin in ids), (), None, int(time.time() * 1e6), turn)
     plain = replace(plain, limit=K)
     found = {"none": plain}

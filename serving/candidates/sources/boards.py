@@ -43,7 +43,8 @@ class LikeBoards(CandidateGenerator):
         """
         graph, options = query.catalog.graph, self._options
         sums = WeightSums(max(graph.n_pins, graph.n_boards))
-        sums.add_edges(graph.pin_index, graph.pin_boards, query.pins, query.weight)
+        for part in graph.parts:
+            sums.add_edges(part.pin_index, part.pin_boards, query.pins, query.weight)
         boards, weight, _ = sums.take()
         size = graph.board_degree[boards].astype(np.float32)
         weight = weight / np.maximum(size, 1.0) ** options.size_power
@@ -52,8 +53,8 @@ class LikeBoards(CandidateGenerator):
         found = [self._pins_of(query, sums, boards[: options.boards], weight[: options.boards])]
         read = options.boards
         while sum(len(part.pins) for part in found) < budget and read < len(boards) and deadline.left() > 0:
-            part = slice(read, read + options.boards)  # behind a filter few pins of the nearest may be shown
-            more = self._pins_of(query, sums, boards[part], weight[part])
+            next_ones = slice(read, read + options.boards)  # behind a filter few pins of the nearest may be shown
+            more = self._pins_of(query, sums, boards[next_ones], weight[next_ones])
             known = np.concatenate([one.pins for one in found])
             found.append(more.only(np.flatnonzero(~np.isin(more.pins, known))))
             read += options.boards
@@ -64,7 +65,8 @@ class LikeBoards(CandidateGenerator):
     def _pins_of(self, query: Query, sums: WeightSums, boards: np.ndarray, weight: np.ndarray) -> FoundPins:
         """The pins of these boards that may be shown, best first."""
         graph = query.catalog.graph
-        sums.add_edges(graph.board_index, graph.board_pins, boards, weight)
+        for part in graph.parts:
+            sums.add_edges(part.board_index, part.board_pins, boards, weight)
         pins, score, origin = sums.take()
         pins, score, origin = (values[query.keeps(pins)] for values in (pins, score, origin))
         score = score / np.maximum(graph.pin_degree[pins], 1).astype(np.float32) ** self._options.pin_power

@@ -53,6 +53,21 @@ def test_replicas_ask_for_what_the_arguments_say_of_their_deployment(tmp_path: P
     assert all(one.options()["ray_actor_options"] == {"num_cpus": 0.1} for one in plain.values())
 
 
+def test_a_graph_in_parts_has_a_deployment_for_the_walk_over_each(tmp_path: Path) -> None:
+    opened = open_project(toy_project(tmp_path, settings={"graph": {"shards": 3}}))
+    args = {"shape": "separate", "walker_replicas": 2, "resources": {"walk": {"memory_heavy": 0.01}}}
+    planned = serve.replicas_of(serve.FunnelArgs.model_validate(args), opened)
+    heavy = {name: one.count for name, one in planned.items() if one.custom}
+    assert heavy == {"walk-1": 2, "walk-2": 2, "walk-3": 2}
+    assert "walk" not in planned
+    colocated = serve.replicas_of(serve.FunnelArgs.model_validate({"shape": "colocated"}), opened)
+    assert list(colocated) == ["ingress", "events"]
+    with pytest.raises(ConfigError, match=r"args\.resources\.walk-1: no such deployment.*did you mean 'walk'"):
+        serve.replicas_of(
+            serve.FunnelArgs.model_validate({**args, "resources": {"walk-1": {"memory_heavy": 1}}}), opened
+        )
+
+
 @pytest.mark.parametrize(("shape", "name"), [("separate", "wlak"), ("colocated", "walk")])
 def test_resources_of_a_deployment_that_there_is_not_are_refused(tmp_path: Path, shape: str, name: str) -> None:
     opened = open_project(toy_project(tmp_path))

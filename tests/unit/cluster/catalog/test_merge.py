@@ -1,6 +1,7 @@
 """A day's edges merged into a published bundle: what a full build of both would say, by id."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from cluster.catalog.merge import merge_edges
 from cluster.data.inputs import open_inputs
 from cluster.errors import BundleError, ConfigError, DataError
 from cluster.features.assemble import FeatureSet
+from cluster.graph.csr import Graph
 from cluster.graph.incremental import ALREADY_THERE
 from cluster.settings.project import GraphSettings, Project
 from cluster.store.bundles import BundleStore
@@ -39,20 +41,30 @@ def late_pins(kind: str) -> pa.Array:
     return ids_of([*range(0, 300, 9), 302, 310], kind)
 
 
-def listed_later(folder: Path, tables: dict[str, pa.Table], kind: str) -> tuple[Project, BundleStore, Catalog]:
+def listed_later(
+    folder: Path, tables: dict[str, pa.Table], kind: str, shards: int = 1
+) -> tuple[Project, BundleStore, Catalog]:
     """`published` before the pins input had the late pins, which it has by now."""
     pins = tables["pins"]
     early = pins.filter(pc.invert(pc.is_in(pins["pin_id"], late_pins(kind))))
-    project, store, base = published(folder, {**tables, "pins": early}, kind)
+    project, store, base = published(folder, {**tables, "pins": early}, kind, shards)
     write_project(folder, tables, kind, FEATURES)
     return project, store, base
 
 
-def published(folder: Path, tables: dict[str, pa.Table], kind: str) -> tuple[Project, BundleStore, Catalog]:
-    project = write_project(folder, tables, kind, FEATURES)
+def published(
+    folder: Path, tables: dict[str, pa.Table], kind: str, shards: int = 1
+) -> tuple[Project, BundleStore, Catalog]:
+    project = write_project(folder, tables, kind, FEATURES, GraphSettings(shards=shards))
     store = BundleStore(project.home)
     build_catalog(project, store, in_memory=True)
     return project, store, current(store)
+
+
+def pairs_of(graph: Graph) -> set[tuple[Any, Any]]:
+    """Its edges by id."""
+    boards = graph.board_ids.ids_of(np.repeat(np.arange(graph.n_boards), graph.board_degree))
+    return set(zip(boards.tolist(), graph.pin_ids.ids_of(graph.board_pins).tolist(), strict=True))
 
 
 def current(store: BundleStore) -> Catalog:
@@ -70,10 +82,11 @@ def day_file(folder: Path, edges: pa.Table) -> str:
 
 
 @KINDS
-def test_a_merge_says_what_a_full_build_says(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_merge_says_what_a_full_build_says(tmp_path: Path, kind: str, shards: int) -> None:
     tables = random_tables(kind)
     old, new = split(tables["edges"], kind)
-    project, store, base = listed_later(tmp_path, {**tables, "edges": old}, kind)
+    project, store, base = listed_later(tmp_path, {**tables, "edges": old}, kind, shards)
     new = pa.concat_tables([new, old.slice(0, 50), new.slice(0, 7)])  # some repeated, some there already
     done = merge_edges(project, store, day_file(tmp_path, new))
     merged = current(store)
@@ -86,6 +99,9 @@ def test_a_merge_says_what_a_full_build_says(tmp_path: Path, kind: str) -> None:
     assert (merged.graph.pin_degree == 0).sum() == (full.graph.pin_degree == 0).sum() == 12
     assert done.drops["edges"]["dropped"][ALREADY_THERE] > 0
     assert store.open("graph").meta["base"] == base.version
+    assert store.open("graph").meta.get("shards", 1) == len(merged.graph.parts) == shards
+    for mine, theirs in zip(merged.graph.parts, full.graph.parts, strict=True):  # each edge is in its board's part
+        assert pairs_of(mine) == pairs_of(theirs)
     at = merged.graph.pin_ids.index_of(full.graph.pin_ids.ids_of(np.arange(full.graph.n_pins)))
     np.testing.assert_array_equal(np.asarray(merged.pins.static)[at], full.pins.static)
     column = [merged.pins.vocabulary.topics.index(name) for name in full.pins.vocabulary.topics]
@@ -272,3 +288,11 @@ def test_without_publishing_serving_stays_where_it_is(tmp_path: Path) -> None:
     opened = Catalog.open(store.open("graph", done.version).path, done.version)
     assert opened.counts == done.counts
     assert open_inputs(project)["edges"].rows == 2000  # the inputs are left alone
+
+
+def test_edges_are_not_added_to_a_graph_in_other_parts_than_the_settings_say(tmp_path: Path) -> None:
+    tables = {"edges": random_tables()["edges"]}
+    _, store, _ = published(tmp_path, tables, "int64", shards=2)
+    project = write_project(tmp_path, tables, "int64", FEATURES, GraphSettings(shards=3))
+    with pytest.raises(BundleError, match=r"has 2 shards and pinfunnel.yaml says `graph: \{shards: 3\}`.*build-graph"):
+        merge_edges(project, store, day_file(tmp_path, tables["edges"].slice(0, 9)))

@@ -24,11 +24,13 @@ from cluster.settings.fresh import FreshSettings
 from cluster.settings.project import GraphSettings, Project
 from cluster.store.bundles import BundleStore
 from cluster.walk.exact import visit_distribution
+from cluster.walk.sharded import walker_of
 from cluster.walk.walker import Walker, WalkParams
 from tests.worlds.inputs import FEATURES, ids_of, random_tables, write_project
 
 ROOM = FreshSettings()
 KINDS = pytest.mark.parametrize("kind", ["int64", "string"])
+SHARDS = pytest.mark.parametrize("shards", [1, 3])
 LOCALES = pytest.mark.parametrize("locales", [True, False])
 LATE = [*range(0, 300, 9), 302, 310]
 """Pins that only the fresh rows have; the last two are on no board even then."""
@@ -42,7 +44,7 @@ def opened(store: BundleStore) -> Catalog:
 class World:
     """A published bundle, rows that came later, and the bundle that they make together."""
 
-    def __init__(self, folder: Path, kind: str, locales: bool, seed: int = 0, links: str = "no"):
+    def __init__(self, folder: Path, kind: str, locales: bool, seed: int = 0, links: str = "no", shards: int = 1):
         tables = random_tables(kind, seed)
         if not locales:
             for name in ("pins", "users"):
@@ -57,7 +59,7 @@ class World:
         early = pins.filter(pc.invert(pc.is_in(pins["pin_id"], ids_of(LATE, kind))))
         listed = pc.is_in(new["pin_id"], pa.chunked_array(pins["pin_id"].chunks))
         new = new.filter(listed)
-        settings = GraphSettings(links=links)  # type: ignore[arg-type]
+        settings = GraphSettings(links=links, shards=shards)  # type: ignore[arg-type]
         events = tables["events"]  # nobody acted yet on what is new
         tables["events"] = events.filter(pc.invert(pc.is_in(events["pin_id"], ids_of(LATE, kind))))
         old = {**tables, "pins": early, "edges": edges.filter(pc.invert(late))}
@@ -91,8 +93,8 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
     """Each world once: they are read only."""
     made: dict[tuple[Any, ...], World] = {}
 
-    def get(kind: str, locales: bool, seed: int = 0, links: str = "no") -> World:
-        key = (kind, locales, seed, links)
+    def get(kind: str, locales: bool, seed: int = 0, links: str = "no", shards: int = 1) -> World:
+        key = (kind, locales, seed, links, shards)
         if key not in made:
             made[key] = World(tmp_path_factory.mktemp("world"), *key)
         return made[key]
@@ -112,8 +114,9 @@ def boards_by_pin(catalog: Catalog) -> set[tuple[Any, Any]]:
 
 @KINDS
 @LOCALES
-def test_graph_and_every_table_are_those_of_a_merge(worlds: Worlds, kind: str, locales: bool) -> None:
-    world = worlds(kind, locales)
+@SHARDS
+def test_graph_and_every_table_are_those_of_a_merge(worlds: Worlds, kind: str, locales: bool, shards: int) -> None:
+    world = worlds(kind, locales, shards=shards)
     laid, merged, at = world.both()
     assert laid.counts == merged.counts
     assert (world.overlaid.pins, world.overlaid.edges) == (merged.counts["pins"] - world.base.counts["pins"],
@@ -163,11 +166,15 @@ def test_popular_pins_are_those_of_a_merge(worlds: Worlds, kind: str, locales: b
 
 
 @KINDS
-def test_walks_are_those_of_a_merge_step_by_step_where_pins_have_the_same_order(worlds: Worlds, kind: str) -> None:
-    laid, merged, at = worlds(kind, locales=False).both()
+@SHARDS
+def test_walks_are_those_of_a_merge_step_by_step_where_pins_have_the_same_order(
+    worlds: Worlds, kind: str, shards: int
+) -> None:
+    laid, merged, at = worlds(kind, locales=False, shards=shards).both()
+    assert len(laid.graph.parts) == len(merged.graph.parts) == shards
     assert at.tolist() == list(range(merged.graph.n_pins))
     rng = np.random.default_rng(0)
-    mine, theirs = Walker(laid.graph), Walker(merged.graph)
+    mine, theirs = walker_of(laid.graph), walker_of(merged.graph)
     for seed in range(20):
         pins = rng.integers(0, laid.graph.n_pins, 3).astype(np.int32)
         one, other = (each.walk_indices(pins, params=WalkParams(steps=5000), seed=seed) for each in (mine, theirs))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
-from cluster.graph.splitting import MOST_PARTS, part_of_boards, split, with_boards
+from cluster.graph.splitting import part_of_boards, split, with_boards
+from cluster.settings.project import MOST_SHARDS
 
 
 def random_graph(seed: int, names: bool = False) -> Graph:
@@ -51,7 +52,7 @@ def test_a_board_may_be_in_several_parts() -> None:
     assert edges_of(with_boards(graph, mine)) == [edge for edge in edges_of(graph) if edge[0] in (2, 7)]
 
 
-@pytest.mark.parametrize("parts", [0, -1, MOST_PARTS + 1])
+@pytest.mark.parametrize("parts", [0, -1, MOST_SHARDS + 1])
 def test_no_part_and_too_many_are_refused(parts: int) -> None:
-    with pytest.raises(ConfigError, match=f"parts of a graph must be 1..{MOST_PARTS}, got {parts}"):
+    with pytest.raises(ConfigError, match=f"parts of a graph must be 1..{MOST_SHARDS}, got {parts}"):
         part_of_boards(random_graph(1), parts)

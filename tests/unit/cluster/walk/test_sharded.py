@@ -11,7 +11,7 @@ from cluster.graph.csr import Graph
 from cluster.graph.splitting import split
 from cluster.walk.exact import visit_distribution
 from cluster.walk.prepare import degrees_at
-from cluster.walk.sharded import ShardedWalker, split_steps
+from cluster.walk.sharded import ShardedWalker, ShardWalker, split_steps
 from cluster.walk.walker import Walker, WalkParams, WalkResult
 
 PINS = 400
@@ -135,13 +135,29 @@ def test_visits_are_the_sum_of_the_shards_that_answered(lost: int | None) -> Non
 
 def test_shards_that_may_tell_little_tell_of_their_best() -> None:
     graph = random_graph(4)
-    params = WalkParams(steps=20_000, top_k=PINS)
+    params = WalkParams(steps=20_000, top_k=7)
     asked = (params, np.array([1, 2]), np.zeros(0, np.int64), np.ones(2), 3)
     told = sharded(graph, 3, answer=10).scatter(*asked)
+    more = sharded(graph, 3, answer=3).scatter(*asked)
     all_of_them = sharded(graph, 3).scatter(*asked)
     for few, many in zip(told, all_of_them, strict=True):
         assert np.array_equal(few.pins, many.pins[:10])
-    assert sharded(graph, 3, answer=10).gather(told, params, 2).pins.size <= 30
+    assert [one.pins.size for one in more] == [7, 7, 7]  # no fewer than the answer may want
+    assert sharded(graph, 3, answer=10).gather(told, params, 2).pins.size == 7
+
+
+def test_a_shard_alone_walks_what_it_walks_among_all() -> None:
+    graph = random_graph(5)
+    params = WalkParams(steps=20_000, top_k=50)
+    asked = (params, np.array([1, 2, -1]), np.array([7]), np.array([1.0, 0.5, 1.0, 2.0]), 3)
+    parts = split(graph, 3)
+    among_all = sharded(graph, 3).scatter(*asked)
+    alone = [ShardWalker(graph, part, at).walk(*asked) for at, part in enumerate(parts)]
+    for mine, theirs in zip(alone, among_all, strict=True):
+        assert mine is not None
+        assert np.array_equal(mine.pins, theirs.pins)
+        assert np.array_equal(mine.by_query, theirs.by_query)
+    assert ShardWalker(graph, parts[0], 0).walk(params, np.array([-1]), np.zeros(0, int), np.ones(1), 3) is None
 
 
 def test_query_pins_that_nobody_knows_find_nothing() -> None:
