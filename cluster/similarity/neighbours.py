@@ -6,12 +6,15 @@ int32[n], the row of each pin, -1 for none: a pin that is like no other costs 4 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from cluster.errors import BundleError
 from cluster.graph.bounds import check_within
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp  # 10 MB that no replica needs
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Neighbours:
         check_within(what, self.ids, -1, len(self))
 
     @classmethod
-    def strongest(cls, rows: sp.csr_array | np.ndarray, k: int) -> "Neighbours":
+    def strongest(cls, rows: "sp.csr_array | np.ndarray", k: int) -> "Neighbours":
         """The k entries of largest magnitude of each row (dense or sparse), strongest first; zeros are none."""
         n, width = rows.shape
         k = min(k, width)

@@ -6,14 +6,15 @@ of them live. A page that n processes have mapped counts as 1/n of a page for ea
 `graph_mb.<mapped, read>.<n>`: of n processes together, what is mapped of the graph's files, or the arrays they read.
 `all_mb.<mapped, read>.<n>`: everything, Python and its libraries among it. `rss_mb`: the sum of what `top` shows, which
 counts a shared page once for each. `files_mb`: the graph's files; `arrays_mb`: of them what walks read.
-`imports_mb.<rss, private>`: a process that has imported what a replica of a source imports, and done nothing.
+`imports_mb.<serve, replica, no_pandas>.<rss, private>`: a process that has imported Ray Serve alone; or what a replica
+imports, and done nothing; or the same where pandas, which Ray Serve imports if it can, is not installed.
 
     python -m apps.bench.graph.shared_graph [--quick]
 """
 
-import importlib
 import json
 import multiprocessing
+import subprocess
 import sys
 import tempfile
 from multiprocessing.connection import Connection
@@ -29,6 +30,7 @@ from cluster.walk.walker import Walker, WalkParams
 
 SHAPE = Shape(pins=500_000, boards=125_000, edges=10_500_000, topics=500)
 QUICK = Shape(pins=20_000, boards=5_000, edges=300_000, topics=50)
+REPLICAS = "serving.deploy.replicas"
 PROCESSES = (1, 2, 4, 8)
 REQUESTS = 40
 QUERY_PINS = 10
@@ -52,7 +54,11 @@ def run(quick: bool = False) -> dict[str, Any]:
     return {
         **out,
         **size,
-        "imports_mb": _imports(),
+        "imports_mb": {
+            "serve": _imports("ray.serve"),
+            "replica": _imports(REPLICAS),
+            "no_pandas": _imports(REPLICAS, "pandas"),
+        },
         "requests": REQUESTS,
         "machine": machine(),
         "versions": versions("numba", "numpy"),
@@ -91,27 +97,23 @@ def _hold(folder: str, read: bool, number: int, pipe: Connection) -> None:
         walker.walk_indices(query_pins(graph, QUERY_PINS, 1000 * number + request), params=PARAMS, seed=request)
     pipe.send("walked")
     pipe.recv()
-    sizes = _sizes()
+    sizes = _sizes(Path("/proc/self/smaps_rollup").read_text())
     taken = graph.nbytes / 1e6 if read else _of_files(folder)
     pipe.send({"graph_mb": taken, "all_mb": sizes["Pss"], "rss_mb": sizes["Rss"]})
     pipe.recv()
 
 
-def _imports() -> dict[str, float]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    worker = context.Process(target=_import_replicas, args=(theirs,), daemon=True)
-    worker.start()
-    theirs.close()
-    told: dict[str, float] = ours.recv()
-    worker.join()
-    return told
-
-
-def _import_replicas(pipe: Connection) -> None:
-    importlib.import_module("serving.deploy.replicas")
-    sizes = _sizes()
-    pipe.send({"rss": round(sizes["Rss"], 1), "private": round(sizes["Anonymous"], 1)})
+def _imports(name: str, without: str | None = None) -> dict[str, float]:
+    """Of a new process; Python takes a module that is None for one that is not installed."""
+    code = f"""
+import importlib, sys
+if {without!r}: sys.modules[{without!r}] = None
+importlib.import_module({name!r})
+print(open("/proc/self/smaps_rollup").read())
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    sizes = _sizes(told.stdout)
+    return {"rss": round(sizes["Rss"], 1), "private": round(sizes["Anonymous"], 1)}
 
 
 def _in_memory(graph: Graph) -> Graph:
@@ -124,9 +126,9 @@ def _in_memory(graph: Graph) -> Graph:
     return Graph(pin_index, graph.pin_boards, board_index, graph.board_pins, graph.pin_ids, graph.board_ids, links=own)
 
 
-def _sizes() -> dict[str, float]:
-    """What Linux counts for this process by kind (`Pss`, `Rss`, `Anonymous`, …), MB."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+def _sizes(rollup: str) -> dict[str, float]:
+    """What Linux counts for a process by kind (`Pss`, `Rss`, `Anonymous`, …), MB."""
+    lines = rollup.splitlines()
     return {line.split(":")[0]: int(line.split()[1]) * 1024 / 1e6 for line in lines if line.endswith("kB")}
 
 

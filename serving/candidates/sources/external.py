@@ -10,10 +10,10 @@ import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 from pydantic import Field, field_validator
 
@@ -26,6 +26,9 @@ from serving.candidates.generator import CandidateGenerator, register
 from serving.candidates.query import Query
 from serving.request.deadline import Deadline
 from serving.request.found import FoundPins
+
+if TYPE_CHECKING:
+    import httpx
 
 EXCLUDED = 1000
 """Most pins that the service is told to leave out. Whatever it answers, none of the others is shown either."""
@@ -97,7 +100,7 @@ class ExternalService(CandidateGenerator):
             raise TimeoutError("no time left to ask the service")
         body = bytearray()
         with self._http.stream("POST", self._options.url, json=asked, timeout=left) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != HTTPStatus.OK:
                 raise DataError(f"the service answered with status {response.status_code}")
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise DataError("the service compressed its answer, which it was asked not to")
@@ -110,7 +113,9 @@ class ExternalService(CandidateGenerator):
         return bytes(body)
 
     @cached_property
-    def _http(self) -> httpx.Client:
+    def _http(self) -> "httpx.Client":
+        import httpx  # 10 MB that only those need who have such a source
+
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         for name, variable in self._options.headers.items():
             value = os.environ.get(variable, "")

@@ -1,6 +1,8 @@
 """Replicas as Serve makes them, in this process: what each of them reports, before a request and after one."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,10 @@ def test_every_replica_reports_what_it_does_itself(tmp_path: Path, told: dict[st
     finally:
         ingress.close()
         events.close()
+
+
+def test_a_replica_loads_nothing_that_only_others_need() -> None:
+    heavy = ["torch", "xgboost", "sklearn", "scipy.sparse", "httpx", "pyarrow.dataset", "ray.data", "ray.train"]
+    code = f"import sys, serving.deploy.replicas; print([name for name in {heavy} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
