@@ -23,6 +23,7 @@ from apps.commands import (
     loop,
     models,
     plan,
+    recommend,
     serve,
     simulate,
     sources,
@@ -79,6 +80,8 @@ app.command("add-pins")(fresh.add_pins)
 app.command("walk")(walk.walk)
 app.command("serve")(serve.serve)
 app.command("console")(console.console)
+app.command("recommend")(recommend.recommend)
+app.command("similar")(recommend.similar)
 app.command("plan")(plan.plan_capacity)
 app.command("up")(cluster.up)
 app.command("deploy")(deploy.deploy)

@@ -139,15 +139,15 @@ class Process:
         """What the logs call users. Raises ConfigError."""
         return pseudonyms_of(self.project.ids, self.project.logs.pseudonym_key_env, self.logs.root)
 
-    def serving_log(self) -> ServingLog:
-        """A new serving log that writes to the project's logs."""
+    def serving_log(self, seconds: float | None = None) -> ServingLog:
+        """A new serving log that writes to the project's logs every `seconds`; by default as the project says."""
         settings = self.project.serving
         return ServingLog(
             self.logs,
             self.project.ids,
             self.features,
             settings.log_queue_rows,
-            settings.log_flush_seconds,
+            settings.log_flush_seconds if seconds is None else seconds,
             self.forgotten,
         )
 

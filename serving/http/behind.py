@@ -33,7 +33,7 @@ class Behind:
     def keep(self, answer: Answer, request_id: str, body: RecommendationRequest) -> None:
         """Returns at once."""
         if not self._funnel.teacher.wants(answer):
-            self._write(answer, request_id, body)
+            self.write(answer, request_id, body)
             return
         task = asyncio.create_task(self._teach_first(answer, request_id, body))
         self._teaching.add(task)  # asyncio holds tasks weakly
@@ -48,9 +48,10 @@ class Behind:
         try:
             await self._funnel.teach(answer)
         finally:  # also when the server stops meanwhile
-            self._write(answer, request_id, body)
+            self.write(answer, request_id, body)
 
-    def _write(self, answer: Answer, request_id: str, body: RecommendationRequest) -> None:
+    def write(self, answer: Answer, request_id: str, body: RecommendationRequest) -> None:
+        """Queue the log row of an answer, untaught."""
         row = log_row(answer, request_id, self._schema_hash, body.experiment, body.locale, body.filter)
         if not self._log.offer({**row, "user_id": self._names.of(row["user_id"])}):
             self._dropped(answer.ask.client)

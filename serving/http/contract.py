@@ -1,7 +1,11 @@
 """What a request for recommendations must be like beyond its JSON types: ids and texts by the project's contract."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+
+from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
 
 from cluster.attributes.faults import FilterError
 from cluster.attributes.filters import Filter
@@ -11,7 +15,7 @@ from cluster.contract.moments import MomentContract
 from cluster.contract.text import field_fault
 from cluster.settings.attributes import AttributeKind
 from serving.http.api import RecommendationRequest
-from serving.http.faults import field, located
+from serving.http.faults import field, located, short
 
 
 def check_request(body: RecommendationRequest, ids: IdContract) -> None:
@@ -27,6 +31,19 @@ def filter_of(body: RecommendationRequest, kinds: Mapping[str, AttributeKind]) -
         return None if body.filter is None else read_filter(body.filter, kinds)
     except FilterError as error:
         raise located(error.path, error.reason) from None
+
+
+@contextmanager
+def refused_of(kind: type[Exception]) -> Iterator[None]:
+    """Raises what the body refuses as an error of this kind, for callers that speak no HTTP: `field: reason`."""
+    try:
+        yield
+    except RequestValidationError as error:
+        told = short(error.errors())
+        lines = (f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in told)
+        raise kind("; ".join(lines)) from None
+    except HTTPException as error:
+        raise kind(str(error.detail)) from None
 
 
 def _faults(body: RecommendationRequest, ids: IdContract) -> Iterator[tuple[str, str]]:
