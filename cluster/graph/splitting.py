@@ -14,7 +14,7 @@ import numpy as np
 
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
-from cluster.graph.files import save_indices
+from cluster.graph.files import save_indices, write_facts
 from cluster.graph.packing import FILES, pack_offsets, write_links
 from cluster.graph.sharded import ShardedGraph, part_folder
 from cluster.hashing import hash_ids
@@ -84,7 +84,8 @@ def lay_out(folder: Path, graph: Graph, settings: GraphSettings) -> None:
         mine = with_boards(graph, part == at, lambda name, size, below=below: _mapped(below / f"{name}.npy", size))
         save_indices(below, mine)
         write_links(below, mine.halves, settings.links)
-    save_indices(folder, graph, shards=settings.shards)
+    facts = (graph.n_pins, graph.n_boards, graph.n_edges, graph.locales)
+    write_facts(folder, *facts, shards=settings.shards)  # the indices stay: written anew, those mapped would be cut off
     for name in ("pin_boards.npy", "board_pins.npy", *FILES):
         (folder / name).unlink(missing_ok=True)
 

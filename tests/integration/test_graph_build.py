@@ -43,15 +43,17 @@ def same_bytes(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["int64", "string"])
-@pytest.mark.parametrize("partitions", [1, 5])
-def test_ray_and_memory_build_the_same_bundle(tmp_path: Path, kind: str, partitions: int) -> None:
+@pytest.mark.parametrize(("partitions", "dealt"), [(1, 1), (5, 1), (5, 3)])
+def test_ray_and_memory_build_the_same_bundle(tmp_path: Path, kind: str, partitions: int, dealt: int) -> None:
     links: Literal["yes", "auto"] = "yes" if partitions > 1 else "auto"  # auto: none in so small a graph
-    graph = GraphSettings(partitions=partitions, min_board_pins=2, max_board_pins=60, links=links)
+    graph = GraphSettings(partitions=partitions, min_board_pins=2, max_board_pins=60, links=links, shards=dealt)
     project = write_project(tmp_path, random_tables(kind), kind, FEATURES, graph)
     seen: list[str] = []
     one, other = bundles(tmp_path, project, progress=lambda step, share: seen.append(step))
     same_bytes(one, other)
-    assert (Graph.open(one / "graph").links is not None) == (links == "yes")
+    opened = Catalog.open(one, "v").checked().graph
+    assert len(opened.parts) == dealt
+    assert {part.links is not None for part in opened.parts} == {links == "yes"}
     drops = json.loads((one / "catalog.json").read_text())["drops"]["edges"]["dropped"]
     assert len(drops) == 4, drops  # repeats, unknown pins, small boards, large boards
     steps = "read pins and users", "scatter", "boards", "pins", "finish", "assemble", "write pins and users"

@@ -25,6 +25,7 @@ import numpy as np
 
 from apps.bench.graph.synthetic import Shape, make_shape, query_pins
 from apps.bench.machine import machine, versions
+from apps.bench.processes import mapped_memory
 from cluster.graph.csr import Graph
 from cluster.walk.walker import Walker, WalkParams
 
@@ -98,7 +99,7 @@ def _hold(folder: str, read: bool, number: int, pipe: Connection) -> None:
     pipe.send("walked")
     pipe.recv()
     sizes = _sizes(Path("/proc/self/smaps_rollup").read_text())
-    taken = graph.nbytes / 1e6 if read else _of_files(folder)
+    taken = graph.nbytes / 1e6 if read else mapped_memory(folder)
     pipe.send({"graph_mb": taken, "all_mb": sizes["Pss"], "rss_mb": sizes["Rss"]})
     pipe.recv()
 
@@ -130,19 +131,6 @@ def _sizes(rollup: str) -> dict[str, float]:
     """What Linux counts for a process by kind (`Pss`, `Rss`, `Anonymous`, …), MB."""
     lines = rollup.splitlines()
     return {line.split(":")[0]: int(line.split()[1]) * 1024 / 1e6 for line in lines if line.endswith("kB")}
-
-
-def _of_files(folder: str) -> float:
-    """PSS of what this process has mapped of a folder's files, MB."""
-    total = 0
-    inside = False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        first = line.split(maxsplit=1)[0]
-        if not first.endswith(":"):
-            inside = f" {folder}/" in line
-        elif inside and first == "Pss:":
-            total += int(line.split()[1])
-    return total * 1024 / 1e6
 
 
 if __name__ == "__main__":

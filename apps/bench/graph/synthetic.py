@@ -6,6 +6,7 @@ board's pins is drawn from all topics. Board sizes are log-normal.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numba as nb
@@ -67,6 +68,23 @@ def draw_edges(shape: Shape, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.
     topic = np.empty(shape.pins, np.int32)
     topic[rank_to_pin] = np.minimum(np.arange(shape.pins) // (shape.pins // shape.topics), shape.topics - 1)
     return boards, pins, topic
+
+
+def stream_edges(shape: Shape, seed: int = 1, slab: int = 4_000_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(boards int32[slab], pins int32[slab]) at a time, in random order, of graphs that no memory is to hold.
+
+    Of the kind of `draw_edges`, but a board's size is random beside its weight.
+    """
+    rng = np.random.default_rng(seed)
+    upto = np.cumsum(rng.lognormal(0.0, 1.0, shape.boards))
+    topic_of_board = rng.integers(0, shape.topics, shape.boards)
+    rank_to_pin = rng.permutation(shape.pins).astype(np.int32)
+    for at in range(0, shape.edges, slab):
+        n = min(slab, shape.edges - at)
+        boards = np.searchsorted(upto, rng.random(n) * upto[-1], side="right").astype(np.int32)
+        pins = np.empty(n, np.int32)
+        _draw_pins(boards, shape.pins, shape.topics, topic_of_board, rank_to_pin, seed + at, pins)
+        yield boards, pins
 
 
 def query_pins(graph: Graph, count: int, seed: int) -> np.ndarray:

@@ -27,7 +27,10 @@ def random_graph(seed: int = 0, edges: int = 600) -> Graph:
 
 def laid_out(folder: Path, graph: Graph, **settings: object) -> Path:
     graph.save(folder)
-    lay_out(folder, graph, GraphSettings(**{"shards": PARTS, **settings}))  # type: ignore[arg-type]
+    mapped = Graph.open(folder)
+    lay_out(folder, mapped, GraphSettings(**{"shards": PARTS, **settings}))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(mapped.board_pins, graph.board_pins)  # builds go on with it
+    np.testing.assert_array_equal(mapped.pin_index, graph.pin_index)
     return folder
 
 
