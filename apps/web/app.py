@@ -17,6 +17,7 @@ from apps.web.gate import ConsoleDoor
 from apps.web.pages import Pages
 from apps.web.secret import read_secret
 from apps.web.session import Sessions
+from apps.web.versions import ModelPages
 from cluster.store.home import control_root
 from serving.deploy.process import Process
 from serving.http.inside import Inside
@@ -29,6 +30,7 @@ def console_app(process: Process, inside: Inside) -> ASGIApp:
     project = inside.project
     sessions = Sessions(read_secret(control_root(project.home, project.control)))
     templates = Templates(inside, Path(project.home).parent.name)
+    models = ModelPages(templates, project, process.store)
     pages = Pages(templates, inside, process, FunnelDesk(inside, process.catalogs))
     made = Starlette(
         routes=[
@@ -38,6 +40,9 @@ def console_app(process: Process, inside: Inside) -> ASGIApp:
             Route("/funnel", pages.funnel),
             Route("/health", pages.health),
             Route("/logs", pages.logs),
+            Route("/models", models.all),
+            Route("/models/act", models.act, methods=["POST"]),
+            Route("/models/one", models.one),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers={HTTPException: templates.refused},

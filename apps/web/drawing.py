@@ -17,7 +17,7 @@ from apps.web.pins import GREY
 from serving.http.inside import CONSOLE, Inside
 
 FOLDER = Path(__file__).parent / "templates"
-NAVIGATION = (("funnel", "Funnel"), ("health", "Health"), ("logs", "Logs"))
+NAVIGATION = (("funnel", "Funnel"), ("models", "Models"), ("health", "Health"), ("logs", "Logs"))
 TITLES = {401: "Sign in first", 403: "Not with this key", 404: "Not here", 429: "Too much at once", 503: "No answer"}
 
 
@@ -41,6 +41,7 @@ class Templates:
             "fill": fill,
             "percent": percent,
             "bytes": size,
+            "told": told,
             "breakable": breakable,
         }
         self._environment.globals |= {
@@ -53,23 +54,25 @@ class Templates:
     def page(self, request: Request, name: str, values: Mapping[str, Any], status: int = 200) -> Response:
         """A whole page, or for htmx the part of it that it asks for: the same text, of which it takes what it wants."""
         who = getattr(request.state, "who", None)
-        text = self._environment.get_template(name).render(who=who, view=name.partition(".")[0], **values)
+        view = name.partition(".")[0].partition("_")[0]
+        text = self._environment.get_template(name).render(who=who, view=view, **values)
         return HTMLResponse(text, status)
 
     async def refused(self, request: Request, error: Exception) -> Response:
-        """A page in place of a view that cannot be shown."""
+        """A page instead of a view that cannot be shown."""
         assert isinstance(error, HTTPException)
         values = {"title": TITLES.get(error.status_code, "This did not work"), "detail": str(error.detail)}
         return self.page(request, "error.html", values, error.status_code)
 
 
 def number(value: float | None) -> str:
-    """`12,345`, `0.1234`, or a dash."""
+    """`12,345`, `0.1234`, `−1.5`, or a dash."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, int) or float(value).is_integer():
         return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return text.replace("-", "−")
 
 
 def milliseconds(value: float | None) -> str:
@@ -107,6 +110,11 @@ def short_version(value: str | None) -> str:
 def breakable(name: str) -> Markup:
     """A name that may be broken behind its underscores and dots."""
     return Markup(re.sub(r"([_./])", r"\1<wbr>", str(escape(name))))
+
+
+def told(value: object) -> str:
+    """A fact of a manifest."""
+    return number(value) if value is None or isinstance(value, float) else str(value)
 
 
 def size(value: int) -> str:

@@ -4,18 +4,19 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from apps.project import Opened
 from apps.web.app import console_app
 from apps.world.in_process import LocalEvents
 from serving.deploy.process import Process
 from serving.http.figures import Figures
+from serving.http.inside import Inside
 from serving.http.routes import Ingress
 from serving.request.served import ServedBundles
 from tests.worlds.funnel import opened_world, publish_full, publish_lightweight
@@ -59,6 +60,7 @@ class ConsoleSite:
     files: KeyFiles
     keys: dict[str, str]
     figures: Figures
+    inside: Inside
 
     def browser(self) -> Browser:
         """Of somebody who has not signed in."""
@@ -99,6 +101,12 @@ def console_site(folder: Path, models: bool = True, keys: bool = True) -> Iterat
         return watcher.bundles()
 
     process.funnel._observer = figures
+    known: list[Inside] = []
+
+    def console(inside: Inside) -> ASGIApp:
+        known.append(inside)
+        return console_app(process, inside)
+
     ingress = Ingress(
         world.project,
         world.clients,
@@ -109,11 +117,12 @@ def console_site(folder: Path, models: bool = True, keys: bool = True) -> Iterat
         served,
         figures,
         slots=16,
-        mounted=partial(console_app, process),
+        mounted=console,
         figures=figures,
     )
     try:
-        yield ConsoleSite(world, process, ingress.app(), files, made, figures)
+        app = ingress.app()
+        yield ConsoleSite(world, process, app, files, made, figures, known[0])
     finally:
         serving_log.close()
         events.close()
