@@ -46,7 +46,7 @@ def serve(
     with guarded():
         opened = open_project(project)
         session.set_flags(address)  # before the first import of Ray, which the Serve application needs
-        from apps.serve import check_access, start
+        from apps.serve import check_access, console_of, start
 
         host, port = host or opened.project.serving.host, port or opened.project.serving.port
         check_access(opened, is_loopback(host))
@@ -72,7 +72,7 @@ def serve(
             stop_on_signals(stop)  # again: Ray has put its own handler there, which aborts
             quiet()
             server = start(str(project), host=host, port=port)
-            _print_urls(server.url)
+            _print_urls(server.url, console_of(opened, is_loopback(host)) is not None)
             catalog = process.catalogs.current
             users = catalog.users.ids.ids_of(np.array([0])).tolist() if len(catalog.users) else [None]
             pin = catalog.graph.pin_ids.ids_of(np.array([catalog.graph.pin_degree.argmax()])).tolist()[0]
@@ -109,12 +109,13 @@ def end_at_once() -> None:
     os._exit(1)
 
 
-def _print_urls(url: str) -> None:
+def _print_urls(url: str, has_console: bool) -> None:
     import ray
 
     console.print()
     console.print("pinfunnel serves at", style="bold", end=" ")
-    console.print(f"{url}   API: {url}/docs   ready: {url}/readyz", highlight=False, soft_wrap=True)
+    pages = f"   console: {url}/console" if has_console else ""
+    console.print(f"{url}{pages}   API: {url}/docs   ready: {url}/readyz", highlight=False, soft_wrap=True)
     dashboard = ray.get_runtime_context().gcs_address and ray._private.worker._global_node.webui_url
     if dashboard:
         console.print(f"Ray dashboard: http://{dashboard}", highlight=False)

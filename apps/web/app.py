@@ -3,6 +3,8 @@
 It keeps no state: pages follow from bundles, logs, and what the ingress counted.
 """
 
+import logging
+import secrets
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -15,20 +17,23 @@ from apps.web.asking import FunnelDesk
 from apps.web.drawing import Templates
 from apps.web.gate import ConsoleDoor
 from apps.web.pages import Pages
-from apps.web.secret import read_secret
+from apps.web.secret import BYTES, read_secret
 from apps.web.session import Sessions
 from apps.web.versions import ModelPages
+from cluster.errors import ConfigError
 from cluster.store.home import control_root
 from serving.deploy.process import Process
 from serving.http.inside import Inside
+
+log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 
 
 def console_app(process: Process, inside: Inside) -> ASGIApp:
-    """The console of one ingress. Raises ConfigError where the secret of its sessions cannot be kept."""
+    """The console of one ingress."""
     project = inside.project
-    sessions = Sessions(read_secret(control_root(project.home, project.control)))
+    sessions = Sessions(_secret(inside))
     templates = Templates(inside, Path(project.home).parent.name)
     models = ModelPages(templates, project, process.store)
     pages = Pages(templates, inside, process, FunnelDesk(inside, process.catalogs))
@@ -50,3 +55,13 @@ def console_app(process: Process, inside: Inside) -> ASGIApp:
     door = ConsoleDoor(made, inside.authorizer, sessions)
     pages.sign_in = door.sign_in
     return door
+
+
+def _secret(inside: Inside) -> bytes:
+    """The project's, where anybody has to sign in. One that cannot be kept is no reason not to serve."""
+    if not inside.authorizer.open:
+        try:
+            return read_secret(control_root(inside.project.home, inside.project.control))
+        except ConfigError as error:
+            log.warning("%s; until then a session holds for the one process that made it", error)
+    return secrets.token_bytes(BYTES)

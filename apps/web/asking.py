@@ -1,5 +1,6 @@
 """From what stands in the funnel view's form to two answers: in the learned order, and in that of visit counts."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
@@ -116,6 +117,9 @@ class FunnelDesk:
         new = await self._answer(asked, moment, explain=True)
         took = (time.perf_counter() - began) * 1e3
         old = await self._answer(asked, moment, explain=False)
+        return await asyncio.to_thread(self._page, asked, moment, old, new, took)
+
+    def _page(self, asked: Asked, moment: datetime, old: Answer, new: Answer, took: float) -> FunnelPage:
         catalog: Catalog = self._catalogs.get(new.candidates.graph_version)
         cards = PinCards(catalog)
         columns = funnel_columns(new, self._inside.clients[asked.client], catalog, cards, DEPTH)

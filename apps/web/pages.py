@@ -85,7 +85,7 @@ class Pages:
             values["fault"] = str(wrong)
         except BundleError as error:
             raise HTTPException(503, f"{NO_GRAPH}. ({error})") from error
-        return self._templates.page(request, "funnel.html", values)
+        return await asyncio.to_thread(self._templates.page, request, "funnel.html", values)  # others are answered
 
     def _first(self, client: str | None) -> Asked:
         if client is not None and client not in self._inside.clients:

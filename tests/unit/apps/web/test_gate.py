@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.web.app import console_app
 from apps.web.secret import FILE, read_secret
 from apps.web.session import COOKIE, SECONDS, Sessions
 from cluster.errors import ConfigError
@@ -108,6 +109,17 @@ def test_every_answer_says_what_pages_may_do(site: ConsoleSite, path: str) -> No
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
+
+
+def test_where_the_secret_cannot_be_kept_the_api_serves_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with console_site(tmp_path, models=False) as site:
+        assert site.signed_in().get("/console/health").status_code == 200
+        first = site.inside
+    (Path(first.project.home) / "control" / FILE).write_bytes(b"short")
+    console_app(site.process, first)
+    assert "console.secret: not 32 bytes: remove it" in caplog.text
 
 
 def test_without_keys_nobody_signs_in(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from apps.project import open_project
+from apps.web.pins import PinCards
 from cluster.catalog.build import build_catalog
 from cluster.catalog.images import PinImages
 from cluster.data.cleaning import Tally, clean_pins, now_us
@@ -75,6 +76,8 @@ def test_a_build_keeps_them_and_features_do_not_know(tmp_path: Path) -> None:
     ids = catalog.graph.pin_ids.ids_of(np.arange(catalog.graph.n_pins))
     for pin in (0, len(ids) - 1):
         assert catalog.pins.images.of(pin) == f"https://images.example/{ids[pin]}.jpg"
+    assert PinCards(catalog).of(0).image == catalog.pins.images.of(0)
+    assert PinCards(without).of(0).image is None
     assert without.pins.images is None
     assert without.feature_set.schema_hash == catalog.feature_set.schema_hash
 
