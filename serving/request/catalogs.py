@@ -47,8 +47,8 @@ class Catalogs:
     ):
         """`ids`: the project's type of ids; a graph of the other one is refused. `fresh`: what is laid over graphs.
 
-        `shards`: in how many parts the project wants its graph; another is refused. `parts`: those whose edges are
-        verified, as compiled loops read them here (None: all).
+        `shards`: in how many parts the project wants the graph that it serves; another is refused. `parts`: those whose
+        edges are verified, as compiled loops read them here (None: all).
 
         Who was `forgotten` since a graph was built is unknown to it.
         """
@@ -111,7 +111,7 @@ class Catalogs:
         Raises BundleError, as `get` does from then on until the version is found whole.
         """
         try:
-            catalog = self._opened(version, verify=True).checked(self._parts)
+            catalog = self._opened(version, verify=True).require_shards(self._shards).checked(self._parts)
         except BundleError as error:
             with self._lock:
                 self._refused[version] = str(error)
@@ -123,7 +123,7 @@ class Catalogs:
 
     def _opened(self, version: str, verify: bool) -> Catalog:
         bundle = self._store.open(GRAPH, version, verify).require_schema(self._features)
-        catalog = Catalog.open(bundle.path, bundle.version).require_ids(self._ids).require_shards(self._shards)
+        catalog = Catalog.open(bundle.path, bundle.version).require_ids(self._ids)
         if (forgotten := self._forgotten) is not None:
             begun = begun_at(version)
             catalog.users.gone = lambda user: forgotten.before(user) > begun

@@ -10,6 +10,8 @@ from ray.serve.exceptions import BackPressureError
 
 from apps.project import Opened, open_project
 from cluster.catalog.build import build_catalog
+from cluster.errors import BundleError
+from cluster.settings.project import GraphSettings
 from cluster.walk.sharded import ShardedWalker
 from serving.candidates.query import Query
 from serving.candidates.sources.walk import locale_range, params_of
@@ -198,3 +200,14 @@ def test_a_walk_of_somebody_else_s_is_not_scattered(opened: Opened) -> None:
     assert part_names(clients, 1) == []
     own = clients[0].sources["walk"].model_copy(update={"use": "own.module:Walk"})
     assert part_names([clients[0].model_copy(update={"sources": {"walk": own}})], SHARDS) == []
+
+
+def test_a_graph_in_other_parts_than_the_settings_say_does_not_serve(opened: Opened) -> None:
+    settings = opened.project.model_copy(update={"graph": GraphSettings(shards=2)})
+    process = Process(settings, opened.clients)
+    version = str(process.store.current("graph"))
+    with pytest.raises(BundleError, match=r"has 3 shards and pinfunnel.yaml says `graph: \{shards: 2\}`.*build-graph"):
+        process.sources.load(version)
+    assert process.catalogs.serving is None
+    older = Process(settings, opened.clients).catalogs.get(version)  # of a logged request, say
+    assert len(older.graph.parts) == SHARDS
