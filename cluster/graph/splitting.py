@@ -15,7 +15,7 @@ import numpy as np
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.files import save_indices, write_facts
-from cluster.graph.packing import FILES, pack_offsets, write_links
+from cluster.graph.packing import FILES, Wanted, linkable, pack_offsets, write_links
 from cluster.graph.sharded import ShardedGraph, part_folder
 from cluster.hashing import hash_ids
 from cluster.settings.project import MOST_SHARDS, GraphSettings
@@ -78,12 +78,15 @@ def lay_out(folder: Path, graph: Graph, settings: GraphSettings) -> None:
         write_links(folder, graph.halves, settings.links)
         return
     part = part_of_boards(graph, settings.shards)
+    links: Wanted = settings.links
+    if links == "auto":  # what twice the memory is worth is a question of the whole, whose parts are all small
+        links = "yes" if linkable(graph.halves, "auto") else "no"
     for at in range(settings.shards):
         below = part_folder(folder, at)
         below.mkdir()
         mine = with_boards(graph, part == at, lambda name, size, below=below: _mapped(below / f"{name}.npy", size))
         save_indices(below, mine)
-        write_links(below, mine.halves, settings.links)
+        write_links(below, mine.halves, links)
     facts = (graph.n_pins, graph.n_boards, graph.n_edges, graph.locales)
     write_facts(folder, *facts, shards=settings.shards)  # the indices stay: written anew, those mapped would be cut off
     for name in ("pin_boards.npy", "board_pins.npy", *FILES):

@@ -1,8 +1,9 @@
 """Walks over a large graph, whole and in parts, by processes at the same time and over HTTP.
 
 `walks.<whole, parts, part>`: processes that walk requests of QUERIES pins and STEPS steps at the same time: `p50` and
-`p99` milliseconds (wall clock), and `graph_mb`, what each has mapped of the graph's files (PSS). whole: the one graph,
-by PROCESSES; parts: all parts, one after the other, by as many; part: a process for each part, walking its share.
+`p99` milliseconds (wall clock), the median of `cpu` milliseconds, and `graph_mb`, what each has mapped of the graph's
+files (PSS). whole: the one graph, by PROCESSES; parts: all parts, one after the other, by as many; part: a process for
+each part, walking its share.
 `served.<colocated, separate>`: milliseconds of answers over HTTP, one at a time, of a client with the walk alone: from
 the whole graph in one process, and from a deployment for each part; `degraded`: answers that lacked something.
 """
@@ -29,6 +30,7 @@ from cluster.walk.walker import WalkParams
 PROCESSES = 2
 QUERIES = 10
 STEPS = 100_000
+WARM = 30
 
 
 def walks(whole: Path, parts: Path, requests: int) -> dict[str, Any]:
@@ -51,10 +53,12 @@ def walks(whole: Path, parts: Path, requests: int) -> dict[str, Any]:
             ours.send("end")
             worker.join()
         ms = np.concatenate([one[0] for one in told])
+        cpu = np.concatenate([one[1] for one in told])
         out[name] = {
             "processes": len(workers),
             **_quantiles(ms),
-            "graph_mb": [round(one[1]) for one in told],
+            "cpu": round(float(np.median(cpu)), 2),
+            "graph_mb": [round(one[2]) for one in told],
         }
     return out
 
@@ -65,16 +69,19 @@ def _walk(folder: str, part: int | None, number: int, requests: int, pipe: Conne
     walker = walker_of(graph) if part is None else ShardWalker(graph, graph.parts[part], part, ANSWER)
     none = np.empty(0, np.int64)
     spent = []
-    for request in range(-5, requests):  # the first ones compile, and map what is hot
-        pins = _queries(graph, part or 0, 1000 * (number if part is None else 0) + request + 5).astype(np.int64)
+    busy = []
+    for request in range(-WARM, requests):  # the first ones compile, and map what is hot
+        pins = _queries(graph, part or 0, 1000 * (number if part is None else 0) + request + WARM).astype(np.int64)
         began = time.perf_counter()
+        on_cpu = time.thread_time()
         if isinstance(walker, ShardWalker):
-            walker.walk(params, pins, none, np.ones(QUERIES), request + 5)
+            walker.walk(params, pins, none, np.ones(QUERIES), request + WARM)
         else:
-            walker.walk_indices(pins, params=params, seed=request + 5)
+            walker.walk_indices(pins, params=params, seed=request + WARM)
         if request >= 0:
             spent.append(1e3 * (time.perf_counter() - began))
-    pipe.send((np.array(spent), mapped_memory(folder)))
+            busy.append(1e3 * (time.thread_time() - on_cpu))
+    pipe.send((np.array(spent), np.array(busy), mapped_memory(folder)))
     pipe.recv()
 
 
@@ -104,8 +111,8 @@ def _asked(url: str, graph: AnyGraph, requests: int) -> dict[str, Any]:
     spent = []
     degraded = 0
     with httpx.Client(base_url=url, timeout=30) as http:
-        for request in range(-5, requests):
-            pins = graph.pin_ids.ids_of(_queries(graph, 0, request + 5)).tolist()
+        for request in range(-WARM, requests):
+            pins = graph.pin_ids.ids_of(_queries(graph, 0, request + WARM)).tolist()
             began = time.perf_counter()
             body = {"query_pins": [{"pin_id": pin} for pin in pins]}
             answer = http.post("/v1/homefeed/recommendations", json=body).raise_for_status().json()

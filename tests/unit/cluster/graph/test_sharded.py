@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cluster.errors import BundleError
-from cluster.graph import splitting
+from cluster.graph import packing, splitting
 from cluster.graph.checks import check_graph
 from cluster.graph.csr import Graph
 from cluster.graph.sharded import ShardedGraph, open_graph
@@ -70,6 +70,17 @@ def test_it_says_of_pins_and_boards_what_the_whole_says(tmp_path: Path) -> None:
         graph.locale_range(name) for name in ("de", "us", "fr")
     ]
     assert found.nbytes > graph.nbytes
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_whether_links_are_worth_it_is_a_question_of_the_whole(
+    tmp_path: Path, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = random_graph()
+    monkeypatch.setattr(packing, "FEW_NODES", 0)
+    monkeypatch.setattr(packing, "MANY_EDGES", graph.n_edges - (0 if few else 1))
+    parts = open_graph(laid_out(tmp_path, graph, links="auto")).parts
+    assert {part.links is not None for part in parts} == {few}
 
 
 def test_one_shard_is_a_graph_as_ever(tmp_path: Path) -> None:
