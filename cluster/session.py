@@ -21,17 +21,28 @@ from cluster.loopback import ray_stays_here
 
 logger = logging.getLogger(__name__)
 
-# The same values as in cluster/launch/node.sh, which sets them on machines of a cluster (a test compares the two).
+# cluster/launch/node.sh sets them on machines of a cluster (a test compares the two).
 FLAGS: Mapping[str, str] = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # HAProxy in front of the replicas instead of Python proxies
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between deployments; alone it pins proxies to the head: set both
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # three failures in a row restart a proxy: 3 s without one, not 30
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "45",  # after 5 a proxy is killed: too soon on a busy machine
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "30",  # a caller that sends and reads nothing is cut off; an hour otherwise
+    "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "35",  # what a lost machine had in hand is given up; never otherwise
+    "RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S": "1",  # then another replica is asked; 5 otherwise
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone in tasks without a GPU
     "RAY_USAGE_STATS_ENABLED": "0",  # a project that you run yourself reports to nobody
 }
+CLUSTER_FLAGS: Mapping[str, str] = {
+    **FLAGS,
+    "RAY_health_check_period_ms": "1000",  # a machine that is silent is given up after 15 s, not after 65
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_grpc_client_keepalive_time_ms": "10000",  # a task there is begun elsewhere after 20 s, not after 7 minutes
+    "RAY_grpc_client_keepalive_timeout_ms": "10000",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",  # workers serve so long without the head; 60 otherwise
+}
+"""Of machines of a cluster. A Ray that lives on one machine dies with it, so that it may be patient."""
 _SERVE_FLAGS = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED")
 
 _MIB = 2**20

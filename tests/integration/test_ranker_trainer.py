@@ -68,6 +68,7 @@ def test_killed_worker_resumes_mid_epoch_and_ends_like_an_undisturbed_run(rows, 
     assert marker.exists()
     assert steps[:8] == [1, 2, 3, 4, 5, 6, 5, 6]  # went on from the checkpoint, not from the start
     assert killed["steps"] == plain["steps"] == 32
+    assert (killed["resumed"], plain["resumed"]) == ([0], [])
     np.testing.assert_allclose(
         _scores(tmp_path / "killed_model", schema, held_out), _scores(tmp_path / "plain", schema, held_out), atol=2e-3
     )

@@ -153,8 +153,14 @@ def train_full_ranker(
         chosen.fit,
         report.to_dict(),
         chosen.to_dict(),
-        (*joined.notes, *counts.notes()),
+        (*joined.notes, *counts.notes(), *_resumed(chosen.fit)),
     )
+
+
+def _resumed(fit: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note where the run lost a worker. Epochs are counted from 1 there."""
+    epochs = ", ".join(str(epoch + 1) for epoch in fit.get("resumed", ()))
+    return (f"a worker was lost: training went on from its last checkpoint, in epoch {epochs}",) if epochs else ()
 
 
 def _published_graph(store: BundleStore) -> str:

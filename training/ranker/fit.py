@@ -51,7 +51,7 @@ class Hooks:
 @dataclass
 class FitResult:
     """`history`: one dict per epoch. `best_epoch`: START if no epoch was better than that. `held_out`: the best model
-    on the validation batches, None without any.
+    on the validation batches, None without any. `resumed`: the epochs in which the run went on from a checkpoint.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -59,6 +59,7 @@ class FitResult:
     steps: int = 0
     examples: int = 0  # candidates seen by this worker
     seconds: float = 0.0  # training steps only, without validation
+    resumed: list[int] = field(default_factory=list)
     held_out: HeldOutScores | None = None
 
 
@@ -106,7 +107,7 @@ class _Run:
 
     def state(self) -> State:
         """Everything that an equal run needs to go on from here."""
-        names = ("history", "best_epoch", "steps", "examples", "seconds")
+        names = ("history", "best_epoch", "steps", "examples", "seconds", "resumed")
         return {
             "model": self.model.state_dict(),
             "loss": self.loss.state_dict(),
@@ -136,6 +137,7 @@ class _Run:
         self.best = state["best"]
         self.best_loss = state["best_loss"]
         self.result = FitResult(**state["result"])
+        self.result.resumed = [*self.result.resumed, self.epoch]
         torch.set_rng_state(state["rng"])
         self.dropout.bit_generator.state = state["dropout"]
 

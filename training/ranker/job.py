@@ -60,6 +60,7 @@ def finish(job: Job, model: FullRanker, result: FitResult) -> FullScorer:
         "examples": result.examples,
         "seconds": result.seconds,
         "examples_per_second": rate,
+        "resumed": result.resumed,
     }
     held = result.held_out
     if held is not None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from cluster.session import FLAGS
+from cluster.session import CLUSTER_FLAGS
 
 ROOT = Path(__file__).parents[4]
 LAUNCH = ROOT / "cluster" / "launch"
@@ -61,7 +61,7 @@ def test_kubernetes_runs_the_application_that_serve_deploy_runs() -> None:
 def test_every_pod_has_the_flags_and_the_operator_adds_the_token() -> None:
     assert len(pods()) >= 3
     for pod in pods():
-        assert {entry["name"]: entry["value"] for entry in pod["env"]} == dict(FLAGS)
+        assert {entry["name"]: entry["value"] for entry in pod["env"]} == dict(CLUSTER_FLAGS)
     assert rayservice()["spec"]["rayClusterConfig"]["authOptions"] == {"mode": "token"}
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ray.autoscaler._private import util
 
-from cluster.session import FLAGS
+from cluster.session import CLUSTER_FLAGS
 
 ROOT = Path(__file__).parents[4]
 LAUNCH = ROOT / "cluster" / "launch"
@@ -64,7 +64,7 @@ def test_walkers_of_a_large_graph_have_a_kind_of_node_that_starts_on_demand(path
 
 
 def test_flags_are_the_same_everywhere() -> None:
-    wanted = {**FLAGS, "RAY_AUTH_MODE": "token"}
+    wanted = {**CLUSTER_FLAGS, "RAY_AUTH_MODE": "token"}
     assert exports((LAUNCH / "node.sh").read_text()) == wanted
     for path in (AWS, GCP):
         options = prepared(path)["docker"]["run_options"]

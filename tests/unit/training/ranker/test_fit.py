@@ -52,6 +52,7 @@ def test_same_seed_same_weights_and_a_resumed_run_is_bit_identical() -> None:
     resumed, resumed_result = _run(config, resume=kept[0])
     other, _ = _run(config.but(seed=7))
     assert result.steps == resumed_result.steps == 18
+    assert (result.resumed, resumed_result.resumed) == ([], [1])
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
         assert torch.equal(value, resumed.state_dict()[name]), name
