@@ -36,7 +36,7 @@ def console_app(process: Process, inside: Inside) -> ASGIApp:
     sessions = Sessions(_secret(inside))
     templates = Templates(inside, Path(project.home).parent.name)
     models = ModelPages(templates, project, process.store)
-    pages = Pages(templates, inside, process, FunnelDesk(inside, process.catalogs))
+    pages = Pages(templates, inside, process, FunnelDesk(inside, process))
     made = Starlette(
         routes=[
             Route("/", pages.front),

@@ -10,14 +10,16 @@ from datetime import UTC, datetime
 import numpy as np
 
 from apps.web.funnel import FunnelColumns, funnel_columns
+from apps.web.kept_out import KeptOut, kept_out
 from apps.web.orders import TwoOrders, two_orders
 from apps.web.pins import PinCards
 from cluster.catalog.catalog import Catalog
 from cluster.contract.ids import Id, IdContract, plain_id
+from serving.deploy.process import Process
 from serving.http.api import QueryPin, RecommendationRequest
 from serving.http.inside import Inside
+from serving.policy.withheld import Withheld
 from serving.request.answer import Answer
-from serving.request.catalogs import Catalogs
 from serving.request.deadline import Deadline
 
 DEPTH = 25
@@ -57,15 +59,18 @@ class FunnelPage:
     at: datetime
     columns: FunnelColumns
     orders: TwoOrders
+    kept_out: tuple[KeptOut, ...]
     milliseconds: float
 
 
 class FunnelDesk:
     """Asks the funnel as the endpoint does, and nothing of it is logged."""
 
-    def __init__(self, inside: Inside, catalogs: Catalogs):
+    def __init__(self, inside: Inside, process: Process):
         self._inside = inside
-        self._catalogs = catalogs
+        self._catalogs = process.catalogs
+        self._process = process
+        self._withheld: Withheld | None = None
         self._ids = IdContract(inside.project.ids)
         self._offered: tuple[str, tuple[Id, ...]] = ("", ())
 
@@ -123,7 +128,11 @@ class FunnelDesk:
         catalog: Catalog = self._catalogs.get(new.candidates.graph_version)
         cards = PinCards(catalog)
         columns = funnel_columns(new, self._inside.clients[asked.client], catalog, cards, DEPTH)
-        return FunnelPage(asked, moment, columns, two_orders(old, new, cards, columns.interests), took)
+        orders = two_orders(old, new, cards, columns.interests)
+        if self._withheld is None:
+            self._withheld = Withheld(self._process.removals)
+        query = self._process.sources.query(new.ask, new.candidates.graph_version)
+        return FunnelPage(asked, moment, columns, orders, kept_out(query, self._withheld, cards), took)
 
     async def _answer(self, asked: Asked, moment: datetime, explain: bool) -> Answer:
         """The learned order, explained; or the other one."""

@@ -63,6 +63,14 @@ class PinInOrder:
         return None if self.before is None else self.before - self.rank
 
 
+WHY = {
+    "hidden": "as the user hid or acted on them, or the request excludes them",
+    "seen": "as the user was shown them too often",
+    "policy": "as the client forbids their label",
+}
+"""The filters that ship, in words."""
+
+
 @dataclass(frozen=True)
 class RemovedPins:
     """What one step of the policy took out."""
@@ -70,6 +78,11 @@ class RemovedPins:
     step: str
     count: int
     pins: tuple[PinCard, ...]
+
+    @property
+    def reason(self) -> str:
+        """In words, or the name of a step of the project's own."""
+        return WHY.get(self.step, f"by {self.step}")
 
 
 @dataclass(frozen=True)

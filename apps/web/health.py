@@ -1,5 +1,6 @@
 """The health view: what one ingress counted of the last hour, and what serves. Plain values; draws nothing."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class CountedRow:
 class HealthPage:
     """All of it."""
 
+    process: int
     seconds: float
     status: str
     problems: tuple[str, ...]
@@ -66,6 +68,7 @@ async def health_page(inside: Inside, features: Iterable[FeatureState] | None) -
     silent = [f"{name} does not answer" for name in served.silent]
     problems = [*silent, *(line for health in logs.values() for line in health.problems)]
     return HealthPage(
+        process=os.getpid(),
         seconds=figures.seconds,
         status="ok" if not problems and not served.problems else "degraded",
         problems=tuple(problems),

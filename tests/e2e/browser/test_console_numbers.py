@@ -32,7 +32,7 @@ def ids_in(page: Page, column: str) -> list[int]:
 
 def looked_at(site: Visited) -> FunnelPage:
     """What the view is drawn from; in a thread, as Playwright has the event loop of this one."""
-    desk = FunnelDesk(site.site.inside, site.site.process.catalogs)
+    desk = FunnelDesk(site.site.inside, site.site.process)
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(desk.look(Asked("homefeed", site.user, ())))).result()
 

@@ -7,6 +7,7 @@ import pytest
 from apps.web.asking import Asked, FunnelDesk, WrongField
 from cluster.settings.clients import Client, QuerySettings, StageSizes
 from cluster.settings.project import DataSettings, Project, Source
+from serving.deploy.process import Process
 from serving.http.inside import Inside
 
 FEED = Client(name="feed", sizes=StageSizes(answer=5))
@@ -19,7 +20,7 @@ def desk(ids: Any = "int64") -> FunnelDesk:
     nothing = cast(Any, None)
     clients = {client.name: client for client in (FEED, HOME, NEAR)}
     inside = Inside(project, clients, nothing, nothing, nothing, nothing, nothing, nothing)
-    return FunnelDesk(inside, nothing)
+    return FunnelDesk(inside, Process(project, clients))
 
 
 def test_ids_are_read_as_the_project_has_them() -> None:

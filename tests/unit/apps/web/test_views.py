@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from apps.web.funnel import FunnelColumns, funnel_columns
+from apps.web.kept_out import kept_out
 from apps.web.orders import two_orders
 from apps.web.pins import PinCards
 from apps.web.ribbon import HEIGHT, ribbon
+from serving.policy.withheld import Withheld
 from serving.request.answer import Answer
 from tests.worlds.console import Browser, ConsoleSite, console_site
 from tests.worlds.funnel import ask, some_user
@@ -96,6 +98,24 @@ def test_what_the_policy_took_out_is_named(site: ConsoleSite) -> None:
         ("hidden", 1, [pin])
     ]
     assert [one.fate for one in columns.full if one.pin.pin_id == pin] in ([], ["left out: hidden"])
+
+
+def test_what_no_source_may_bring_is_told_by_its_reason(site: ConsoleSite) -> None:
+    process = site.process
+    catalog = process.catalogs.current
+    ids = [int(pin) for pin in catalog.graph.pin_ids.ids_of(np.arange(catalog.graph.n_pins))]
+    user = catalog.users.row(some_user(site.opened))
+    free = [pin for pin in ids if pin not in {*user.pin_ids.tolist(), *user.hidden.tolist()}]
+    process.removals.remove(pins=free[:2])
+    asked = ask(user_id=some_user(site.opened), exclude=tuple(free[1:4]), hidden=(free[4],), seen=(free[5], -7))
+    query = process.sources.query(asked)
+    told = {one.reason: one.count for one in kept_out(query, Withheld(process.removals), PinCards(catalog))}
+    process.removals.restore(pins=free[:2])
+    assert told["taken down"] == 2
+    assert told["excluded by the request"] == 2
+    assert told["shown too often"] == 1
+    assert told["hidden by the user"] == 1 + len(set(user.hidden.tolist()))
+    assert sum(told.values()) == len(query.exclude)
 
 
 def test_two_orders_name_each_others_positions(site: ConsoleSite) -> None:
