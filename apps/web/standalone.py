@@ -23,6 +23,7 @@ from serving.http.auth import Authorizer
 from serving.http.figures import Figures
 from serving.http.hosts import KnownNames
 from serving.http.inside import CONSOLE, Inside
+from serving.http.limits import BodyLimit
 from serving.http.users import Events
 from serving.logs.health import LogHealth
 from serving.logs.receipt import Receipt
@@ -109,7 +110,7 @@ class ConsoleAlone:
                 Mount(CONSOLE, console_app(process, self.inside)),
             ]
         )
-        self.app = KnownNames(made)
+        self.app = KnownNames(BodyLimit(made, project.serving.body_bytes))
 
     def watch(self) -> None:
         """Follow what is published from now on, until `close`."""

@@ -36,6 +36,15 @@ def test_other_names_than_localhost_are_refused(tmp_path: Path) -> None:
     assert browser.get("/console/funnel", headers={"host": "evil.test"}).status_code == 421
 
 
+def test_a_body_beyond_the_projects_limit_is_not_read(tmp_path: Path) -> None:
+    world = opened_world(tmp_path, body_bytes=2048)
+    browser = Browser(ConsoleAlone(world).app)  # type: ignore[arg-type]
+    headers = {"host": "localhost", "origin": "http://localhost"}
+    answer = browser.post("/console/models/act", headers=headers, content=b"x" * 2049)
+    assert answer.status_code == 413
+    assert "serving.body_bytes" in answer.text
+
+
 def test_where_the_project_has_keys_one_signs_in(tmp_path: Path) -> None:
     world = opened_world(tmp_path)
     files = KeyFiles(tmp_path)
