@@ -31,12 +31,11 @@ from apps.commands import (
     walk,
 )
 
-SHOWN_VERSIONS = ("ray", "torch", "xgboost", "numba", "pyarrow")
+SHOWN_VERSIONS = ("ray", "torch", "xgboost-cpu", "numba", "pyarrow")
 
 app = typer.Typer(
     name="pinfunnel",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

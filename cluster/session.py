@@ -18,6 +18,7 @@ from pathlib import Path
 from cluster import haproxy
 from cluster.errors import ConfigError
 from cluster.loopback import ray_stays_here
+from cluster.worker_path import our_code_first
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def start(num_cpus: int | None = None, dashboard: bool = True, address: str | No
         if target:
             _must_answer(target)
             try:
-                ray.init(address=target, logging_level=logging.ERROR, log_to_driver=False)
+                ray.init(address=target, logging_level=logging.ERROR, log_to_driver=False, job_config=our_code_first())
             except (ConnectionError, ray.exceptions.AuthenticationError) as error:
                 raise ConfigError(f"cannot join Ray at {target}: {' '.join(str(error).split())[:200]}") from error
         else:
@@ -132,6 +133,7 @@ def _start_local(num_cpus: int, dashboard: bool) -> None:
                     object_store_memory=object_store_bytes(),
                     logging_level=logging.ERROR,
                     log_to_driver=False,
+                    job_config=our_code_first(),
                     **here,
                 )
             return

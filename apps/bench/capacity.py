@@ -58,7 +58,7 @@ def run(quick: bool = False, work: Path | None = None) -> dict[str, Any]:
             "server": _once(folder, "server", lambda: _server(path, quick)),
             "build": _once(folder, "build", lambda: _build(quick)),
         }
-    return {**found, "machine": machine(), "versions": versions("ray", "torch", "xgboost", "numba", "pyarrow")}
+    return {**found, "machine": machine(), "versions": versions("ray", "torch", "xgboost-cpu", "numba", "pyarrow")}
 
 
 def _once(folder: Path, name: str, measure: Callable[[], Any]) -> Any:

@@ -30,9 +30,11 @@ def run_step(
     project: Path,
     seconds: float,
     say: Callable[[str], None],
-    program: Sequence[str] = (sys.executable, "-m", "pinfunnel"),
+    program: Sequence[str] = (sys.executable, "-P", "-m", "pinfunnel"),
 ) -> StepReport:
     """The command with the project's file, ended after `seconds`. Never raises for what the step does.
+
+    It runs in the project's folder, whose own `apps/` or `serving/` must not be taken for ours: hence -P.
 
     Exit codes below 0 are signals; one that took too long has -15 or -9.
     """

@@ -92,6 +92,6 @@ def require_backend(name: str) -> None:
             import xgboost_ray  # noqa: F401
         except ImportError:
             raise ConfigError(
-                "gbdt.backend is xgboost-ray, which is not installed: pip install 'pinfunnel[xgboost-ray]' in an "
-                "environment of its own (it needs xgboost 2.0.3), or set gbdt.backend: ray-train"
+                "gbdt.backend is xgboost-ray, which is not installed: make an environment of its own as "
+                "constraints-xgboost-ray.txt says (it needs xgboost 2.0.3), or set gbdt.backend: ray-train"
             ) from None

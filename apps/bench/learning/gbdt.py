@@ -190,7 +190,7 @@ def run(quick: bool = False, rounds: int | None = None, only: str | None = None)
         **found,
         "peak_mb": peak.mb,
         "machine": machine(),
-        "versions": versions("ray", "xgboost", "numpy", "pyarrow"),
+        "versions": versions("ray", "xgboost-cpu", "numpy", "pyarrow"),
     }
 
 

@@ -124,7 +124,7 @@ def compare(project: Path, client: str | None, split: float, seeds: int, more: b
     out["against_first"] = {
         n: {f: bootstrap(v - mean[first][f], unit=users).to_dict() for f, v in mean[n].items()} for n in names[1:]
     }
-    return {**out, "machine": machine(), "versions": versions("xgboost", "numpy")}
+    return {**out, "machine": machine(), "versions": versions("xgboost-cpu", "numpy")}
 
 
 if __name__ == "__main__":

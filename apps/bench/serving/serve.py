@@ -61,7 +61,7 @@ def run(quick: bool = False, work: Path | None = None, shapes: tuple[str, ...] =
         "overload": found[first]["overload"],
         "shapes": found,
         "machine": machine(),
-        "versions": versions("ray", "torch", "xgboost", "numba", "fastapi", "uvicorn"),
+        "versions": versions("ray", "torch", "xgboost-cpu", "numba", "fastapi", "uvicorn"),
     }
 
 

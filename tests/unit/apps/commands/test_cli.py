@@ -183,7 +183,7 @@ def test_the_version_names_what_an_error_report_needs() -> None:
     assert result.exit_code == 0
     first, second = result.output.splitlines()
     assert re.fullmatch(r"pinfunnel \d+\.\d+\.\d+", first)
-    assert all(name in second for name in ("Python 3.", "ray 2.", "torch 2.", "xgboost "))
+    assert all(name in second for name in ("Python 3.", "ray 2.", "torch 2.", "xgboost-cpu "))
 
 
 def run_python(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -1,0 +1,90 @@
+"""The wheel: all that a user needs is in it, and it works in a folder whose own packages have our names."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.worlds.toy import toy_project
+
+ROOT = Path(__file__).parents[2]
+FLOORS = ("apps", "cluster", "serving", "training")
+NOT_PACKED = ("apps/bench/peers.txt",)
+"""For a checkout only: peers that the benches compare with."""
+
+
+def tracked() -> list[str]:
+    listed = ["git", "ls-files", "-co", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [name for name in names if (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of what git knows: a build leaves folders behind."""
+    copy = tmp_path_factory.mktemp("copy")
+    for name in tracked():
+        if name.split("/")[0] in FLOORS or "/" not in name:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    out = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(out),
+        ".",
+    ]
+    subprocess.run(command, cwd=copy, check=True)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel in a folder of its own; what it needs comes from this environment."""
+    target = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
+    subprocess.run(command, check=True)
+    return target
+
+
+def run(installed: Path, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """The script that pip made, as a user calls it from `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(installed), "COLUMNS": "300"}
+    command = [sys.executable, str(installed / "bin" / "pinfunnel"), *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_every_file_of_the_floors_is_in_it(wheel: Path) -> None:
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {name for name in tracked() if name.split("/")[0] in FLOORS} | {"pinfunnel.py"}
+    assert sorted(wanted - packed - set(NOT_PACKED)) == []
+    ours = {name for name in packed if ".dist-info/" not in name}
+    assert sorted(ours - wanted) == [], "nothing else is"
+
+
+def test_it_works_where_a_users_own_packages_have_our_names(installed: Path, tmp_path: Path) -> None:
+    toy_project(tmp_path)
+    for name in FLOORS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise RuntimeError('the user\\'s own {name} was imported')\n")
+    where = run(installed, tmp_path, "--version")
+    assert where.returncode == 0, where.stderr
+    some_pin = str(pq.read_table(tmp_path / "edges")["pin_id"][0].as_py())
+    for words in (("validate",), ("build-graph",), ("walk", "--pin", some_pin)):  # the second on Ray's workers
+        done = run(installed, tmp_path, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+    done = run(installed, tmp_path, "retrain")  # each step a process of its own
+    assert done.returncode == 1
+    assert "was imported" not in done.stdout + done.stderr
+    assert "serve, simulate or backfill first" in done.stdout
