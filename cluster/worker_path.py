@@ -17,8 +17,8 @@ class _Paths(list[str]):
 def our_code_first() -> Any:
     """A JobConfig for `ray.init`.
 
-    Ray 2.60 puts the folder of the call before all others (ray/_private/worker.py: connect), and a user's own `apps/` would be
-    taken for ours. What only that folder has is found there still.
+    Ray 2.60 puts the folder of the call before all others (ray/_private/worker.py: connect), and a user's own `apps/`
+    would be taken for ours. What only that folder has is found there still.
     """
     from ray.job_config import JobConfig
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from fastapi import APIRouter, FastAPI
 
 from serving.http import faults
+from serving.http.docs_pages import add_docs_pages
 from serving.http.early import EarlyRefusal
 from serving.http.guard import Api
 from serving.http.hosts import KnownNames
@@ -24,7 +25,9 @@ def create_app(
 
     `lines` are told of requests without an answer. `names`: by which it may be called beside localhost; None: any.
     """
-    app = Api(title="pinfunnel", description="Walk, rank and answer; log everything; learn from it.")
+    told = "Walk, rank and answer; log everything; learn from it."
+    app = Api(title="pinfunnel", description=told, docs_url=None, redoc_url=None)
+    add_docs_pages(app)
     app.add_middleware(BodyLimit, most=body_bytes)
     app.add_middleware(EarlyRefusal, check=check)  # around the one before
     app.add_middleware(RequestIds)
