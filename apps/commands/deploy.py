@@ -30,6 +30,7 @@ def deploy(
     with guarded():
         session.set_flags(address)
         from apps.deploy.config import arguments_of, inlined
+        from apps.deploy.counts import count_aside, stage_counts
         from apps.deploy.nodes import look_on_every_node, require_on_every_node, working_nodes
         from apps.deploy.submit import Endpoint, wait_until_running
         from apps.serve import APP, FunnelArgs, check_access, replicas_of
@@ -39,6 +40,7 @@ def deploy(
         args = FunnelArgs.model_validate(arguments_of(written, config))
         check_access(opened, args.loopback)
         wanted = list(replicas_of(args, opened).values())
+        count_aside(written, config, stage_counts(args, opened))
         with session.session(address=address):
             quiet()
             require_on_every_node(opened.project, look_on_every_node)

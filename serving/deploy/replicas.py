@@ -54,7 +54,9 @@ STAGE_SECONDS = 2.0
 """A stage has so long to say what it serves with; one that hangs must not hang `/readyz`."""
 NO_PART: tuple[int, ...] = ()
 """Of a graph in parts such a process looks a few rows up, and walks none."""
-STAGE = {"max_ongoing_requests": 16, **LIMITS}
+NEW_FIRST = {"max_surge_percent": 100}
+"""A replica is stopped once its successor runs, so that none is missing. Not of `events`: its log has one writer."""
+STAGE = {"max_ongoing_requests": 16, **LIMITS, **NEW_FIRST}
 FRONT = {"max_ongoing_requests": 1024, **LIMITS}  # an ingress queues and refuses by itself: serving/http/admission.py
 
 
@@ -227,4 +229,4 @@ SourceDeployment: Any = serve.deployment(name="walk", **STAGE)(SourceReplica)
 LightweightDeployment: Any = serve.deployment(name="lightweight", **STAGE)(LightweightReplica)
 FullDeployment: Any = serve.deployment(name="full", **STAGE)(FullReplica)
 EventsDeployment: Any = serve.deployment(name="events", num_replicas=1, **FRONT)(EventsReplica)
-IngressDeployment: Any = serve.deployment(name="ingress", **FRONT)(serve.ingress()(IngressReplica))
+IngressDeployment: Any = serve.deployment(name="ingress", **FRONT, **NEW_FIRST)(serve.ingress()(IngressReplica))
