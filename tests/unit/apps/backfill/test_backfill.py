@@ -75,6 +75,9 @@ def test_the_same_replay_has_one_name_and_any_other_its_own(whole: Replay, tmp_p
     fewer = project.similarity.model_copy(update={"neighbours": 9})  # another graph for every slice, so other features
     changed = replace(whole.opened, project=project.model_copy(update={"similarity": fewer}))
     assert jobs.job_of(Replay(changed), "homefeed", PLAN).key != name
+    parts = project.graph.model_copy(update={"shards": 2})
+    dealt = replace(whole.opened, project=project.model_copy(update={"graph": parts}))
+    assert jobs.job_of(Replay(dealt), "homefeed", PLAN).key != name
     other = opened_world(tmp_path, hidden_per_user=3)
     assert Replay(other).digest == whole.digest
     assert jobs.job_of(Replay(other), "homefeed", PLAN).key != name
@@ -92,3 +95,14 @@ def test_a_corrected_column_is_another_replay(whole: Replay, tmp_path: Path) -> 
         actions[0] = "save"
     pq.write_table(table.set_column(table.column_names.index("action"), "action", pa.array(actions)), file)
     assert jobs.job_of(Replay(opened), "homefeed", PLAN).key != jobs.job_of(whole, "homefeed", PLAN).key
+
+
+def test_a_replay_walks_in_as_many_parts_as_serving_would(tmp_path: Path) -> None:
+    opened = opened_world(tmp_path)
+    graph = opened.project.graph.model_copy(update={"shards": 2})
+    replay = Replay(replace(opened, project=opened.project.model_copy(update={"graph": graph})))
+    moment = next(iter(replay.run("homefeed", PLAN)))
+    version = moment.answer.candidates.graph_version
+    assert len(replay.process.catalogs.get(version).graph.parts) == 2
+    assert replay.process.store.open("graph", version).meta["shards"] == 2
+    assert moment.answer.candidates.source == "walk"
