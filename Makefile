@@ -43,8 +43,8 @@ test-faults: setup ## break a server under load in every way that is known (begi
 		echo "no libfaketime (it needs a C compiler): steps of the clock are skipped"
 	$(BIN)/pinfunnel faults $(ARGS)
 
-test-cluster: setup ## `ray up` with three machines in namespaces, and docs/cluster.md line by line (as root; some minutes)
-	@PINFUNNEL_HOSTS=1 $(BIN)/python -m pytest -s -rs tests/hosts $(ARGS)
+test-cluster: setup ## `ray up` with three machines in namespaces, and docs/cluster.md line by line (as root; some minutes); HOSTS=all for more
+	@PINFUNNEL_HOSTS=$(or $(HOSTS),1) $(BIN)/python -m pytest -s -rs tests/hosts $(ARGS)
 
 fuzz: setup ## try TIMES=25 times as many random requests, events, tables and files as a test run (some minutes)
 	@PINFUNNEL_FUZZ=$(or $(TIMES),25) $(BIN)/python -m pytest -m fuzz --hypothesis-show-statistics tests/edges tests/unit $(ARGS)

@@ -78,7 +78,7 @@ def _do(*command: str) -> None:
 
 
 class Host:
-    """One machine. `power_off` ends all its processes at once, as if its plug were pulled; its disk stays."""
+    """One machine. `power_off` ends all its processes at once, and nobody is told; its disk stays."""
 
     def __init__(self, name: str, number: int, root: Path):
         self.name = name
@@ -86,6 +86,7 @@ class Host:
         self.address = f"{SUBNET}.{number}"
         self.root = root
         self.space = f"pf-{self.short}"
+        self._link = f"pf{number}"
         self._init: subprocess.Popen[bytes] | None = None
 
     @property
@@ -96,9 +97,8 @@ class Host:
     def connect(self) -> None:
         """A network namespace on the bridge."""
         _do("ip", "netns", "add", self.space)
-        link = f"pf{self.address.rsplit('.', 1)[1]}"
-        _do("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.space)
-        _do("ip", "link", "set", link, "master", BRIDGE, "up")
+        _do("ip", "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self.space)
+        _do("ip", "link", "set", self._link, "master", BRIDGE, "up")
         inside = ("ip", "-n", self.space)
         _do(*inside, "addr", "add", f"{self.address}/24", "dev", "eth0")
         _do(*inside, "link", "set", "eth0", "up")
@@ -106,6 +106,7 @@ class Host:
 
     def power_on(self) -> None:
         """Returns when its SSH server answers."""
+        _do("ip", "link", "set", self._link, "up")
         script = INIT.format(name=self.name, root=self.root, shared=SHARED, python=sys.base_prefix, user=USER)
         inside = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc"]
         with (self.root / f"{self.short}.sshd.log").open("ab") as log:
@@ -128,8 +129,9 @@ class Host:
         raise RuntimeError(f"{self.name} does not start: {(self.root / f'{self.short}.sshd.log').read_text()[-500:]}")
 
     def power_off(self) -> None:
-        """SIGKILL to everything on it."""
+        """The network first, as the kernel would tell others that connections end; then SIGKILL to everything on it."""
         if self._init is not None:
+            _do("ip", "link", "set", self._link, "down")
             for child in children(self._init.pid):
                 with suppress(ProcessLookupError):  # with the init of its processes the kernel kills the others
                     os.kill(child, signal.SIGKILL)
