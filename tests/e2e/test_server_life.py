@@ -1,6 +1,7 @@
 """`pinfunnel serve` from its start to its end, as a process of its own: whose port it is, and how it stops."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -88,6 +89,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 os.kill(pid, signal.SIGKILL)
 
 
+def assert_on_the_dashboard(said: str) -> None:
+    """What the dashboard's Serve page asks for is answered: a Ray on loopback once was looked for elsewhere."""
+    page = re.search(r"Ray dashboard: (http://\S+)", said)
+    assert page is not None, said
+    applications = httpx.get(f"{page[1]}/api/serve/applications/", timeout=120).json()["applications"]
+    assert applications["pinfunnel"]["status"] == "RUNNING"
+
+
 def test_a_server_owns_its_port_and_closes_it_first(site: Site) -> None:
     process = site.begin()
     assert site.up(process)["home"] == open_project(site.path).project.home
@@ -101,6 +110,7 @@ def test_a_server_owns_its_port_and_closes_it_first(site: Site) -> None:
     assert refused.returncode != 0
     said = " ".join((refused.stdout + refused.stderr).split())
     assert f"port {site.port} is taken by the server of" in said
+    assert_on_the_dashboard(site.said())
 
     seen: Counter[str] = Counter()
     ended = threading.Event()
