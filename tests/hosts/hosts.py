@@ -86,7 +86,7 @@ class Host:
         self.address = f"{SUBNET}.{number}"
         self.root = root
         self.space = f"pf-{self.short}"
-        self._link = f"pf{number}"
+        self.link = f"pf{number}"
         self._init: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,8 +97,8 @@ class Host:
     def connect(self) -> None:
         """A network namespace on the bridge."""
         _do("ip", "netns", "add", self.space)
-        _do("ip", "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self.space)
-        _do("ip", "link", "set", self._link, "master", BRIDGE, "up")
+        _do("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.space)
+        _do("ip", "link", "set", self.link, "master", BRIDGE, "up")
         inside = ("ip", "-n", self.space)
         _do(*inside, "addr", "add", f"{self.address}/24", "dev", "eth0")
         _do(*inside, "link", "set", "eth0", "up")
@@ -106,7 +106,7 @@ class Host:
 
     def power_on(self) -> None:
         """Returns when its SSH server answers."""
-        _do("ip", "link", "set", self._link, "up")
+        _do("ip", "link", "set", self.link, "up")
         script = INIT.format(name=self.name, root=self.root, shared=SHARED, python=sys.base_prefix, user=USER)
         inside = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc"]
         with (self.root / f"{self.short}.sshd.log").open("ab") as log:
@@ -131,7 +131,7 @@ class Host:
     def power_off(self) -> None:
         """The network first, as the kernel would tell others that connections end; then SIGKILL to everything on it."""
         if self._init is not None:
-            _do("ip", "link", "set", self._link, "down")
+            _do("ip", "link", "set", self.link, "down")
             for child in children(self._init.pid):
                 with suppress(ProcessLookupError):  # with the init of its processes the kernel kills the others
                     os.kill(child, signal.SIGKILL)
@@ -202,6 +202,8 @@ def machines(names: Sequence[str], checkout: Path, environment: Path) -> Iterato
         for host in made.hosts:
             host.power_off()
         for host in (made.desk, *made.hosts):
+            # before the namespace, which lives on for as long as a process there, as SSH's that waits for more
+            subprocess.run(["ip", "link", "del", host.link], capture_output=True)
             subprocess.run(["ip", "netns", "del", host.space], capture_output=True)
             shutil.rmtree(f"/etc/netns/{host.space}", ignore_errors=True)
         subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
