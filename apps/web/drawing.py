@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -109,7 +109,7 @@ def short_version(value: str | None) -> str:
 
 def breakable(name: str) -> Markup:
     """A name that may be broken behind its underscores and dots."""
-    return Markup(re.sub(r"([_./])", r"\1<wbr>", str(escape(name))))
+    return Markup("<wbr>").join(re.split(r"(?<=[_./])", name))  # it escapes what it joins
 
 
 def told(value: object) -> str:
