@@ -1,4 +1,4 @@
-"""A graph whose edge list is larger than the build's memory: built, dealt to parts, walked and served.
+"""An edge list larger than the build's memory: built, dealt to parts, walked, served.
 
 Edges are drawn a slab at a time into Parquet, in random order, with ids that are no indices. `pinfunnel build-graph`
 runs with `graph: {shards: 1}` and no similar pins (they need all edges in memory); then the same bundle is dealt to

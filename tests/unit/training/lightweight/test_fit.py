@@ -283,6 +283,6 @@ def test_clients_train_side_by_side_where_there_are_cpus() -> None:
 
 def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xgboost_ray", None)
-    with pytest.raises(ConfigError, match=r"pinfunnel\[xgboost-ray\]"):
+    with pytest.raises(ConfigError, match=r"constraints-xgboost-ray\.txt"):
         require_backend("xgboost-ray")
     require_backend("ray-train")
