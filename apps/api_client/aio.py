@@ -1,6 +1,7 @@
 """The client for programs with an event loop. The other one (sync.py) runs this one in a thread."""
 
 import asyncio
+import json
 import logging
 import uuid
 from collections import deque
@@ -8,15 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from apps.api_client.faults import ApiError, BadCall, Retries, ServerAway, error_of
-from serving.http.api import EventReceipt, Id, RecommendationRequest, RecommendationResponse, Refusal
+from serving.http.api import Event, EventReceipt, Id, RecommendationRequest, RecommendationResponse, Refusal
 
 log = logging.getLogger(__name__)
+
+Read = TypeVar("Read", bound=BaseModel)
 
 BATCH = 100
 """Events of one call."""
@@ -83,10 +86,10 @@ class AsyncFunnelClient:
             "order": order,
             "experiment": experiment,
         }
-        body = _checked(asked).model_dump(exclude_defaults=True)
+        body = _checked(RecommendationRequest, asked).model_dump(exclude_defaults=True)
         headers = {} if deadline_ms is None else {"x-deadline-ms": f"{deadline_ms:g}"}
-        answer = await self._post(f"/v1/{client}/recommendations", body, self._retries, headers)
-        return RecommendationResponse.model_validate(answer)
+        path = f"/v1/{client}/recommendations"
+        return await self._post(path, body, RecommendationResponse, self._retries, headers)
 
     async def event(
         self,
@@ -101,7 +104,8 @@ class AsyncFunnelClient:
     ) -> str:
         """Take an event to be sent; returns its id at once. Send along the `request_id` of the answer it belongs to.
 
-        Raises ServerAway when `waiting` events are unsent: the server has not taken any for long.
+        Raises BadCall for what cannot be an event, and ServerAway when `waiting` events are unsent: the server has not
+        taken any for long.
         """
         if len(self._waiting) >= self._most:
             raise ServerAway(f"{len(self._waiting):,} events wait to be sent ({self._failed or 'the server is slow'})")
@@ -110,14 +114,15 @@ class AsyncFunnelClient:
             "user_id": user_id,
             "pin_id": pin_id,
             "action": action,
-            "occurred_at": (occurred_at or datetime.now(UTC)).isoformat(),
+            "client": client,
+            "request_id": request_id,
+            "occurred_at": occurred_at or datetime.now(UTC),
         }
-        told |= {} if request_id is None else {"request_id": request_id}
-        told |= {} if client is None else {"client": client}
-        self._waiting.append(told)
+        event = _checked(Event, told).model_dump(mode="json", exclude_none=True)
+        self._waiting.append(event)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send_events())
-        return str(told["event_id"])
+        return str(event["event_id"])
 
     @property
     def unsent(self) -> int:
@@ -156,19 +161,25 @@ class AsyncFunnelClient:
         await self.close()
 
     async def _send_events(self) -> None:
-        """Until none is left, or the server refuses the caller."""
+        """Until none is left, or the server refuses the caller. Events of a batch that is refused whole go alone."""
         endless = replace(self._retries, times=10**9)
+        alone = 0
         while self._waiting:
-            if len(self._waiting) < BATCH:
+            if len(self._waiting) < BATCH and not alone:
                 await asyncio.sleep(LINGER)
-            batch = [self._waiting[at] for at in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting[at] for at in range(1 if alone else min(BATCH, len(self._waiting)))]
             try:
-                told = await self._post("/v1/events", {"events": batch}, endless, {})
+                receipt = await self._post("/v1/events", {"events": batch}, EventReceipt, endless, {})
+            except BadCall as error:
+                if len(batch) > 1:
+                    alone = len(batch)
+                    continue
+                receipt = EventReceipt(accepted=0, refused=[Refusal(row=0, event_id="", reason=str(error))])
             except ApiError as error:
                 self._failed = error
                 return
             self._failed = None
-            receipt = EventReceipt.model_validate(told)
+            alone = max(alone - 1, 0)
             for _ in batch:
                 self._waiting.popleft()
             for refusal in receipt.refused:
@@ -180,15 +191,19 @@ class AsyncFunnelClient:
         except Exception:
             log.exception("on_refused failed")
 
-    async def _post(self, path: str, body: dict[str, Any], retries: Retries, headers: dict[str, str]) -> Any:
+    async def _post(
+        self, path: str, body: dict[str, Any], kind: type[Read], retries: Retries, headers: dict[str, str]
+    ) -> Read:
         tried = 0
         while True:
             tried += 1
             try:
                 response = await self._http.post(path, json=body, headers=headers)
                 if response.status_code == 200:
-                    return response.json()
+                    return kind.model_validate_json(response.content)
                 error = error_of(response.status_code, _json(response), response.headers)
+            except ValidationError:  # of some proxy, say
+                error = ServerAway(f"{self._http.base_url}: answered {path} with something else than an answer", 200)
             except httpx.TransportError as fault:
                 error = ServerAway(f"{self._http.base_url}: {type(fault).__name__} {fault}".rstrip())
             if path == "/v1/events":
@@ -198,13 +213,19 @@ class AsyncFunnelClient:
             await asyncio.sleep(wait)
 
 
-def _checked(asked: dict[str, Any]) -> RecommendationRequest:
-    """By the types of the API, before anything is sent. Raises BadCall."""
+def _checked(kind: type[Read], told: dict[str, Any]) -> Read:
+    """By the types of the API, and as JSON can hold it, before anything is sent. Raises BadCall."""
     try:
-        return RecommendationRequest.model_validate(asked)
+        read = kind.model_validate(told)
     except ValidationError as error:
         faults = (f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
         raise BadCall("; ".join(faults), 422) from None
+    for name, value in read.model_dump().items():
+        try:
+            json.dumps(value, ensure_ascii=False, allow_nan=False, default=str).encode()
+        except ValueError:
+            raise BadCall(f"{name}: JSON has no NaN, no infinity, and no text that is not Unicode", 422) from None
+    return read
 
 
 def _json(response: httpx.Response) -> Any:

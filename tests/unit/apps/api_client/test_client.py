@@ -210,3 +210,66 @@ def test_the_client_loads_nothing_heavy() -> None:
     code = f"import sys, pinfunnel; pinfunnel.Funnel; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_event_that_cannot_be_sent_is_refused_at_once_and_holds_up_no_other() -> None:
+    server = Scripted((200, {"accepted": 1}, {}))
+    bad: list[dict[str, Any]] = [
+        {"user_id": float("nan")},
+        {"pin_id": None},
+        {"action": "\ud800"},
+        {"action": 3},
+        {"event_id": "x" * 129},
+        {"occurred_at": "soon"},
+    ]
+
+    async def use(client: AsyncFunnelClient) -> int:
+        for change in bad:
+            with pytest.raises(BadCall, match=next(iter(change))):
+                await client.event(**{"user_id": 1, "pin_id": 2, "action": "save", **change})
+        await client.event(1, 2, "save")
+        await client.close()
+        return client.unsent
+
+    assert with_client(server, use) == 0
+    assert sum(server.sent.values()) == 1
+    for value in (float("nan"), "\ud800"):
+        with pytest.raises(BadCall, match="filter"):
+            with_client(server, lambda c, v=value: c.recommend("homefeed", filter={"attribute": "x", "=": v}))
+
+
+def test_a_batch_that_is_refused_whole_is_sent_one_by_one() -> None:
+    class Small(Scripted):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            body = json.loads(await request.aread())
+            self.calls.append((request.url.path, body, {}))
+            large = any(len(event["action"]) > 100 for event in body["events"])
+            return httpx.Response(413, json={"detail": "too large"}) if large else httpx.Response(200, json=STORED[1])
+
+    told: list[str] = []
+    server = Small(STORED)
+
+    async def use(client: AsyncFunnelClient) -> int:
+        for action in ("save", "x" * 200, "click"):
+            await client.event(1, 2, action)
+        await client.close()
+        return client.unsent
+
+    assert with_client(server, use, on_refused=lambda event, why: told.append(f"{len(event['action'])}: {why}")) == 0
+    assert told == ["200: too large"]
+    assert [len(body["events"]) for _, body, _ in server.calls] == [3, 1, 1, 1]
+
+
+def test_an_answer_that_is_none_is_an_error_and_loses_no_event() -> None:
+    page: Answer = (200, {"html": "a proxy's page"}, {})
+    with pytest.raises(ServerAway, match="something else than an answer"):
+        with_client(Scripted(page), lambda c: c.recommend("homefeed"))
+    server = Scripted(page, STORED)
+
+    async def use(client: AsyncFunnelClient) -> int:
+        await client.event(1, 2, "save")
+        await client.close()
+        return client.unsent
+
+    assert with_client(server, use) == 0
+    assert set(server.sent.values()) == {2}
