@@ -6,8 +6,10 @@ import secrets
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 
 from apps.batch.subjects import Kind
 from cluster.errors import ConfigError
@@ -29,7 +31,7 @@ class BatchPlan:
     digest: str  # of the ids in their order
     limit: int | None = None
     experiment: str = ""
-    piece: int = PIECE
+    piece: Annotated[int, Field(ge=1)] = PIECE
     salt: str = ""  # so that a request's id does not tell its user to whoever reads the log
 
     def request_id(self, subject: object) -> str:
@@ -70,8 +72,8 @@ def begin(folder: Path, plan: BatchPlan, at_given: bool) -> BatchPlan:
         write_whole(note, json.dumps(asdict(plan), indent=1).encode())
         return plan
     try:
-        before = BatchPlan(**json.loads(note.read_text()))
-    except (ValueError, TypeError):
+        before = TypeAdapter(BatchPlan).validate_json(note.read_bytes(), strict=True)
+    except ValueError:
         raise ConfigError(f"--out: {note} cannot be read: name a new folder") from None
     wanted = plan if at_given else replace(plan, at=before.at)
     wanted = replace(wanted, piece=before.piece, salt=before.salt)

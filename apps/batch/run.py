@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from apps.backfill.workers import cpus_each
 from apps.batch.answerer import Answerer, PieceDone
 from apps.batch.plan import BatchPlan, left
 from apps.project import Opened
@@ -98,7 +99,7 @@ def on_ray(job: tuple[Any, ...], ids: np.ndarray, todo: list[int], workers: int)
     import ray
     import ray.data
 
-    cpus = min(1.0, max(1, int(100 * (ray.cluster_resources().get("CPU", 1.0) - 1) / workers)) / 100)
+    cpus = cpus_each(ray.cluster_resources().get("CPU", 1.0), workers)
     shared = ray.put(ids)
     pieces = ray.data.from_items([{"piece": piece} for piece in todo], override_num_blocks=max(1, len(todo)))
     answered = pieces.map_batches(

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from cluster.contract.ids import IdContract, shown
+from cluster.contract.ids import IdContract
 from cluster.control.id_files import read_ids
 from cluster.data.inputs import open_input
 from cluster.data.schema import InputColumn, id_type
@@ -71,8 +71,3 @@ def told(subjects: Subjects, kind: Kind, most: int = 10) -> list[str]:
         lines.append(f"LEFT OUT: {len(subjects.bad):,} row(s) that are no ids of this project")
         lines += [f"  {line}" for line in subjects.bad[:most]]
     return lines
-
-
-def named(ids: np.ndarray) -> str:
-    """The first of them, for messages."""
-    return ", ".join(shown(one) for one in ids[:3].tolist())

@@ -22,7 +22,7 @@ class ClusterUnderFault:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "apps.faults.nodes"],
+            [sys.executable, "-P", "-m", "apps.faults.nodes"],
             env={**os.environ, **FLAGS},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

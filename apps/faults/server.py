@@ -41,7 +41,17 @@ class ServerUnderFault:
         settings["serving"] |= serving
         project.write_text(yaml.safe_dump(settings, sort_keys=False))
         self.log = project.parent / f"serve-{self.port}.log"
-        command = [sys.executable, "-m", "pinfunnel", "serve", "--project", str(project), "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "pinfunnel",
+            "serve",
+            "--project",
+            str(project),
+            "--port",
+            str(self.port),
+        ]
         command += ["--address", cluster.address] if cluster else []
         self.cluster = cluster
         with self.log.open("wb") as log:

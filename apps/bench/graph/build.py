@@ -111,6 +111,7 @@ def timed(engine: str, folder: Path, partitions: int) -> dict[str, Any]:
     """One run in a process of its own, with the peak memory of its process tree."""
     command = [
         sys.executable,
+        "-P",
         "-m",
         "apps.bench.graph.build",
         "--engine",

@@ -95,7 +95,7 @@ def _build(work: Path) -> dict[str, Any]:
     project = _project(work, 1)
     with _Peak() as peak:
         began = time.perf_counter()
-        command = [sys.executable, "-m", "pinfunnel", "build-graph", "--project", str(project)]
+        command = [sys.executable, "-P", "-m", "pinfunnel", "build-graph", "--project", str(project)]
         peak.of = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         _, faults = peak.of.communicate()
         if peak.of.returncode:

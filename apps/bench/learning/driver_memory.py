@@ -153,7 +153,7 @@ def run(quick: bool = False, sizes: Sequence[int] = (100_000, 1_000_000, 10_000_
         try:
             write_log(folder, size)
             told = subprocess.run(
-                [sys.executable, "-m", "apps.bench.learning.driver_memory", "--measure", str(folder)],
+                [sys.executable, "-P", "-m", "apps.bench.learning.driver_memory", "--measure", str(folder)],
                 check=True,
                 stdout=subprocess.PIPE,
                 text=True,

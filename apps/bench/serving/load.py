@@ -49,7 +49,17 @@ class LoadOutcome:
 
 def load(url: str, rate: float, seconds: float, users: int, client: str = "homefeed", seed: int = 0) -> LoadOutcome:
     """Run the load in a process of its own."""
-    command = [sys.executable, "-m", "apps.bench.serving.load", url, "--rate", str(rate), "--seconds", str(seconds)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "apps.bench.serving.load",
+        url,
+        "--rate",
+        str(rate),
+        "--seconds",
+        str(seconds),
+    ]
     command += ["--users", str(users), "--client", client, "--seed", str(seed)]
     done = start(command, capture_output=True, text=True, check=True)
     return LoadOutcome(**json.loads(done.stdout))

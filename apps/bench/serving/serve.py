@@ -151,12 +151,12 @@ def served(shape: str, path: Path) -> Iterator[tuple[str, int]]:
     [port] = free_ports(1)
     env = dict(os.environ)
     if shape == "handwritten":
-        command = [sys.executable, "-m", "apps.bench.serving.handwritten", str(path), "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "apps.bench.serving.handwritten", str(path), "--port", str(port)]
     else:
         settings(path, shape=shape.removesuffix("_python_proxy"))
         proxy = "0" if shape.endswith("_python_proxy") else "1"
         env |= {"RAY_SERVE_ENABLE_HA_PROXY": proxy, "RAY_SERVE_THROUGHPUT_OPTIMIZED": proxy}
-        command = [sys.executable, "-m", "pinfunnel", "serve", "--project", str(path), "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "pinfunnel", "serve", "--project", str(path), "--port", str(port)]
     with (path.parent / f"{shape}.log").open("w") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
         url = f"http://127.0.0.1:{port}"
