@@ -137,6 +137,9 @@ def serving_schema(ids: str) -> pa.Schema:
     `teacher_rate`: the chance that a candidate which only the walk chose got a `full_score` all the same, as this one's
     did (serving/funnel/teacher.py); null for the requests without such scores. `kept_rate`: the chance that a candidate
     neither shown nor acted on was logged, in replayed history that logs a sample of them; null where all are here.
+    `experiment` is the caller's own text; `exposure` names the project's experiments in force, as `experiment/arm`.
+    `team` is, of each pin that a team draft of two arms placed, the index of its arm, -1 of all others; empty where no
+    orders were interleaved. `milliseconds` from the call to its answer; null where nobody waited for one.
     """
     return pa.schema(
         [
@@ -145,6 +148,8 @@ def serving_schema(ids: str) -> pa.Schema:
             ("user_id", id_type(ids)),
             ("requested_at", TIMESTAMP),
             ("experiment", pa.string()),
+            ("exposure", pa.list_(pa.string())),
+            ("milliseconds", pa.float32()),
             ("degraded", pa.string()),
             ("graph_version", pa.string()),
             ("lightweight_version", pa.string()),
@@ -171,6 +176,7 @@ def serving_schema(ids: str) -> pa.Schema:
             ("position", pa.list_(pa.int16())),
             ("explored", pa.list_(pa.bool_())),
             ("explored_dropped", pa.list_(pa.bool_())),
+            ("team", pa.list_(pa.int8())),
             ("visit_score", pa.list_(pa.float32())),
             ("lightweight_score", pa.list_(pa.float32())),
             ("full_score", pa.list_(pa.float32())),

@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -87,10 +87,15 @@ def near(name: str, known: Iterable[str]) -> str:
 
 def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     here: Any = model
+    of_mapping = False
     for part in path:
+        if of_mapping:  # the part is a name in it, as that of a source
+            of_mapping = False
+            continue
         field = getattr(here, "model_fields", {}).get(part)
         if field is None:
             return []
+        of_mapping = get_origin(field.annotation) is dict
         options = [field.annotation, *getattr(field.annotation, "__args__", ())]
         here = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
     return list(getattr(here, "model_fields", {}))

@@ -192,11 +192,11 @@ class Ingress:
         request_id, seed = self._questions.identity(client, body)
         deadline = Deadline(began + self._seconds(x_deadline_ms))
         answer = await self._answering.answer(client, body, moment, seed, only, deadline)
+        answer.milliseconds = milliseconds = (time.perf_counter() - began) * 1e3
         self._behind.keep(answer, request_id, body)
         if settings.policy.seen_times and body.user_id is not None:
             pins = answer.candidates.pin_ids[answer.shown].tolist()
             self._events.shown(body.user_id, ShownPins(client, answer.ask.at, tuple(pins)))
-        milliseconds = (time.perf_counter() - began) * 1e3
         if self._observer is not None:
             self._observer.answered(answer, milliseconds)
         self._lines.answered(answer, request_id, milliseconds)

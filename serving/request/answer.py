@@ -52,6 +52,9 @@ class Answer:
     contributions: list[dict[str, float]] = field(default_factory=list)  # aligned with `shown`; empty unless explained
     reasons: list[Reasons] = field(default_factory=list)  # the full ranker's, aligned with `shown`; empty as above
     taught: Taught | None = None
+    exposure: tuple[str, ...] = ()  # experiments in force, each as `experiment/arm`
+    team: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))  # int8[m], arm that placed it; or empty
+    milliseconds: float | None = None  # from the call to its answer; None where nobody waits
 
     @property
     def degraded(self) -> str:

@@ -19,6 +19,9 @@ from training.log.attribution import action_matrix, as_datetime64, group_events
 
 LATER = {
     "filter": pa.string(),
+    "exposure": pa.list_(pa.string()),
+    "milliseconds": pa.float32(),
+    "team": pa.list_(pa.int8()),
     "explored_rate": pa.float32(),
     "dropped_rate": pa.float32(),
     "explored_dropped": pa.list_(pa.bool_()),

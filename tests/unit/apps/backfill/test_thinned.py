@@ -66,5 +66,5 @@ def test_no_list_of_candidates_is_forgotten() -> None:
     lists = {field.name for field in serving_schema("int64") if str(field.type).startswith("list")}
     of_request = {name for name in lists if name.startswith(("query_", "sequence_"))}
     of_request |= {"shared_features", "source_name", "source_budget"}
-    of_request.add("explored_dropped")  # empty: a replay explores nothing
+    of_request |= {"exposure", "explored_dropped", "team"}  # empty: a replay is in no experiment and explores nothing
     assert lists - of_request == {*PER_CANDIDATE, *MATRICES}

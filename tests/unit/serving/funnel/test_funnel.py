@@ -162,6 +162,21 @@ def test_the_log_row_says_what_was_shown_where(world: Opened) -> None:
     assert ((position >= 0) == (stage == IMPRESSED)).all()
     assert table["explored"][0].as_py().count(True) == world.clients["homefeed"].sizes.explore
     assert table["experiment"].to_pylist() == ["arm", "arm"]
+    assert table["exposure"].to_pylist() == table["team"].to_pylist() == [[], []]
+
+
+def test_the_log_row_says_which_arms_were_in_force_and_which_placed_what(world: Opened) -> None:
+    process = world.new_process()
+    answer = process.funnel.recommend_now(ask(user_id=some_user(world)))
+    answer.exposure = ("ranker/control", "ranker/treatment")
+    answer.team = np.arange(len(answer.shown), dtype=np.int8) % 2
+    answer.milliseconds = 12.5
+    row = rows_to_table([log_row(answer, "r", "h", "", None)], "int64", process.features).to_pylist()[0]
+    assert row["exposure"] == ["ranker/control", "ranker/treatment"]
+    assert row["milliseconds"] == 12.5
+    placed = [row["team"][at] for at in answer.shown.tolist()]
+    assert placed == answer.team.tolist()
+    assert set(np.delete(row["team"], answer.shown)) == {-1}
 
 
 def test_what_the_lightweight_stage_dropped_is_shown_by_chance_and_marked(world: Opened) -> None:

@@ -124,7 +124,7 @@ def test_weights_make_the_sample_stand_for_all_candidates() -> None:
     assert total / weights == pytest.approx(np.mean(truth), abs=0.05)
 
 
-@pytest.mark.parametrize("later", ["teacher_rate", "filter", "explored_dropped"])
+@pytest.mark.parametrize("later", ["teacher_rate", "filter", "explored_dropped", "exposure", "team", "milliseconds"])
 def test_logs_without_the_column_read_and_compact_beside_those_with_it(
     tmp_path: Path, world: Opened, later: str
 ) -> None:

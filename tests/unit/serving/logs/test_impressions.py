@@ -25,6 +25,8 @@ def row(name: str, client: str = "homefeed", **changes: Any) -> dict[str, Any]:
         "user_id": 1,
         "requested_at": datetime(2026, 1, 1, tzinfo=UTC),
         "experiment": "",
+        "exposure": (),
+        "milliseconds": None,
         "degraded": "",
         "graph_version": "v",
         "lightweight_version": None,
@@ -47,6 +49,7 @@ def row(name: str, client: str = "homefeed", **changes: Any) -> dict[str, Any]:
         "position": np.empty(0, np.int16),
         "explored": np.empty(0, bool),
         "explored_dropped": np.empty(0, bool),
+        "team": np.empty(0, np.int8),
         **changes,
     }
 
