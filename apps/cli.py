@@ -16,6 +16,7 @@ from apps.commands import (
     demo,
     deploy,
     evaluate,
+    experiment,
     faults,
     fresh,
     keys,
@@ -93,6 +94,7 @@ app.add_typer(learn.train_app, name="train")
 evaluate.evaluate_app.command("stages")(stages.evaluate_stages)
 evaluate.evaluate_app.command("sources")(sources.evaluate_sources)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.add_typer(experiment.experiment_app, name="experiment")
 app.add_typer(models.models_app, name="models")
 app.add_typer(bundles.bundles_app, name="bundles")
 app.command("compact-logs")(data.compact_logs)

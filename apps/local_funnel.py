@@ -94,7 +94,7 @@ class LocalFunnel:
         _, seed = self._questions.identity(client, body)
         since = self._forgotten.before(body.user_id)
         ask = question(client, body, body.at, seed, self._state(body.user_id), only, choice, since)
-        answer = self.process.funnel.recommend_now(
+        answer = self.process.live_funnel.recommend_now(
             ask, by_visits=body.order == "visit_count", limit=body.limit, explain=body.explain
         )
         return LocalAnswer(answer, body, personal)

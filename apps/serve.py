@@ -26,7 +26,7 @@ from cluster.settings.parsing import near
 from cluster.settings.project import ServingSettings
 from cluster.settings.resources import CustomResources, GpuShare
 from cluster.store.home import lost_with_local
-from serving.candidates.walk_part import part_names
+from serving.deploy.deployments import source_deployments
 from serving.deploy.process import Process
 from serving.deploy.replicas import (
     EventsDeployment,
@@ -152,15 +152,7 @@ def replicas_of(args: FunnelArgs, opened: Opened) -> dict[str, Replicas]:
 
 def sources_of(opened: Opened) -> dict[str, tuple[str, int | None]]:
     """The deployments of all clients' sources of candidates: of which source, and of which part of the graph if any."""
-    clients = list(opened.clients.values())
-    parts = part_names(clients, opened.project.graph.shards)
-    out: dict[str, tuple[str, int | None]] = {}
-    for source in dict.fromkeys(name for client in clients for name in client.sources):
-        if source == WALK and parts:
-            out |= {name: (WALK, at) for at, name in enumerate(parts)}
-        else:
-            out[source] = (source, None)
-    return out
+    return source_deployments(opened.project, opened.clients)
 
 
 def _shape(args: FunnelArgs, opened: Opened) -> str:

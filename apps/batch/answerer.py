@@ -58,7 +58,7 @@ class Answerer:
         self._project = opened.project
         self.plan = plan
         self._out = out
-        self._funnel = process.funnel
+        self._funnel = process.live_funnel
         self._log = process.serving_log(seconds=UNWRITTEN_SECONDS)
         self._logged_at_once = min(LOGGED_AT_ONCE, opened.project.serving.log_queue_rows)
         self._behind = Behind(self._funnel, self._log, process.features.schema_hash, _never, process.pseudonyms)

@@ -28,7 +28,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
     out: JsonFile = None,
 ) -> None:
-    """Remove old bundles. Of each kind stay the published version, the newest, and those that logged requests name.
+    """Remove old bundles. Of each kind stay the published version, the newest, and what requests or experiments name.
 
     What a replay under way has built stays too, and everything of the last 24 hours. What killed writers have
     left goes. For a nightly job, behind `compact-logs`; serving may go on. `models prune` is the same.
@@ -40,6 +40,7 @@ def prune(
         process = open_project(project).new_process()
         since = None if days is None else datetime.now(UTC) - timedelta(days=days)
         named = pruning.named_in_logs(process.logs, since) | Ledger.graphs(process.logs.root)
+        named |= {version for each in process.experiments.running() for version in each.pinned}
         done = pruning.prune(process.store, keep, named, dry=dry_run)
         for what in (*done.versions, *done.remains):
             console.print(f"  {what}", highlight=False, soft_wrap=True)

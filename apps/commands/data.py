@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from apps.commands.experiment import check_all, file_of, read_file
 from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project
@@ -32,6 +33,9 @@ def validate(
         if allow_drops is not None:
             data = checked.data.model_copy(update={"allow_drops": allow_drops})
             checked = checked.model_copy(update={"data": data})
+        experiments = file_of(opened, project)
+        if experiments.exists():
+            check_all(opened, list(read_file(opened, project).values()))
         with progress_bar() as bars:
             report = check(checked, bars.at("validate"), opened.clients)
         console.print(report.text(), highlight=False, soft_wrap=True)

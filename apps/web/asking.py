@@ -127,7 +127,10 @@ class FunnelDesk:
     def _page(self, asked: Asked, moment: datetime, old: Answer, new: Answer, took: float) -> FunnelPage:
         catalog: Catalog = self._catalogs.get(new.candidates.graph_version)
         cards = PinCards(catalog)
-        columns = funnel_columns(new, self._inside.clients[asked.client], catalog, cards, DEPTH)
+        client = self._inside.clients[asked.client]
+        if new.ask.arm is not None:
+            client = new.ask.arm.applied_to(client)
+        columns = funnel_columns(new, client, catalog, cards, DEPTH)
         orders = two_orders(old, new, cards, columns.interests)
         if self._withheld is None:
             self._withheld = Withheld(self._process.removals)

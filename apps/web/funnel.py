@@ -112,6 +112,7 @@ class FunnelColumns:
     milliseconds: Mapping[str, float]
     versions: Mapping[str, str | None]
     faults: tuple[str, ...] = ()
+    exposure: tuple[str, ...] = ()  # arms in force, as `experiment/arm`
     interests: tuple[str, ...] = field(default=())
     locale: str | None = None
 
@@ -172,6 +173,7 @@ def funnel_columns(answer: Answer, client: Client, catalog: Catalog, cards: PinC
             "full": None if scored is None else scored.version,
         },
         faults=tuple(answer.faults),
+        exposure=answer.exposure,
         interests=tuple(topics[at] for at in np.argsort(-user.interests, kind="stable") if user.interests[at] > 0),
         locale=catalog.pins.vocabulary.locales[candidates.locale] if candidates.locale >= 0 else None,
     )

@@ -87,7 +87,7 @@ class ConsoleAlone:
         project = opened.project
         control = control_root(project.home, project.control)
         answering = Answering(
-            process.funnel,
+            process.live_funnel,
             Admission(ALL_AT_ONCE, 60.0),
             ReadEvents(process),
             Choices(control),

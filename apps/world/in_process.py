@@ -78,7 +78,7 @@ class InProcess:
         ingress = Ingress(
             opened.project,
             opened.clients,
-            process.funnel,
+            process.live_funnel,
             events,
             self._serving_log,
             process.features.schema_hash,

@@ -4,6 +4,7 @@ One entry of the project's file of experiments, or of `POST /v1/experiments`. Wh
 client is checked where clients are known.
 """
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
@@ -36,11 +37,25 @@ class ExperimentArm(Settings):
 
     weight: float = Field(1.0, gt=0, le=1e6, allow_inf_nan=False, description="of its users against the other arms'")
     set: dict[str, JsonValue] = Field(
-        {}, description="settings of the client by path, as `sources.boards.quota: 400`; a mapping is replaced whole"
+        {},
+        max_length=64,
+        description="settings of the client by path, as `sources.boards.quota: 400`; a mapping is replaced whole",
     )
     versions: dict[str, Annotated[str, Field(pattern=VERSION)]] = Field(
-        {}, description="stored version by kind, `lightweight/<client>` or `full`; default: the published one"
+        {},
+        max_length=64,
+        description="stored version by kind, `lightweight/<client>` or `full`; default: the published one",
     )
+
+    @field_validator("set")
+    @classmethod
+    def _finite(cls, changes: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for path, value in changes.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except ValueError:
+                raise ValueError(f"{path}: not every number in it is finite") from None
+        return changes
 
 
 class Horizon(Settings):
@@ -60,8 +75,8 @@ class Experiment(Settings):
     """One experiment, named by its entry."""
 
     name: str = Field(pattern=NAME)
-    about: str = ""
-    clients: tuple[str, ...] = Field(min_length=1, description="whose requests are in it")
+    about: str = Field("", max_length=2000)
+    clients: tuple[str, ...] = Field(min_length=1, max_length=64, description="whose requests are in it")
     design: Literal["users", "interleaving", "switchback"] = Field(
         "users",
         description="each user has an arm · each answer is a team draft of both arms' orders · all users of a time "
@@ -80,7 +95,9 @@ class Experiment(Settings):
     )
     action: str = Field("save", description="what decides")
     guardrails: tuple[str, ...] = Field(
-        ("milliseconds", "degraded"), description="actions, `milliseconds`, `degraded`: what may not become worse"
+        ("milliseconds", "degraded"),
+        max_length=32,
+        description="actions, `milliseconds`, `degraded`: what may not become worse",
     )
     horizon: Horizon = Horizon()
     minutes: int | None = Field(
@@ -147,6 +164,11 @@ class Experiment(Settings):
         """Expected share of its users by arm; of its windows, in a switchback."""
         total = sum(arm.weight for arm in self.arms.values())
         return {name: arm.weight / total for name, arm in self.arms.items()}
+
+    @property
+    def pinned(self) -> set[str]:
+        """Versions of bundles that its arms name."""
+        return {version for arm in self.arms.values() for version in arm.versions.values()}
 
     @property
     def window_minutes(self) -> int:

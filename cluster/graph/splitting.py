@@ -18,7 +18,7 @@ from cluster.graph.files import save_indices, write_facts
 from cluster.graph.packing import FILES, Wanted, linkable, pack_offsets, write_links
 from cluster.graph.sharded import ShardedGraph, part_folder
 from cluster.hashing import hash_ids
-from cluster.settings.project import MOST_SHARDS, GraphSettings
+from cluster.settings.graph import MOST_SHARDS, GraphSettings
 
 CHUNK = 1 << 22  # edges dealt at a time: bounds the memory
 

@@ -215,13 +215,18 @@ def load_clients(folder: str | Path, actions: tuple[str, ...] | None = None) -> 
         client = load_client(file)
         if client.name in clients:
             raise ConfigError(f"{file}: name: client '{client.name}' is defined twice")
-        for key, named in (
-            ("query.actions", client.query.actions),
-            ("utility", client.utility),
-            ("labels.action_weights", client.labels.action_weights),
-        ):
-            unknown = sorted(set(named) - set(actions)) if actions is not None else []
-            if unknown:
-                raise ConfigError(f"{file}: {key}: unknown action {unknown[0]!r}; actions are {list(actions or ())}")
+        if actions is not None:
+            check_actions(client, actions, str(file))
         clients[client.name] = client
     return clients
+
+
+def check_actions(client: Client, actions: tuple[str, ...], origin: str) -> None:
+    """Raises ConfigError that begins with `origin` where the client weighs an action that is not among these."""
+    for key, named in (
+        ("query.actions", client.query.actions),
+        ("utility", client.utility),
+        ("labels.action_weights", client.labels.action_weights),
+    ):
+        if unknown := sorted(set(named) - set(actions)):
+            raise ConfigError(f"{origin}: {key}: unknown action {unknown[0]!r}; actions are {list(actions)}")

@@ -11,6 +11,7 @@ from cluster.settings.attributes import Attributes, check_beside_features
 from cluster.settings.events import EventSettings
 from cluster.settings.fresh import FreshSettings
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
+from cluster.settings.graph import GraphSettings as GraphSettings
 from cluster.settings.logs import LogSettings
 from cluster.settings.loop import LoopSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
@@ -20,7 +21,6 @@ from cluster.settings.similarity import SimilaritySettings
 from cluster.settings.telemetry import TelemetrySettings
 
 OBJECT_STORES = ("s3://", "gs://")
-MOST_SHARDS = 1024
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
 
 
@@ -74,38 +74,6 @@ class FeatureSettings(Settings):
         return max(self.history_length, 2 * self.sequence_length)
 
 
-class GraphSettings(Settings):
-    """How edges become a graph. `partitions` bounds memory: one partition of edges is in a worker at a time.
-
-    `prune_boards` and `prune_delta` prune the finished graph by the pins' topics (cluster/graph/prune.py).
-    """
-
-    partitions: int = Field(8, ge=1)
-    min_board_pins: int = Field(1, ge=1)
-    max_board_pins: int = Field(0, ge=0, description="0: keep every board; else drop boards with more pins (spam)")
-    links: Literal["auto", "yes", "no"] = Field(
-        "auto",
-        description="edges that also say where their other end's edges lie: large graphs walk faster, for 8 more bytes "
-        "an edge in memory and 16 on disk; auto: from 200,000 pins and boards to 100 million edges",
-    )
-    shards: int = Field(
-        1,
-        ge=1,
-        le=MOST_SHARDS,
-        description="parts that boards are dealt to, for a graph that no node holds: each is walked by replicas of its "
-        "own (docs/walker.md); a change needs another `build-graph`",
-    )
-    prune_boards: float = Field(0.0, ge=0, lt=1, description="share of boards to drop, those of the most mixed topics")
-    prune_delta: float = Field(
-        1.0, gt=0, le=1, description="a pin on d boards keeps the d^prune_delta most like it in topics; 1: all"
-    )
-
-    @property
-    def prunes(self) -> bool:
-        """Whether a build drops edges by topic."""
-        return self.prune_boards > 0.0 or self.prune_delta < 1.0
-
-
 class Project(Settings):
     """Everything in `pinfunnel.yaml`."""
 
@@ -120,6 +88,9 @@ class Project(Settings):
     actions: tuple[str, ...] = DEFAULT_ACTIONS
     negative_actions: tuple[str, ...] = ("hide",)
     clients: str | None = Field(None, description="folder of client YAML files; default: the five that ship")
+    experiments: str | None = Field(
+        None, description="file that `pinfunnel experiment` reads; default: `experiments.yaml` beside this one"
+    )
     attribution_hours: float = Field(24.0, gt=0)
     data: DataSettings
     features: FeatureSettings = FeatureSettings()
@@ -231,11 +202,13 @@ class Project(Settings):
         }
         control = project.control or (f"{project.local}/control" if project.local else None)
         keys = None if project.access.keys is None else _anchor(base, project.access.keys)
+        experiments = None if project.experiments is None else _anchor(base, project.experiments)
         arriving = None if project.loop.new_edges is None else _anchor(base, project.loop.new_edges)
         return project.model_copy(
             update={
                 "access": project.access.model_copy(update={"keys": keys}),
                 "loop": project.loop.model_copy(update={"new_edges": arriving}),
+                "experiments": experiments,
                 "home": _anchor(base, project.home),
                 "local": None if project.local is None else _anchor(base, project.local),
                 "control": None if control is None else _anchor(base, control),

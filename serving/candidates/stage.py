@@ -3,9 +3,8 @@
 `CandidatesLogic` knows nothing of Ray, HTTP or metrics, and does not decide when a source is too late.
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -13,19 +12,19 @@ from cluster.catalog.catalog import Catalog
 from cluster.contract.ids import plain_id
 from cluster.settings.clients import WALK, Client
 from serving.candidates import sources as shipped
-from serving.candidates.generator import CandidateGenerator, make_generator
 from serving.candidates.mixer import mix
+from serving.candidates.pool import SourcePool
 from serving.candidates.query import NOTHING, Query, read_query
-from serving.candidates.quotas import Quotas
 from serving.candidates.union import warm
 from serving.policy.hidden import HiddenPins
-from serving.policy.labels import Forbidden
 from serving.policy.withheld import Withheld
+from serving.request.arm import ArmSettings
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
 from serving.request.deadline import Deadline
 from serving.request.found import Discovery, FoundPins, Kind, Origin
+from serving.request.per_arm import Derive, PerArm
 from training.quotas.table import QuotaTable
 
 assert shipped  # imported for what it registers
@@ -35,25 +34,23 @@ class CandidatesLogic:
     """Reads requests, calls sources, mixes what they found."""
 
     def __init__(
-        self, catalogs: Catalogs, clients: Mapping[str, Client], sequence_length: int, withheld: Withheld | None = None
+        self,
+        catalogs: Catalogs,
+        clients: Mapping[str, Client],
+        sequence_length: int,
+        withheld: Withheld | None = None,
+        derive: Derive | None = None,
     ):
-        """`withheld`: what was taken down, if anything can be. Raises ConfigError for a source that cannot be made."""
+        """`withheld`: what was taken down, if anything can be; `derive`: as for `PerArm`.
+
+        Raises ConfigError for a source that cannot be made.
+        """
         self._catalogs = catalogs
-        self._clients = clients
         self._length = sequence_length
         self._withheld = withheld
         self._hidden = HiddenPins()
-        self._forbidden = {name: Forbidden(client) for name, client in clients.items()}
-        self._quotas = {name: Quotas(client) for name, client in clients.items()}
-        made: dict[str, CandidateGenerator] = {}
-        self._sources: dict[tuple[str, str], CandidateGenerator] = {}
-        for client in clients.values():
-            for name, source in client.sources.items():
-                same = json.dumps([source.use or name, source.settings], sort_keys=True, default=str)
-                if same not in made:  # clients that say the same share what it holds in memory
-                    made[same] = make_generator(client, name, source)
-                self._sources[client.name, name] = made[same]
-        self._made = list(made.values())
+        self._pool = SourcePool()
+        self._of = PerArm(clients, self._pool.sources_of, derive)
         warm()
 
     def load(self, version: str) -> None:
@@ -62,9 +59,17 @@ class CandidatesLogic:
 
     def serve(self, catalog: Catalog) -> None:
         """Make every source ready for a verified graph, then make it current."""
-        for source in self._made:
-            source.prepare(catalog)
+        self._pool.prepare(catalog)
         self._catalogs.serve(catalog)
+
+    def prepare_arm(self, arm: ArmSettings) -> None:
+        """Make its sources, and those of them that are new ready for the current graph. Raises ConfigError."""
+        self._of.of_arm(arm)
+
+    def keep_arms(self, arms: Collection[ArmSettings]) -> None:
+        """Forget all other arms; what only they have is let go."""
+        self._of.keep({arm.key for arm in arms})
+        self._pool.keep(self._of.made())
 
     @property
     def version(self) -> str:
@@ -74,37 +79,38 @@ class CandidatesLogic:
     def query(self, ask: WalkAsk, version: str | None = None) -> Query:
         """A request in terms of the current graph, or of `version`. Raises BundleError without it."""
         catalog: Catalog = self._catalogs.current if version is None else self._catalogs.get(version)
-        labels = self._forbidden[ask.client]
+        mine = self._of.of(ask)
+        labels = mine.forbidden
         forbidden = labels.of(catalog, locale_of(catalog, ask) if labels.by_locale else None)
         removed = NOTHING if self._withheld is None else self._withheld.of(catalog)
         unwanted = self._hidden.of(catalog, ask.hidden_boards, ask.hidden_topics)
-        return read_query(catalog, self._clients[ask.client], ask, self._length, forbidden, removed, unwanted)
+        return read_query(catalog, mine.client, ask, self._length, forbidden, removed, unwanted)
 
     def load_quotas(self, client: str, table: QuotaTable) -> None:
         """Ask the client's sources for as much as has been learned to be worth it."""
-        self._quotas[client].load(table)
+        self._pool.load_quotas(client, table, self._of.made())
 
-    def note_time(self, client: str, used: float) -> None:
+    def note_time(self, ask: WalkAsk, used: float) -> None:
         """A request needed the share `used` of its deadline: the price of candidates follows."""
-        self._quotas[client].price.note(used)
+        self._of.of(ask).quotas.price.note(used)
 
     def budgets(self, query: Query) -> dict[str, int]:
         """Most pins of each source that is asked; of the walk at least as many as the answer is to have."""
-        bought = {name: n for name, n in self._quotas[query.client.name].budgets(query).items() if n > 0}
+        bought = {name: n for name, n in self._of.of(query.ask).quotas.budgets(query).items() if n > 0}
         return {name: max(n, query.wanted) if name == WALK else n for name, n in bought.items()}
 
-    def in_place(self, name: str, client: str) -> bool:
+    def in_place(self, name: str, query: Query) -> bool:
         """Whether the source may be called where the rest of the request is computed."""
-        return self._sources[client, name].in_place
+        return self._of.of(query.ask).sources[name].in_place
 
     def generate(self, name: str, query: Query, budget: int, deadline: Deadline) -> FoundPins:
         """What one source finds. Raises what it raises, and DataError for what is no `FoundPins`."""
-        source = self._sources[query.client.name, name]
+        source = self._of.of(query.ask).sources[name]
         return source.generate(query, budget, deadline).checked(query.catalog.graph.n_pins, budget)
 
     def mixed(self, query: Query, found: Mapping[str, FoundPins], budget: Mapping[str, int]) -> Candidates:
         """One table of what the sources found; popular pins where that is nothing."""
-        return mix(query, found, budget, self._forbidden[query.client.name].rules)
+        return mix(query, found, budget, self._of.of(query.ask).forbidden.rules)
 
     def discoveries(self, candidates: Candidates, rows: Sequence[int]) -> list[list[Discovery]]:
         """The sources that found the candidates in `rows`, and what led them there."""

@@ -40,9 +40,16 @@ FALLBACKS = Declared(
     ("client", "stage", "reason"),
     "what answers lack: a stage `late`, `failed` or `skipped` for want of time; `full` or `explain_full` done in part "
     "(`partial`); `walk` without some parts of the graph (`shards`); `events` `stale`; `candidates` with useless query "
-    "pins (`query_pins`) or of no source (`popular`); `answer` with too few pins (`short`)",
+    "pins (`query_pins`) or of no source (`popular`); `answer` with too few pins (`short`); `experiment` answered as "
+    "another arm (`arm`)",
 )
 DEGRADED = Declared("pinfunnel_degraded_total", "counter", ("client",), "answers that lack something")
+EXPOSED = Declared(
+    "pinfunnel_exposed_total",
+    "counter",
+    ("client", "arm", "degraded"),
+    "answers by the arm that was in force, as `experiment/arm`, and whether they lack something (`yes` or `no`)",
+)
 REFUSED = Declared(
     "pinfunnel_refused_total",
     "counter",

@@ -22,7 +22,10 @@ class CountedUp(metrics.Counter):
 class Counted:
     """A counter's increments between two exports. Thread-safe."""
 
-    def __init__(self, declared: Declared):
+    def __init__(self, declared: Declared, begins: bool = False):
+        """`begins`: a series that is new is told as 0 first, and what was counted with the next export."""
+        self._begins = begins
+        self._told: set[tuple[str, ...]] = set()
         self._labels = declared.labels
         self._exported = CountedUp(declared.name, declared.meaning, declared.labels)
         self._lock = threading.Lock()
@@ -39,6 +42,10 @@ class Counted:
             new = self._new
             self._new = defaultdict(float)
         for labels, value in new.items():
+            if self._begins and labels not in self._told:
+                self._told.add(labels)
+                self.add(value, *labels)
+                value = 0.0
             self._exported.add(value, dict(zip(self._labels, labels, strict=True)))
 
 

@@ -27,6 +27,7 @@ NOTED: tuple[tuple[str, Reason], ...] = (
     ("answer", "short"),
     ("request", "late"),
     (WALK, "shards"),
+    ("experiment", "arm"),
 )
 
 
@@ -40,6 +41,7 @@ class Metrics:
         self._removed = Counted(declared.REMOVED)
         self._fallbacks = Counted(declared.FALLBACKS)
         self._degraded = Counted(declared.DEGRADED)
+        self._exposed = Counted(declared.EXPOSED, begins=True)
         self._refused = Counted(declared.REFUSED)
         self._events = Counted(declared.EVENTS)
         self._dropped = Counted(declared.DROPPED)
@@ -74,6 +76,7 @@ class Metrics:
             self._removed,
             self._fallbacks,
             self._degraded,
+            self._exposed,
             self._refused,
             self._events,
             self._dropped,
@@ -94,6 +97,8 @@ class Metrics:
             self._removed.add(count, client, step)
         if answer.degraded:
             self._degraded.add(1, client)
+        for arm in answer.exposure:
+            self._exposed.add(1, client, arm, "yes" if answer.degraded else "no")
         if answer.candidates.source == "popular" and "popular" not in answer.candidates.sources.names:
             self._fallbacks.add(1, client, "candidates", "popular")
 
@@ -126,11 +131,14 @@ class BundleMetrics:
 
     def __init__(self) -> None:
         self._problems = Measured(declared.BUNDLE_PROBLEMS)
+        self._told: set[str] = set()  # kinds that had a problem once, of which some have no version
         self._made = Measured(declared.BUNDLE_MADE)
 
     def looked(self, bundles: ServedBundles) -> None:
         """Set every kind's count, to 0 where nothing is wrong, and when what serves was made."""
-        for kind, count in bundles.problem_counts.items():
+        counts = dict.fromkeys(self._told, 0) | bundles.problem_counts
+        self._told.update(counts)
+        for kind, count in counts.items():
             self._problems.set(count, kind)
         for kind, version in bundles.versions.items():
             self._made.set(begun_at(version or "") / 1e6, kind)

@@ -31,6 +31,7 @@ class RemoteStages(Stages):
         self._lightweight = self._sources.pop("lightweight")
         self._full = self._sources.pop("full")
         self._walk = ScatteredWalk({name: self._sources.pop(name) for name in parts}) if parts else None
+        self.sources = frozenset([*self._sources, *([WALK] if parts else [])])  # that run somewhere
 
     async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         """What one source finds, from its deployment; the query is read there again, from the same graph."""

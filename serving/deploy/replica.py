@@ -1,7 +1,7 @@
 """What every replica shares: a process's parts, and one explicit `close` for whatever it has started. No decision."""
 
 import atexit
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 
 from cluster.settings.clients import Client
@@ -32,11 +32,17 @@ class Replica:
 
     begins_traces = False  # an ingress does
 
-    def __init__(self, project: Project, clients: dict[str, Client], parts: Collection[int] | None = None):
-        """`parts` of the graph whose edges are walked here; None: all."""
+    def __init__(
+        self,
+        project: Project,
+        clients: dict[str, Client],
+        parts: Collection[int] | None = None,
+        narrow: Callable[[Client], Client] | None = None,
+    ):
+        """`parts` of the graph whose edges are walked here; None: all. `narrow`: what is had of a client; None: all."""
         stay_on_loopback()
         join_serve_log()
-        self._process = Process(project, clients, parts)
+        self._process = Process(project, clients, parts, narrow)
         self._closing = ExitStack()
         atexit.register(self.close)
         if tracing_on():
@@ -47,9 +53,9 @@ class Replica:
         self._pulse.add(flush_serve_log)
         self._closing.callback(self._pulse.close)
 
-    def watch(self, *stages: str) -> None:
-        """Load what is published now, and swap in what is published later."""
-        self._watcher = self._process.watcher(*stages)
+    def watch(self, *stages: str, elsewhere: Collection[str] = ()) -> None:
+        """Load what is published now, and swap in what is published later. `elsewhere`: sources of other processes."""
+        self._watcher = self._process.watcher(*stages, elsewhere=elsewhere)
         self._watcher.told = BundleMetrics().looked
         self._closing.callback(self._watcher.stop)
         self._watcher.start()

@@ -64,12 +64,7 @@ class SourceReplica(Replica):
     """One source of candidates, of all clients that have it; or the walk over one part of the graph."""
 
     def __init__(self, project: Project, clients: dict[str, Client], source: str, part: int | None = None):
-        having = {
-            name: client.model_copy(update={"sources": {source: source_settings(client.sources[source], part)}})
-            for name, client in clients.items()
-            if source in client.sources
-        }
-        super().__init__(project, having, None if part is None else (part,))
+        super().__init__(project, clients, None if part is None else (part,), partial(with_source, source, part))
         self._source = source
         self._log = StageLog(source, project.telemetry.log_share)
         self._logic = self._process.sources
@@ -81,6 +76,12 @@ class SourceReplica(Replica):
         deadline = Deadline.after(seconds)
         with self._log.of(ask):
             return self._logic.generate(self._source, self._logic.query(ask, version), budget, deadline)
+
+
+def with_source(name: str, part: int | None, client: Client) -> Client:
+    """A client with one of its sources alone; with none where it does not have that."""
+    mine = {name: source_settings(client.sources[name], part)} if name in client.sources else {}
+    return client.model_copy(update={"sources": mine})
 
 
 def source_settings(source: SourceSettings, part: int | None) -> SourceSettings:
@@ -175,9 +176,10 @@ class IngressReplica(Replica):
             self._closing.callback(threads.close)
             funnel = SlottedFunnel(self._process.served_funnel(observer=told), threads)
         else:
-            self.watch("mix")
             parts = part_names(list(clients.values()), project.graph.shards)
-            funnel = self._process.served_funnel(RemoteStages(stages, parts), told)
+            remote = RemoteStages(stages, parts)
+            self.watch("mix", elsewhere=remote.sources)
+            funnel = self._process.served_funnel(remote, told)
         self._watcher.require(kinds.GRAPH)
         self._ingress = Ingress(
             project,

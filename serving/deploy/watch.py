@@ -6,15 +6,27 @@ Traffic never waits for a load, a bundle that fails to load leaves the old one s
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from cluster.errors import BundleError
 from cluster.store.bundles import BundleStore
 from serving.deploy.follow import Follower
-from serving.deploy.freshen import Freshener
 from serving.request.served import ServedBundles, ServingProblem
 
 log = logging.getLogger(__name__)
+
+
+class Looks(Protocol):
+    """What else a process follows."""
+
+    def look(self) -> object:
+        """Take what is new. Raises nothing."""
+        ...
+
+    def problems(self) -> tuple[ServingProblem, ...]:
+        """What cannot be taken."""
+        ...
 
 
 class Watcher:
@@ -26,13 +38,13 @@ class Watcher:
         loaders: Mapping[str, Callable[[str], None]],
         seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
-        freshener: Freshener | None = None,
+        behind: Sequence[Looks] = (),
     ):
         """`seconds` between looks; `clock` times the tries of versions that were set aside.
 
-        `freshener` looks behind them for what is laid over the graph.
+        `behind` them looks whatever else is followed, as what is laid over the graph.
         """
-        self._freshener = freshener
+        self._behind = behind
         self._followers = [Follower(store, kind, load, clock) for kind, load in loaders.items()]
         self._seconds = seconds
         self._stop = threading.Event()
@@ -45,8 +57,8 @@ class Watcher:
         """Look once; returns the kinds that were swapped."""
         with self._lock:
             swapped = [follower.kind for follower in self._followers if follower.look()]
-            if self._freshener is not None:
-                self._freshener.look()
+            for each in self._behind:
+                each.look()
         self.told(self.bundles())
         return swapped
 
@@ -57,8 +69,7 @@ class Watcher:
 
     def problems(self) -> tuple[ServingProblem, ...]:
         """Of all kinds."""
-        found = tuple(problem for follower in self._followers for problem in follower.problems())
-        return found if self._freshener is None else (*found, *self._freshener.problems())
+        return tuple(problem for each in (*self._followers, *self._behind) for problem in each.problems())
 
     def require(self, kind: str) -> None:
         """Raises BundleError, with all that was tried, when no version of `kind` serves."""

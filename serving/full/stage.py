@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +13,14 @@ from cluster.kinds import FULL
 from cluster.settings.clients import Client
 from cluster.settings.own_actions import with_weights_of
 from cluster.store.bundles import BundleStore
+from serving.full.loaded import LoadedRanker
 from serving.full.pacing import Pace, Part
+from serving.request.arm import ArmSettings
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
 from serving.request.log_odds import LogOdds, Reasons
+from serving.request.per_arm import Derive, PerArm
 from serving.request.ranked import Ranked
 from serving.request.scored import Scored
 from training.ranker.batch import RequestBatch
@@ -49,28 +53,51 @@ class FullLogic:
         features: FeatureSet,
         pace: Pace | None = None,
         ids: str | None = None,
+        derive: Derive | None = None,
     ):
-        """`ids` is the project's type of ids; a model that was trained on the other one is refused."""
+        """`ids` is the project's type of ids; models of the other one are refused. `derive`: as for `PerArm`."""
         self._store = store
         self._catalogs = catalogs
         self._clients = clients
+        self._of = PerArm(clients, lambda client: client, derive)
         self._features = features
         self._shared, self._candidate = columns_of(features)
         self._ids = ids
         self.pace = pace or Pace()
-        self._loaded: tuple[str, FullScorer, frozenset[str]] | None = None
+        self._loaded: LoadedRanker | None = None
+        self._pinned: dict[str, LoadedRanker] = {}  # by version, for arms
 
     def load(self, version: str) -> None:
         """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
-        from training.ranker.scorer import FullScorer, best_device
+        self._loaded = self._opened(version, self.pace)
 
+    def prepare_arm(self, arm: ArmSettings) -> None:
+        """Have its model beside the published one, if it pins another. Raises ConfigError and BundleError."""
+        self._of.of_arm(arm)
+        version = arm.version(FULL)
+        if version is not None and version not in self._pinned:
+            known = self._loaded
+            if known is None or known.version != version:
+                known = self._opened(version, Pace(clock=self.pace.clock))
+            self._pinned = {**self._pinned, version: known}
+
+    def keep_arms(self, arms: Collection[ArmSettings]) -> None:
+        """Forget what only other arms have."""
+        self._of.keep({arm.key for arm in arms})
+        pinned = {arm.version(FULL) for arm in arms}
+        self._pinned = {version: one for version, one in self._pinned.items() if version in pinned}
+
+    def _opened(self, version: str, pace: Pace) -> LoadedRanker:
         bundle = self._store.open(FULL, version).require_schema(self._features).require_ids(self._ids)
-        scorer = FullScorer.open(bundle.path, best_device())
-        self._warn_of_actions(scorer.schema.actions)
-        scorer.warm()
-        began = self.pace.clock()
-        self.pace.learn(scorer.warm(), self.pace.clock() - began)
-        self._loaded = (bundle.version, scorer, frozenset(bundle.meta.get("held_back", ())))
+        loaded = LoadedRanker.of(bundle, pace)
+        self._warn_of_actions(loaded.scorer.schema.actions)
+        return loaded
+
+    def _ranker_for(self, ask: WalkAsk) -> LoadedRanker | None:
+        """That which the request's arm pins; the published one where it is not there, which the version tells."""
+        version = None if ask.arm is None else ask.arm.version(FULL)
+        pinned = None if version is None else self._pinned.get(version)
+        return self._loaded if pinned is None else pinned
 
     def _warn_of_actions(self, predicted: tuple[str, ...]) -> None:
         wanted = {action for client in self._clients.values() for action in client.utility}
@@ -83,37 +110,38 @@ class FullLogic:
     @property
     def version(self) -> str | None:
         """The version that new requests are scored with."""
-        return None if self._loaded is None else self._loaded[0]
+        return None if self._loaded is None else self._loaded.version
 
     def score(self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, seconds: float = math.inf) -> Scored:
         """Score one request's survivors, as many of them as `seconds` allow, best first."""
         return self.score_many([(ask, candidates, ranked)], [self.pace.clock() + seconds])[0]
 
     def score_many(self, requests: list[Request], until: list[float] | None = None) -> list[Scored]:
-        """Several requests in one forward pass, all of one version; clients that the gate held back are not scored.
+        """Several requests in one forward pass for each version; clients that the gate held back are not scored.
 
         Survivors that cannot be scored before `until` (the clock of `pace`, one moment a request) keep a NaN utility.
         """
-        loaded = self._loaded
         out = [_unscored(ranked) for _, _, ranked in requests]
-        if loaded is None:
-            return out
-        version, scorer, held_back = loaded
-        wanted = [i for i, request in enumerate(requests) if request[0].client not in held_back]
-        wanted = [i for i in wanted if len(requests[i][2].survivors)]
-        if not wanted:
-            return out
-        limits = [math.inf if until is None else until[i] for i in wanted]
-        results = self._passes(scorer, [requests[i] for i in wanted], limits)
-        for i, (probabilities, utilities) in zip(wanted, results, strict=True):
-            worth = self._worth(requests[i][0].client, scorer.schema.actions)
-            weights = tuple(worth.get(action, 0.0) for action in scorer.schema.actions)
-            out[i] = Scored(version, utilities, probabilities, scorer.schema.actions, weights)
+        wanted: dict[str, list[int]] = {}
+        rankers: dict[str, LoadedRanker] = {}
+        for i, (ask, _, ranked) in enumerate(requests):
+            ranker = self._ranker_for(ask)
+            if ranker is not None and ask.client not in ranker.held_back and len(ranked.survivors):
+                rankers[ranker.version] = ranker
+                wanted.setdefault(ranker.version, []).append(i)
+        for version, rows in wanted.items():
+            limits = [math.inf if until is None else until[i] for i in rows]
+            actions = rankers[version].scorer.schema.actions
+            results = self._passes(rankers[version], [requests[i] for i in rows], limits)
+            for i, (probabilities, utilities) in zip(rows, results, strict=True):
+                worth = self._worth(requests[i][0], actions)
+                weights = tuple(worth.get(action, 0.0) for action in actions)
+                out[i] = Scored(version, utilities, probabilities, actions, weights)
         return out
 
-    def _worth(self, client: str, actions: tuple[str, ...]) -> dict[str, float]:
+    def _worth(self, ask: WalkAsk, actions: tuple[str, ...]) -> dict[str, float]:
         """The client's utility weights of those actions that the model predicts."""
-        return with_weights_of(self._clients[client], actions).utility
+        return with_weights_of(self._of.of(ask), actions).utility
 
     def explain(
         self, ask: WalkAsk, candidates: Candidates, ranked: Ranked, version: str, seconds: float = math.inf
@@ -122,10 +150,13 @@ class FullLogic:
 
         The others' reasons are empty, and there is none at all when the model has been swapped meanwhile.
         """
-        loaded, until = self._loaded, self.pace.clock() + seconds
-        if loaded is None or loaded[0] != version:
+        until = self.pace.clock() + seconds
+        loaded = next(
+            (one for one in (self._loaded, self._pinned.get(version)) if one and one.version == version), None
+        )
+        if loaded is None:
             return []
-        scorer, n = loaded[1], len(ranked.survivors)
+        scorer, n = loaded.scorer, len(ranked.survivors)
         out: list[Reasons] = [{} for _ in range(n)]
         for start in range(0, n, EXPLAINED):
             if self.pace.clock() >= until:
@@ -136,9 +167,10 @@ class FullLogic:
         return out
 
     def _passes(
-        self, scorer: "FullScorer", requests: list[Request], until: list[float]
+        self, ranker: LoadedRanker, requests: list[Request], until: list[float]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Of each request float32[k, A] probabilities and float32[k] utilities, NaN where time was too short."""
+        scorer = ranker.scorer
         actions = scorer.schema.actions
         sizes = [len(ranked.survivors) for _, _, ranked in requests]
         probabilities = [np.full((size, len(actions)), np.nan, np.float32) for size in sizes]
@@ -152,9 +184,9 @@ class FullLogic:
                 rows = scores[at : at + end - start]
                 at += len(rows)
                 probabilities[i][start:end] = rows
-                utilities[i][start:end] = utility(rows, self._worth(requests[i][0].client, actions), actions)
+                utilities[i][start:end] = utility(rows, self._worth(requests[i][0], actions), actions)
 
-        self.pace.score(sizes, until, run)
+        ranker.pace.score(sizes, until, run)
         return list(zip(probabilities, utilities, strict=True))
 
     def _batch(

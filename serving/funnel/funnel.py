@@ -13,15 +13,14 @@ import numpy as np
 from cluster.settings.clients import Client
 from serving.candidates.query import Query
 from serving.candidates.stage import CandidatesLogic
-from serving.funnel.explore import NOTHING, explore
+from serving.experiments.arms import Arms, not_as_pinned, with_arm
+from serving.experiments.draft import team_draft
+from serving.experiments.plan import NOTHING, Drawn
+from serving.funnel.choose import Chooser
 from serving.funnel.runner import Fault, Runner, StageObserver
 from serving.funnel.stages import Contributions, Overloaded, Stages
 from serving.funnel.teacher import PATIENCE, Teacher
 from serving.funnel.timings import timings
-from serving.policy.pipeline import Policy
-from serving.policy.registry import PolicyRequest
-from serving.policy.seen import Seen
-from serving.policy.slate import dropped_of, rows_of, slate_of
 from serving.request.answer import Answer
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
@@ -52,18 +51,21 @@ class Funnel:
         teacher: Teacher | None = None,
         share: float = 0.5,
         observer: StageObserver | None = None,
+        arms: Arms | None = None,
     ):
-        """`share` of the time left is the sources': whatever is late by then is not waited for."""
+        """`share` of the time left is the sources': whatever is late by then is not waited for.
+
+        `arms`: the experiments that requests may be in; None: none is.
+        """
         self._stages = stages
-        self._clients = clients
+        self._arms = arms
         self._candidates = candidates
         self._share = share
         self._seconds = deadline_ms / 1e3
         self._endless = math.isinf(deadline_ms)
         self._observer = observer
         self.teacher = teacher or Teacher()
-        self._policies = {name: Policy.of(client) for name, client in clients.items()}
-        self._seen = Seen()
+        self._chooser = Chooser(clients)
 
     def recommend_now(self, ask: WalkAsk, **options: Any) -> Answer:
         """`recommend` for callers without an event loop; over `DirectStages` it never waits."""
@@ -97,21 +99,24 @@ class Funnel:
 
         Raises NoCandidates, Overloaded, and PinfunnelError when no graph can be opened.
         """
-        client = self._clients[ask.client]
-        size = limit or client.sizes.answer
-        seen = self._seen_too_often(ask, client)
-        ask = replace(ask, limit=size, seen=tuple(seen.tolist()))
+        drawn = NOTHING if self._arms is None or by_visits else self._arms.draw(ask)
+        ask = with_arm(ask, drawn.arm)
+        size = limit or self._chooser.client(ask).sizes.answer
+        ask = replace(ask, limit=size, seen=tuple(self._chooser.seen_too_often(ask).tolist()))
         if deadline is None or self._endless:
             deadline = Deadline.after(self._seconds)
         run = Runner(ask.client, deadline, self._observer, strict=self._endless)
         for fault in faults:
             run.note(*fault)
+        for note in drawn.notes:
+            run.note("experiment", "arm", note)
 
         candidates = await self._find(run, ask)
-        ranked = await run.run("lightweight", self._stages.rank, ask, candidates, by_visits)
-        scored = None if by_visits else await self._score(run, ask, candidates, ranked)
-        answer = Answer(ask, candidates, ranked, scored)
-        self._choose(answer, client, size, by_visits)
+        answer = await self._ordered(run, ask, candidates, by_visits, not drawn.interleaves)
+        answer.exposure = drawn.exposure
+        if drawn.interleaves:
+            await self._interleave(run, answer, drawn)
+        self._chooser.remember(answer)
         self._tell(run, answer, size)
         if explain:
             answer.discoveries = self._candidates.discoveries(candidates, answer.shown.tolist())
@@ -121,7 +126,7 @@ class Funnel:
         answer.stages = timings(answer, run.milliseconds, size)
         answer.faults = run.faults
         if not self._endless:
-            self._candidates.note_time(ask.client, 1.0 - run.deadline.left() / self._seconds)
+            self._candidates.note_time(ask, 1.0 - run.deadline.left() / self._seconds)
         return answer
 
     async def teach(self, answer: Answer) -> None:
@@ -161,7 +166,7 @@ class Funnel:
             for name, source in query.client.sources.items()
             if name in budget
         }
-        here = [name for name in limits if self._stages.in_place(name, query.client.name)]
+        here = [name for name in limits if self._stages.in_place(name, query)]
         elsewhere = [name for name in limits if name not in here]
         if run.deadline.endless:  # there may be no event loop to wait in
             answers = {name: await ask_one(name, math.inf) for name in limits}
@@ -174,6 +179,32 @@ class Funnel:
                 answers = {name: await ask_one(name, limits[name]) for name in here}
             answers |= {name: task.result() for name, task in waiting.items()}
         return {name: found for name in limits if (found := answers[name]) is not None}
+
+    async def _ordered(
+        self, run: Runner, ask: WalkAsk, candidates: Candidates, by_visits: bool, explores: bool
+    ) -> Answer:
+        """The candidates in the order of both rankers, and what the policy shows of them."""
+        ranked = await run.run("lightweight", self._stages.rank, ask, candidates, by_visits)
+        scored = None if by_visits else await self._score(run, ask, candidates, ranked)
+        answer = Answer(ask, candidates, ranked, scored)
+        self._chooser.choose(answer, ask.limit, by_visits, explores)
+        for note in not_as_pinned(answer):
+            run.note("experiment", "arm", note)
+        return answer
+
+    async def _interleave(self, run: Runner, answer: Answer, drawn: Drawn) -> None:
+        """Makes the answer a team draft of its order and that of the other arm; without that one it stays as it is."""
+        second = Runner(answer.ask.client, run.deadline, self._observer, strict=self._endless)
+        ask = with_arm(answer.ask, drawn.other)
+        other = await self._ordered(second, ask, answer.candidates, False, explores=False)
+        run.faults += [f"second order: {fault}" for fault in second.faults]
+        if answer.ranked is None or other.ranked is None:
+            run.note("experiment", "arm", "only one order is there in time: nothing is interleaved")
+            return
+        draft = team_draft(answer.shown, other.shown, answer.ask.limit, answer.ask.seed)
+        answer.shown = draft.shown
+        answer.team = draft.team
+        answer.explored = np.zeros(len(draft.shown), bool)
 
     async def _score(self, run: Runner, ask: WalkAsk, candidates: Candidates, ranked: Ranked | None) -> Scored | None:
         if ranked is None:
@@ -208,35 +239,6 @@ class Funnel:
             run.note("explain_full", "partial", f"{told} of {len(found)} pins explained within the deadline")
         reasons = iter(found)
         return [next(reasons) if is_known else {} for is_known in known]
-
-    def _choose(self, answer: Answer, client: Client, size: int, by_visits: bool) -> None:
-        """What is shown: the policy over the slate, then exploration; an answer without ranking explores nothing."""
-        ask = answer.ask
-        candidates = answer.candidates
-        seen = np.array(ask.seen, dtype=object)
-        hidden = np.array(ask.barred(), dtype=object)
-        slate = slate_of(candidates, answer.ranked, answer.scored, by_visits)
-        ranking = not by_visits and answer.ranked is not None
-        request = PolicyRequest(size, rows_of(candidates, hidden), rows_of(candidates, seen), candidates, answer.ranked)
-        policy = self._policies[ask.client]
-        slate = policy.apply(slate, request, arrange=ranking)
-        answer.removed = dict(slate.removed)
-        slots = client.sizes.explore if ranking else 0
-        share = client.sizes.explore_dropped
-        dropped = NOTHING
-        if slots and share and answer.ranked is not None:
-            dropped = policy.apply(dropped_of(candidates, answer.ranked), request, arrange=False).pin
-        explored = explore(slate.pin, size, slots, ask.seed, dropped, share)
-        answer.shown = explored.shown
-        answer.explored = explored.drawn
-        answer.explored_rate = explored.rate
-        answer.dropped_rate = explored.dropped_rate
-        if client.policy.seen_times:
-            self._seen.note(ask.client, ask.user_id, ask.at, candidates.pin_ids[answer.shown].tolist())
-
-    def _seen_too_often(self, ask: WalkAsk, client: Client) -> np.ndarray:
-        since = max(ask.at - int(client.policy.seen_hours * 3.6e9), ask.known_since)
-        return self._seen.often(ask.client, ask.user_id, since, client.policy.seen_times, ask.shown)
 
     @staticmethod
     def _tell(run: Runner, answer: Answer, size: int) -> None:

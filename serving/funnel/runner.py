@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Outcome = Literal["done", "late", "failed", "skipped"]
-Reason = Literal["late", "stale", "partial", "query_pins", "popular", "short", "shards"]
+Reason = Literal["late", "stale", "partial", "query_pins", "popular", "short", "shards", "arm"]
 """Why an answer lacks something of a stage that has a result: few, as each is a label of a metric."""
 
 Fault = tuple[str, Reason, str]

@@ -32,7 +32,7 @@ class Overloaded(Exception):
 class Stages(Protocol):
     """The calls of one request, in their order. Whether they cross a process is not the funnel's business."""
 
-    def in_place(self, source: str, client: str) -> bool:
+    def in_place(self, source: str, query: Query) -> bool:
         """Whether `generate` computes in the calling thread, where nothing else of the request goes on meanwhile."""
         return False
 
@@ -67,7 +67,7 @@ class DirectStages(Stages):
         self._lightweight = lightweight
         self._full = full
 
-    def in_place(self, source: str, client: str) -> bool:
+    def in_place(self, source: str, query: Query) -> bool:
         """Always."""
         return True
 
@@ -105,13 +105,13 @@ class InPlaceStages(DirectStages):
         self._lanes: dict[str, Lane] = {}
         self._making = threading.Lock()
 
-    def in_place(self, source: str, client: str) -> bool:
+    def in_place(self, source: str, query: Query) -> bool:
         """As the source says of itself."""
-        return self._sources.in_place(source, client)
+        return self._sources.in_place(source, query)
 
     async def generate(self, source: str, query: Query, budget: int, seconds: float) -> FoundPins:
         """What one source finds; from a thread of its own kind, if it may hang, so that it holds up no other."""
-        if self.in_place(source, query.client.name):
+        if self.in_place(source, query):
             return await super().generate(source, query, budget, seconds)
         work = partial(self._sources.generate, source, query, budget, Deadline.after(seconds))
         return await self._lane(source).call(work)

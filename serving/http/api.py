@@ -121,6 +121,9 @@ class RecommendationResponse(BaseModel):
     pins: list[RankedPin]
     source: str = Field(description="the sources that found candidates, joined by +")
     versions: dict[str, str | None]
+    experiments: list[str] | None = Field(
+        None, description="the arms in force, each as `experiment/arm`; absent where the request is in no experiment"
+    )
     stages: list[StageReport]
     degraded: str = ""
     personalization: bool | None = Field(

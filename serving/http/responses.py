@@ -44,6 +44,7 @@ def to_response(
             "lightweight": None if ranked is None else ranked.version,
             "full": None if scored is None else scored.version,
         },
+        experiments=list(answer.exposure) or None,
         stages=[StageReport.model_validate(vars(stage)) for stage in answer.stages],
         degraded=answer.degraded,
         personalization=None if personal else False,

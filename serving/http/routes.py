@@ -31,6 +31,7 @@ from serving.http.behind import Behind
 from serving.http.choices import UserChoices
 from serving.http.contract import check_request, filter_of
 from serving.http.event_batches import read_events, refusals
+from serving.http.experiments import ExperimentDoor
 from serving.http.figures import Figures
 from serving.http.fresh import FreshPinsDoor
 from serving.http.guard import OF_A_BODY, for_everybody, guarded, needs
@@ -100,6 +101,7 @@ class Ingress:
         self._user_choices = UserChoices(self._choices, self._ids)
         self._takedown = Takedown(Removals(control), self._ids, self._unknown_pins)
         self._fresh = FreshPinsDoor(FreshLog(project))
+        self._experiments = ExperimentDoor(project, clients)
         self._questions = Questions(project.serving.simulation)
         refused = (lambda why: None) if observer is None else observer.refused
         self._authorizer = Authorizer(project.access, clients, processes, refused)
@@ -160,6 +162,7 @@ class Ingress:
             **needs("admin"),
         )
         self._fresh.add_to(router)
+        self._experiments.add_to(router)
         self._takedown.add_to(router)
         self._user_choices.add_to(router)
         add(
@@ -194,7 +197,7 @@ class Ingress:
         answer = await self._answering.answer(client, body, moment, seed, only, deadline)
         answer.milliseconds = milliseconds = (time.perf_counter() - began) * 1e3
         self._behind.keep(answer, request_id, body)
-        if settings.policy.seen_times and body.user_id is not None:
+        if answer.remembered and body.user_id is not None:
             pins = answer.candidates.pin_ids[answer.shown].tolist()
             self._events.shown(body.user_id, ShownPins(client, answer.ask.at, tuple(pins)))
         if self._observer is not None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Collection
 from importlib import import_module
 
 import numpy as np
@@ -19,9 +20,11 @@ from serving.forest.top import top_k
 from serving.lightweight.feature_watch import FeatureWatch
 from serving.lightweight.features import request_features
 from serving.policy.groups import main_topics, shared_boards
+from serving.request.arm import ArmSettings
 from serving.request.ask import WalkAsk
 from serving.request.candidates import Candidates
 from serving.request.catalogs import Catalogs
+from serving.request.per_arm import Derive, PerArm
 from serving.request.ranked import Ranked
 
 log = logging.getLogger(__name__)
@@ -67,13 +70,16 @@ class LightweightLogic:
         clients: dict[str, Client],
         features: FeatureSet,
         negative_actions: tuple[str, ...],
+        derive: Derive | None = None,
     ):
+        """`derive`: as for `PerArm`."""
         self._store = store
         self._catalogs = catalogs
-        self._clients = clients
+        self._of = PerArm(clients, lambda client: client, derive)
         self._features = features
         self._negative = negative_actions
         self._models: dict[str, LightweightModel] = {}
+        self._pinned: dict[tuple[str, str], LightweightModel] = {}  # by client and version, for arms
         self.watch = FeatureWatch(features.names)
         import_module("xgboost")  # now, not between two requests; a process that never ranks goes without
         warm()
@@ -81,11 +87,35 @@ class LightweightLogic:
 
     def load(self, client: str, version: str) -> None:
         """Open, check and warm a client's model, then swap the reference; requests under way keep the old one."""
-        bundle = self._store.open(kinds.lightweight(client), version).require_schema(self._features)
-        model = LightweightModel(str(bundle.path / "model.ubj"), self._features, bundle.version)
+        model, bundle = self._opened(client, version)
         reference = _reference(bundle, self._features)
         self._models = {**self._models, client: model}
         self.watch.compare_with(client, reference)
+
+    def prepare_arm(self, arm: ArmSettings) -> None:
+        """Have its model beside the published one, if it pins another. Raises ConfigError and BundleError."""
+        self._of.of_arm(arm)
+        version = arm.version(kinds.lightweight(arm.client))
+        if version is not None and (arm.client, version) not in self._pinned:
+            known = self._models.get(arm.client)
+            model = known if known is not None and known.version == version else self._opened(arm.client, version)[0]
+            self._pinned = {**self._pinned, (arm.client, version): model}
+
+    def keep_arms(self, arms: Collection[ArmSettings]) -> None:
+        """Forget what only other arms have."""
+        self._of.keep({arm.key for arm in arms})
+        pinned = {(arm.client, arm.version(kinds.lightweight(arm.client))) for arm in arms}
+        self._pinned = {key: model for key, model in self._pinned.items() if key in pinned}
+
+    def _opened(self, client: str, version: str) -> tuple[LightweightModel, Bundle]:
+        bundle = self._store.open(kinds.lightweight(client), version).require_schema(self._features)
+        return LightweightModel(str(bundle.path / "model.ubj"), self._features, bundle.version), bundle
+
+    def _model_for(self, ask: WalkAsk) -> LightweightModel | None:
+        """That which the request's arm pins; the published one where it is not there, which the version tells."""
+        version = None if ask.arm is None else ask.arm.version(kinds.lightweight(ask.client))
+        pinned = None if version is None else self._pinned.get((ask.client, version))
+        return self._models.get(ask.client) if pinned is None else pinned
 
     def versions(self) -> dict[str, str]:
         """Model version by client, for those that have one."""
@@ -96,10 +126,11 @@ class LightweightLogic:
 
         Without a model the order is the walk's own, times the client's `boosts`; `by_visits` asks for the walk's alone.
         """
-        catalog, client = self._catalogs.get(candidates.graph_version), self._clients[ask.client]
+        catalog, client = self._catalogs.get(candidates.graph_version), self._of.of(ask)
         block = request_features(catalog, candidates, ask, client, self._negative)
-        self.watch.note(ask.client, block)
-        model = self._models.get(ask.client)
+        if ask.arm is None:  # other sources or models have other features: they are no drift
+            self.watch.note(ask.client, block)
+        model = self._model_for(ask)
         n = len(candidates.pins)
         scores = np.full(n, np.nan, np.float32)
         if model is not None and n:
@@ -126,8 +157,9 @@ class LightweightLogic:
 
     def explain(self, client: str, ranked: Ranked, rows: np.ndarray) -> list[dict[str, float]]:
         """The strongest features of the candidates in `rows`; empty when the model has been swapped meanwhile."""
-        model = self._models.get(client)
-        if model is None or model.version != ranked.version or not len(rows):
+        known = (self._models.get(client), self._pinned.get((client, ranked.version or "")))
+        model = next((one for one in known if one is not None and one.version == ranked.version), None)
+        if model is None or not len(rows):
             return []
         return model.contributions(FeatureBlock(ranked.shared, ranked.candidates[rows]).matrix())
 

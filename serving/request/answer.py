@@ -54,6 +54,7 @@ class Answer:
     taught: Taught | None = None
     exposure: tuple[str, ...] = ()  # experiments in force, each as `experiment/arm`
     team: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))  # int8[m], arm that placed it; or empty
+    remembered: bool = False  # the client asks for what its users were shown
     milliseconds: float | None = None  # from the call to its answer; None where nobody waits
 
     @property

@@ -6,6 +6,7 @@ import numpy as np
 
 from cluster.attributes.filters import Filter
 from cluster.contract.ids import Id as Id
+from serving.request.arm import ArmSettings
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class WalkAsk:
     hidden_boards: frozenset[int | str] = frozenset()  # by the user's choice: none of their pins may be answered
     hidden_topics: frozenset[str] = frozenset()  # the same
     filter: Filter | None = None  # only pins that it matches may be answered; None: all
+    arm: ArmSettings | None = None  # what experiments change of the client for this request; None: nothing
 
     def barred(self) -> list[int | str]:
         """Pins that this request may not be answered with: it excludes them, or its user hid or acted on them."""

@@ -44,7 +44,7 @@ class HandwrittenFunnel:
         self.process.watcher().poll()
         self.full = self.process.full
         assert self.full._loaded is not None
-        self.full._loaded[1]._folded = None  # the network as torch has it
+        self.full._loaded.scorer._folded = None  # the network as torch has it
         store, version = self.process.store, self.process.lightweight.versions()[CLIENT]
         self.booster = xgb.Booster(model_file=str(store.open(kinds.lightweight(CLIENT), version).path / "model.ubj"))
         self.booster.set_param({"nthread": 1})

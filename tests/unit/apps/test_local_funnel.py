@@ -10,6 +10,8 @@ import pytest
 import pinfunnel
 from apps.world.in_process import URL, InProcess
 from cluster.errors import BundleError, ConfigError
+from cluster.experiments.assignment import arm_of
+from cluster.experiments.definition import Experiment
 from tests.worlds.funnel import NOW, opened_world, publish_lightweight, some_user
 from tests.worlds.toy import toy_project
 
@@ -36,6 +38,22 @@ def test_it_answers_explains_and_walks_as_the_server_would(tmp_path: Path) -> No
     told = funnel.explain("homefeed", user_id=user, at=MOMENT).pins[0].explanation
     assert told is not None
     assert told.lightweight_top_features
+
+
+def test_it_answers_with_the_arms_that_a_server_would(tmp_path: Path) -> None:
+    process = opened_world(tmp_path).new_process()
+    arms = {"control": {}, "treatment": {"set": {"sizes.answer": 7}}}
+    experiment = Experiment.model_validate({"name": "e", "clients": ["homefeed"], "arms": arms})
+    process.experiments.start(experiment)
+    funnel = pinfunnel.open(tmp_path / "pinfunnel.yaml")
+    for user in range(1, 9):
+        answer = funnel.recommend("homefeed", user_id=user, at=MOMENT)
+        arm = list(arms)[arm_of(experiment, user, NOW)]
+        assert answer.experiments == [f"e/{arm}"]
+        assert (len(answer.pins) == 7) == (arm == "treatment")
+    process.experiments.stop("e")
+    funnel.refresh()
+    assert funnel.recommend("homefeed", user_id=1, at=MOMENT).experiments is None
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from apps.project import Opened
 from apps.world.in_process import URL, InProcess
 from cluster.control.choices import Choices
 from cluster.errors import ConfigError, DataError
+from cluster.experiments.assignment import arm_of
+from cluster.experiments.definition import Experiment
 from cluster.store.home import control_root
 from tests.worlds.funnel import NOW, opened_world, publish_full, publish_lightweight
 
@@ -81,6 +83,28 @@ def test_users_get_what_http_gives_them(world: Opened, tmp_path: Path) -> None:
     assert answers == over_http(world, "notifications", [{"user_id": user} for user in users])
     assert len({tuple(pins) for pins, _ in answers}) > 5
     assert set(table["degraded"].to_pylist()) == {""}
+
+
+def test_users_have_the_arms_that_http_gives_them_and_the_log_says_which(world: Opened, tmp_path: Path) -> None:
+    register = world.new_process().experiments
+    told = {"clients": ["notifications"], "arms": {"c": {}, "t": {"set": {"sizes.answer": 3}}}}
+    experiment = Experiment.model_validate({"name": "short_mail", **told})
+    register.start(experiment)
+    users = [*range(1, 9)]
+    table = in_batch(world, tmp_path / "out", "notifications", "user", users, experiment="armed")
+    answers = list(zip(table["pin_ids"].to_pylist(), table["scores"].to_pylist(), strict=True))
+    assert answers == over_http(world, "notifications", [{"user_id": user} for user in users])
+    register.stop("short_mail")
+    columns = ["user_id", "experiment", "exposure", "milliseconds"]
+    files = [pq.read_table(path, columns=columns) for path in world.new_process().logs.serving_files().paths]
+    rows = [row for file in files for row in file.to_pylist() if row["experiment"] == "armed"]
+    arms = {user: ["c", "t"][arm_of(experiment, user, NOW)] for user in users if user != SILENT}
+    assert {row["user_id"]: row["exposure"] for row in rows} == {
+        None: [],
+        **{user: [f"short_mail/{arm}"] for user, arm in arms.items()},
+    }
+    assert {row["milliseconds"] for row in rows} == {None}
+    assert [len(pins) == 3 for pins, _ in answers] == [arms.get(user) == "t" for user in users]
 
 
 def test_pins_get_what_http_gives_them(world: Opened, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from apps.cli import app
 from apps.project import Opened
 from apps.web.standalone import ConsoleAlone
 from cluster.errors import BundleError
+from cluster.experiments.assignment import arm_of
+from cluster.experiments.definition import Experiment
 from tests.worlds.console import Browser
-from tests.worlds.funnel import opened_world
+from tests.worlds.funnel import NOW, opened_world, some_user
 from tests.worlds.keys import KeyFiles
 from tests.worlds.toy import toy_project
 
@@ -29,6 +31,20 @@ def test_it_shows_the_funnel_and_logs_nothing(tmp_path: Path) -> None:
     assert "runs without a server" in browser.get("/console/health", headers={"host": "localhost"}).text
     assert browser.get("/", headers={"host": "localhost"}).headers["location"] == "/console/"
     assert files_of(home) == before
+
+
+def test_the_funnel_view_shows_users_with_their_arms(tmp_path: Path) -> None:
+    world = opened_world(tmp_path)
+    experiment = Experiment.model_validate(
+        {"name": "e", "clients": ["homefeed"], "arms": {"c": {}, "t": {"set": {"sizes.answer": 7}}}}
+    )
+    world.new_process().experiments.start(experiment)
+    browser = Browser(ConsoleAlone(world).app)  # type: ignore[arg-type]
+    known = some_user(world)
+    user = next(u for u in range(known, known + 200) if arm_of(experiment, u, NOW) == 1)
+    page = browser.get(f"/console/funnel?client=homefeed&user={user}", headers={"host": "localhost"}).text
+    assert "in e/t ·" in page
+    assert f"7 pins for user {user}" in page
 
 
 def test_other_names_than_localhost_are_refused(tmp_path: Path) -> None:

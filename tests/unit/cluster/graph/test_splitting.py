@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cluster.errors import ConfigError
 from cluster.graph.csr import Graph
 from cluster.graph.splitting import part_of_boards, split, with_boards
-from cluster.settings.project import MOST_SHARDS
+from cluster.settings.graph import MOST_SHARDS
 
 
 def random_graph(seed: int, names: bool = False) -> Graph:

@@ -29,9 +29,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Opened:
     return opened_world(tmp_path_factory.mktemp("world"))
 
 
+LEARNED = AllotmentSettings(learned=True)
+
+
 def _client(world: Opened, **changes: object) -> Client:
     sources = {"walk": SourceSettings(quota=300), "popular": SourceSettings(quota=200)}
-    return world.clients["homefeed"].model_copy(update={"sources": sources, **changes})
+    return world.clients["homefeed"].model_copy(update={"sources": sources, "allotment": LEARNED, **changes})
 
 
 def _stage(world: Opened, client: Client) -> CandidatesLogic:
@@ -60,7 +63,7 @@ def test_learned_quotas_leave_out_a_source_that_is_not_worth_it(world: Opened) -
 
 
 def test_a_share_of_the_requests_is_asked_in_full_all_the_same(world: Opened) -> None:
-    stage = _stage(world, _client(world, allotment=AllotmentSettings(full_share=0.2)))
+    stage = _stage(world, _client(world, allotment=AllotmentSettings(learned=True, full_share=0.2)))
     stage.load_quotas("homefeed", _table(100, 50))
     query = stage.query(ask(user_id=some_user(world)))
     asked = [stage.budgets(replace(query, ask=replace(query.ask, seed=seed)))["walk"] for seed in range(500)]

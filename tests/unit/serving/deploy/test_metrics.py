@@ -9,7 +9,7 @@ import pytest
 
 from cluster.settings.clients import Client
 from serving.deploy import instruments
-from serving.deploy.declared import CANDIDATES, DEGRADED, EVENTS, FALLBACKS, REFUSED
+from serving.deploy.declared import CANDIDATES, DEGRADED, EVENTS, EXPOSED, FALLBACKS, REFUSED
 from serving.deploy.instruments import Counted
 from serving.deploy.metrics import BundleMetrics, FeatureMetrics, LogMetrics, Metrics
 from serving.lightweight.feature_watch import FeatureState
@@ -50,7 +50,7 @@ def clients() -> dict[str, Client]:
     return {"homefeed": Client(name="homefeed")}
 
 
-def answer(shown: int = 2, degraded: str = "", source: str = "walk") -> Any:
+def answer(shown: int = 2, degraded: str = "", source: str = "walk", exposure: tuple[str, ...] = ()) -> Any:
     stages = [StageTiming("walk", None, 3, 100, 5.0), StageTiming("lightweight", None, 100, 20, 1.0)]
     candidates = SimpleNamespace(pins=range(100), source=source, sources=SimpleNamespace(names=("walk",)))
     return SimpleNamespace(
@@ -60,6 +60,7 @@ def answer(shown: int = 2, degraded: str = "", source: str = "walk") -> Any:
         shown=range(shown),
         removed={"seen": 4},
         degraded=degraded,
+        exposure=exposure,
     )
 
 
@@ -93,6 +94,20 @@ def test_an_answer_counts_what_went_into_each_stage_and_came_out(exported: dict[
     assert counters == set(), "no counter's series begins with its first event"
     metrics.export()
     assert exported[series(DEGRADED.name, client="homefeed")] == 1
+
+
+def test_arms_that_nobody_knew_beforehand_are_counted_from_zero(exported: dict[Series, float]) -> None:
+    metrics = Metrics(clients())
+    arm = {"client": "homefeed", "arm": "e/treatment"}
+    metrics.answered(answer(degraded="full: late", exposure=("e/treatment",)), 12.0)
+    metrics.export()
+    assert exported[series(EXPOSED.name, **arm, degraded="yes")] == 0
+    metrics.answered(answer(exposure=("e/treatment",)), 12.0)
+    metrics.export()
+    assert exported[series(EXPOSED.name, **arm, degraded="yes")] == 1
+    assert exported[series(EXPOSED.name, **arm, degraded="no")] == 0
+    metrics.export()
+    assert exported[series(EXPOSED.name, **arm, degraded="no")] == 1
 
 
 def test_nothing_is_lost_when_threads_count_while_it_is_exported(exported: dict[Series, float]) -> None:

@@ -87,7 +87,7 @@ def _stages_that_take(world: Opened, seconds_each: float, clock: Clock) -> tuple
     logic.load(str(process.store.current("full")))
     logic.pace.seconds = seconds_each
     assert logic._loaded is not None
-    scorer, sizes = logic._loaded[1], []
+    scorer, sizes = logic._loaded.scorer, []
     exact = scorer.score
 
     def slow(batch):  # type: ignore[no-untyped-def]

@@ -27,7 +27,7 @@ def asked_of_the_network(world: Opened, client: str) -> tuple[Ranked, list[Reque
     process.watcher("lightweight", "full").poll()
     logic: FullLogic = process.full
     assert logic._loaded is not None
-    scorer, seen = logic._loaded[1], []
+    scorer, seen = logic._loaded.scorer, []
     exact = scorer.score
 
     def noted(batch: RequestBatch) -> np.ndarray:

@@ -182,8 +182,8 @@ def test_a_source_that_waits_begins_before_those_that_compute(tmp_path: Path) ->
     process = Process(world.project, {"homefeed": client})
     process.watcher().poll()
     begun = threading.Event()
-    waiting = process.sources._sources["homefeed", "popular"]
-    computing = process.sources._sources["homefeed", "walk"]
+    waiting = process.sources._of.of(ask()).sources["popular"]
+    computing = process.sources._of.of(ask()).sources["walk"]
     waiting.in_place = False
     found, order = waiting.generate, []
 

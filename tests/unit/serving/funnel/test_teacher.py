@@ -19,6 +19,7 @@ from serving.funnel.funnel import Funnel
 from serving.funnel.stages import DirectStages
 from serving.funnel.teacher import Teacher
 from serving.logs.impressions import log_row, rows_to_table
+from serving.request.per_arm import PerArm
 from tests.worlds.funnel import ask, opened_world, publish_full, some_user
 from training.lightweight.strategies.registry import resolve
 from training.lightweight.strategies.strategy import LoggedCandidates, label_request
@@ -40,7 +41,7 @@ def _funnel(world: Opened, teacher: Teacher) -> Funnel:
     stages = DirectStages(process.sources, process.lightweight, process.full)
     narrow = world.clients["homefeed"].sizes.model_copy(update={"lightweight": 40, "explore": 0})
     clients = {**world.clients, "homefeed": world.clients["homefeed"].model_copy(update={"sizes": narrow})}
-    process.lightweight._clients = clients
+    process.lightweight._of = PerArm(clients, lambda client: client)
     return Funnel(stages, process.sources, clients, deadline_ms=60_000, teacher=teacher)
 
 
