@@ -5,6 +5,7 @@ import pytest
 from tests.architecture.repository import FLOORS, ROOT, contracts, layered, rooms
 
 MAY_IMPORT_RAY = {
+    "training.experiments": "counts the units of large logs with Ray Data",
     "training.full": "Ray Data makes its rows and Ray Train fits them",
     "training.lightweight": "Ray Data makes its examples and Ray Train fits them",
     "training.log": "joins logs and events with Ray Data",

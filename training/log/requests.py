@@ -91,18 +91,21 @@ def join_logs(
     broadcast_bytes: int = BROADCAST_BYTES,
     silent_users: bool = False,
     local_rows: int = LOCAL_ROWS,
+    any_features: bool = False,
 ) -> Joined:
     """Read what training needs to know of the logs before it touches a candidate: ids, times, events.
 
-    `silent_users`: no event at all is no fault. A log of up to `local_rows` rows is looked at here, a larger one by
-    Ray's workers: what this process holds does not grow with the number of requests. Raises DataError when a client
-    has no requests or its log was made for other features than the project's.
+    `silent_users`: no event at all is no fault. `any_features`: logs made for other features count too, for those who
+    read none. A log of up to `local_rows` rows is looked at here, a larger one by Ray's workers: what this process
+    holds does not grow with the number of requests. Raises DataError when a client has no requests or its log was made
+    for other features than the project's.
     """
     import ray
 
     files = logs.serving_files(None, since, until)
     files = LogFiles(tuple(f for f in files.files if f.client in clients), files.unreadable)
-    found, files = len(files.files), files.made_with(FeatureSet.of(project.features))
+    found = len(files.files)
+    files = files if any_features else files.made_with(FeatureSet.of(project.features))
     stale = found - len(files.files)
     missing = sorted(set(clients) - {f.client for f in files.files})
     if missing:
