@@ -17,6 +17,7 @@ from apps.commands import (
     deploy,
     evaluate,
     experiment,
+    experiment_report,
     faults,
     fresh,
     keys,
@@ -94,6 +95,9 @@ app.add_typer(learn.train_app, name="train")
 evaluate.evaluate_app.command("stages")(stages.evaluate_stages)
 evaluate.evaluate_app.command("sources")(sources.evaluate_sources)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
+experiment.experiment_app.command("report")(experiment_report.report_experiment)
+experiment.experiment_app.command("explored")(experiment_report.explored_worth)
+experiment.experiment_app.command("power")(experiment_report.power_of_experiment)
 app.add_typer(experiment.experiment_app, name="experiment")
 app.add_typer(models.models_app, name="models")
 app.add_typer(bundles.bundles_app, name="bundles")

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from apps.web.asking import FunnelDesk
 from apps.web.drawing import Templates
+from apps.web.experiments import ExperimentPages
 from apps.web.gate import ConsoleDoor
 from apps.web.pages import Pages
 from apps.web.secret import BYTES, read_secret
@@ -36,6 +37,7 @@ def console_app(process: Process, inside: Inside) -> ASGIApp:
     sessions = Sessions(_secret(inside))
     templates = Templates(inside, Path(project.home).parent.name)
     models = ModelPages(templates, project, process.store)
+    experiments = ExperimentPages(templates, project, process.logs)
     pages = Pages(templates, inside, process, FunnelDesk(inside, process))
     made = Starlette(
         routes=[
@@ -45,6 +47,8 @@ def console_app(process: Process, inside: Inside) -> ASGIApp:
             Route("/funnel", pages.funnel),
             Route("/health", pages.health),
             Route("/logs", pages.logs),
+            Route("/experiments", experiments.all),
+            Route("/experiments/one", experiments.one),
             Route("/models", models.all),
             Route("/models/act", models.act, methods=["POST"]),
             Route("/models/one", models.one),

@@ -15,9 +15,16 @@ from starlette.responses import HTMLResponse, Response
 
 from apps.web.pins import GREY
 from serving.http.inside import CONSOLE, Inside
+from training.experiments.verdict import share_said
 
 FOLDER = Path(__file__).parent / "templates"
-NAVIGATION = (("funnel", "Funnel"), ("models", "Models"), ("health", "Health"), ("logs", "Logs"))
+NAVIGATION = (
+    ("funnel", "Funnel"),
+    ("models", "Models"),
+    ("experiments", "Experiments"),
+    ("health", "Health"),
+    ("logs", "Logs"),
+)
 TITLES = {401: "Sign in first", 403: "Not with this key", 404: "Not here", 429: "Too much at once", 503: "No answer"}
 
 
@@ -36,6 +43,7 @@ class Templates:
             "number": number,
             "ms": milliseconds,
             "signed": signed,
+            "lift": share_said,
             "moment": moment,
             "short": short_version,
             "fill": fill,

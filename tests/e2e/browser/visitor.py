@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,9 +38,11 @@ class Visited:
 
 
 @contextmanager
-def visited(folder: Path) -> Iterator[Visited]:
-    """The toy world with models, served in a thread; `REQUESTS` answers and an event are in its logs."""
-    with console_site(folder) as site:
+def visited(folder: Path, fill: Callable[[Visited], None] | None = None) -> Iterator[Visited]:
+    """The toy world with models, served in a thread; `REQUESTS` answers and an event are in its logs, or what `fill`
+    puts there.
+    """
+    with console_site(folder, models=fill is None) as site:
         [port] = free_ports(1)
         settings = uvicorn.Config(site.app, host="127.0.0.1", port=port, log_level="error", access_log=False)
         server = uvicorn.Server(settings)
@@ -50,7 +52,7 @@ def visited(folder: Path) -> Iterator[Visited]:
             time.sleep(0.05)
         made = Visited(site, f"http://127.0.0.1:{port}", some_user(site.opened))
         try:
-            _traffic(made)
+            (fill or _traffic)(made)
             yield made
         finally:
             server.should_exit = True
