@@ -25,6 +25,10 @@ class ModelError(PinfunnelError, ValueError):
     """A model cannot be trained, loaded or scored as asked."""
 
 
+class MissingPackageError(PinfunnelError):
+    """What was asked for needs a package that is not installed (cluster/extras.py)."""
+
+
 def in_short(error: BaseException) -> str:
     """An error in one line of at most 300 characters; of one that is not ours, its type too."""
     text = " ".join(str(error).split())

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import pkgutil
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from apps.commands.options import JsonFile
 from apps.console import console, guarded, write_json
+from cluster.extras import require_torch
 
 BENCH_ROOM = "apps.bench"
 
@@ -47,6 +49,17 @@ def bench(
     if name not in known:
         raise typer.BadParameter(f"no benchmark '{name}'; there are {', '.join(known)}")
     with guarded():
-        figures = importlib.import_module(known[name][0]).run(quick=quick)
+        figures = _loaded(name, known[name][0]).run(quick=quick)
         console.print_json(data=figures, default=str)
         write_json(out, figures)
+
+
+def _loaded(name: str, module: str) -> ModuleType:
+    """The module of a bench. Raises MissingPackageError for the torch that most of them compute with."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        require_torch(f"bench {name}")
+        raise

@@ -51,12 +51,17 @@ def retrain(
     """
     with guarded():
         from apps.loop.process import run_step
-        from apps.loop.steps import training_steps
+        from apps.loop.steps import full_left_out, training_steps
         from apps.project import open_project
+        from cluster.store.bundles import BundleStore
+        from cluster.store.home import bundles_root
 
         opened = open_project(project)
+        wanted = full and opened.project.loop.full
+        if lacking := full_left_out(wanted, BundleStore(bundles_root(opened.project.home))):
+            _say(lacking)
         failed = []
-        for step in training_steps(opened.clients, full and opened.project.loop.full):
+        for step in training_steps(opened.clients, wanted and not lacking):
             _say(f"$ pinfunnel {step.name}")
             done = run_step(step, project.resolve(), 3600.0 * opened.project.loop.step_hours, _say)
             failed += [step.name] if done.failed else []

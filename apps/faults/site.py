@@ -21,12 +21,11 @@ from apps.world.in_process import URL, InProcess
 from apps.world.world import World
 from cluster import kinds
 from cluster.catalog.build import build_catalog
+from cluster.extras import require_torch
 from serving.deploy.process import Process
 from serving.deploy.replica import one_thread_a_request
 from training.full.rows import ranker_schema
 from training.ranker.config import ModelConfig
-from training.ranker.model import FullRanker
-from training.ranker.scorer import FullScorer
 
 CLIENT = "homefeed"
 KINDS = (kinds.GRAPH, kinds.lightweight(CLIENT), kinds.FULL)
@@ -55,7 +54,11 @@ class FaultSite:
 
     @classmethod
     def make(cls, folder: Path) -> "FaultSite":
-        """Build and publish it in `folder`, and ask an undisturbed funnel for what is expected. A is published."""
+        """Build and publish it in `folder`, and ask an undisturbed funnel for what is expected. A is published.
+
+        Raises MissingPackageError without torch.
+        """
+        require_torch("a site with a full ranker")
         one_thread_a_request()
         world = World.make(pins=3_000, boards=800, users=200)
         usual = {"deadline_ms": 2000, "queue_ms": 1000, "shape": "colocated"}
@@ -127,6 +130,9 @@ def _trees(process: Process, sign: float) -> str:
 def _network(opened: Opened, process: Process, seed: int) -> str:
     """An untrained network of the smallest size."""
     import torch
+
+    from training.ranker.model import FullRanker
+    from training.ranker.scorer import FullScorer
 
     torch.manual_seed(seed)
     width = process.catalogs.current.pins.topics.shape[1]

@@ -12,7 +12,7 @@ from pathlib import Path
 from apps.loop.alert import tell, worth_telling
 from apps.loop.process import end_left_over, run_step
 from apps.loop.rounds import RoundReport, Rounds, StepReport, due, taken
-from apps.loop.steps import Step, arrived, steps_of
+from apps.loop.steps import Step, arrived, full_left_out, steps_of
 from apps.project import Opened, open_project
 from cluster import kinds
 from cluster.errors import ConfigError
@@ -76,7 +76,11 @@ class Loop:
         opened = self._opened()
         settings = opened.project.loop
         files = arrived(settings.new_edges, taken(known))
-        has_graph = BundleStore(bundles_root(opened.project.home)).current(kinds.GRAPH) is not None
+        store = BundleStore(bundles_root(opened.project.home))
+        has_graph = store.current(kinds.GRAPH) is not None
+        if lacking := full_left_out(settings.full, store):
+            self._say(lacking)
+            settings = settings.model_copy(update={"full": False})
         return steps_of(settings, opened.clients, files, has_graph, bool(FreshLog(opened.project).entries()))
 
     def _as_process(self, step: Step) -> StepReport:

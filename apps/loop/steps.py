@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster import kinds
+from cluster.extras import torch_there
 from cluster.settings.clients import Client
 from cluster.settings.loop import LoopSettings
+from cluster.store.bundles import BundleStore
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ def steps_of(
             out.append(Step(("add-edges",)))
     out += [Step(("compact-logs",)), *training_steps(clients, settings.full)]
     return [*out, Step(("models", "prune", "--keep", str(settings.keep_versions)))]
+
+
+def full_left_out(full: bool, store: BundleStore) -> str:
+    """Why the full ranker that is wanted is not trained here; empty where it is, or is not wanted.
+
+    Without torch, no round fails for a stage that the site never had; where it had one, the step fails and tells.
+    """
+    if not full or torch_there() or store.versions(kinds.FULL):
+        return ""
+    return "train full is left out: it needs torch, which is not installed: pip install 'pinfunnel[full]'"
 
 
 def training_steps(clients: Mapping[str, Client], full: bool) -> list[Step]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cluster.backoff import Backoff
-from cluster.errors import PinfunnelError, in_short
+from cluster.errors import MissingPackageError, PinfunnelError, in_short
 from cluster.store.bundles import POINTER, BundleStore
 from serving.request.served import ServingProblem
 
@@ -111,6 +111,8 @@ class Follower:
             self._load(version)
         except Exception as error:  # of storage, of NumPy, of a compiler: the old version serves on, whatever it is
             self._set_aside(version, error)
+            if isinstance(error, MissingPackageError):
+                self._others = []  # no other version of this kind can be loaded here
             return False
         self.serving = version
         self._forget(version)

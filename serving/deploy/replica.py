@@ -4,6 +4,7 @@ import atexit
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 
+from cluster.extras import torch_there
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
 from serving.deploy.inner_port import stay_on_loopback
@@ -16,7 +17,12 @@ from serving.request.served import ServedBundles
 
 
 def one_thread_a_request() -> None:
-    """Have torch score in the thread that calls it: requests share the cores, and torch's own threads spin for them."""
+    """Have torch score in the thread that calls it: requests share the cores, and torch's own threads spin for them.
+
+    Does nothing where torch is not installed: no network is scored there.
+    """
+    if not torch_there():
+        return
     import torch
 
     torch.set_num_threads(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster.extras import require_torch
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.kinds import FULL
@@ -68,7 +69,10 @@ class FullLogic:
         self._pinned: dict[str, LoadedRanker] = {}  # by version, for arms
 
     def load(self, version: str) -> None:
-        """Open, check and warm a model, then swap the reference; requests under way keep the old one."""
+        """Open, check and warm a model, then swap the reference; requests under way keep the old one.
+
+        Raises BundleError, and MissingPackageError where there is no torch to compute it with.
+        """
         self._loaded = self._opened(version, self.pace)
 
     def prepare_arm(self, arm: ArmSettings) -> None:
@@ -88,6 +92,7 @@ class FullLogic:
         self._pinned = {version: one for version, one in self._pinned.items() if version in pinned}
 
     def _opened(self, version: str, pace: Pace) -> LoadedRanker:
+        require_torch()
         bundle = self._store.open(FULL, version).require_schema(self._features).require_ids(self._ids)
         loaded = LoadedRanker.of(bundle, pace)
         self._warn_of_actions(loaded.scorer.schema.actions)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import BundleError, ModelError
+from cluster.extras import require_torch
 from cluster.features.assemble import FeatureSet
 from cluster.kinds import FULL, GRAPH
 from cluster.progress import Progress, silent
@@ -71,10 +72,11 @@ def train_full_ranker(
     inverse of its rate (`ranker.unimpressed`, `ranker.unimpressed_replayed`). An action that no example has, or all
     have, is left out of the loss and named in the notes. `num_workers` overrides the settings; 0 trains in this
     process. Raises DataError, ModelError (no examples, or all of one class), BundleError (no graph bundle to take
-    content vectors from).
+    content vectors from), MissingPackageError (no torch).
     """
     import ray
 
+    require_torch("training the full ranker")
     reserve = beside_cpus(project.ranker, ray.cluster_resources())
     able = logged_clients(clients, logs, since, until)
     graph = _published_graph(store)

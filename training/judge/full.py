@@ -6,7 +6,7 @@ files.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,10 @@ from training.metrics.ranking import order_by, tells_apart
 from training.metrics.sampled import ndcg_of_sample
 from training.ranker.batch import RankerSchema, RequestBatch
 from training.ranker.rows import ListRows
-from training.ranker.scorer import FullScorer
 from training.ranker.utility import utility
+
+if TYPE_CHECKING:  # torch loads only where a network is scored
+    from training.ranker.scorer import FullScorer
 
 NDCG_AT = 10
 CHUNK = 64
@@ -62,7 +64,7 @@ class FullReport:
 
 
 def evaluate_full(
-    rows: pa.Table, schema: RankerSchema, clients: Mapping[str, Client], models: Mapping[str, FullScorer]
+    rows: pa.Table, schema: RankerSchema, clients: Mapping[str, Client], models: Mapping[str, "FullScorer"]
 ) -> FullReport:
     """Compare `models` (the candidate first) over the same judged candidates, with visit count too.
 
@@ -172,7 +174,7 @@ def _ndcg(
     return values, weights
 
 
-def probabilities(rows: pa.Table, schema: RankerSchema, model: FullScorer) -> np.ndarray:
+def probabilities(rows: pa.Table, schema: RankerSchema, model: "FullScorer") -> np.ndarray:
     """float32[N, A] of a table of rows, some requests at a time."""
     parts = [
         model.score(RequestBatch.from_table(rows.slice(at, CHUNK), schema)) for at in range(0, rows.num_rows, CHUNK)

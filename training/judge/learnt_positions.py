@@ -3,15 +3,19 @@
 Trees have no position bias of their own. Torch loads only where a full ranker is published.
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 
-from cluster.errors import BundleError
+from cluster.errors import BundleError, MissingPackageError
+from cluster.extras import require_torch
 from cluster.kinds import FULL
 from cluster.store.bundles import BundleStore
 from training.judge.position import PositionEffect, action_rates, position_lift
 from training.log.arrays import Request
+
+log = logging.getLogger(__name__)
 
 
 def effect_in_full_ranker(
@@ -19,12 +23,17 @@ def effect_in_full_ranker(
 ) -> PositionEffect | None:
     """The effect of each position that `requests` showed, at the rates that their actions have there.
 
-    None without a published full ranker that can be used, of these actions and with positions. The judge of full
-    rankers knows each candidate's own chance of an action; here the mean of what was shown stands for it.
+    None without torch, or a published full ranker that can be used, of these actions and with positions. The judge of
+    full rankers knows each candidate's own chance of an action; here the mean of what was shown stands for it.
     """
     deepest = max((int(r.position.max(initial=-1)) for r in requests), default=-1)
     version = store.current(FULL)
     if version is None or deepest < 0:
+        return None
+    try:
+        require_torch("reading what positions do from the published full ranker")
+    except MissingPackageError as error:
+        log.warning("%s: %s; orders are judged as if positions did nothing", client, error)
         return None
     from training.ranker.scorer import FullScorer
 

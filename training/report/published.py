@@ -7,6 +7,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from cluster.errors import BundleError
+from cluster.extras import require_torch
 from cluster.features.assemble import FeatureSet
 from cluster.kinds import FULL, GRAPH
 from cluster.settings.clients import Client
@@ -96,8 +97,9 @@ def full_report(
     """Full rankers on the judged candidates of about `MOST_JUDGED` requests of the span, drawn by id.
 
     `versions` by name, the first is compared with each other one; None is the published version. Raises BundleError
-    when one is not there or reads other inputs than the first.
+    when one is not there or reads other inputs than the first, MissingPackageError without torch.
     """
+    require_torch("judging a full ranker")
     from training.ranker.scorer import FullScorer  # torch loads only where a network is scored
 
     features = FeatureSet.of(project.features)

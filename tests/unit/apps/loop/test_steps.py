@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from apps.loop.steps import arrived, steps_of
+import pytest
+
+from apps.loop.steps import arrived, full_left_out, steps_of
 from cluster.settings.clients import AllotmentSettings, Client
 from cluster.settings.loop import LoopSettings
+from cluster.store.bundles import BundleStore
 
 PLAIN = {"homefeed": Client(name="homefeed")}
 LEARNED = {**PLAIN, "ads": Client(name="ads", allotment=AllotmentSettings(learned=True))}
@@ -52,3 +55,16 @@ def test_files_arrive_by_name_and_once(tmp_path: Path) -> None:
     assert arrived(str(tmp_path), set()) == both
     assert arrived(str(tmp_path), {both[0]}) == both[1:]
     assert arrived(None, set()) == arrived(f"{tmp_path}/nowhere", set()) == []
+
+
+def test_without_torch_a_site_that_never_had_a_full_ranker_trains_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = BundleStore(tmp_path)
+    assert full_left_out(True, store) == ""
+    monkeypatch.setattr("apps.loop.steps.torch_there", lambda: False)
+    assert "pip install 'pinfunnel[full]'" in full_left_out(True, store)
+    assert full_left_out(False, store) == "", "nobody wants one"
+    with store.write("full", {}):
+        pass
+    assert full_left_out(True, store) == "", "its step fails, and tells"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.backoff import LONGEST_WAIT
-from cluster.errors import BundleError
+from cluster.errors import BundleError, MissingPackageError
 from cluster.store.bundles import POINTER, BundleStore
 from serving.deploy.follow import INSTEAD
 from serving.deploy.watch import Watcher
@@ -274,3 +274,19 @@ def test_several_processes_are_told_as_one() -> None:
     assert merged.versions == {"graph": "v1", "full": "f"}
     assert [each.kind for each in merged.problems] == ["graph", "full"]
     assert problem.line == "graph v2 cannot be used, v1 is served: damaged"
+
+
+def test_where_a_package_is_missing_no_other_version_is_tried(replicas: Replicas) -> None:
+    replicas.publish("full")
+    new = replicas.publish("full")
+    replicas.fault = MissingPackageError("the full ranker needs torch")
+    watcher = replicas.watcher()
+    for _ in range(3):
+        watcher.poll()
+        replicas.now += 100.0
+    assert set(replicas.loads) == {("full", new)}
+    assert [problem.reason for problem in watcher.problems()] == ["the full ranker needs torch"]
+    replicas.fault = None
+    replicas.now += LONGEST_WAIT
+    assert watcher.poll() == ["full"], "installed meanwhile"
+    assert named(watcher) == []

@@ -1,5 +1,6 @@
 """What positions do for actions: weights against a slow reference, exploration slots, the published full ranker."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,7 +119,10 @@ def test_the_order_of_the_log_wins_nothing_by_its_positions(
 
 
 def test_a_published_full_ranker_tells_what_positions_do(
-    shown_at_random: tuple[LogsWorld, list[Request]], tmp_path: Path
+    shown_at_random: tuple[LogsWorld, list[Request]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     _, made = shown_at_random
     store, model = BundleStore(tmp_path), toy_model()
@@ -137,3 +141,6 @@ def test_a_published_full_ranker_tells_what_positions_do(
     np.testing.assert_allclose(effect.of(np.arange(SLOTS)), odds / (1 + rate * (odds - 1)), rtol=1e-6)
     assert rate[0] == pytest.approx(np.mean([r.actions[:, 0].mean() for r in made]))
     assert effect_in_full_ranker(store, "homefeed", (*actions, "buy"), made) is None  # of other actions
+    monkeypatch.setitem(sys.modules, "torch", None)  # not installed
+    assert effect_in_full_ranker(store, "homefeed", actions, made) is None
+    assert "pip install 'pinfunnel[full]'" in caplog.text
