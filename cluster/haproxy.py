@@ -19,22 +19,16 @@ OWNER = "PINFUNNEL_HAPROXY"
 MANAGER = "ray::HAProxyManager"
 """The actor that starts and restarts HAProxy."""
 STARTER_NAME = "start-haproxy"
-STARTER = r"""#!/bin/sh
-# HAProxy as Ray Serve starts it (-db -f FILE ...), but closed to others where its file opens all:
-# the status page, the metrics and the admin socket. Who does not end a request's headers is cut off, too.
-set -e
-stats=${RAY_SERVE_HAPROXY_STATS_PORT:-8404}
+STARTER = Path(__file__).parent / "launch" / "haproxy.sh"
+"""The program that nodes of a cluster start for HAProxy."""
+CLOSED = """stats=${RAY_SERVE_HAPROXY_STATS_PORT:-8404}
 metrics=${RAY_SERVE_HAPROXY_METRICS_PORT:-9101}
-sed -i \
-  -e "s/^\( *bind \)\*:$stats\$/\1HOST:$stats/" \
-  -e "s/^\( *bind \):$metrics\$/\1HOST:$metrics/" \
-  -e 's/^\( *stats socket .*\) mode 666 /\1 mode 600 /' \
-  -e 's/^defaults$/defaults\n    timeout http-request SECONDSs/' \
-  "$3"
-exec BINARY "$@"
+sed -i -e "s/^\\( *bind \\)\\*:$stats\\$/\\1HOST:$stats/" -e "s/^\\( *bind \\):$metrics\\$/\\1HOST:$metrics/" "$3"
+PINFUNNEL_HAPROXY=BINARY
 """
+"""Here its status page and its metrics are closed to others, too."""
 HEADER_SECONDS = 10
-"""From the first to the last byte of a request's headers."""
+"""From the first to the last byte of a request's headers, as that program says."""
 
 
 def folder() -> Path:
@@ -79,11 +73,11 @@ def local_settings() -> dict[str, str]:
 
 
 def write_starter() -> None:
-    """The program that Ray starts for HAProxy, with its own settings put right."""
+    """The program that Ray starts for HAProxy: a cluster's, which also closes what is open to all."""
     folder().mkdir(mode=0o700, exist_ok=True)
     starter = folder() / STARTER_NAME
-    text = STARTER.replace("HOST", HOST).replace("SECONDS", str(HEADER_SECONDS))
-    starter.write_text(text.replace("BINARY", shlex.quote(_binary())))
+    closed = CLOSED.replace("HOST", HOST).replace("BINARY", shlex.quote(_binary()))
+    starter.write_text(STARTER.read_text().replace("set -e\n", f"set -e\n{closed}", 1))
     starter.chmod(0o700)
 
 

@@ -37,6 +37,8 @@ FLAGS: Mapping[str, str] = {
 }
 CLUSTER_FLAGS: Mapping[str, str] = {
     **FLAGS,
+    # what Ray has no setting for: a silent machine, a dead process, answers of the proxy itself
+    "RAY_SERVE_HAPROXY_BINARY_PATH": "/home/ray/pinfunnel/cluster/launch/haproxy.sh",
     "RAY_health_check_period_ms": "1000",  # a machine that is silent is given up after 15 s, not after 65
     "RAY_health_check_timeout_ms": "2000",
     "RAY_grpc_client_keepalive_time_ms": "10000",  # a task there is begun elsewhere after 20 s, not after 7 minutes

@@ -7,6 +7,7 @@ export RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=45
 export RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S=30
 export RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S=35
 export RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S=1
+export RAY_SERVE_HAPROXY_BINARY_PATH=$HOME/pinfunnel/cluster/launch/haproxy.sh
 export RAY_health_check_period_ms=1000
 export RAY_health_check_timeout_ms=2000
 export RAY_grpc_client_keepalive_time_ms=10000

@@ -102,7 +102,7 @@ def _events(project: Project, served: pa.Table) -> pa.Table:
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Of this process: seconds of the join and the split, and peak bytes here and in Ray's largest worker."""
+    """Seconds of the join and the split, peak memory here and in Ray's largest worker, and what Ray wrote to disk."""
     project = project_of(folder)
     with session.session(dashboard=False):
         before = _peak(os.getpid())
@@ -112,11 +112,13 @@ def measure(folder: Path) -> dict[str, Any]:
         seconds = time.perf_counter() - began
         workers = [_peak(pid) for pid in below(os.getpid()) if _is_worker(pid)]
         peak = _peak(os.getpid())
+        spilled = _spilled()
     return {
         "seconds": round(seconds, 2),
         "driver_mb": round(peak / MIB),
         "driver_growth_mb": round((peak - before) / MIB, 1),
         "worker_mb": round(max(workers, default=0) / MIB),
+        "spilled_mb": round(spilled / MIB),
         "cut": {name: str(window.until) for name, window in train.items()},
         "held": len(held),
         "events": None if joined.counts is None else joined.counts.used,
@@ -130,6 +132,17 @@ def _peak(pid: int) -> int:
     except OSError:
         return 0
     return 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+def _spilled() -> int:
+    """Bytes that the object store of this Ray has moved to disk since it started, as `ray memory` tells them."""
+    import ray
+    from ray._private.internal_api import get_memory_info_reply, get_state_from_address
+
+    if not ray.is_initialized():
+        return 0
+    told = get_memory_info_reply(get_state_from_address(ray.get_runtime_context().gcs_address))
+    return int(told.store_stats.spilled_bytes_total)
 
 
 def _is_worker(pid: int) -> bool:
@@ -159,6 +172,7 @@ def run(quick: bool = False, sizes: Sequence[int] = (100_000, 1_000_000, 10_000_
                 text=True,
             )
             out["sizes"][size] = json.loads(told.stdout.splitlines()[-1])
+            print(size, told.stdout.splitlines()[-1], file=sys.stderr, flush=True)  # hours of figures outlive the last one
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     figures = list(out["sizes"].values())

@@ -43,6 +43,10 @@ RAYS_FILE = """global
     stats socket /x/admin.sock mode 666 level admin expose-fd listeners
 defaults
     mode http
+    retry-on conn-failure
+    errorfile 502 /x/500.http
+    errorfile 503 /x/500.http
+    errorfile 504 /x/500.http
 frontend prometheus
     bind :9101
 frontend http_frontend
@@ -66,7 +70,7 @@ def test_the_starter_closes_what_rays_file_opens_to_all(
     lines = [line.strip() for line in file.read_text().splitlines()]
     assert [line for line in lines if "bind" in line] == ["bind 127.0.0.1:9101", "bind *:8000", "bind 127.0.0.1:8404"]
     assert "stats socket /x/admin.sock mode 600 level admin expose-fd listeners" in lines
-    assert lines[lines.index("defaults") + 1] == "timeout http-request 10s"
+    assert lines[lines.index("defaults") + 1] == f"timeout http-request {haproxy.HEADER_SECONDS}s"
     assert starter.stat().st_mode & 0o077 == 0
 
 

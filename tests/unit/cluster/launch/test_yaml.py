@@ -65,10 +65,26 @@ def test_walkers_of_a_large_graph_have_a_kind_of_node_that_starts_on_demand(path
 
 def test_flags_are_the_same_everywhere() -> None:
     wanted = {**CLUSTER_FLAGS, "RAY_AUTH_MODE": "token"}
-    assert exports((LAUNCH / "node.sh").read_text()) == wanted
+    assert exports((LAUNCH / "node.sh").read_text().replace("$HOME/", "/home/ray/")) == wanted
     for path in (AWS, GCP):
         options = prepared(path)["docker"]["run_options"]
         assert dict(option[3:].split("=") for option in options if option.startswith("-e ")) == wanted
+
+
+@pytest.mark.parametrize("path", [AWS, GCP], ids=["aws", "gcp"])
+def test_the_head_gets_a_redis_where_the_comment_marks_are_taken_off(path: Path) -> None:
+    text, marks = re.subn(r"(?m)^( +)# (head_run_options:|  - -e RAY_\w+=\S+)$", r"\1\2", path.read_text())
+    assert marks == 4
+    config = util.prepare_config(yaml.safe_load(text))
+    util.validate_config(config)
+    said = dict(option[3:].split("=") for option in config["docker"]["head_run_options"])
+    assert said["RAY_external_storage_namespace"] == "pinfunnel"
+    start = "${RAY_REDIS_PASSWORD:+--redis-password=$RAY_REDIS_PASSWORD}"
+    for each in (config, prepared(ON_PREM)):
+        assert each["head_start_ray_commands"][-1].endswith(start), "only where there is a password"
+        assert "REDIS" not in each["worker_start_ray_commands"][-1]
+    script = (LAUNCH / "node.sh").read_text()
+    assert all(name in script for name in said), "as on machines of one's own"
 
 
 def test_google_cloud_differs_from_aws_in_machines_only() -> None:
