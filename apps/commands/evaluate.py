@@ -28,7 +28,13 @@ def evaluate_retrieval(
     pin: Annotated[str, typer.Option(help="column of the item")] = "pin_id",
     k: Annotated[int, typer.Option("-k", min=1, help="cut of recall and NDCG")] = 20,
     seed: int = 0,
-    shards: Annotated[int, typer.Option(min=1, help="parts of the graph that are walked apart")] = 1,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="parts of the graph that are walked apart (default: the project's)")
+    ] = None,
+    project: Annotated[
+        Path | None,
+        typer.Option("--project", "-p", exists=True, help="whose graph.shards count (default: pinfunnel.yaml, if any)"),
+    ] = None,
     out: JsonFile = None,
 ) -> None:
     """Recall@k and NDCG@k of walks alone: from each board's train pins, without them, against its test pins."""
@@ -38,24 +44,26 @@ def evaluate_retrieval(
     from training.retrieval.walks import evaluate_retrieval as evaluate
 
     with guarded():
+        parts = shards or _shards_of(project)
         with progress_bar() as bars:
-            figures = evaluate(
-                pq.read_table(train),
-                pq.read_table(test),
-                board,
-                pin,
-                k,
-                seed=seed,
-                progress=bars.at("retrieval"),
-                shards=shards,
-            )
-        table = Table(title=f"Walks alone, {figures['boards']:,} boards, {figures['seconds']:.1f} s")
+            tables = pq.read_table(train), pq.read_table(test)
+            figures = evaluate(*tables, board, pin, k, seed=seed, progress=bars.at("retrieval"), shards=parts)
+        told = f", {parts} shards" if parts > 1 else ""
+        table = Table(title=f"Walks alone, {figures['boards']:,} boards{told}, {figures['seconds']:.1f} s")
         names = [metric.figure(k) for metric in ANSWERS]
         for name in names:
             table.add_column(name)
         table.add_row(*(f"{figures[name]:.4f}" for name in names))
         console.print(table)
         write_json(out, figures)
+
+
+def _shards_of(project: Path | None) -> int:
+    """`graph.shards` of the project file that is named, or of the one here; 1 without either."""
+    from cluster.settings.project import Project
+
+    file = project or (DEFAULT_PROJECT if DEFAULT_PROJECT.is_file() else None)
+    return Project.load(file).graph.shards if file else 1
 
 
 def _show(title: str, orders: dict[str, dict[str, Any]]) -> None:
