@@ -1,7 +1,8 @@
 """Bundles in an object store (`s3://`, `gs://`), with a local copy of what was opened.
 
 An object store has no rename: files go up one by one, the one that makes them a whole last, by a conditional put. A
-pointer is one small object that is put whole, or swapped where it is still the one that was read (its ETag).
+pointer is one small object that is put whole, or swapped where it is still the one that was read (its ETag; for Google
+its version).
 """
 
 import os
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 import obstore.exceptions
@@ -21,6 +22,9 @@ import obstore.store
 from cluster.errors import StorageError
 from cluster.store.backend import Listed
 from cluster.store.copies import Copies
+
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
 
 CACHE = "pinfunnel-bundles"
 PIECE = 16 << 20
@@ -149,16 +153,22 @@ class ObjectStore:
             return False
         try:
             with storage():
-                obstore.put(self._store, name, new.encode(), mode={"e_tag": found[1]})
+                obstore.put(self._store, name, new.encode(), mode=found[1])
         except ChangedMeanwhile:
             return False
         return True
 
-    def _read(self, name: str) -> tuple[str, str | None] | None:
+    def _read(self, name: str) -> tuple[str, "UpdateVersion"] | None:
+        """A pointer's text, and by what a store knows it again."""
         try:
             with storage():
                 found = obstore.get(self._store, name)
-                return bytes(found.bytes()).decode(), found.meta["e_tag"]
+                known: UpdateVersion = {}
+                if (tag := found.meta["e_tag"]) is not None:
+                    known["e_tag"] = tag
+                if (version := found.meta["version"]) is not None:
+                    known["version"] = version
+                return bytes(found.bytes()).decode(), known
         except FileNotFoundError:
             return None
 

@@ -1,6 +1,6 @@
 """What every storage backend must do, asked of each of them, and of bundles on top. A new backend gets one entry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,17 +11,23 @@ from cluster.store.backend import Backend
 from cluster.store.bundles import BundleStore
 from cluster.store.local import LocalFolder
 from cluster.store.objects import ObjectStore
+from tests.worlds.google import BUCKET, google_storage
 
 BACKENDS: dict[str, Callable[[str, Path], Backend]] = {
     "local": lambda bucket, tmp: LocalFolder(tmp / "root"),
     "objects": lambda bucket, tmp: ObjectStore(f"{bucket}/some/prefix", tmp / "cache"),
+    "google": lambda _, tmp: ObjectStore(f"{BUCKET}/some/prefix", tmp / "cache"),
 }
 
 
 @pytest.fixture(params=list(BACKENDS))
-def make(request: pytest.FixtureRequest, s3: str, tmp_path: Path) -> Callable[[], Backend]:
+def make(
+    request: pytest.FixtureRequest, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Backend]]:
     """Makes the backend under test anew, as another process would that shares its storage and cache."""
-    return lambda: BACKENDS[request.param](s3, tmp_path)
+    with google_storage() as key:
+        monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", key)
+        yield lambda: BACKENDS[request.param](s3, tmp_path)
 
 
 def names(backend: Backend) -> list[str]:
