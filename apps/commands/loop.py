@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -71,7 +72,8 @@ def retrain(
 
 
 def _say(line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    with suppress(OSError):  # it may go into a file on a disk that is full, which ends no night
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _stop(stop: threading.Event) -> None:

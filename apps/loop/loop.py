@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,19 +58,23 @@ class Loop:
     def _round(self) -> RoundReport:
         known = self._rounds.read()
         report = RoundReport(datetime.now(UTC).isoformat(timespec="milliseconds"))
-        self._rounds.write(report)
+        self._write(report)
         for step in self._steps(known):
             self._say(f"$ pinfunnel {step.name}")
             done = self._run(step)
             self._say(f"  {'failed' if done.failed else 'done'} after {done.seconds:.0f} s")
             report = replace(report, steps=(*report.steps, done))
-            self._rounds.write(report)
+            self._write(report)
         report = replace(report, ended=datetime.now(UTC).isoformat(timespec="seconds"))
-        self._rounds.write(report)
+        self._write(report)
         self._say(report.text())
         if self._url is not None and worth_telling(known[-1] if known else None, report):
             tell(self._url, str(self._path), report)
         return report
+
+    def _write(self, report: RoundReport) -> None:
+        if refused := self._rounds.write(report):
+            self._say(f"the report is written once the disk takes it: {refused}")
 
     def _steps(self, known: list[RoundReport]) -> list[Step]:
         opened = self._opened()
@@ -105,9 +109,9 @@ class Loop:
             except OSError:
                 lock.seek(0)
                 raise ConfigError(f"another `pinfunnel loop` ({lock.read().strip()}) has this project") from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()}")
-            lock.flush()
+            with suppress(OSError):  # a full disk; the lock holds without a name in it
+                lock.truncate(0)
+                os.write(lock.fileno(), f"process {os.getpid()}".encode())
             if left := end_left_over(self._path):
                 self._say(f"ended {left} processes of a loop that was killed")
             yield

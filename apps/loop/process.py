@@ -32,13 +32,22 @@ def run_step(
     say: Callable[[str], None],
     program: Sequence[str] = (sys.executable, "-P", "-m", "pinfunnel"),
 ) -> StepReport:
-    """The command with the project's file, ended after `seconds`. Never raises for what the step does.
+    """The command with the project's file, ended after `seconds`. A step that cannot even begin has failed (code 1).
 
     It runs in the project's folder, whose own `apps/` or `serving/` must not be taken for ours: hence -P.
 
     Exit codes below 0 are signals; one that took too long has -15 or -9.
     """
     began = time.monotonic()
+    try:
+        return _run(step, project, seconds, say, program, began)
+    except OSError as error:  # no room for a folder, no memory for a process
+        return StepReport(step.name, 1, time.monotonic() - began, (f"the step did not begin: {error}",))
+
+
+def _run(
+    step: Step, project: Path, seconds: float, say: Callable[[str], None], program: Sequence[str], began: float
+) -> StepReport:
     last: deque[str] = deque(maxlen=LAST_LINES)
     with tempfile.TemporaryDirectory(prefix="pinfunnel-loop-") as folder:
         figures = Path(folder) / "figures.json"

@@ -53,21 +53,31 @@ class RoundReport:
 
 
 class Rounds:
-    """The reports below a folder."""
+    """The reports below a folder. What the disk refuses stays here, and is written with the next one that it takes."""
 
     def __init__(self, folder: Path):
         self._folder = folder
+        self._refused: dict[Path, RoundReport] = {}
 
-    def write(self, report: RoundReport) -> None:
-        """Store or replace the report of a round; the oldest beyond `KEPT` go. Raises OSError when the disk refuses."""
+    def write(self, report: RoundReport) -> str:
+        """Store or replace the report of a round; the oldest beyond `KEPT` go. Why the disk refuses; empty when not."""
         name = report.began.replace(":", "").replace("+0000", "Z")
-        write_whole(self._folder / f"{name}.json", json.dumps(asdict(report), indent=1, default=str).encode())
-        for old in sorted(self._folder.glob("*.json"))[:-KEPT]:
-            old.unlink(missing_ok=True)
+        self._refused[self._folder / f"{name}.json"] = report
+        try:
+            for path, each in list(self._refused.items()):
+                write_whole(path, json.dumps(asdict(each), indent=1, default=str).encode())
+                del self._refused[path]
+            for old in sorted(self._folder.glob("*.json"))[:-KEPT]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            return str(error)
+        return ""
 
     def read(self) -> list[RoundReport]:
         """All of them, oldest first; one that cannot be read is left out."""
-        return [report for path in sorted(self._folder.glob("*.json")) if (report := _read(path)) is not None]
+        paths = sorted({*self._folder.glob("*.json"), *self._refused})
+        found = [self._refused.get(path) or _read(path) for path in paths]
+        return [report for report in found if report is not None]
 
 
 def _read(path: Path) -> RoundReport | None:

@@ -172,7 +172,9 @@ def run(quick: bool = False, sizes: Sequence[int] = (100_000, 1_000_000, 10_000_
                 text=True,
             )
             out["sizes"][size] = json.loads(told.stdout.splitlines()[-1])
-            print(size, told.stdout.splitlines()[-1], file=sys.stderr, flush=True)  # hours of figures outlive the last one
+            print(
+                size, told.stdout.splitlines()[-1], file=sys.stderr, flush=True
+            )  # hours of figures outlive the last one
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     figures = list(out["sizes"].values())
