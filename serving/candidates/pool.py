@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from cluster.catalog.catalog import Catalog
 from cluster.settings.clients import Client
+from serving.candidates import sources as shipped
 from serving.candidates.generator import CandidateGenerator, make_generator
 from serving.candidates.quotas import Quotas
 from serving.policy.labels import Forbidden
 from training.quotas.table import QuotaTable
+
+assert shipped  # imported for what it registers
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import numpy as np
 from cluster.catalog.catalog import Catalog
 from cluster.contract.ids import plain_id
 from cluster.settings.clients import WALK, Client
-from serving.candidates import sources as shipped
 from serving.candidates.mixer import mix
 from serving.candidates.pool import SourcePool
 from serving.candidates.query import NOTHING, Query, read_query
@@ -26,8 +25,6 @@ from serving.request.deadline import Deadline
 from serving.request.found import Discovery, FoundPins, Kind, Origin
 from serving.request.per_arm import Derive, PerArm
 from training.quotas.table import QuotaTable
-
-assert shipped  # imported for what it registers
 
 
 class CandidatesLogic:

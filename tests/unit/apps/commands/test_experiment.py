@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from apps.cli import app
 from tests.worlds.funnel import opened_world
 
 PAGE = (Path(__file__).parents[4] / "docs" / "experimenting.md").read_text()
-PRINTED = re.findall(r"^pinfunnel (experiment .*)$", PAGE, re.MULTILINE)
+PRINTED = re.findall(r"^pinfunnel (experiment (?:check|start|stop|list|assign).*)$", PAGE, re.MULTILINE)
 
 
 class Site:
@@ -43,6 +45,17 @@ def test_the_printed_commands_run_on_the_printed_file(site: Site) -> None:
     for line in PRINTED:
         assert site.said(line).startswith(("more_boards", "7: "))
     assert "to " in site.said("experiment list")
+
+
+def test_a_process_of_its_own_knows_the_sources(site: Site) -> None:
+    """Tests have imported all of serving long before; a user's shell has not."""
+    site.file.write_text("e: {clients: [homefeed], arms: {c: {}, t: {}}}")
+    project = str(site.file.parent / "pinfunnel.yaml")
+    done = subprocess.run(
+        [sys.executable, "-m", "pinfunnel", "experiment", "check", "--project", project], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("e: users of homefeed")
 
 
 def test_traffic_grows_and_other_changes_are_refused(site: Site, tmp_path: Path) -> None:
