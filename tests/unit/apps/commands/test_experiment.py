@@ -1,6 +1,7 @@
 """`pinfunnel experiment`: the file is checked, started, changed and stopped; what is wrong is one line."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from apps.cli import app
-from tests.worlds.funnel import opened_world
+from tests.worlds.funnel import opened_world, publish_lightweight
 
 PAGE = (Path(__file__).parents[4] / "docs" / "experimenting.md").read_text()
 PRINTED = re.findall(r"^pinfunnel (experiment (?:check|start|stop|list|assign).*)$", PAGE, re.MULTILINE)
@@ -19,7 +20,7 @@ PRINTED = re.findall(r"^pinfunnel (experiment (?:check|start|stop|list|assign).*
 
 class Site:
     def __init__(self, folder: Path):
-        opened_world(folder)
+        self.opened = opened_world(folder)
         self.file = folder / "experiments.yaml"
         self._project = ["--project", str(folder / "pinfunnel.yaml")]
 
@@ -95,6 +96,24 @@ def test_what_is_wrong_is_named_and_nothing_starts(site: Site, text: str, told: 
     assert told in " ".join(refused.output.split())
     assert "Traceback" not in refused.output
     assert "no experiment was started" in site.said("experiment list")
+
+
+def test_versions_that_arms_name_are_not_pruned(site: Site) -> None:
+    process = site.opened.new_process()
+    kind = "lightweight/homefeed"
+    versions = [publish_lightweight(process.store, process.features, "homefeed", "graph_rank") for _ in range(3)]
+    pinned, gone, _ = versions
+    site.file.write_text(f"e: {{clients: [homefeed], arms: {{c: {{}}, t: {{versions: {{{kind}: {pinned}}}}}}}}}")
+    site.said("experiment start e")
+    for manifest in Path(process.store.root).rglob("manifest.json"):
+        os.utime(manifest, (0, 0))
+    site.said("models prune --keep 1")
+    left = process.store.versions(kind)
+    assert pinned in left
+    assert str(process.store.current(kind)) in left
+    site.said("experiment stop e")
+    site.said("models prune --keep 1")
+    assert set(process.store.versions(kind)) < {*left, gone}
 
 
 def test_what_is_not_there_is_said(site: Site) -> None:
