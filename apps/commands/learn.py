@@ -129,7 +129,7 @@ def train_quotas(
     until: Until = None,
     out: JsonFile = None,
 ) -> None:
-    """Learn how much of each source's quota is worth its compute, for each kind of user, from requests at full quotas.
+    """Learn how much of each source's quota is worth its compute, request by request, from requests at full quotas.
 
     Replays smaller quotas from the log, beside static ones, calibrated scores, fusion and round-robin. Serving uses
     what is published where the client's YAML says `allotment: {learned: true}`.

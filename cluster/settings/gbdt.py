@@ -35,7 +35,10 @@ class GbdtSettings(Settings):
         {}, description="feature -> 1 where more of it may only raise the score, -1 where it may only lower it"
     )
     source_dropout: float = Field(
-        0.1, ge=0, lt=1, description="share of the training requests that forget what one source of candidates said"
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of the training requests that forget a source which found nearly all of their candidates",
     )
     max_bin: int = Field(256, ge=2)
     workers: int = Field(1, ge=1)

@@ -25,7 +25,10 @@ class RankerSettings(Settings):
     gpus: GpuShare = Field(1.0, gt=0, description="GPUs that each worker asks for where it uses any; 0.5 shares one")
     resources: CustomResources = Field({}, description="custom resources that each worker asks for")
     source_dropout: float = Field(
-        0.1, ge=0, lt=1, description="share of the training requests that forget what one source of candidates said"
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of the training requests that forget a source which found nearly all of their candidates",
     )
     request_balance: float = Field(
         0.5, ge=0, le=1, description="training divides a request's weights by (number of its acted candidates)^this"

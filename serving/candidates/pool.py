@@ -11,7 +11,7 @@ from serving.candidates import sources as shipped
 from serving.candidates.generator import CandidateGenerator, make_generator
 from serving.candidates.quotas import Quotas
 from serving.policy.labels import Forbidden
-from training.quotas.table import QuotaTable
+from training.quotas.learned import LearnedQuotas
 
 assert shipped  # imported for what it registers
 
@@ -31,7 +31,7 @@ class SourcePool:
 
     def __init__(self) -> None:
         self._made: dict[str, CandidateGenerator] = {}
-        self._tables: dict[str, QuotaTable] = {}
+        self._tables: dict[str, LearnedQuotas] = {}
         self._catalog: Catalog | None = None  # that the sources are ready for; None: none of them is called here
         self._lock = threading.RLock()
 
@@ -51,7 +51,7 @@ class SourcePool:
                 source.prepare(catalog)
             self._catalog = catalog
 
-    def load_quotas(self, client: str, table: QuotaTable, made: Iterable[ClientSources]) -> None:
+    def load_quotas(self, client: str, table: LearnedQuotas, made: Iterable[ClientSources]) -> None:
         """Take learned quotas for a client, and for its arms that ask for them."""
         with self._lock:
             self._tables[client] = table

@@ -10,8 +10,8 @@ import numpy as np
 
 from cluster.settings.clients import Client
 from serving.candidates.query import Query
-from training.quotas.kinds import kind_of
-from training.quotas.table import QuotaTable
+from training.quotas.demand import known_of
+from training.quotas.learned import LearnedQuotas
 
 LEAST = 1.0
 MOST = 64.0
@@ -47,10 +47,10 @@ class Quotas:
     def __init__(self, client: Client):
         self._full = client.quotas
         self._full_share = client.allotment.full_share
-        self._table: QuotaTable | None = None
+        self._table: LearnedQuotas | None = None
         self.price = ComputePrice(client.allotment.busy)
 
-    def load(self, table: QuotaTable | None) -> None:
+    def load(self, table: LearnedQuotas | None) -> None:
         """Take learned quotas from now on; None: full ones."""
         self._table = table
 
@@ -59,6 +59,6 @@ class Quotas:
         table = self._table
         if table is None or np.random.default_rng([query.ask.seed, 3]).random() < self._full_share:
             return self._full
-        kind = kind_of(len(query.pins), query.actions)
-        learned = dict(zip(table.sources, table.quotas(kind, self.price.factor).tolist(), strict=True))
+        known = known_of(len(query.pins), query.actions)
+        learned = dict(zip(table.sources, table.quotas(known, self.price.factor).tolist(), strict=True))
         return {name: min(quota, learned.get(name, quota)) for name, quota in self._full.items()}

@@ -24,7 +24,7 @@ from serving.request.catalogs import Catalogs
 from serving.request.deadline import Deadline
 from serving.request.found import Discovery, FoundPins, Kind, Origin
 from serving.request.per_arm import Derive, PerArm
-from training.quotas.table import QuotaTable
+from training.quotas.learned import LearnedQuotas
 
 
 class CandidatesLogic:
@@ -83,7 +83,7 @@ class CandidatesLogic:
         unwanted = self._hidden.of(catalog, ask.hidden_boards, ask.hidden_topics)
         return read_query(catalog, mine.client, ask, self._length, forbidden, removed, unwanted)
 
-    def load_quotas(self, client: str, table: QuotaTable) -> None:
+    def load_quotas(self, client: str, table: LearnedQuotas) -> None:
         """Ask the client's sources for as much as has been learned to be worth it."""
         self._pool.load_quotas(client, table, self._of.made())
 

@@ -34,7 +34,7 @@ from serving.policy.checks import check_clients
 from serving.policy.withheld import Withheld
 from serving.request.arm import ArmSettings
 from serving.request.catalogs import Catalogs, FreshPins
-from training.quotas.table import QuotaTable
+from training.quotas.learned import LearnedQuotas
 
 
 @dataclass
@@ -210,4 +210,4 @@ class Process(EventParts):
     def _load_quotas(self, client: str, version: str) -> None:
         bundle = self.store.open(kinds.quotas(client), version)
         with opening(f"quotas {bundle.path}", "learn them again"):
-            self.sources.load_quotas(client, QuotaTable.open(bundle.path))
+            self.sources.load_quotas(client, LearnedQuotas.open(bundle.path))

@@ -17,7 +17,7 @@ from cluster.settings.clients import SourceSettings
 from tests.worlds.funnel import opened_world
 from training.quotas import learn
 from training.quotas.learn import learn_quotas, read_seen
-from training.quotas.table import QuotaTable
+from training.quotas.learned import LearnedQuotas
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -49,7 +49,7 @@ def test_quotas_are_learned_from_the_log_and_judged_on_later_requests(
     assert 0.0 <= outcome.kept.low <= outcome.kept.mean <= outcome.kept.high <= 1.0
     assert set(outcome.curves) == {"learned", "static", "calibrated", "fusion", "round_robin"}
     bundle = process.store.open(quotas("homefeed"), outcome.version)
-    table = QuotaTable.open(bundle.path)
+    table = LearnedQuotas.open(bundle.path)
     assert table.sources == ("walk", "popular")
     assert bundle.meta["reason"] == outcome.reason
     assert (process.store.current(quotas("homefeed")) == outcome.version) == outcome.published

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from cluster.features.source import fused
+from training.quotas.learned import LearnedQuotas
 from training.quotas.paths import BLOCK, greedy_path
 from training.quotas.seen import Allotted, SeenCandidates, replay, replay_rows
-from training.quotas.table import QuotaTable
 
 STEPS = 40
 """Points of a curve."""
 
 
-def learned_curve(table: QuotaTable, seen: SeenCandidates) -> list[Allotted]:
+def learned_curve(learned: LearnedQuotas, seen: SeenCandidates) -> list[Allotted]:
     """Learned quotas at falling prices."""
-    return [replay(seen, table.of_requests(seen, price)) for price in _some(table.prices())]
+    return [replay(seen, learned.of_requests(seen, price)) for price in learned.prices()]
 
 
 def static_curve(learnt_on: SeenCandidates, budget: Sequence[int], seen: SeenCandidates) -> list[Allotted]:

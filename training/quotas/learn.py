@@ -5,7 +5,7 @@ only requests that were asked at the client's full quotas count. Ray must be run
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,8 +34,9 @@ from training.quotas.baselines import (
     round_robin_curve,
     static_curve,
 )
+from training.quotas.equal_cost import gain_over, kept_at
+from training.quotas.learned import LearnedQuotas
 from training.quotas.seen import Allotted, SeenCandidates, replay, seen_candidates
-from training.quotas.table import QuotaTable
 
 MOST_REQUESTS = 4_000
 LEARN_SHARE = 0.7
@@ -58,12 +59,14 @@ class QuotaOutcome:
     full_cost: float  # candidates scored at full quotas
     kept: Interval  # share kept, by request
     cost: float  # candidates scored with learned quotas
+    by_request: bool  # they differ by request; else they are the same for everyone
+    over_static: Interval  # what those by request keep more of than static ones at the same cost
     at_equal_share: dict[str, dict[str, float] | None]  # way to spend candidates -> share and cost, or None
     curves: dict[str, list[tuple[float, float]]] = field(repr=False, default_factory=dict)  # (cost, share)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return {**asdict(self), "kept": self.kept.to_dict()}
+        return {**asdict(self), "kept": self.kept.to_dict(), "over_static": self.over_static.to_dict()}
 
 
 def learn_quotas(
@@ -90,21 +93,22 @@ def learn_quotas(
             f"client {client.name}: {int(seen.wanted.sum())} wanted candidates in {seen.requests} requests at full "
             f"quotas ({', '.join(sources)}) are too few: let the log grow, or backfill it"
         )
-    table = QuotaTable.learn(before, budget)
-    table = QuotaTable(table.sources, table.paths, _price(table, before, keep))
+    by_request = _priced(LearnedQuotas.learn(before, budget), before, keep)
     progress("learn", 1.0)
-    now = replay(after, table.of_requests(after, table.price))
+    static = static_curve(before, budget, after)
+    chosen, gain = not_worse(by_request, before, after, keep, static)
+    now = replay(after, chosen.of_requests(after, chosen.price))
     whole = replay(after, np.asarray(budget))
     kept = bootstrap(now.kept / np.where(now.wanted > 0, now.wanted, np.nan), now.wanted)
     published = kept.mean >= keep - SLACK and now.cost < whole.cost
     curves = {
-        "learned": learned_curve(table, after),
-        "static": static_curve(before, budget, after),
+        "learned": learned_curve(by_request, after),
+        "static": static,
         "calibrated": calibrated_curve(before, budget, after),
         "fusion": fusion_curve(after),
         "round_robin": round_robin_curve(budget, after),
     }
-    decision = Decision(published, _reason(published, kept, keep, now, whole))
+    decision = Decision(published, _reason(published, kept, keep, now, whole, gain))
     told = unless_held(decision, store, kind_of_bundle(client.name))
     outcome = QuotaOutcome(
         client.name,
@@ -115,12 +119,14 @@ def learn_quotas(
         whole.cost,
         kept,
         now.cost,
+        chosen is by_request,
+        gain,
         {name: _told(cheapest(curve, keep)) for name, curve in curves.items()},
         {name: [(point.cost, point.share) for point in curve] for name, curve in curves.items()},
     )
     meta = {**outcome.to_dict(), "gate": asdict(decision)}
     with store.write(kind_of_bundle(client.name), meta, publish=told.publish) as (folder, version):
-        table.save(folder)
+        chosen.save(folder)
     progress("judge", 1.0)
     return QuotaOutcome(**{**vars(outcome), "version": version})
 
@@ -156,22 +162,33 @@ def _in_full(client: Client, names: Sequence[str], budget: Sequence[int]) -> boo
     return all(asked.get(name, 0) >= quota for name, quota in client.quotas.items())
 
 
-def _price(table: QuotaTable, seen: SeenCandidates, keep: float) -> float:
-    """The highest price at which the learned quotas still keep the share `keep`."""
-    for price in table.prices().tolist():
-        if replay(seen, table.of_requests(seen, price)).share >= keep:
-            return float(price)
-    return 0.0
+def not_worse(
+    by_request: LearnedQuotas, before: SeenCandidates, after: SeenCandidates, keep: float, static: Sequence[Allotted]
+) -> tuple[LearnedQuotas, Interval]:
+    """Quotas by request; or the same for everyone, priced on `before`, where static ones keep as much of `after` with
+    as many candidates. And what those by request keep more.
+    """
+    now = replay(after, by_request.of_requests(after, by_request.price))
+    gain = gain_over(now.kept, kept_at(static, now.cost))
+    return (by_request if gain.mean > 0.0 else _priced(by_request.static(), before, keep)), gain
+
+
+def _priced(learned: LearnedQuotas, seen: SeenCandidates, keep: float) -> LearnedQuotas:
+    """At the highest price at which they still keep the share `keep`."""
+    enough = (p for p in learned.prices().tolist() if replay(seen, learned.of_requests(seen, p)).share >= keep)
+    return replace(learned, price=next(enough, 0.0))
 
 
 def _told(point: Allotted | None) -> dict[str, float] | None:
     return None if point is None else {"share": point.share, "cost": point.cost}
 
 
-def _reason(published: bool, kept: Interval, keep: float, now: Allotted, whole: Allotted) -> str:
+def _reason(published: bool, kept: Interval, keep: float, now: Allotted, whole: Allotted, gain: Interval) -> str:
     figures = (
         f"{kept.mean:.3f} [{kept.low:.3f}, {kept.high:.3f}] of the wanted candidates kept with {now.cost:.0f} of "
-        f"{whole.cost:.0f} candidates scored, on {len(now.kept)} later requests"
+        f"{whole.cost:.0f} candidates scored, on {len(now.kept)} later requests; "
+        f"quotas by request keep {gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}] over static ones at equal cost"
+        + ("" if gain.mean > 0.0 else ", so all requests have the same")
     )
     if published:
         return f"published: {figures}"

@@ -23,8 +23,12 @@ class QuotaPath:
 
     def at(self, price: float) -> np.ndarray:
         """int32[S]: quotas when everything worth `price` or more is bought."""
-        bought = int(np.searchsorted(-self.worth, -price, side="right"))
-        chosen: np.ndarray = self.quotas[bought]
+        return self.each_at(np.full(self.quotas.shape[1], price))
+
+    def each_at(self, price: np.ndarray) -> np.ndarray:
+        """int32[..., S]: quotas when the blocks of each source are bought up to a price of its own, float64[..., S]."""
+        bought = np.searchsorted(-self.worth, -price, side="right")
+        chosen: np.ndarray = self.quotas[bought, np.arange(self.quotas.shape[1])]
         return chosen
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.log.arrays import Request
-from training.quotas.kinds import kind_of
+from training.quotas.demand import known_of
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,17 @@ class SeenCandidates:
     rank: np.ndarray  # int32[N, S], -1: the source did not find it
     wanted: np.ndarray  # bool[N], it was in the answer, or acted on where nothing was shown
     weight: np.ndarray  # float64[N]
-    kind: np.ndarray  # int64[R]
+    known: np.ndarray  # float64[R, 2], what was known of each before its sources were asked
 
     @property
     def requests(self) -> int:
         """R."""
-        return len(self.kind)
+        return len(self.known)
+
+    def found(self) -> np.ndarray:
+        """float64[R, S]: wanted candidates that each source found."""
+        hits = (self.rank >= 0) & self.wanted[:, None]
+        return np.stack([np.bincount(self.request, column, minlength=self.requests) for column in hits.T], axis=1)
 
     def of(self, requests: np.ndarray) -> "SeenCandidates":
         """Some requests alone (indices, each once)."""
@@ -40,7 +45,7 @@ class SeenCandidates:
             self.rank[rows],
             self.wanted[rows],
             self.weight[rows],
-            self.kind[requests],
+            self.known[requests],
         )
 
 
@@ -51,7 +56,7 @@ def seen_candidates(
 
     Candidates that no listed source found (popular pins that filled up) count for nothing and are left out.
     """
-    kinds: list[int] = []
+    known: list[tuple[int, int]] = []
     parts: list[tuple[np.ndarray, ...]] = [
         (np.empty(0, np.int64), np.empty((0, len(sources)), np.int32), np.empty(0, bool), np.empty(0))
     ]
@@ -63,11 +68,12 @@ def seen_candidates(
         wanted = np.asarray(request.position >= 0 if request.live else acted)
         found = np.asarray((rank >= 0).any(axis=1))
         weight = np.where(wanted | acted, 1.0, 1.0 / request.kept_rate)
-        number = np.full(int(found.sum()), len(kinds))
+        number = np.full(int(found.sum()), len(known))
         parts.append((number, rank[found], wanted[found], weight[found]))
-        kinds.append(kind_of(pins, did))
+        known.append((pins, did))
     number, rank, wanted, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return SeenCandidates(tuple(sources), number, rank, wanted, weight, np.array(kinds, np.int64))
+    of_requests = known_of(*np.array(known, np.int64).reshape(-1, 2).T)
+    return SeenCandidates(tuple(sources), number, rank, wanted, weight, of_requests)
 
 
 @dataclass(frozen=True)

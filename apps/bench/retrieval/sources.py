@@ -5,8 +5,11 @@ both, of pins that a user was found with later; intervals resample users. Of eac
 PINFUNNEL_DATA names: ml-100k (the last fifth of the films that each user liked), toys (the last item of each
 sequence), gowalla (the public split). A request has the user's newest 64 known pins as query pins, which is all that
 any source reads.
-`quota_candidates_share`: candidates scored by quotas learned for kinds of users, of those that the best static quotas
-score, where both keep .95 of what full quotas found; learned on 70 % of the requests, replayed on the others.
+`quota_candidates_share`: candidates scored by learned quotas, of those that the best static quotas score, where both
+keep .95 of what full quotas found; learned on 70 % of the requests, replayed on the others.
+`quota_recall_gain`: what learned quotas find more than the best static ones, of what these find, at the candidates with
+which static ones keep .95 and .8; each user by quotas learned on four fifths without it; intervals resample users.
+`quota_decision_us`: CPU of one decision, four sources.
 `frame_ms`: reading a request, checking and mixing what four canned sources found (500, 200, 200 and 200 pins), on a
 graph of 100,000 pins.
 
@@ -29,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from apps.bench.machine import machine, versions
+from apps.bench.retrieval.quota_costs import AskedInFull, decision_us, quota_costs
 from apps.reports.sources import ask_each
 from cluster.catalog.build import Tables, build_catalog_in_memory
 from cluster.kinds import GRAPH
@@ -38,17 +42,13 @@ from cluster.settings.similarity import SimilaritySettings
 from serving.deploy.process import Process
 from serving.request.ask import WalkAsk
 from serving.request.found import FoundPins, Visits
-from training.quotas.baselines import cheapest, learned_curve, static_curve
-from training.quotas.kinds import kind_of
-from training.quotas.seen import SeenCandidates
-from training.quotas.table import QuotaTable
+from training.quotas.demand import known_of
 from training.report.sources import SourceFindings
 
 SOURCES = ("walk", "similar", "boards")
 BUDGET = 500
 NOW = 1_800_000_000_000_000
 KNOWN = 64
-KEEP = 0.95
 CANNED = (500, 200, 200, 200)
 
 
@@ -126,7 +126,7 @@ def process_of(folder: Path, edges: pa.Table, sources: dict[str, int], neighbour
 def judged(held: Held) -> dict[str, Any]:
     """The report of one data set, and what learned quotas score of what static ones do."""
     findings = SourceFindings(SOURCES)
-    seen: list[tuple[np.ndarray, np.ndarray, int]] = []
+    seen: list[AskedInFull] = []
     with tempfile.TemporaryDirectory() as folder:
         edges = pa.table({"board_id": held.boards, "pin_id": held.pins})
         process = process_of(Path(folder), edges, dict.fromkeys(SOURCES, BUDGET))
@@ -144,8 +144,8 @@ def judged(held: Held) -> dict[str, Any]:
             found, milliseconds = ask_each(process.sources, ask, version, SOURCES, BUDGET)
             index = ids.index_of(wanted)
             findings.add(user, np.where(index >= 0, index, -1 - np.arange(len(index))), found, milliseconds)
-            seen.append((*_ranks(found, index), kind_of(len(known), len(mine))))
-    return {**findings.report(), "quotas": quota_costs(seen)}
+            seen.append(AskedInFull(*_ranks(found, index), known_of(len(known), len(mine))))
+    return {**findings.report(), "quotas": quota_costs(seen, SOURCES, BUDGET)}
 
 
 def _ranks(found: dict[str, np.ndarray], wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -155,25 +155,6 @@ def _ranks(found: dict[str, np.ndarray], wanted: np.ndarray) -> tuple[np.ndarray
     for column, mine in enumerate(found.values()):
         rank[np.searchsorted(pins, mine), column] = np.arange(len(mine))
     return rank, np.isin(pins, wanted)
-
-
-def quota_costs(requests: list[tuple[np.ndarray, np.ndarray, int]]) -> dict[str, float | None]:
-    """Candidates scored by learned and by the best static quotas that keep `KEEP` of what full ones found."""
-    order = np.random.default_rng(0).permutation(len(requests))
-    parts = [requests[at] for at in order.tolist()]
-    each = np.repeat(np.arange(len(parts)), [len(rank) for rank, _, _ in parts])
-    rank = np.concatenate([rank for rank, _, _ in parts])
-    wanted = np.concatenate([hit for _, hit, _ in parts])
-    kinds = np.array([kind for _, _, kind in parts], np.int64)
-    seen = SeenCandidates(SOURCES, each, rank, wanted, np.ones(len(each)), kinds)
-    cut = int(0.7 * seen.requests)
-    before, after = seen.of(np.arange(cut)), seen.of(np.arange(cut, seen.requests))
-    limits = (BUDGET,) * len(SOURCES)
-    ours = cheapest(learned_curve(QuotaTable.learn(before, limits), after), KEEP)
-    theirs = cheapest(static_curve(before, limits, after), KEEP)
-    if ours is None or theirs is None:
-        return {"learned": None, "static": None, "share": None}
-    return {"learned": ours.cost, "static": theirs.cost, "share": ours.cost / theirs.cost}
 
 
 def frame_ms(repeats: int) -> dict[str, float]:
@@ -225,6 +206,11 @@ def run(quick: bool = False) -> dict[str, Any]:
         }
     }
     out["quota_candidates_share"] = {name: report["quotas"]["share"] for name, report in out["sets"].items()}
+    out["quota_recall_gain"] = {
+        name: {keep: one["gain"] for keep, one in report["quotas"]["at_equal_cost"].items()}
+        for name, report in out["sets"].items()
+    }
+    out["quota_decision_us"] = decision_us(repeats)
     return out
 
 

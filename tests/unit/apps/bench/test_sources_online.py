@@ -25,8 +25,7 @@ def seen_candidates(requests: int, walked: int, others: int, pins: int, seed: in
         number.append(np.full(len(rank), request))
         ranks.append(rank)
     each, rank = np.concatenate(number), np.concatenate(ranks)
-    kinds = np.zeros(requests, np.int64)
-    return SeenCandidates(SOURCES, each, rank, np.zeros(len(each), bool), np.ones(len(each)), kinds)
+    return SeenCandidates(SOURCES, each, rank, np.zeros(len(each), bool), np.ones(len(each)), np.zeros((requests, 2)))
 
 
 @given(st.integers(1, 5), st.integers(20, 60), st.integers(1, 30), st.integers(60, 90), st.integers(0, 99))

@@ -14,12 +14,12 @@ from serving.candidates.stage import CandidatesLogic
 from serving.deploy.process import Process
 from serving.request.ask import Recents
 from serving.request.candidates import Candidates
-from tests.unit.training.quotas.test_table import two_kinds
+from tests.unit.training.quotas.test_learned import two_kinds
 from tests.worlds.funnel import NOW, ask, opened_world, some_user
-from training.quotas.kinds import KINDS
+from training.quotas.demand import Demand, known_of
+from training.quotas.learned import LearnedQuotas
 from training.quotas.paths import QuotaPath
 from training.quotas.seen import SeenCandidates, replay
-from training.quotas.table import QuotaTable
 
 SOURCES = ("walk", "popular")
 
@@ -41,10 +41,10 @@ def _stage(world: Opened, client: Client) -> CandidatesLogic:
     return CandidatesLogic(world.new_process().catalogs, {"homefeed": client}, 32)
 
 
-def _table(walk: int, popular: int, price: float = 0.5) -> QuotaTable:
+def _table(walk: int, popular: int, price: float = 0.5) -> LearnedQuotas:
     """One purchase that is worth it at its price, for everyone."""
     path = QuotaPath(np.array([0.6]), np.array([[0, 0], [walk, popular]], np.int32))
-    return QuotaTable(SOURCES, (path,) * KINDS, price)
+    return LearnedQuotas(SOURCES, path, Demand.even(len(SOURCES)), price)
 
 
 def test_without_learned_quotas_every_source_is_asked_in_full(world: Opened) -> None:
@@ -95,7 +95,7 @@ def _seen(full: Candidates) -> SeenCandidates:
     table = np.stack([full.sources.rank_of(name) for name in SOURCES], axis=1)
     table = table[(table >= 0).any(axis=1)]
     n = len(table)
-    return SeenCandidates(SOURCES, np.zeros(n, np.int64), table, np.ones(n, bool), np.ones(n), np.zeros(1, np.int64))
+    return SeenCandidates(SOURCES, np.zeros(n, np.int64), table, np.ones(n, bool), np.ones(n), np.zeros((1, 2)))
 
 
 def test_serving_counts_a_users_actions_as_the_log_has_them(world: Opened) -> None:
@@ -133,9 +133,9 @@ def test_under_load_candidates_become_dearer_and_cheap_again_when_it_is_over() -
 
 
 def test_a_higher_price_asks_for_less(world: Opened) -> None:
-    table = QuotaTable.learn(two_kinds(1), (100, 100))
-    table = QuotaTable(table.sources, table.paths, float(table.paths[0].worth[-1]))
-    of_one = [sum(table.quotas(0, factor).tolist()) for factor in (1.0, 4.0, 1e6)]
+    table = LearnedQuotas.learn(two_kinds(1), (100, 100))
+    table = replace(table, price=float(table.path.worth[-1]))
+    of_one = [sum(table.quotas(known_of(0, 0), factor).tolist()) for factor in (1.0, 4.0, 1e6)]
     assert of_one[0] >= of_one[1] >= of_one[2] == 0
     quotas_ = Quotas(_client(world))
     quotas_.load(None)

@@ -17,7 +17,7 @@ SETTINGS = FeatureSettings(sources=("walk", "content"))
 FEATURES = FeatureSet.of(SETTINGS)
 
 
-def _request(request_id: str, n: int = 12) -> Request:
+def _request(request_id: str, n: int = 12, sources: SourceInput | None = None) -> Request:
     asked = random_request(5, n, 3, 4, 4, 0, 0, len(FEATURES.pin))
     block = build_features(FEATURES, asked)
     return Request(
@@ -33,8 +33,15 @@ def _request(request_id: str, n: int = 12) -> Request:
         candidates=block.candidates,
         actions=np.zeros((n, 2), np.float32),
         row=0,
-        sources=asked.found.sources,
+        sources=ranked(n, n) if sources is None else sources,
     )
+
+
+def ranked(walk: int, content: int, n: int = 12) -> SourceInput:
+    """The walk found the first so many of the candidates, the other source the last so many."""
+    rank = np.full((n, 2), -1, np.int32)
+    rank[:walk, 0], rank[n - content :, 1] = np.arange(walk), np.arange(content)
+    return SourceInput(("walk", "content"), rank, np.where(rank >= 0, 0.5, np.nan).astype(np.float32))
 
 
 @pytest.mark.parametrize("name", ["walk", "content"])
@@ -59,6 +66,14 @@ def test_a_share_of_the_requests_forgets_one_source_each() -> None:
     again = [dropout(request) for request in made]
     assert all(np.array_equal(a.candidates, b.candidates, equal_nan=True) for a, b in zip(out, again, strict=True))
     assert all(one.n == 12 for one in out)
+
+
+@pytest.mark.parametrize(("walk", "content", "forgotten"), [(12, 5, {"walk"}), (5, 12, {"content"}), (10, 10, set())])
+def test_only_a_source_that_found_nearly_all_is_forgotten(walk: int, content: int, forgotten: set[str]) -> None:
+    """Where candidates are there that it did not find, these tell what a pin without it is like."""
+    made = [_request(f"r{i}", sources=ranked(walk, content)) for i in range(60)]
+    left = [one.sources.names for one in map(SourceDropout(FEATURES, 0.5), made) if one.sources is not None]
+    assert {name for names in left for name in ("walk", "content") if name not in names} == forgotten
 
 
 def test_without_a_share_or_without_sources_nothing_changes() -> None:

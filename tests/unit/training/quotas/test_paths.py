@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.quotas.demand import known_of
 from training.quotas.paths import greedy_path
 from training.quotas.seen import SeenCandidates, replay
 
@@ -22,9 +23,9 @@ def seen_at_random(seed: int, requests: int, n: int, sources: int, most: int) ->
     wanted = rng.random(requests * n) < 0.1
     each = np.repeat(np.arange(requests), n)
     kept = (rank >= 0).any(axis=1)
-    kind = rng.integers(0, 3, requests)
+    known = known_of(rng.integers(0, 5, requests), rng.integers(0, 50, requests))
     names = tuple(f"s{i}" for i in range(sources))
-    return SeenCandidates(names, each[kept], rank[kept], wanted[kept], np.ones(int(kept.sum())), kind)
+    return SeenCandidates(names, each[kept], rank[kept], wanted[kept], np.ones(int(kept.sum())), known)
 
 
 def slow_path(seen: SeenCandidates, budget: list[int], block: int) -> list[tuple[list[int], float]]:
@@ -78,5 +79,5 @@ def test_what_two_sources_find_is_bought_once() -> None:
     """The second source has the first one's wanted pins only: nothing is left for it to sell."""
     rank = np.array([[0, 0], [1, 1], [2, -1], [-1, 2]], np.int32)
     wanted = np.array([True, True, False, False])
-    seen = SeenCandidates(("a", "b"), np.zeros(4, np.int64), rank, wanted, np.ones(4), np.zeros(1, np.int64))
+    seen = SeenCandidates(("a", "b"), np.zeros(4, np.int64), rank, wanted, np.ones(4), np.zeros((1, 2)))
     assert greedy_path(seen, np.array([2, 2]), 2).quotas.tolist() == [[0, 0], [2, 0]]
