@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from cluster.settings.resources import not_there
 from training.lightweight.blocks import ExampleRows
 from training.lightweight.examples import ClientExamples
 from training.lightweight.jobs import AFTER_SHARE, FitJob, Fitted, example_rows, finish, given, parameters, plan_lanes
+from training.lightweight.rounds import Fit, fit_by_folds
 from training.lightweight.splits import TRAIN, VALID
 from training.lightweight.xgboost_ray import fit_jobs
 
@@ -57,20 +59,17 @@ def fit_clients(
         one.require_learnable()
     jobs = [FitJob.of(one, (chosen or {}).get(name, settings)) for name, one in examples.items()]
     progress("fit", 0.0)
-    fitted = fit_all(jobs, settings, storage, local_rows)
-    if settings.backend == "ray-train":
-        progress("fit", 0.5)
-        fitted = _on_all(jobs, fitted, settings, storage, local_rows)
+    fit = partial(fit_all, settings=settings, storage=storage, local_rows=local_rows)
+    own = settings.backend != "xgboost-ray"  # that one says nothing of each round
+    fitted = _on_all(jobs, fit_by_folds(jobs, examples, fit), fit) if own else fit(jobs)
     progress("fit", 1.0)
     return {f.client: f for f in fitted}
 
 
-def _on_all(
-    jobs: Sequence[FitJob], fitted: Sequence[Fitted], settings: GbdtSettings, storage: str | None, local_rows: int
-) -> list[Fitted]:
+def _on_all(jobs: Sequence[FitJob], fitted: Sequence[Fitted], fit: Fit) -> list[Fitted]:
     """The trees once more on all of their requests: the later ones, which told how many are best, are the newest."""
     stopped = [at for at, one in enumerate(fitted) if np.isfinite(one.loss)]
-    again = fit_all([jobs[at].on_all(fitted[at]) for at in stopped], settings, storage, local_rows)
+    again = fit([jobs[at].on_all(fitted[at]) for at in stopped])
     out = list(fitted)
     for at, one in zip(stopped, again, strict=True):
         out[at] = replace(fitted[at], model=one.model, rows=one.rows, seconds=fitted[at].seconds + one.seconds)

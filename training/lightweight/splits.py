@@ -22,10 +22,12 @@ class TimeSplit:
     valid_from: np.datetime64
     without: tuple[LogWindow, ...] = ()  # times whose requests are left out
     share: float = 1.0
+    stopping: LogWindow | None = None  # the requests that stop the boosting, where those are not the latest
 
     def roles(self, at: np.ndarray, draw: np.ndarray) -> np.ndarray:
         """int8[g] of requests at datetime64[us][g], with `draw` float[g] in [0, 1) each: TRAIN, VALID or LEFT_OUT."""
-        roles = np.where(at >= self.valid_from, VALID, TRAIN).astype(np.int8)
+        stops = at >= self.valid_from if self.stopping is None else inside(self.stopping, at)
+        roles = np.where(stops, VALID, TRAIN).astype(np.int8)
         for window in self.without:
             roles[inside(window, at)] = LEFT_OUT
         roles[draw >= self.share] = LEFT_OUT
@@ -33,7 +35,11 @@ class TimeSplit:
 
     def without_stopping(self) -> "TimeSplit":
         """The same requests, all of them to fit on: for trees whose number is known."""
-        return replace(self, valid_from=np.datetime64("9999-12-31", "us"))
+        return replace(self, valid_from=np.datetime64("9999-12-31", "us"), stopping=None)
+
+    def stopped_by(self, window: LogWindow) -> "TimeSplit":
+        """The same requests, of which those in a window of time stop the boosting, and the others fit."""
+        return replace(self, stopping=window)
 
 
 def split_without(
