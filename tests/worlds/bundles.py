@@ -9,7 +9,7 @@ from cluster import kinds
 from cluster.settings.clients import AllotmentSettings
 from cluster.store.bundles import POINTER, BundleStore
 from tests.worlds.funnel import opened_world, publish_full, publish_lightweight
-from training.quotas.demand import Demand
+from training.quotas.demand import SourceDemand
 from training.quotas.learned import LearnedQuotas
 from training.quotas.paths import QuotaPath
 
@@ -31,7 +31,7 @@ def world_of_all_kinds(folder: Path) -> Opened:
     publish_full(process, made.clients)
     path = QuotaPath(np.array([0.6]), np.array([[0], [100]], np.int32))
     with process.store.write(kinds.quotas(CLIENT), {}) as (target, _):
-        LearnedQuotas(("walk",), path, Demand.even(1), 0.5).save(target)
+        LearnedQuotas(("walk",), path, SourceDemand.even(1), 0.5).save(target)
     return made
 
 

@@ -26,18 +26,18 @@ def known_of(query_pins: int | np.ndarray, actions: int | np.ndarray) -> np.ndar
 
 
 @dataclass(frozen=True)
-class Demand:
+class SourceDemand:
     """Of S sources: the logarithm of a request's rate is linear in what is known of it."""
 
     weights: np.ndarray  # float64[S, 1 + len(KNOWN)], the constant first
 
     @classmethod
-    def even(cls, sources: int) -> "Demand":
+    def even(cls, sources: int) -> "SourceDemand":
         """Every request wants as much."""
         return cls(np.zeros((sources, 1 + len(KNOWN))))
 
     @classmethod
-    def fit(cls, known: np.ndarray, found: np.ndarray) -> "Demand":
+    def fit(cls, known: np.ndarray, found: np.ndarray) -> "SourceDemand":
         """From float64[R, 2] and how many wanted pins each source found, float64[R, S]: Poisson regressions."""
         middle, spread = known.mean(axis=0), np.maximum(known.std(axis=0), 1e-9)
         rows = np.column_stack([np.ones(len(known)), (known - middle) / spread])

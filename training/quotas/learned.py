@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from training.quotas.demand import KNOWN, Demand
+from training.quotas.demand import KNOWN, SourceDemand
 from training.quotas.paths import QuotaPath, greedy_path
 from training.quotas.seen import SeenCandidates
 
@@ -24,18 +24,18 @@ class LearnedQuotas:
 
     sources: tuple[str, ...]
     path: QuotaPath  # of all requests
-    demand: Demand
+    demand: SourceDemand
     price: float = 0.0  # wanted candidates for one scored, below which nothing is bought
 
     @classmethod
     def learn(cls, seen: SeenCandidates, budget: Sequence[int]) -> "LearnedQuotas":
         """From requests at full quotas."""
         path = greedy_path(seen, np.asarray(budget, np.int64))
-        return cls(seen.sources, path, Demand.fit(seen.known, seen.found()))
+        return cls(seen.sources, path, SourceDemand.fit(seen.known, seen.found()))
 
     def static(self) -> "LearnedQuotas":
         """The same path with the same quotas for everyone."""
-        return replace(self, demand=Demand.even(len(self.sources)))
+        return replace(self, demand=SourceDemand.even(len(self.sources)))
 
     def quotas(self, known: np.ndarray, factor: float = 1.0) -> np.ndarray:
         """int32[S] of a request of which float64[2] is `known`, at `factor` times the price."""
@@ -68,4 +68,4 @@ class LearnedQuotas:
             raise ValueError(f"they ask for other numbers of a request than {', '.join(KNOWN)}")
         with np.load(folder / "quotas.npz") as arrays:
             path = QuotaPath(arrays["worth"], arrays["quotas"])
-            return cls(tuple(about["sources"]), path, Demand(arrays["demand"]), float(about["price"]))
+            return cls(tuple(about["sources"]), path, SourceDemand(arrays["demand"]), float(about["price"]))

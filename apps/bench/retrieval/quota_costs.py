@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from training.quotas.baselines import cheapest, learned_curve, static_curve
-from training.quotas.demand import Demand, known_of
+from training.quotas.demand import SourceDemand, known_of
 from training.quotas.equal_cost import at_cost_of_static
 from training.quotas.learned import LearnedQuotas
 from training.quotas.paths import QuotaPath
@@ -52,7 +52,7 @@ def decision_us(repeats: int) -> float:
     """CPU of deciding on the quotas of a request, microseconds: of four sources, forty purchases."""
     sizes = np.arange(41)[:, None] * np.array([50, 50, 50, 50])
     path = QuotaPath(np.linspace(1.0, 0.01, 40), sizes.astype(np.int32))
-    learned = LearnedQuotas(("a", "b", "c", "d"), path, Demand(np.full((4, 3), 0.1)), 0.2)
+    learned = LearnedQuotas(("a", "b", "c", "d"), path, SourceDemand(np.full((4, 3), 0.1)), 0.2)
     spent = []
     for turn in range(repeats):
         began = time.process_time_ns()

@@ -16,7 +16,7 @@ from serving.request.ask import Recents
 from serving.request.candidates import Candidates
 from tests.unit.training.quotas.test_learned import two_kinds
 from tests.worlds.funnel import NOW, ask, opened_world, some_user
-from training.quotas.demand import Demand, known_of
+from training.quotas.demand import SourceDemand, known_of
 from training.quotas.learned import LearnedQuotas
 from training.quotas.paths import QuotaPath
 from training.quotas.seen import SeenCandidates, replay
@@ -44,7 +44,7 @@ def _stage(world: Opened, client: Client) -> CandidatesLogic:
 def _table(walk: int, popular: int, price: float = 0.5) -> LearnedQuotas:
     """One purchase that is worth it at its price, for everyone."""
     path = QuotaPath(np.array([0.6]), np.array([[0, 0], [walk, popular]], np.int32))
-    return LearnedQuotas(SOURCES, path, Demand.even(len(SOURCES)), price)
+    return LearnedQuotas(SOURCES, path, SourceDemand.even(len(SOURCES)), price)
 
 
 def test_without_learned_quotas_every_source_is_asked_in_full(world: Opened) -> None:
