@@ -5,10 +5,13 @@ Files are hard links to those of the environment that runs the tests; what names
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import yaml
 
 
 def write_environment(source: Path, target: Path, checkout: Path, at: str, code: str) -> None:
@@ -41,7 +44,15 @@ def write_environment(source: Path, target: Path, checkout: Path, at: str, code:
             (checkout / "pyproject.toml").read_bytes(),
             (checkout / "constraints.txt").read_bytes(),
             f"Python {sys.version.split()[0]}\n".encode(),
-            f"{code}/{at} .\n".encode(),
+            f"{code}/{at} {_wanted(checkout)}\n".encode(),
         ]
     )
     (target / ".stamp").write_text(f"{hashlib.sha256(stamp).hexdigest()}  -")
+
+
+def _wanted(checkout: Path) -> str:
+    """What on-prem.yaml has `.ci/venv` install, with its extras."""
+    commands: list[str] = yaml.safe_load((checkout / "cluster" / "launch" / "on-prem.yaml").read_text())[
+        "setup_commands"
+    ]
+    return next(shlex.split(command)[-1] for command in commands if ".ci/venv" in command)
