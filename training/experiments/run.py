@@ -35,7 +35,7 @@ def run_report(
     """A log of more than `local_rows` rows needs Ray. Raises DataError where the log has nothing to report."""
     rows = logs.serving_files(None, None, until).rows
     seen = look(logs, trial.clients, None, until, map if rows <= local_rows else in_tasks)
-    begun = first_exposure(trial, seen)
+    begun = first_exposure(trial, seen, until)
     late = since is not None and bool(moment_of(since) > begun)
     until = _horizon(trial, begun, until)
     span: Span = (since, until)
@@ -61,13 +61,14 @@ def run_report(
     )
 
 
-def first_exposure(trial: TrialSettings, seen: Exposures) -> np.datetime64:
+def first_exposure(trial: TrialSettings, seen: Exposures, until: datetime | None = None) -> np.datetime64:
     """When the log first names the experiment. Raises DataError where it never does, and says why."""
     if trial.name in seen.first:
         return seen.first[trial.name]
     clients = ", ".join(trial.clients)
     if not seen.rows:
-        raise DataError(f"experiment {trial.name}: the serving log has no requests of {clients} in the time asked for")
+        when = "" if until is None else f" before {until:%Y-%m-%d %H:%M}"
+        raise DataError(f"experiment {trial.name}: the serving log has no requests of {clients}{when}")
     if seen.silent == seen.rows:
         raise DataError(
             f"experiment {trial.name}: the serving log of {clients} has no column `exposure`: it was written before "

@@ -86,7 +86,7 @@ def test_a_fixed_horizon_waits(project: Path) -> None:
         (("report", "later"), "the serving log has no requests of search"),
         (("report", "more", "--since", "tomorrow"), "--since: 'tomorrow' is no moment"),
         (("report", "more", "--since", "2030-01-01"), "no requests in the time asked for"),
-        (("report", "more", "--until", "2020-01-01"), "has no requests of homefeed in the time asked for"),
+        (("report", "more", "--until", "2020-01-01"), "has no requests of homefeed before 2020-01-01 00:00"),
         (("report", "more", "--carry-over", "5"), "--carry-over: for a switchback"),
         (("power",), "name an experiment, or give --client"),
         (("power", "by_time"), "power is reckoned for `design: users`"),
