@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.store.replays import REPLAYED
 from training.log.attribution import as_datetime64
 
 NOBODY = -1
@@ -75,9 +76,10 @@ class ByDay:
         return users_of(table)
 
     def arms(self, table: pa.Table) -> np.ndarray:
-        """Days of 24 hours."""
+        """Days of 24 hours. Replayed history was answered to nobody."""
         days = (as_datetime64(table.column("requested_at")) - self.since) // np.timedelta64(1, "D")
-        return np.where(days >= 0, days.astype(np.int64), NOBODY)
+        replayed = pc.fill_null(pc.equal(plain(table.column("experiment")), REPLAYED), False)
+        return np.where((days >= 0) & ~replayed.to_numpy(zero_copy_only=False), days.astype(np.int64), NOBODY)
 
 
 def exposed(table: pa.Table, experiment: str, arms: Sequence[str]) -> np.ndarray:

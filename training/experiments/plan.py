@@ -94,6 +94,11 @@ def plan_power(
     named = {file.client for file in files.files}
     clients = tuple(client for client in trial.clients if client in named)
     read = read_days(project, logs, clients, (begun.astype(datetime), until), lengths, begun, local_rows)
+    if not read.units.arms[most].n:
+        raise DataError(
+            f"no user of {', '.join(trial.clients)} was answered in the last {days} days of the log: variance is taken "
+            "from there, and replayed history has none"
+        )
     confidence = Confidence(trial.horizon, alpha).shared(len(trial.arms) - 1)
     rows = tuple(_row(n, read.units.arms[n], read.columns, trial, confidence, effect, power) for n in lengths)
     notes = list(read.notes)

@@ -18,7 +18,16 @@ from training.experiments.labels import GONE, NOBODY, Label, plain
 from training.log.arrays import ListColumn
 from training.log.attribution import as_datetime64
 
-READ = ("user_id", "exposure", "milliseconds", "degraded", "position", "sequence_action", "sequence_age_hours")
+READ = (
+    "user_id",
+    "experiment",
+    "exposure",
+    "milliseconds",
+    "degraded",
+    "position",
+    "sequence_action",
+    "sequence_age_hours",
+)
 """Columns of the serving log that units are counted from."""
 DRAFTED = ("team",)
 """And those of an interleaving."""

@@ -4,10 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import DataError
+from cluster.store.replays import REPLAYED
 from tests.worlds.experiments import BEGIN, SHOWN, TrialWorld, experiment_of, trial_of, trial_world
 from training.experiments.confidence import Confidence
 from training.experiments.lifts import UnitRatio, lift_of
@@ -164,3 +166,13 @@ def test_power_is_of_all_users_by_day(world: TrialWorld) -> None:
     assert plan.as_json()["rows"][0]["days"] == 1
     longer = plan_power(world.project, world.logs, trial, 30, 0.1, 0.8)
     assert any("of 30 days" in note for note in longer.notes)
+
+
+def test_power_needs_users_who_were_answered(tmp_path: Path) -> None:
+    replayed = trial_world(tmp_path, experiment_of(), users=20, days=1)
+    for path in replayed.logs.serving_files().paths:
+        table = pq.read_table(path, partitioning=None)
+        at = table.schema.get_field_index("experiment")
+        pq.write_table(table.set_column(at, "experiment", pa.array([REPLAYED] * len(table))), path)
+    with pytest.raises(DataError, match="replayed history has none"):
+        plan_power(replayed.project, replayed.logs, trial_of(replayed), 2, 0.1, 0.8)

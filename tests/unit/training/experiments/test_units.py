@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cluster.store.replays import REPLAYED
 from training.experiments.columns import UnitColumns
 from training.experiments.finish import ByArm, ByLength, Finished, Pack
 from training.experiments.labels import GONE, NOBODY, ByDay, ByUser, ByWindow, Label
@@ -20,7 +21,8 @@ COLUMNS = UnitColumns(ACTIONS)
 SCHEMA = pa.schema(
     [
         ("request_id", pa.string()), ("user_id", pa.int64()), ("requested_at", pa.timestamp("us", tz="UTC")),
-        ("exposure", pa.list_(pa.string())), ("milliseconds", pa.float32()), ("degraded", pa.string()),
+        ("experiment", pa.string()), ("exposure", pa.list_(pa.string())), ("milliseconds", pa.float32()),
+        ("degraded", pa.string()),
         ("position", pa.list_(pa.int16())), ("sequence_action", pa.list_(pa.string())),
         ("sequence_age_hours", pa.list_(pa.float32())), ("team", pa.list_(pa.int8())),
         ("actions", pa.large_list(pa.float32())),
@@ -32,7 +34,8 @@ def request(user: int | None, minute: float, arm: str | None = "control", **chan
     """Four candidates, two of them shown, the first of which was saved."""
     return {
         "request_id": f"r{user}-{minute}", "user_id": user, "requested_at": START + timedelta(minutes=minute),
-        "exposure": [] if arm is None else ["else/b", f"more/{arm}"], "milliseconds": 10.0, "degraded": "",
+        "experiment": "", "exposure": [] if arm is None else ["else/b", f"more/{arm}"], "milliseconds": 10.0,
+        "degraded": "",
         "position": [-1, 0, 1, -1], "sequence_action": ["save", "hide"], "sequence_age_hours": [1.0, 500.0],
         "team": [], "actions": [0, 0, 1, 0, 0, 0, 1, 1],
     } | changes  # fmt: skip
@@ -183,6 +186,7 @@ def test_teams_are_credited_for_their_pins_of_the_answer() -> None:
 def test_days_add_up_user_by_user() -> None:
     begun = np.datetime64(START.replace(tzinfo=None), "us")
     rows = [request(1, 10), request(1, 1500), request(2, 1600), request(3, -10), request(3, 3000)]
+    rows.append(request(4, 20, experiment=REPLAYED))
     found = ByLength((1, 2, 3))(counted(rows, ByDay(begun)), COLUMNS).arms
     assert [found[days].n for days in (1, 2, 3)] == [1, 2, 3]
     assert [found[days].total[COLUMNS.at("requests")] for days in (1, 2, 3)] == [1, 3, 4]
