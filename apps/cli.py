@@ -26,6 +26,7 @@ from apps.commands import (
     models,
     plan,
     recommend,
+    sequence,
     serve,
     simulate,
     sources,
@@ -94,6 +95,7 @@ app.command("backfill")(learn.backfill)
 app.add_typer(learn.train_app, name="train")
 evaluate.evaluate_app.command("stages")(stages.evaluate_stages)
 evaluate.evaluate_app.command("sources")(sources.evaluate_sources)
+evaluate.evaluate_app.command("sequence")(sequence.evaluate_sequence)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 experiment.experiment_app.command("report")(experiment_report.report_experiment)
 experiment.experiment_app.command("explored")(experiment_report.explored_worth)
