@@ -8,10 +8,10 @@ from types import ModuleType
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from apps.commands.options import JsonFile
 from apps.console import console, guarded, write_json
+from apps.tables import Table
 from cluster.extras import require_torch
 
 BENCH_ROOM = "apps.bench"

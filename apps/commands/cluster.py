@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from apps.commands.options import DEFAULT_PROJECT, ProjectFile
 from apps.console import console, guarded
 from apps.deploy import ray_commands
 from apps.deploy.ray_commands import RayCommand
+from apps.tables import Table
 
 if TYPE_CHECKING:
     from apps.reports.home_status import HomeStatus

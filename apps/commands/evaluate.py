@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project, pick_clients
+from apps.reports.figures_table import actions_table, figures_table
+from apps.tables import Table
 from cluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,20 +65,6 @@ def _shards_of(project: Path | None) -> int:
 
     file = project or (DEFAULT_PROJECT if DEFAULT_PROJECT.is_file() else None)
     return Project.load(file).graph.shards if file else 1
-
-
-def _show(title: str, orders: dict[str, dict[str, Any]]) -> None:
-    """Metrics as rows, orders as columns; a cell is the mean ± half of its 95 % interval. --json has the bounds."""
-    metrics = dict.fromkeys(m for row in orders.values() for m, value in row.items() if value.n)
-    table = Table(title=title)
-    for heading in ("", *orders):
-        table.add_column(heading)
-    for metric in metrics:
-        cells = [row.get(metric) for row in orders.values()]
-        table.add_row(
-            metric, *("–" if c is None or not c.n else f"{c.mean:.3f} ±{(c.high - c.low) / 2:.3f}" for c in cells)
-        )
-    console.print(table)
 
 
 @evaluate_app.command("lightweight")
@@ -159,7 +146,7 @@ def _say(
     reports: dict[str, LightweightReport], out: Path | None, html: Path | None, title: str, notes: Sequence[str] = ()
 ) -> None:
     for name, report in reports.items():
-        _show(f"{name}: {report.requests} requests", report.orders)
+        console.print(figures_table(f"{name}: {report.requests} requests", report.orders))
     for note in notes:
         console.print(note, highlight=False)
     write_json(out, {name: report.to_dict() for name, report in reports.items()})
@@ -184,21 +171,9 @@ def evaluate_full(
         process = opened.new_process()
         with session.session(dashboard=False):
             report = published_full(opened.project, opened.clients, process.store, process.logs, *span)
-        _show(f"NDCG by client, {report.requests} requests", report.ndcg)
-        _show_actions("By action", report.actions["full"])
+        console.print(figures_table(f"NDCG by client, {report.requests} requests", report.ndcg))
+        console.print(actions_table("By action", report.actions["full"]))
         write_json(out, report.to_dict())
-
-
-def _show_actions(title: str, figures: dict[str, Any]) -> None:
-    names = list(dict.fromkeys(k for row in figures.values() for k in row))
-    table = Table(title=title)
-    for heading in ("action", *names):
-        table.add_column(heading)
-    for action, row in figures.items():
-        table.add_row(
-            action, *(f"{row[n]:.4g}" if isinstance(row.get(n), float) else str(row.get(n, "")) for n in names)
-        )
-    console.print(table)
 
 
 @evaluate_app.command("model")
@@ -231,11 +206,11 @@ def evaluate_model(
                 opened.project, opened.clients, process.store, process.logs, version_a, version_b, *span
             )
         if isinstance(report, LightweightReport):
-            _show(f"{kind}: {report.requests} requests", report.orders)
+            console.print(figures_table(f"{kind}: {report.requests} requests", report.orders))
         else:
-            _show(f"{kind}: NDCG by client, {report.requests} requests", report.ndcg)
+            console.print(figures_table(f"{kind}: NDCG by client, {report.requests} requests", report.ndcg))
             for version, figures in report.actions.items():
-                _show_actions(f"{version} by action", figures)
+                console.print(actions_table(f"{version} by action", figures))
         for figure, interval in report.differences[version_a].items():
             if interval.n:
                 console.print(

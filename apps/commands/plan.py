@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from apps.commands.options import JsonFile
 from apps.console import console, guarded, write_json
 from apps.plan import curves as curve_files
 from apps.plan import machines as machine_files
 from apps.plan.capacity import CapacityNeed, Demand, plan, size
+from apps.tables import Table
 
 
 def plan_capacity(

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import Opened, open_project, pick_clients
+from apps.tables import Table
 from cluster.errors import ConfigError
 from cluster.settings.clients import Client
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
 from apps.console import console, guarded, write_json
 from apps.project import open_project
+from apps.tables import Table
 from cluster.errors import ConfigError, DataError
 from cluster.settings.attributes import attribute_kinds
 

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,8 @@ def _facts(result: DemoResult, size: DemoSize, seed: int) -> dict[str, object]:
     stages = {f"seconds: {name}": f"{seconds:.1f}" for name, seconds in result.seconds.items()}
     versions = {f"version: {kind}": version for kind, version in sorted(result.versions.items())}
     gate = {f"gate: {kind}": reason for kind, reason in result.reasons.items()}
-    return {"seed": seed, "sizes": size, "requests": result.requests} | versions | gate | stages
+    sizes = ", ".join(f"{count:,} {what}" for what, count in asdict(size).items())
+    return {"seed": seed, "sizes": sizes, "requests": f"{result.requests:,}"} | versions | gate | stages
 
 
 def _summary(console: Console, result: DemoResult) -> None:

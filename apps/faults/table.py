@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE
-from rich.table import Table
-
 from apps.faults.row import FaultRow
+from apps.tables import Table
 
 COLUMNS = ("asked", "errors", "degr.", "wrong", "events", "lost", "p99 ms", "normal s")
 
 
 def table(rows: Sequence[FaultRow]) -> Table:
     """One line a fault; what must not be is marked."""
-    made = Table(title="faults, each under load", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    made.add_column("fault", overflow="fold")
+    made = Table(title="faults, each under load")
+    made.add_column("fault")
     for name in COLUMNS:
         words = name == "errors"
-        made.add_column(name, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+        made.add_column(name, justify="left" if words else "right", no_wrap=not words)
     for row in rows:
         if row.skipped:
             made.add_row(row.fault, "", f"skipped: {row.skipped}", style="yellow")

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 from rich.text import Text
 
+from apps.tables import Table
 from apps.world.actions import HABITS
 from apps.world.traffic import Traffic
 from cluster.errors import DataError
@@ -158,23 +158,23 @@ def table(comparison: Comparison, all_actions: bool = False) -> Table:
     out = Table(title=f"Actions per pin shown: {comparison.baseline} order against {comparison.treatment}")
     for name in ("client", "action"):
         out.add_column(name)
-    lift = f"lift [{100 * comparison.confidence:.0f} % interval]"
-    for name in ("answers", comparison.baseline, comparison.treatment, lift):
+    interval = f"{100 * comparison.confidence:.0f} % interval"
+    for name in ("answers", comparison.baseline, comparison.treatment, "lift", interval):
         out.add_column(name, justify="right")
     for row in comparison.rows if all_actions else comparison.primary:
-        bounds = f" [{percent(row.low, True)}, {percent(row.high, True)}]" if row.low is not None else " [too few]"
+        bounds = f"[{percent(row.low, True)}, {percent(row.high, True)}]" if row.low is not None else "too few"
         colour = "" if not row.significant else "green" if ((row.lift or 0) > 0) == (row.action != "hide") else "red"
         rates = (
             [f"{row.baseline:.4f}", f"{row.treatment:.4f}"]
             if row.action == UTILITY
             else [percent(row.baseline), percent(row.treatment)]
         )
-        lift_cell = Text(percent(row.lift, True) + bounds, style=colour)
         out.add_row(
             row.client,
             row.action,
             f"{row.requests[0]} + {row.requests[1]}",
             *rates,
-            lift_cell,
+            Text(percent(row.lift, True), style=colour),
+            Text(bounds, style=colour),
         )
     return out

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page with inline SVG."""
+"""A comparison as one HTML page."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -6,11 +6,7 @@ from pathlib import Path
 
 from apps.reports.comparison import UTILITY, Comparison, Row, percent
 from apps.reports.page import write_page
-
-WIDTH = 760
-LEFT = 190
-RIGHT = 130
-STEP = 34
+from apps.reports.plots import Bar, bars
 
 
 def write_html(comparison: Comparison, path: str | Path, title: str, facts: Mapping[str, object] | None = None) -> Path:
@@ -34,34 +30,14 @@ def write_html(comparison: Comparison, path: str | Path, title: str, facts: Mapp
 
 
 def forest_plot(rows: Sequence[Row]) -> str:
-    """Lift and interval of each row as inline SVG, on one axis that includes zero."""
-    bounds = [0.0, *(v for r in rows for v in (r.low, r.high, r.lift) if v is not None)]
-    low, high = min(bounds), max(bounds)
-    span = max(high - low, 0.1)
-    low, high = low - 0.05 * span, high + 0.05 * span
-    height = STEP * (len(rows) + 1)
-
-    def x(value: float) -> float:
-        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
-
-    parts = [f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='Relative lift by client'>"]
-    parts.append(
-        f"<line x1='{x(0):.1f}' x2='{x(0):.1f}' y1='8' y2='{height - STEP + 4}' stroke='var(--soft)' "
-        f"stroke-dasharray='4 4'/><text x='{x(0):.1f}' y='{height - 12}' text-anchor='middle'>no difference</text>"
+    """Lift and interval of each row, on one axis that includes zero."""
+    return bars(
+        "Relative lift by client",
+        [
+            Bar(f"{row.client} · {row.action}", row.low, row.lift, row.high, _tone(row), percent(row.lift, True))
+            for row in rows
+        ],
     )
-    for at, row in enumerate(rows):
-        y = STEP * at + 22
-        colour = f"var(--{_tone(row) or 'calm'})"
-        parts.append(f"<text x='0' y='{y + 4}'>{escape(row.client)} · {escape(row.action)}</text>")
-        if row.low is not None and row.high is not None:
-            parts.append(
-                f"<line x1='{x(row.low):.1f}' x2='{x(row.high):.1f}' y1='{y}' y2='{y}' stroke='{colour}' "
-                "stroke-width='4' stroke-linecap='round'/>"
-            )
-        if row.lift is not None:
-            parts.append(f"<circle cx='{x(row.lift):.1f}' cy='{y}' r='6' fill='{colour}'/>")
-        parts.append(f"<text x='{WIDTH}' y='{y + 4}' text-anchor='end'>{percent(row.lift, True)}</text>")
-    return "".join([*parts, "</svg>"])
 
 
 def _tone(row: Row) -> str:
@@ -82,7 +58,7 @@ def _table(comparison: Comparison) -> str:
         "interval",
         "expected lift",
     )
-    lines = ["<div class='wide'><table><tr>", *(f"<th>{escape(head)}</th>" for head in heads), "</tr>"]
+    lines = ["<div class='wide'><table class='pairs'><tr>", *(f"<th>{escape(head)}</th>" for head in heads), "</tr>"]
     for row in comparison.rows:
         rates = (
             [f"{row.baseline:.4f}", f"{row.treatment:.4f}"]

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from apps.reports.page import interval_cell, interval_panels, write_page
+from apps.reports.page import interval_cell, write_page
+from apps.reports.plots import breakable, interval_panels
 from training.judge.lightweight import LightweightReport
 from training.metrics.registry import ECE, ORDERS
 
@@ -55,7 +56,7 @@ def _plot(report: LightweightReport) -> str:
 
 def _table(report: LightweightReport) -> str:
     metrics = metrics_of(report)
-    out = ["<div class='wide'><table><tr><th>order</th>", *(f"<th>{escape(m)}</th>" for m in metrics)]
+    out = ["<div class='wide'><table><tr><th>order</th>", *(f"<th>{breakable(m)}</th>" for m in metrics)]
     out.append(f"<th>{ECE.name}</th></tr>")
     for order, row in report.orders.items():
         out.append(f"<tr><td>{escape(order)}</td>")

@@ -5,9 +5,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from apps.reports.page import interval_text, line_chart, plain_table, write_page
+from apps.reports.page import interval_text, plain_table, write_page
+from apps.reports.plots import line_chart
+from apps.tables import Table
 from training.report.pass_through import STEPS
 
 HEADS = ("source", "asked", "found", "survived", "chosen", "answered", "acted on")

@@ -5,7 +5,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from apps.reports.page import interval_text, line_chart, plain_table, write_page
+from apps.reports.page import interval_text, plain_table, write_page
+from apps.reports.plots import line_chart
 from training.report.sources import CUTS, HEAD, UNION
 
 

@@ -5,7 +5,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from apps.reports.page import interval_cell, interval_panels, write_page
+from apps.reports.page import interval_cell, write_page
+from apps.reports.plots import breakable, interval_panels
 from apps.reports.stages_protocol import protocol_lines
 from apps.reports.stages_quality import StageQuality
 from apps.reports.stages_table import remarks
@@ -47,7 +48,7 @@ def _part(label: str, quality: StageQuality) -> str:
             return ""
         return "good" if against.low > 0 else "bad"
 
-    rows = ["<div class='wide'><table><tr><th>order</th>", *(f"<th>{escape(f)}</th>" for f in quality.figures)]
+    rows = ["<div class='wide'><table><tr><th>order</th>", *(f"<th>{breakable(f)}</th>" for f in quality.figures)]
     rows.append("<th>requests</th></tr>")
     for name, said in present.items():
         rows.append(f"<tr><td>{escape(said)}</td>")

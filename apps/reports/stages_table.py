@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from apps.reports.stages_quality import StageQuality
+from apps.tables import Table
 
 ABREAST = 3
 """Parts of the requests in one table."""

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.table import Table
-
 from apps.reports.home_status import age
+from apps.tables import Table
 from training.registry.details import Curve, Details
 from training.registry.differences import Difference, flat
 from training.registry.versions import Kind, Version

@@ -74,9 +74,9 @@ def test_the_page_shows_every_order_and_marks_what_differs(tmp_path: Path) -> No
     page = write_evaluation(
         {"homefeed": report()}, tmp_path / "page.html", "Strategies", ["distillation: no"]
     ).read_text()
-    assert page.count("<svg") == 1
-    assert "<td class='good'>0.800 [0.700, 0.900]</td>" in page
-    assert "<td class='bad'>0.200 [0.100, 0.300]</td>" in page
+    assert page.count("<svg") == 3  # one for each order that has the figure
+    assert "<td class='good'>0.800<small>0.700 … 0.900</small></td>" in page
+    assert "<td class='bad'>0.200<small>0.100 … 0.300</small></td>" in page
     assert "teacher_top25" not in page.split("</dl>")[1]  # a metric without figures has no column
     assert "&lt;worse&gt;" in page
     assert "<worse>" not in page
