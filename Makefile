@@ -14,7 +14,7 @@ ON_RAY := tests/integration
 OVER_HTTP := tests/e2e
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo serve test test-faults test-cluster fuzz check audit hooks format bench test-xgboost-ray clean
+.PHONY: help setup demo serve docs test test-faults test-cluster fuzz check audit hooks format bench test-xgboost-ray clean
 
 help: ## this list
 	@echo "pinfunnel: a recommendation funnel on Ray. First steps: make demo"
@@ -31,6 +31,11 @@ demo: setup ## watch the funnel build, serve, log, train and improve; ends by it
 
 serve: setup ## keep the server up; prints URLs and a curl line (Ctrl-C ends it)
 	@$(BIN)/pinfunnel serve $(ARGS)
+
+docs: setup ## write the generated pages of docs/reference, check every link, and build the site into build/site
+	@$(BIN)/python -m apps.reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	echo "docs: build/site/index.html; with search: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site"
 
 test: setup ## all tests, with a floor under line coverage; ARGS='tests/unit -k walk' picks some
 	@$(if $(ARGS),exec $(BIN)/python -m pytest $(ARGS))

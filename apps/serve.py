@@ -66,14 +66,14 @@ class FunnelArgs(BaseModel):
         "there; or the settings themselves, which `pinfunnel deploy` writes in its stead",
     )
     shape: Literal["separate", "colocated"] | None = Field(None, description="default: the project's")
-    ingress_replicas: int = Field(1, ge=1)
+    ingress_replicas: int = Field(1, ge=1, description="processes that answer HTTP; colocated they compute, too")
     slots: int | None = Field(
         None, ge=1, description="requests that an ingress answers at a time; default: 2 colocated, else 16"
     )
     walker_replicas: int = Field(1, ge=1, description="of the source `walk`, of each part of the graph")
     source_replicas: int = Field(1, ge=1, description="of each other source of candidates")
-    lightweight_replicas: int = Field(1, ge=1)
-    full_replicas: int = Field(1, ge=1)
+    lightweight_replicas: int = Field(1, ge=1, description="of the lightweight ranker")
+    full_replicas: int = Field(1, ge=1, description="of the full ranker")
     cpus: float = Field(0.1, ge=0, description="CPUs that each replica reserves; 1 on a cluster, little on a laptop")
     full_gpus: GpuShare = Field(0.0, description="GPUs that each full replica reserves; 0.25: four share one")
     resources: dict[str, CustomResources] = Field(

@@ -10,10 +10,12 @@ class Table(RichTable):
     """A table as the commands print it: what has no room in its column goes on in the next line."""
 
     def __init__(self, *headings: str, **options: Any):
-        super().__init__(**{"box": SIMPLE, "pad_edge": False, "padding": (0, 1, 0, 0)} | options)
+        usual: dict[str, Any] = {"box": SIMPLE, "pad_edge": False, "padding": (0, 1, 0, 0)}
+        super().__init__(**(usual | options))
         for heading in headings:
             self.add_column(heading)
 
     def add_column(self, *args: Any, **options: Any) -> None:
         """As rich's, with words folded rather than cut."""
-        super().add_column(*args, **{"overflow": "fold"} | options)
+        usual: dict[str, Any] = {"overflow": "fold"}
+        super().add_column(*args, **(usual | options))

@@ -12,10 +12,10 @@ SHIPPED = Path(__file__).with_name("machines.yaml")
 class Machine(Settings):
     """One kind of machine."""
 
-    name: str
-    cores: int = Field(ge=1)
-    gib: float = Field(gt=0)
-    dollars: float = Field(ge=0, description="an hour")
+    name: str = Field(description="as the provider calls it")
+    cores: int = Field(ge=1, description="that one machine has")
+    gib: float = Field(gt=0, description="memory of one machine")
+    dollars: float = Field(ge=0, description="price of an hour")
 
 
 class MachineList(Settings):

@@ -61,8 +61,8 @@ class ExperimentArm(Settings):
 class Horizon(Settings):
     """When the report may be read: whenever one likes (`sequential`), or once, after `days`."""
 
-    kind: Literal["sequential", "fixed"] = "sequential"
-    days: float | None = Field(None, gt=0, le=3650, allow_inf_nan=False)
+    kind: Literal["sequential", "fixed"] = Field("sequential", description="read it whenever one likes, or once")
+    days: float | None = Field(None, gt=0, le=3650, allow_inf_nan=False, description="until a fixed one is read")
 
     @model_validator(mode="after")
     def _days_where_fixed(self) -> "Horizon":
@@ -74,8 +74,8 @@ class Horizon(Settings):
 class Experiment(Settings):
     """One experiment, named by its entry."""
 
-    name: str = Field(pattern=NAME)
-    about: str = Field("", max_length=2000)
+    name: str = Field(pattern=NAME, description="in logs and reports; default: the entry's")
+    about: str = Field("", max_length=2000, description="a sentence for people; nothing reads it")
     clients: tuple[str, ...] = Field(min_length=1, max_length=64, description="whose requests are in it")
     design: Literal["users", "interleaving", "switchback"] = Field(
         "users",

@@ -38,7 +38,7 @@ class ApiKey(Settings):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="no secret: answers name it")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the key, in hexadecimal")
-    scopes: tuple[Scope, ...] = Field(min_length=1)
+    scopes: tuple[Scope, ...] = Field(min_length=1, description="what the key is for")
     clients: tuple[str, ...] | None = Field(
         None, min_length=1, description="that it may ask for and send events of; default: all"
     )
@@ -50,7 +50,7 @@ class ApiKey(Settings):
 class KeyFile(Settings):
     """The file that `access.keys` names."""
 
-    keys: tuple[ApiKey, ...] = ()
+    keys: tuple[ApiKey, ...] = Field((), description="who may call, in any order")
 
     @model_validator(mode="after")
     def _told_apart(self) -> "KeyFile":

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from cluster.errors import ConfigError
+from cluster.settings.labels import LabelSettings as LabelSettings
+from cluster.settings.labels import StrategyTable as StrategyTable
 from cluster.settings.parsing import Settings, parse, read_yaml
 
 WALK = "walk"
@@ -25,16 +27,24 @@ SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class WalkSettings(Settings):
-    """Parameters of the walk; same meaning as `cluster.walk.walker.WalkParams`."""
+    """How the walks of a request go (docs/walker.md)."""
 
-    steps: int = Field(100_000, ge=100, le=5_000_000)
-    restart: float = Field(0.5, gt=0, le=1)
-    n_p: int = Field(0, ge=0)
-    n_v: int = Field(0, ge=0)
-    min_visits: int = Field(1, ge=1)
-    popularity_discount: float = Field(0.0, ge=0, le=2)
-    hub: Literal["log", "linear", "uniform"] = "log"
-    hub_power: float = Field(1.0, ge=0, le=1, description="below 1 popular query pins get fewer steps")
+    steps: int = Field(100_000, ge=100, le=5_000_000, description="steps of one request, over all of its query pins")
+    restart: float = Field(0.5, gt=0, le=1, description="probability that a walk ends after a step; 1: a single step")
+    n_p: int = Field(0, ge=0, description="walks of a query pin stop once so many pins have `n_v` visits; 0: never")
+    n_v: int = Field(0, ge=0, description="visits that end them, of `n_p` pins each; 0: never")
+    min_visits: int = Field(1, ge=1, description="visits that a candidate needs")
+    popularity_discount: float = Field(
+        0.0, ge=0, le=2, description="visit counts are divided by (number of the pin's boards)^this"
+    )
+    hub: Literal["log", "linear", "uniform"] = Field(
+        "log",
+        description="how steps are dealt to query pins: by Pixie's formula with the `log` of the largest degree or "
+        "with that degree itself (`linear`: popular query pins gain more), or alike (`uniform`)",
+    )
+    hub_power: float = Field(
+        1.0, ge=0, le=1, description="exponent of a query pin's degree in that; below 1 popular ones get fewer steps"
+    )
     boost: float = Field(0.5, ge=0.1, le=1, description="multi-hit booster: 0.5 is Pixie's, 1 the plain sum")
     bias_share: float = Field(0.0, ge=0, le=1, description="share of steps kept to pins of the user's locale")
 
@@ -42,10 +52,13 @@ class WalkSettings(Settings):
 class QuerySettings(Settings):
     """Query pins: the pin on screen (`request`), the user's recent actions (`user`), or both."""
 
-    source: Literal["user", "request", "both"] = "user"
-    max_pins: int = Field(30, ge=1, le=256)
-    half_life_hours: float = Field(168.0, gt=0)
-    actions: dict[str, float] = {"save": 3.0, "long_click": 2.0, "click": 1.0, "closeup": 0.5}
+    source: Literal["user", "request", "both"] = Field("user", description="where query pins come from")
+    max_pins: int = Field(30, ge=1, le=256, description="the heaviest query pins, which are kept")
+    half_life_hours: float = Field(168.0, gt=0, description="the weight of an action halves in this time")
+    actions: dict[str, float] = Field(
+        {"save": 3.0, "long_click": 2.0, "click": 1.0, "closeup": 0.5},
+        description="weight of the pin of an action; actions that are not named start no walk",
+    )
     request_weight: float = Field(10.0, gt=0, description="weight of a pin that the request itself names")
 
 
@@ -75,49 +88,21 @@ class AllotmentSettings(Settings):
 class StageSizes(Settings):
     """How many pins leave each stage."""
 
-    walk: int = Field(2000, ge=1, le=20_000)
-    lightweight: int = Field(500, ge=1)
-    answer: int = Field(25, ge=1)
+    walk: int = Field(2000, ge=1, le=20_000, description="candidates of the source `walk`")
+    lightweight: int = Field(500, ge=1, description="survivors of the lightweight ranker, which the full ranker scores")
+    answer: int = Field(25, ge=1, description="pins of an answer")
     explore: int = Field(0, ge=0, description="answer slots filled at random from the survivors, for unbiased logs")
     explore_dropped: float = Field(
         0.0, ge=0, le=1, description="share of these filled from what the lightweight stage dropped instead"
     )
 
 
-class StrategyTable(Settings):
-    """Example classes to labels and weights: a label of null leaves the class out."""
-
-    action_weight: dict[str, float] = {}
-    impressed_no_action_label: float | None = 0.0
-    impressed_no_action_weight: float = Field(1.0, ge=0)
-    unimpressed_label: float | None = None
-    unimpressed_weight: float = Field(1.0, ge=0)
-    unimpressed_per_request: int = Field(30, ge=0)
-    distillation: bool = False
-
-
-class LabelSettings(Settings):
-    """`strategy` names a file of training/lightweight/strategies/ (checked there), or `table` writes one out."""
-
-    strategy: str = "funnel_blended"
-    table: StrategyTable | None = None
-    action_weights: dict[str, float] = {"save": 1.0, "click": 1.0, "closeup": 0.5, "long_click": 1.0}
-    local_label_weight: float = Field(0.0, ge=0)
-    request_balance: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="a request's examples weigh 1 / (number of its actions)^this: at 1 the actions of "
-        "a request with fifty count together as much as a single one, at 0 fifty times as much",
-    )
-
-
 class BoostRule(Settings):
     """Multiply the visit count by `factor` where a candidate feature is at least `at_least` (missing never matches)."""
 
-    feature: str
-    factor: float = Field(gt=0)
-    at_least: float = 0.5
+    feature: str = Field(description="a feature of a candidate, by its name in docs/features.md")
+    factor: float = Field(gt=0, description="what the visit count is multiplied by")
+    at_least: float = Field(0.5, description="smallest value of the feature that the rule applies to")
 
 
 class PolicySettings(Settings):
@@ -146,8 +131,8 @@ class PolicySettings(Settings):
 class Client(Settings):
     """One surface that asks for recommendations."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    about: str = ""
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="in the path of requests; default: the file's name")
+    about: str = Field("", description="a sentence for people; nothing reads it")
     api_key_env: str | None = Field(None, description="environment variable with a key for this client and its events")
     open: bool = Field(False, description="answer whoever asks, without a key, although other clients have keys")
     walk: WalkSettings = WalkSettings()
@@ -159,7 +144,10 @@ class Client(Settings):
     sizes: StageSizes = StageSizes()
     labels: LabelSettings = LabelSettings()
     boosts: tuple[BoostRule, ...] = Field((), description="rules on the visit count, until there is a model")
-    utility: dict[str, float] = {"save": 1.0, "click": 0.5, "closeup": 0.1, "long_click": 0.7, "hide": -2.0}
+    utility: dict[str, float] = Field(
+        {"save": 1.0, "click": 0.5, "closeup": 0.1, "long_click": 0.7, "hide": -2.0},
+        description="what the full ranker's probability of each action adds to a pin's score",
+    )
     policy: PolicySettings = PolicySettings()
 
     @field_validator("sources", mode="before")

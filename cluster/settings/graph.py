@@ -1,4 +1,4 @@
-"""How edges become a graph: `graph` in pinfunnel.yaml."""
+"""`graph` in pinfunnel.yaml: how edges become a graph."""
 
 from typing import Literal
 
@@ -15,8 +15,10 @@ class GraphSettings(Settings):
     `prune_boards` and `prune_delta` prune the finished graph by the pins' topics (cluster/graph/prune.py).
     """
 
-    partitions: int = Field(8, ge=1)
-    min_board_pins: int = Field(1, ge=1)
+    partitions: int = Field(
+        8, ge=1, description="parts of the edges that are built one at a time: more need less memory"
+    )
+    min_board_pins: int = Field(1, ge=1, description="boards with fewer pins are dropped")
     max_board_pins: int = Field(0, ge=0, description="0: keep every board; else drop boards with more pins (spam)")
     links: Literal["auto", "yes", "no"] = Field(
         "auto",

@@ -11,7 +11,11 @@ from cluster.settings.attributes import Attributes, check_beside_features
 from cluster.settings.events import EventSettings
 from cluster.settings.fresh import FreshSettings
 from cluster.settings.gbdt import GbdtSettings as GbdtSettings
+from cluster.settings.graph import MOST_SHARDS as MOST_SHARDS
 from cluster.settings.graph import GraphSettings as GraphSettings
+from cluster.settings.inputs import DataSettings as DataSettings
+from cluster.settings.inputs import FeatureSettings as FeatureSettings
+from cluster.settings.inputs import Source as Source
 from cluster.settings.logs import LogSettings
 from cluster.settings.loop import LoopSettings
 from cluster.settings.parsing import Settings, parse, read_yaml
@@ -24,74 +28,32 @@ OBJECT_STORES = ("s3://", "gs://")
 DEFAULT_ACTIONS = ("save", "click", "closeup", "long_click", "hide")
 
 
-class Source(Settings):
-    """One Parquet file or folder, with the user's column names: `columns: {pin_id: item}` reads `item` as `pin_id`."""
-
-    path: str
-    columns: dict[str, str] = {}
-
-
-class DataSettings(Settings):
-    """Where the input lies. Only `edges` is needed; each of the others makes the funnel better."""
-
-    edges: Source
-    pins: Source | None = None
-    users: Source | None = None
-    events: Source | None = None
-    impressions: Source | None = None
-    allow_drops: float = Field(
-        0.05, ge=0, le=1, description="share of an input's rows that may be unusable; beyond, `validate` says error"
-    )
-
-
-class FeatureSettings(Settings):
-    """The user's own feature columns: numeric ones as they are, categorical ones hashed (cluster/features/columns.py).
-
-    With `pin_vector_width` the pins input has a column `vector`, a pretrained embedding of so many numbers.
-    """
-
-    pin_numeric: tuple[str, ...] = ()
-    pin_categorical: tuple[str, ...] = ()
-    user_numeric: tuple[str, ...] = ()
-    user_categorical: tuple[str, ...] = ()
-    pin_vector_width: int = Field(0, ge=0, le=4096)
-    max_topics: int = Field(64, ge=1, le=1024)
-    sequence_length: int = Field(32, ge=1, le=512)
-    history_length: int = Field(
-        512, ge=1, le=10_000, description="newest actions of a user that features look back on; kept with the graph"
-    )
-    rate_days: int = Field(30, ge=1, le=3650, description="days of the logs that tell rates of actions, before a build")
-    sources: tuple[str, ...] = Field(
-        (), description="sources of candidates whose rank and score are features of their own (a change of the schema)"
-    )
-    history_actions: tuple[str, ...] = Field(
-        (), description="actions whose pins are told apart in features; default: all of `actions`"
-    )
-
-    @property
-    def remembered(self) -> int:
-        """Newest actions of each user to keep: enough for features, and for a sequence where some do not count."""
-        return max(self.history_length, 2 * self.sequence_length)
-
-
 class Project(Settings):
-    """Everything in `pinfunnel.yaml`."""
+    """Everything in `pinfunnel.yaml`: keys of its own, and a section for each part of the funnel."""
 
-    home: str = "pinfunnel-home"
+    home: str = Field(
+        "pinfunnel-home", description="folder, `s3://` or `gs://` address of all that pinfunnel makes: bundles and logs"
+    )
     control: str | None = Field(
         None, description="folder of what was taken down and who was forgotten; default: `control` below `home`"
     )
     local: str | None = Field(
         None, description="folder for what is no whole file, where `home` is an object store: a mount, or a node's disk"
     )
-    ids: Literal["int64", "string"] = "int64"
-    actions: tuple[str, ...] = DEFAULT_ACTIONS
-    negative_actions: tuple[str, ...] = ("hide",)
+    ids: Literal["int64", "string"] = Field(
+        "int64", description="type of the ids of pins, boards and users, from the files to the API"
+    )
+    actions: tuple[str, ...] = Field(DEFAULT_ACTIONS, description="what a user can do with a pin, by name")
+    negative_actions: tuple[str, ...] = Field(
+        ("hide",), description="those of `actions` that say no: the pin is not shown to that user again"
+    )
     clients: str | None = Field(None, description="folder of client YAML files; default: the five that ship")
     experiments: str | None = Field(
         None, description="file that `pinfunnel experiment` reads; default: `experiments.yaml` beside this one"
     )
-    attribution_hours: float = Field(24.0, gt=0)
+    attribution_hours: float = Field(
+        24.0, gt=0, description="an action counts for a request when it came at most so long after it"
+    )
     data: DataSettings
     features: FeatureSettings = FeatureSettings()
     attributes: Attributes = Field({}, description="columns of the pins input that requests may filter by, with kinds")

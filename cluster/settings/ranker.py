@@ -14,14 +14,16 @@ class RankerSettings(Settings):
     `auto` tries the sizes that a log of this length can teach, and takes the one that orders later requests best.
     """
 
-    size: Literal["auto", "small", "debug", "sequence", "medium", "base", "large"] = "auto"
+    size: Literal["auto", "small", "debug", "sequence", "medium", "base", "large"] = Field(
+        "auto", description="the network; auto: chosen by how well each orders later requests of the log"
+    )
     model: dict[str, Any] = Field({}, description="changes of the network, by the names of ModelConfig")
     fit: dict[str, Any] = Field({}, description="changes of the fit, by the names of FitConfig")
-    epochs: int | None = Field(None, ge=1)
-    batch_requests: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    workers: int = Field(1, ge=1)
-    use_gpu: Literal["auto", "yes", "no"] = "auto"
+    epochs: int | None = Field(None, ge=1, description="passes over the log at most; default: the size's")
+    batch_requests: int | None = Field(None, ge=1, description="requests of one step; default: the size's")
+    learning_rate: float | None = Field(None, gt=0, description="of the optimiser; default: the size's")
+    workers: int = Field(1, ge=1, description="workers of Ray Train that fit it together")
+    use_gpu: Literal["auto", "yes", "no"] = Field("auto", description="train on GPUs; auto: where the cluster has some")
     gpus: GpuShare = Field(1.0, gt=0, description="GPUs that each worker asks for where it uses any; 0.5 shares one")
     resources: CustomResources = Field({}, description="custom resources that each worker asks for")
     source_dropout: float = Field(
@@ -41,4 +43,4 @@ class RankerSettings(Settings):
         ge=1,
         description="the same from each request that a backfill made up, which showed nothing: its only negatives",
     )
-    seed: int = 0
+    seed: int = Field(0, description="the same seed and log give the same network on the same machine")

@@ -138,13 +138,13 @@ class RecommendationResponse(BaseModel):
 class Event(Body):
     """What a user did with a pin. `event_id` makes a repeated delivery harmless."""
 
-    event_id: str = Field(min_length=1, max_length=128)
+    event_id: str = Field(min_length=1, max_length=128, description="yours, and the same if you send it again")
     user_id: Id
     pin_id: Id
-    action: str
-    client: str | None = None
-    request_id: str | None = None
-    occurred_at: datetime
+    action: str = Field(description="one of the project's `actions`")
+    client: str | None = Field(None, description="the surface it happened on")
+    request_id: str | None = Field(None, description="of the answer that showed the pin: what training learns from")
+    occurred_at: datetime = Field(description="with its time zone")
 
 
 class EventBatch(Body):

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from cluster.settings.access import Scope
+from serving.http.api import Event
 from serving.http.auth import ANYBODY, HEADER, Authorizer
 
 SCHEME = "api_key"
@@ -92,10 +93,12 @@ def guarded(authorizer: Authorizer) -> type[APIRoute]:
 
 
 class Api(FastAPI):
-    """An application whose document tells how a key is sent."""
+    """An application whose document tells how a key is sent, and what an event is."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         document = super().openapi()
         document["components"].setdefault("securitySchemes", {})[SCHEME] = SECURITY_SCHEME
+        # a batch is read as anything, so that one event that is none is refused alone: nothing else brings the type
+        document["components"]["schemas"].setdefault("Event", Event.model_json_schema())
         return document

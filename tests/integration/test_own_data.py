@@ -1,9 +1,12 @@
 """Bring your own data: other column names, string ids, user, item and vector columns, and not a line of code.
 
-The folder holds Parquet as a music service may have it; the steps are the ones of the README.
+The folder holds Parquet as a music service may have it; settings, commands and calls are those of docs/start.md.
 """
 
 import asyncio
+import contextlib
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +23,9 @@ from apps.project import Opened, open_project
 from apps.world.in_process import URL, InProcess
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
+from tests.architecture.repository import ROOT
+from tests.architecture.test_printed_commands import in_blocks
+from tests.unit.serving.http.faces import Face
 from tests.worlds.training import joined_table
 from training.full.margins import margins_of, serving_trees
 from training.full.rows import Contents, MakeRows
@@ -29,24 +35,16 @@ from training.ranker.scorer import FullScorer
 
 LISTENERS, TRACKS, PLAYLISTS, WIDTH = 120, 400, 150, 4
 START = 1_700_000_000
-YAML = """
-ids: string
-data:
-  edges:  {path: playlists.parquet, columns: {board_id: playlist, pin_id: track, saved_at: added_at}}
-  pins:   {path: tracks.parquet, columns: {pin_id: track, topics: genres, vector: embedding, tempo: bpm}}
-  users:  {path: listeners.parquet, columns: {user_id: listener, interests: likes}}
-  events: {path: plays.parquet, columns: {user_id: listener, pin_id: track, action: what, occurred_at: at}}
-features:
-  pin_numeric: [tempo]
-  pin_categorical: [record_label]
-  pin_vector_width: 4
-  user_numeric: [age]
-  user_categorical: [plan]
-  sequence_length: 8
+PAGE = (ROOT / "docs" / "start.md").read_text()
+YAML = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)[0]
+SMALL = """
 graph: {partitions: 2}
 ranker: {size: debug, epochs: 6}
 gbdt: {rounds: 20}
 """
+"""What a test cannot wait for."""
+ELSEWHERE = ("train full", "serve")
+"""Commands of the page that have a worker or a port of their own: here the same is done in this process."""
 
 
 def write(folder: Path) -> Path:
@@ -85,21 +83,37 @@ def write(folder: Path) -> Path:
     }  # fmt: skip
     for name, columns in tables.items():
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
-    (folder / "pinfunnel.yaml").write_text(YAML)
+    (folder / "pinfunnel.yaml").write_text(YAML + SMALL)
     return folder / "pinfunnel.yaml"
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Opened:
-    """The project after the README's commands, the last of them without a worker of its own."""
+    """The project after the page's commands, from `validate` to `models list`."""
     path = write(tmp_path_factory.mktemp("mine"))
-    for line in ("validate", "build-graph", "backfill --client homefeed", "train lightweight --client homefeed"):
-        app([*line.split(), "--project", str(path)], standalone_mode=False)
+    lines = [line.removeprefix("pinfunnel ") for line in in_blocks(PAGE)]
+    assert set(ELSEWHERE) < set(lines)
+    assert len(lines) >= 8
+    with contextlib.chdir(path.parent):
+        for line in lines:
+            if line not in ELSEWHERE:
+                app(line.split(), standalone_mode=False)
     opened = open_project(path)
     process = opened.new_process()
     out = train_full_ranker(opened.project, opened.clients, process.store, process.logs, num_workers=0)
     process.store.publish("full", out.version)  # whatever the gate says of so small a log
     return opened
+
+
+def test_the_calls_of_the_page_are_answered(opened: Opened) -> None:
+    calls = re.findall(r"curl -s http://127.0.0.1:8000(/\S+) .*? -d '(.*?)'", PAGE)
+    assert [path for path, _ in calls] == ["/v1/homefeed/recommendations", "/v1/events"]
+    with InProcess(opened) as local:
+        face = Face(local.app)
+        asked, told = (face.post(path, json=json.loads(body)) for path, body in calls)
+    assert len(asked.json()["pins"]) == 5
+    assert asked.json()["pins"][0]["explanation"]["reached_from"]
+    assert told.json() == {"accepted": 1, "refused": [], "not_in_graph": []}
 
 
 def rows_of(opened: Opened) -> tuple[pa.Table, FullScorer]:
