@@ -46,6 +46,7 @@ CLUSTER_FLAGS: Mapping[str, str] = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",  # workers serve so long without the head; 60 otherwise
 }
 """Of machines of a cluster. A Ray that lives on one machine dies with it, so that it may be patient."""
+QUIET_RAY_DATA = Path(__file__).parent / "launch" / "quiet_ray_data.yaml"
 _SERVE_FLAGS = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED")
 
 _MIB = 2**20
@@ -73,11 +74,20 @@ def set_flags(address: str | None = None) -> None:
         for name in _SERVE_FLAGS:
             os.environ[name] = "0"
     _agree_with_loaded_serve()
+    _no_bars_in_files()
     mode = "token" if address or os.environ.get("RAY_ADDRESS") else "disabled"
     if "RAY_AUTH_MODE" not in os.environ:
         if mode == "token" and "ray" in sys.modules:
             raise ConfigError("Ray was imported before the session joined a cluster: set RAY_AUTH_MODE=token first")
         os.environ["RAY_AUTH_MODE"] = mode
+
+
+def _no_bars_in_files() -> None:
+    """Ray Data's bars and lines are for who watches; `RAY_DATA_DISABLE_PROGRESS_BARS=0` asks for them in a file."""
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        return
+    if os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1") != "0":
+        os.environ.setdefault("RAY_DATA_LOGGING_CONFIG", str(QUIET_RAY_DATA))
 
 
 def _agree_with_loaded_serve() -> None:

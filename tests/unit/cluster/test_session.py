@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -131,3 +132,23 @@ def test_ray_data_always_keeps_a_cpu(nodes: list[int], free: float) -> None:
     workers, resources = session.share_cpus(cpus, free)
     assert workers >= 1
     assert 0 <= workers * resources["CPU"] <= max(0.0, min(free, sum(cpus)) - 1)
+
+
+@pytest.mark.parametrize(
+    ("watched", "asked", "bars_off", "quiet"),
+    [(True, None, None, False), (False, None, "1", True), (False, "0", "0", False), (False, "1", "1", True)],
+)
+def test_bars_are_drawn_for_people_or_who_asks_for_them(
+    clean: pytest.MonkeyPatch, watched: bool, asked: str | None, bars_off: str | None, quiet: bool
+) -> None:
+    for name in ("RAY_DATA_DISABLE_PROGRESS_BARS", "RAY_DATA_LOGGING_CONFIG"):
+        clean.setenv(name, "restore me")
+        clean.delenv(name)
+    if asked is not None:
+        clean.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", asked)
+    for stream in ("stdout", "stderr"):
+        clean.setattr(sys, stream, SimpleNamespace(isatty=lambda: watched, write=lambda text: None, flush=lambda: None))
+    session.set_flags()
+    assert os.environ.get("RAY_DATA_DISABLE_PROGRESS_BARS") == bars_off
+    assert (os.environ.get("RAY_DATA_LOGGING_CONFIG") == str(session.QUIET_RAY_DATA)) is quiet
+    assert session.QUIET_RAY_DATA.exists()
