@@ -25,7 +25,6 @@ from apps.bench.learning.served_experiment import served_experiment
 from apps.bench.machine import machine
 from apps.world.actions import ActionModel, Showing
 from apps.world.latent import draw_latent
-from cluster import session
 from cluster.experiments.assignment import arms_of
 from cluster.experiments.definition import Experiment
 from training.experiments.columns import DEGRADED, MILLISECONDS, UnitColumns
@@ -58,7 +57,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {"runs": runs, "false_alarms": false_alarms(crowd, runs, rng), "power": {}}
     for kind in KINDS:
         found["power"][kind] = power(crowd, kind, runs, rng)
-    with session.session(dashboard=False), tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         found["served"] = served_experiment(SERVED_QUICK if quick else SERVED, Path(scratch) / "site")
     return {**found, "machine": machine()}
 

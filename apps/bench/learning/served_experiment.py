@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from apps.bench.learning.arms import Size, open_world
+from apps.bench.learning.arms import Size
+from apps.project import Opened, open_project
 from apps.world.in_process import URL, InProcess
 from apps.world.plan import Arm, SimulationPlan
 from apps.world.simulate import Simulator
+from apps.world.world import World
+from cluster.catalog.build import build_catalog
 from cluster.experiments.assignment import arms_of
 from cluster.experiments.definition import Experiment
 from cluster.experiments.register import Register
@@ -23,8 +26,15 @@ WORSE = {"sizes.explore": 20}
 
 
 def served_experiment(size: Size, folder: Path, seed: int = 71) -> dict[str, Any]:
+    """In a world of its own."""
+    world = World.make(seed, size.pins, size.boards, size.users)
+    opened = open_project(world.write(folder, {"home": "home", "serving": {"simulation": True}}))
+    build_catalog(opened.project, opened.new_process().store, in_memory=True)
+    return reported_and_counted(world, opened, size.measured, seed)
+
+
+def reported_and_counted(world: World, opened: Opened, visits: int, seed: int) -> dict[str, Any]:
     """Starts it, lets the world's users come, and reports it. `counted`: the same from what the simulation did."""
-    world, opened = open_world(seed, size, folder, {})
     experiment = Experiment(
         name="explore_much",
         clients=("homefeed",),
@@ -35,7 +45,7 @@ def served_experiment(size: Size, folder: Path, seed: int = 71) -> dict[str, Any
     Register(control_root(project.home, project.control)).start(experiment)
     users = np.arange(len(world.user_ids))
     with InProcess(opened) as app:
-        come = SimulationPlan(users, size.measured, 0.0, DAYS, (Arm("bench", "ranked"),), {"homefeed": 1.0}, seed)
+        come = SimulationPlan(users, visits, 0.0, DAYS, (Arm("bench", "ranked"),), {"homefeed": 1.0}, seed)
         traffic = Simulator(world, URL, transport=app.transport).run(come)
     told = as_json(run_report(project, logs_of(project), trial_of(experiment)))
     arm = arms_of(experiment, world.user_ids.tolist())
