@@ -8,13 +8,14 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRA_VENV := .venv-xgboost-ray
+MLFLOW_VENV := .venv-mlflow
 export PYTHON
 ALONE := tests/architecture tests/edges tests/extra tests/hosts tests/unit
 ON_RAY := tests/integration
 OVER_HTTP := tests/e2e
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo serve docs test test-faults test-cluster fuzz check audit hooks format bench test-xgboost-ray clean
+.PHONY: help setup demo serve docs test test-faults test-cluster fuzz check audit hooks format bench test-mlflow test-xgboost-ray clean
 
 help: ## this list
 	@echo "pinfunnel: a recommendation funnel on Ray. First steps: make demo"
@@ -78,6 +79,10 @@ format: setup ## let ruff format and fix what it can
 bench: setup ## run the benchmarks (docs/benchmarks.md); ARGS='walk --json out.json' picks one
 	@$(BIN)/pinfunnel bench $(ARGS)
 
+test-mlflow: setup ## the extra pinfunnel[mlflow] against a real tracking server, which has an environment of its own
+	@.ci/venv $(MLFLOW_VENV) constraints-mlflow.txt --alone
+	PINFUNNEL_MLFLOW="$$PWD/$(MLFLOW_VENV)/bin/mlflow" $(BIN)/python -m pytest tests/extra/test_mlflow.py $(ARGS)
+
 test-xgboost-ray: setup ## the extra pinfunnel[xgboost-ray], in an environment of its own; models load in both
 	@.ci/venv $(EXTRA_VENV) constraints-xgboost-ray.txt --listed
 	export PINFUNNEL_MODELS="$$PWD/build/models-of-both"
@@ -87,5 +92,5 @@ test-xgboost-ray: setup ## the extra pinfunnel[xgboost-ray], in an environment o
 	$(BIN)/python -m tests.extra.models_of_both "$$PINFUNNEL_MODELS" --check 2.0.
 
 clean: ## remove environments and caches (never your data, nor pinfunnel-home)
-	@rm -rf $(VENV) $(EXTRA_VENV) build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(EXTRA_VENV) $(MLFLOW_VENV) build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find apps cluster serving tests training -name __pycache__ -type d -prune -exec rm -rf {} +

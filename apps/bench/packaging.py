@@ -14,6 +14,7 @@ everything, are read off the packages of the environment that runs this.
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -123,8 +124,14 @@ def _fresh(scratch: Path) -> tuple[Path, float]:
     """The packages of a new environment with the plain wheel, and the megabytes of that environment."""
     if not (CHECKOUT / "constraints.txt").is_file():
         raise ConfigError("bench packaging builds a wheel: run it in a checkout, or with --quick")
-    built = scratch / "wheel"
-    _pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(built), str(CHECKOUT))
+    built, copy = scratch / "wheel", scratch / "copy"
+    copy.mkdir()  # a build leaves folders behind
+    for path in CHECKOUT.iterdir():
+        if path.is_file():
+            shutil.copy(path, copy)
+        elif (path / "py.typed").exists():
+            shutil.copytree(path, copy / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+    _pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(built), str(copy))
     venv = scratch / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     python = str(venv / "bin" / "python")
@@ -137,7 +144,7 @@ def _fresh(scratch: Path) -> tuple[Path, float]:
 
 def _pip(python: str, *words: str) -> None:
     quiet = ("--quiet", "--disable-pip-version-check")
-    done = subprocess.run([python, "-m", "pip", *words, *quiet], capture_output=True, text=True)
+    done = subprocess.run([python, "-I", "-m", "pip", *words, *quiet], capture_output=True, text=True)
     if done.returncode:
         raise ConfigError(f"pip {words[0]} failed: {done.stderr.strip()[-300:]}")
 

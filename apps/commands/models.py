@@ -9,6 +9,7 @@ from apps.commands.bundles import prune
 from apps.commands.options import DEFAULT_PROJECT, JsonFile, ProjectFile
 from apps.console import console, guarded, write_json
 from apps.project import Opened, open_project
+from cluster.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
     from cluster.store.bundles import BundleStore
@@ -103,7 +104,8 @@ def publish(
         from training.registry.changes import publish_version
 
         opened = open_project(project)
-        _tell(publish_version(opened.project, _store(opened), kind, version, anyway))
+        store = _store(opened)
+        _tell(opened, store, publish_version(opened.project, store, kind, version, anyway))
 
 
 @models_app.command("rollback")
@@ -128,7 +130,7 @@ def rollback(
         done = changes.roll_back(opened.project, store, kind, to, why)
         if hold:
             changes.hold(store, kind, why)
-        _tell(done)
+        _tell(opened, store, done)
 
 
 @models_app.command("hold")
@@ -151,6 +153,37 @@ def release(kind: KindName, project: ProjectFile = DEFAULT_PROJECT) -> None:
         console.print(f"{kind} is not held any longer: the next version that passes its gate is published")
 
 
+@models_app.command("track")
+def track(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="only rankers of this kind")] = None,
+    project: ProjectFile = DEFAULT_PROJECT,
+    out: JsonFile = None,
+) -> None:
+    """Tell the MLflow server of `telemetry.mlflow` of every stored ranker that it does not know.
+
+    Training does so by itself: this is for what was trained before a server was set, or while it was away. Exit code 1:
+    it could not be told of all.
+    """
+    with guarded():
+        from training.registry.versions import read_kind, read_kinds
+        from training.tracking.tell import is_ranker, tell_versions
+
+        opened = open_project(project)
+        if opened.project.telemetry.mlflow is None:
+            raise ConfigError(f"{project}: no server is set: telemetry: {{mlflow: http://host:5000}}")
+        store = _store(opened)
+        found = read_kinds(store) if kind is None else (read_kind(store, kind),)
+        rankers = [one for one in found if is_ranker(one.name)]
+        if not rankers:
+            raise BundleError(f"no ranker is stored under {store.root}: train one first")
+        wanted = [(one.name, version.version) for one in rankers for version in reversed(one.versions)]
+        told = tell_versions(opened.project, store, wanted)
+        console.print(f"{len(told.runs)} of {len(wanted)} versions have a run", highlight=False)
+        write_json(out, {f"{name} {version}": run for (name, version), run in told.runs.items()})
+        if told.untold:
+            raise typer.Exit(1)
+
+
 models_app.command("prune")(prune)
 
 
@@ -161,5 +194,9 @@ def _store(opened: Opened) -> "BundleStore":
     return BundleStore(bundles_root(opened.project.home))
 
 
-def _tell(done: "Changed") -> None:
+def _tell(opened: Opened, store: "BundleStore", done: "Changed") -> None:
+    """Says it here, and to a tracking server where there is one."""
+    from training.tracking.tell import tell_versions
+
     console.print(f"{done.kind}: {done.now} serves now, instead of {done.before or 'nothing'}", highlight=False)
+    tell_versions(opened.project, store, [(done.kind, done.now)])

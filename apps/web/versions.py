@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,10 +20,11 @@ from cluster.errors import BundleError
 from cluster.settings.project import Project
 from cluster.store.bundles import BundleStore
 from serving.http.inside import CONSOLE
-from training.registry.changes import hold, publish_version, release, roll_back
+from training.registry.changes import Changed, hold, publish_version, release, roll_back
 from training.registry.details import Curve, read_details
 from training.registry.differences import differences, flat
 from training.registry.versions import Kind, Version, find_version, read_kind, read_kinds
+from training.tracking.tell import tell_versions
 
 SHOWN = 8
 """Versions of each kind in the list of all."""
@@ -165,8 +167,12 @@ class ModelPages:
         if act is None:
             raise HTTPException(404, f"acts are {', '.join(acts)}")
         asked = {"kind": kind}
+        behind = None
         try:
-            await asyncio.to_thread(act)
+            done = await asyncio.to_thread(act)
         except BundleError as error:
             asked |= {"version": version, "fault": str(error)}
-        return RedirectResponse(f"{CONSOLE}/models/one?{urlencode(asked)}", 303)
+        else:
+            if isinstance(done, Changed):  # a tracking server may take long
+                behind = BackgroundTask(tell_versions, self._project, self._store, [(kind, done.now)])
+        return RedirectResponse(f"{CONSOLE}/models/one?{urlencode(asked)}", 303, background=behind)

@@ -32,6 +32,7 @@ from training.judge.hold import unless_held
 from training.judge.orders import without_full
 from training.log.requests import join_logs, logged_clients
 from training.log.windows import span_of, windows_of
+from training.tracking.tell import tell_versions
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def train_full_ranker(
         decision = unless_held(decision, store, FULL)
         with store.write(FULL, meta, publish=decision.publish) as (folder, version):
             shutil.copytree(chosen.model, folder, dirs_exist_ok=True)
+        tell_versions(project, store, [(FULL, version)])
     progress("evaluate", 1.0)
     return FullOutcome(
         decision.publish,

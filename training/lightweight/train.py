@@ -42,6 +42,7 @@ from training.lightweight.xgboost_ray import require_backend
 from training.log.arrays import Request
 from training.log.requests import Joined, LogWindow, join_logs, logged_clients
 from training.log.windows import span_of, windows_of
+from training.tracking.tell import tell_versions
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ def train_all_lightweight(
         windows = train_windows[name], held_windows[name]
         outcomes[name] = _judge(joined, able[name], store, examples[name], choices[name], model, judged, windows, gate)
         progress("evaluate", (at + 1) / len(fitted))
+    trained = [(kinds.lightweight(name), one.version) for name, one in outcomes.items() if one.version is not None]
+    tell_versions(project, store, trained)
     return {name: outcomes[name] for name in clients}
 
 
