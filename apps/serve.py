@@ -3,8 +3,6 @@
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +14,9 @@ from ray.serve.schema import TracingConfig
 from starlette.types import ASGIApp
 
 from apps.project import Opened, open_project, project_of
+from apps.server import APP as APP
+from apps.server import Server as Server
 from apps.web.app import console_app
-from cluster import haproxy
-from cluster.closed_port import ClosedPort
 from cluster.errors import ConfigError
 from cluster.ports import is_loopback
 from cluster.settings.clients import WALK
@@ -45,7 +43,6 @@ from serving.logs.shard import shards_of
 
 log = logging.getLogger(__name__)
 
-APP = "pinfunnel"
 CHECKOUT = Path(__file__).parents[1]
 """The folder that the launchers copy to every node, with what a user keeps in it."""
 COLOCATED_SLOTS = 2
@@ -180,30 +177,6 @@ def check_access(opened: Opened, loopback: bool) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running application."""
-
-    url: str
-    host: str
-    port: int
-
-    def stop(self, last: bool = False) -> None:
-        """Take the application down: requests under way are answered, and queued logs written.
-
-        Serve itself stays until Ray ends, on its port: with no replica left it answers 404 to every request, which no
-        client tries again. `last`: this process serves nothing more, so the port is closed first, or answers 503.
-        """
-        if last:
-            self._close_port()
-        serve.delete(APP)
-
-    def _close_port(self) -> None:
-        if haproxy.stop_listening():
-            with suppress(OSError):  # a proxy holds on to it: nobody is answered then
-                ClosedPort(self.host, self.port, patience=3.0)
-
-
 def ingress_processes(settings: ServingSettings, shape: object) -> int:
     """How many processes answer on this machine: in the `shape` colocated one a core, as each computes."""
     if settings.processes:
@@ -232,10 +205,12 @@ def start(path: str, host: str | None = None, port: int | None = None, **args: o
     args = {"ingress_replicas": ingress_processes(settings, args.get("shape") or settings.shape), **args}
     host, port = host or settings.host, port or settings.port
     args = {"loopback": is_loopback(host), **args}
-    application = build(FunnelArgs(project=str(path), **args))  # type: ignore[arg-type]
+    asked = FunnelArgs(project=str(path), **args)  # type: ignore[arg-type]
+    application = build(asked)
     serve.start(
         http_options={"host": host, "port": port, "request_timeout_s": 30},
         tracing_config=tracing(project.telemetry.trace_share),
     )
     serve.run(application, name=APP, route_prefix="/")
-    return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", host, port)  # nosec B104: only told
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # nosec B104: only told
+    return Server(url, host, port, asked.ingress_replicas)

@@ -6,7 +6,6 @@ this process's own local cluster, which ends with it.
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -17,18 +16,21 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from apps.demo.folder import claim
 from apps.demo.progress import RunningStep, Steps
 from apps.project import Opened, open_project
 from apps.reports.comparison import Comparison, compare, table
 from apps.reports.comparison_html import write_html
+from apps.reports.lift_svg import write_lift_svg
 from apps.serve import start
+from apps.server import Server
 from apps.world.plan import RANKED, VISIT_COUNT, Arm, SimulationPlan, split_users
 from apps.world.simulate import Simulator
 from apps.world.traffic import Traffic
 from apps.world.world import World
 from cluster import kinds, session
 from cluster.catalog.build import build_catalog
-from cluster.errors import ConfigError, DataError, MissingPackageError, ModelError
+from cluster.errors import DataError, MissingPackageError, ModelError
 from cluster.ports import free_ports
 from cluster.settings.clients import Client
 from cluster.settings.project import Project
@@ -41,7 +43,6 @@ COLD = Arm("cold", "ranked")
 WARM = Arm("warm", "ranked")
 """The log is small: small batches, or three passes would be some fifty steps."""
 SWAP_SECONDS = 60.0
-MARK = ".pinfunnel-demo"
 
 
 @dataclass(frozen=True)
@@ -128,20 +129,20 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
     users = Simulator(world, server.url)
     try:
         with steps.step("Two days of traffic, cold") as step:
-            cold = _traffic(users, SimulationPlan(train, size.cold, 0.0, 2.0, (COLD,), seed=seed), server.url, step)
+            cold = _traffic(users, SimulationPlan(train, size.cold, 0.0, 2.0, (COLD,), seed=seed), server, step)
         with steps.step("Train a lightweight ranker per client") as step:
             light = train_all_lightweight(project, clients, process.store, process.logs, progress=step.tick)
             published = {kinds.lightweight(name): one.version for name, one in light.items() if one.published}
-            _await_swap(server.url, published, step)
+            _await_swap(server, published, step)
             step.note(f"{len(published)} of {len(light)} published and swapped in")
         with steps.step("A day of traffic, lightweight") as step:
-            warm = _traffic(users, SimulationPlan(train, size.warm, 2.0, 1.0, (WARM,), seed=seed + 1), server.url, step)
+            warm = _traffic(users, SimulationPlan(train, size.warm, 2.0, 1.0, (WARM,), seed=seed + 1), server, step)
         with steps.step("Train the full ranker") as step:
-            full_reason = _train_full(project, clients, process, server.url, step)
+            full_reason = _train_full(project, clients, process, server, step)
             step.note("published and swapped in" if full_reason.startswith("published") else full_reason)
         with steps.step("Compare on held-out users, later") as step:
             plan = SimulationPlan(held_out, size.measured, 3.0, 2.0, (VISIT_COUNT, RANKED), seed=seed + 2)
-            measured = _traffic(users, plan, server.url, step)
+            measured = _traffic(users, plan, server, step)
         versions = _models(server.url)
     finally:
         server.stop()
@@ -152,23 +153,26 @@ def _loop(steps: Steps, world: World, opened: Opened, path: Path, size: DemoSize
     total = sum(int(part.requests.sum()) for part in (cold, warm, measured))
     result = DemoResult(path.parent, comparison, versions, steps.seconds, total, reasons)
     write_html(comparison, path.parent / "report.html", "pinfunnel demo", _facts(result, size, seed))
+    write_lift_svg(comparison.primary, path.parent / "lift.svg")
     return result
 
 
-def _train_full(project: Project, clients: Mapping[str, Client], process: Process, url: str, step: RunningStep) -> str:
+def _train_full(
+    project: Project, clients: Mapping[str, Client], process: Process, server: Server, step: RunningStep
+) -> str:
     """What the gate said, of a model that serves by then where it was published; or why none was trained."""
     try:
         full = train_full_ranker(project, clients, process.store, process.logs, progress=step.tick)
     except MissingPackageError as error:
         return f"left out: {error}"
-    _await_swap(url, {kinds.FULL: full.version} if full.published else {}, step)
+    _await_swap(server, {kinds.FULL: full.version} if full.published else {}, step)
     return full.reason
 
 
-def _traffic(users: Simulator, plan: SimulationPlan, url: str, step: RunningStep) -> Traffic:
-    """Run a plan, then have the server write its logs out."""
+def _traffic(users: Simulator, plan: SimulationPlan, server: Server, step: RunningStep) -> Traffic:
+    """Run a plan, then have every process of the server write its log: training is to see all of it."""
     seen = users.run(plan, step.tick)
-    httpx.post(f"{url}/v1/logs/flush", timeout=60).raise_for_status()
+    server.flush()
     degraded = sum(seen.degraded.values())
     step.note(
         f"{int(seen.requests.sum()):,} answers, {int(seen.did.sum()):,} actions, "
@@ -178,14 +182,14 @@ def _traffic(users: Simulator, plan: SimulationPlan, url: str, step: RunningStep
     return seen
 
 
-def _await_swap(url: str, wanted: Mapping[str, str | None], step: RunningStep) -> None:
-    """Wait until the server answers with the wanted versions. Raises ModelError when it does not."""
+def _await_swap(server: Server, wanted: Mapping[str, str | None], step: RunningStep) -> None:
+    """Wait until every process answers with the wanted versions. Raises ModelError when one does not."""
     step.tick("hot swap", 0.0)
     end = time.monotonic() + SWAP_SECONDS
     missing: Iterable[str] = wanted
     while time.monotonic() < end:
-        versions = _models(url)
-        missing = [kind for kind, version in wanted.items() if versions.get(kind) != version]
+        served = [process.versions for process in server.served()]
+        missing = [kind for kind, version in wanted.items() if any(one.get(kind) != version for one in served)]
         if not missing:
             return
         time.sleep(0.2)
@@ -235,12 +239,3 @@ def _quiet_ray_data() -> None:
 
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False
-
-
-def claim(folder: Path) -> None:
-    """Empty an earlier demo's folder; refuse one that holds anything else. Raises ConfigError."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
-        raise ConfigError(f"{folder} holds files that no demo wrote: name an empty or new folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / MARK).write_text("Written by `pinfunnel demo`, which empties this folder when it runs again.\n")

@@ -220,6 +220,10 @@ class IngressReplica(Replica):
         stages = (bundles_of(name, answer) for name, answer in zip(names, answers, strict=True))
         return ServedBundles.merged([*stages, self.bundles()])
 
+    async def flush(self) -> dict[str, int]:
+        """Write what waits to be logged, in this process and in the event log, to Parquet."""
+        return await self._ingress.flush()
+
     def __serve_build_asgi_app__(self) -> FastAPI:
         app = self._ingress.app()
         if tracing_on():

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -11,6 +11,7 @@ from ray import serve
 
 from apps.project import Opened, open_project
 from apps.serve import Server, start
+from apps.server import ProcessesMissingError
 from apps.world.plan import RANKED, VISIT_COUNT, Arm, SimulationPlan, split_users
 from apps.world.simulate import Simulator
 from apps.world.world import World
@@ -51,6 +52,15 @@ def wait_for_version(url: str, kind: str, version: str | None) -> None:
     while calls.get(f"{url}/v1/models", timeout=30).json().get(kind) != version:
         assert time.monotonic() < end, f"{kind} {version} was never swapped in"
         time.sleep(0.2)
+
+
+def test_each_process_tells_what_it_serves_and_writes_its_log(loop: Loop) -> None:
+    for _ in range(2):  # a handle is used again in the loop that it was made in
+        (served,) = loop.server.served()
+        assert served.versions["graph"] == loop.opened.new_process().store.current("graph")
+        loop.server.flush()
+    with pytest.raises(ProcessesMissingError, match="1 of 2 processes"):
+        replace(loop.server, processes=2).flush()
 
 
 def test_the_deployments_are_named_after_their_stages(loop: Loop) -> None:

@@ -15,6 +15,9 @@ from training.log.moments import Moments
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
 
+ORDERED_BYTES = 512 << 20
+"""Of rows in memory, up to which a part is put in the order of its requests."""
+
 VALID_SHARE = 0.15
 """Of the requests before the held-out time, the last ones that stop and calibrate the fit."""
 
@@ -79,5 +82,23 @@ def write_parts(
         rows = joined.requests(LOG_COLUMNS, window).map_batches(makers[part], batch_format="pyarrow", batch_size=None)
         rows.write_parquet(str(folder / part))
         files = sorted(str(p) for p in (folder / part).glob("*.parquet"))
-        out[part] = [f for f in files if pq.read_metadata(f).num_rows]
+        out[part] = in_order([f for f in files if pq.read_metadata(f).num_rows], folder / f"{part}.parquet")
     return Parts(**out)
+
+
+def in_order(paths: list[str], target: Path) -> list[str]:
+    """The rows of a small part by time, then id, in one file: a fit then depends on what is in the log alone.
+
+    Those of a large part stay as they came: its fit draws them over and over, and it would not fit into memory.
+    """
+    groups = [
+        meta.row_group(at) for path in paths for meta in (pq.read_metadata(path),) for at in range(meta.num_row_groups)
+    ]
+    if not groups or sum(group.total_byte_size for group in groups) > ORDERED_BYTES:
+        return paths
+    rows = pa.concat_tables([pq.read_table(path, partitioning=None) for path in paths])
+    rows = rows.sort_by([("requested_at", "ascending"), ("request_id", "ascending")])
+    pq.write_table(rows, target, row_group_size=ROW_GROUP_REQUESTS)
+    for path in paths:
+        Path(path).unlink()
+    return [str(target)]

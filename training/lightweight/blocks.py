@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from training.lightweight.splits import LEFT_OUT, TimeSplit
 from training.lightweight.strategies.strategy import CLASSES
@@ -115,6 +116,12 @@ def count_classes(block: pa.Table, splits: Sequence[TimeSplit], first: int = 0) 
         for role in range(2):
             out[at, role] = np.bincount(kinds.values[roles == role], minlength=len(CLASSES))
     return out
+
+
+def in_order(code: int, *blocks: pa.Table) -> pa.Table:
+    """The requests of one client of several blocks as one block, by time; those of one moment by their draw."""
+    mine = [block.filter(pc.equal(block.column("client"), code)) for block in blocks]
+    return pa.concat_tables(mine).sort_by([("requested_at", "ascending"), ("draw", "ascending")])
 
 
 def roles_in(block: pa.Table, code: int, split: TimeSplit) -> np.ndarray:

@@ -14,7 +14,7 @@ from cluster.errors import ModelError
 from cluster.features.assemble import FeatureSet
 from cluster.hashing import hash_ids
 from cluster.settings.clients import Client
-from training.lightweight.blocks import SCHEMA, block_of, count_classes, named_counts
+from training.lightweight.blocks import SCHEMA, block_of, count_classes, in_order, named_counts
 from training.lightweight.splits import VALID_SHARE, TimeSplit, split_without
 from training.lightweight.strategies.registry import resolve
 from training.lightweight.strategies.strategy import ACTION, CLASSES, LabelRule, LoggedCandidates, label_request
@@ -24,6 +24,10 @@ from training.log.dropout import SourceDropout
 from training.log.moments import Moments
 from training.log.requests import Joined
 from training.log.tasks import LogWindow
+
+ORDERED_ROWS = 1_000_000
+"""Examples of a client up to which they are put in the order of their requests: trees then depend on what is in the
+log alone. To sort a larger log, where the order of files weighs nothing, would cost another pass over it."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +144,14 @@ def build_examples(
     )
     blocks = list(dataset.materialize().to_arrow_refs())
     count = ray.remote(num_cpus=1)(count_classes)  # more at once would each start a process
+    order = ray.remote(num_cpus=1)(in_order)
     per_block = ray.get([count.remote(block, splits) for block in blocks])
     out = {}
     for code, name in enumerate(names):
         mine = [b for b, c in zip(blocks, per_block, strict=True) if c[code].any()]
         total = np.sum([c[code] for c in per_block], axis=0) if per_block else np.zeros((2, len(CLASSES)), np.int64)
+        if mine and total.sum() <= ORDERED_ROWS:
+            mine = [order.remote(code, *mine)]
         out[name] = ClientExamples(
             name, code, features.names, rules[code], mine, splits[code], named_counts(total), times[code]
         )

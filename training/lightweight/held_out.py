@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from training.lightweight.splits import inside
 from training.log.arrays import COLUMNS, Request, read_requests
 from training.log.attribution import as_datetime64
@@ -29,7 +31,7 @@ def requests_in_folds(
         span = LogWindow(parts[0].since, parts[-1].until)
         met = len(joined.index.times(name).inside(span))
         spans[name] = LogWindow(span.since, span.until, min(1.0, most / max(met, 1)))
-    out: dict[str, list[list[Request]]] = {name: [[] for _ in parts] for name, parts in folds.items()}
+    out: dict[str, list[list[tuple[int, str, Request]]]] = {name: [[] for _ in parts] for name, parts in folds.items()}
     for table in joined.requests(COLUMNS, spans).iter_batches(batch_size=None, batch_format="pyarrow"):
         if not table.num_rows:  # and perhaps without columns
             continue
@@ -37,5 +39,10 @@ def requests_in_folds(
         for request in read_requests(table):
             for fold, requests in zip(folds[request.client], out[request.client], strict=True):
                 if inside(fold, at[request.row : request.row + 1])[0]:
-                    requests.append(request)
-    return out
+                    requests.append((int(at[request.row].astype(np.int64)), request.request_id, request))
+    return {name: [_in_order(requests) for requests in parts] for name, parts in out.items()}
+
+
+def _in_order(requests: list[tuple[int, str, Request]]) -> list[Request]:
+    """By time, then id: figures of the same requests are the same, whichever file was read first."""
+    return [request for _, _, request in sorted(requests, key=lambda one: one[:2])]

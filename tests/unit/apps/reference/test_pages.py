@@ -36,7 +36,7 @@ class Outer(Settings):
 def test_the_committed_pages_are_what_the_code_says() -> None:
     made = pages()
     stale = [name for name, text in made.items() if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text]
-    assert stale == [], "settings, commands or routes changed: `make docs` writes these pages of docs/reference again"
+    assert stale == [], "settings, commands or routes changed: `python -m apps.reference` writes these pages again"
     assert {path.name for path in FOLDER.iterdir()} == set(made)
 
 

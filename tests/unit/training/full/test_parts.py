@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from training.full import parts as parts_of_a_run
 from training.full.gating import held_out_rows
-from training.full.parts import Parts
+from training.full.parts import Parts, in_order
 
 TIMES = np.random.default_rng(0).permutation(700)
 
@@ -45,3 +46,18 @@ def test_the_newest_requests_are_kept(paths: list[str], tmp_path: Path) -> None:
     assert parts.newest(700, tmp_path / "new") is parts
     kept = parts.newest(50, tmp_path / "new")
     assert sorted(pq.read_table(kept.train[0])["number"].to_pylist()) == list(range(650, 700))
+
+
+def test_a_small_part_lies_in_the_order_of_its_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pa.table({"requested_at": pa.array(TIMES // 2), "request_id": pa.array([f"r{at:03}" for at in TIMES])})
+    files = []
+    for name, at in (("b", 400), ("a", 0)):
+        files.append(str(tmp_path / f"{name}.parquet"))
+        pq.write_table(rows.slice(at, 400), files[-1])
+    monkeypatch.setattr(parts_of_a_run, "ORDERED_BYTES", 10)
+    assert in_order(files, tmp_path / "all.parquet") == files
+    monkeypatch.undo()
+    (made,) = in_order(files, tmp_path / "all.parquet")
+    assert pq.read_table(made)["request_id"].to_pylist() == [f"r{at:03}" for at in range(700)]
+    assert pq.read_metadata(made).num_row_groups == 3
+    assert in_order([], tmp_path / "none.parquet") == []
