@@ -1,9 +1,11 @@
 """The wheel: all that a user needs is in it, and it works in a folder whose own packages have our names."""
 
+import email
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -88,3 +90,17 @@ def test_it_works_where_a_users_own_packages_have_our_names(installed: Path, tmp
     assert done.returncode == 1
     assert "was imported" not in done.stdout + done.stderr
     assert "serve, simulate or backfill first" in done.stdout
+
+
+def test_it_tells_its_extras_its_command_and_that_it_is_typed(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        [about] = [name for name in packed.namelist() if name.endswith(".dist-info/METADATA")]
+        told = email.message_from_bytes(packed.read(about))
+        command = packed.read(about.replace("METADATA", "entry_points.txt")).decode()
+        assert all(f"{floor}/py.typed" in packed.namelist() for floor in FLOORS)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(told.get_all("Provides-Extra")) == set(extras)
+    torch = [line for line in told.get_all("Requires-Dist") if line.startswith("torch")]
+    assert torch == [line for line in torch if "extra ==" in line], "torch belongs to extras alone"
+    assert torch
+    assert "pinfunnel = apps.cli:main" in command
