@@ -13,8 +13,6 @@ from apps.faults.bundles import damage_file, publish_copy
 from apps.project import Opened, open_project
 from apps.serve import Server, start
 from cluster.catalog.build import build_catalog
-from cluster.experiments.assignment import arm_of
-from cluster.experiments.definition import Experiment
 from cluster.ports import free_ports
 from tests.worlds import calls
 from tests.worlds.bundles import pointer_of
@@ -83,41 +81,6 @@ def test_health_names_what_any_stage_had_to_set_aside(served: tuple[Opened, Serv
     assert [(one["kind"], one["version"]) for one in problems] == [("lightweight/homefeed", None)]
     pointer.unlink()
     _health(server, "ok")
-
-
-def test_an_experiment_begins_holds_in_every_stage_and_ends_without_a_restart(served: tuple[Opened, Server]) -> None:
-    opened, server = served
-    url = f"{server.url}/v1/experiments"
-    settings = {"sources.walk.quota": 60, "sizes.lightweight": 40, "sizes.answer": 7}
-    body = {"name": "shorter", "clients": ["homefeed"], "arms": {"control": {}, "treatment": {"set": settings}}}
-    experiment = Experiment.model_validate(body)
-    user = some_user(opened)
-    users = {arm: next(u for u in range(user, user + 200) if arm_of(experiment, u, 0) == arm) for arm in (0, 1)}
-    started = calls.post(url, json=body, timeout=30)
-    assert started.status_code == 200, started.text
-
-    def reached(arm: int, wanted: tuple[list[str] | None, int, int]) -> None:
-        end = time.monotonic() + 60
-        while True:  # a process hears of it within a second, and a busy machine leaves stages out
-            answer = _ask(server, users[arm])
-            kept = {stage["stage"]: stage["kept"] for stage in answer["stages"]}
-            if (answer.get("experiments"), kept.get("lightweight", 0), len(answer["pins"])) == wanted:
-                break
-            assert time.monotonic() < end, answer
-        if wanted[2] == 7:
-            assert kept["walk"] <= 60
-
-    client = opened.clients["homefeed"].sizes
-    survivors = min(client.lightweight, _ask(server, users[0])["stages"][-2]["received"])
-    whole = (survivors, client.answer)
-    reached(0, (["shorter/control"], *whole))
-    reached(1, (["shorter/treatment"], 40, 7))
-    gone = {"versions": {"full": "20260101T000000-abcdef"}}
-    refused = calls.post(url, json={**body, "name": "gone", "arms": {"control": {}, "treatment": gone}}, timeout=30)
-    assert refused.status_code == 422
-    assert "is not stored" in refused.text
-    assert calls.post(f"{url}/shorter/stop", timeout=30).status_code == 200
-    reached(1, (None, *whole))
 
 
 def _kill(deployments: str) -> int:
