@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
+from apps.commands.options import (
+    DEFAULT_PROJECT,
+    ClientName,
+    HtmlFile,
+    JsonFile,
+    ProjectFile,
+    Seed,
+    Since,
+    Until,
+    moment,
+)
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project, pick_clients
 from apps.reports.figures_table import actions_table, figures_table
@@ -28,7 +38,7 @@ def evaluate_retrieval(
     board: Annotated[str, typer.Option(help="column of the container (or user)")] = "board_id",
     pin: Annotated[str, typer.Option(help="column of the item")] = "pin_id",
     k: Annotated[int, typer.Option("-k", min=1, help="cut of recall and NDCG")] = 20,
-    seed: int = 0,
+    seed: Seed = 0,
     shards: Annotated[
         int | None, typer.Option(min=1, help="parts of the graph that are walked apart (default: the project's)")
     ] = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands.options import DEFAULT_PROJECT, ClientName, JsonFile, ProjectFile, Since, Until, moment
+from apps.commands.options import DEFAULT_PROJECT, ClientName, JsonFile, ProjectFile, Seed, Since, Until, moment
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project, pick_clients
 
@@ -22,7 +22,7 @@ def backfill(
     min_history: Annotated[int, typer.Option(min=1, help="actions a user must have had before the first request")] = 3,
     since: Since = None,
     until: Until = None,
-    seed: int = 0,
+    seed: Seed = 0,
     replace: Annotated[bool, typer.Option(help="replace an earlier replay by the new one")] = False,
     unseen: Annotated[
         int, typer.Option(min=0, help="candidates neither shown nor acted on to log of each request, drawn evenly")

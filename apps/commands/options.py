@@ -9,6 +9,7 @@ import typer
 from cluster.errors import ConfigError
 
 ProjectFile = Annotated[Path, typer.Option("--project", "-p", help="the project's settings file")]
+Seed = Annotated[int, typer.Option(help="the same seed draws the same")]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="also write the figures to this file, for scripts")
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from apps.commands.options import JsonFile
+from apps.commands.options import JsonFile, Seed
 from apps.console import console, guarded, progress_bar, write_json
 
 
@@ -27,7 +27,7 @@ def evaluate_sequence(
     ] = "leave-one-out",
     epochs: Annotated[int, typer.Option(min=1, help="times that every action is learnt from")] = 40,
     minutes: Annotated[float, typer.Option(min=0.1, help="learn for no longer than about so long")] = math.inf,
-    seed: int = 0,
+    seed: Seed = 0,
     out: JsonFile = None,
 ) -> None:
     """Recall@k and NDCG@k of the next item, ranked among all items, by an encoder of what users did before.

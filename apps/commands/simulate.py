@@ -17,8 +17,8 @@ def simulate(
         Literal["ranked", "visit_count", "both"], typer.Option(help="which order to ask for; both is an A/B test")
     ] = "ranked",
     pins: Annotated[int, typer.Option(min=100, help="size of the world; as the demo's by default")] = 20_000,
-    boards: int = 5_000,
-    users: int = 1_000,
+    boards: Annotated[int, typer.Option(help="boards of the world")] = 5_000,
+    users: Annotated[int, typer.Option(help="users of the world")] = 1_000,
     seed: Annotated[int, typer.Option(help="seed of the world: it must be the one that the server was built from")] = 0,
     out: JsonFile = None,
 ) -> None:

@@ -6,7 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
+from apps.commands.options import (
+    DEFAULT_PROJECT,
+    ClientName,
+    HtmlFile,
+    JsonFile,
+    ProjectFile,
+    Seed,
+    Since,
+    Until,
+    moment,
+)
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import Opened, open_project, pick_clients
 from apps.tables import Table
@@ -33,7 +43,7 @@ def evaluate_sources(
     min_history: Annotated[int, typer.Option(min=0, help="actions a user must have had before the first request")] = 3,
     new_below: Annotated[int, typer.Option(min=1, help="a user with fewer known actions is new")] = 10,
     cold_below: Annotated[int, typer.Option(min=1, help="a pin on fewer boards is cold")] = 5,
-    seed: int = 0,
+    seed: Seed = 0,
     log: Annotated[bool, typer.Option("--log", help="count in the serving log instead, see above")] = False,
     out: JsonFile = None,
     html: HtmlFile = None,

@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from apps.commands.options import DEFAULT_PROJECT, ClientName, HtmlFile, JsonFile, ProjectFile, Since, Until, moment
+from apps.commands.options import (
+    DEFAULT_PROJECT,
+    ClientName,
+    HtmlFile,
+    JsonFile,
+    ProjectFile,
+    Seed,
+    Since,
+    Until,
+    moment,
+)
 from apps.console import console, guarded, progress_bar, write_json
 from apps.project import open_project, pick_clients
 
@@ -22,7 +32,7 @@ def evaluate_stages(
     new_below: Annotated[int, typer.Option(min=1, help="a user with fewer known actions is new")] = 10,
     cold_below: Annotated[int, typer.Option(min=1, help="a pin on fewer boards is cold")] = 5,
     protocol: Annotated[bool, typer.Option(help="also print how the orders were judged")] = False,
-    seed: int = 0,
+    seed: Seed = 0,
     out: JsonFile = None,
     html: HtmlFile = None,
 ) -> None:

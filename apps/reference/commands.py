@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from apps.reference.markdown import code, prose, table
 from apps.reference.settings import type_words
+from cluster.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 SHOWN_TO_ALL = {"help", "install_completion", "show_completion"}
@@ -33,11 +34,10 @@ def _each(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _part(name: str, command: Any) -> str:
-    rows = [
-        (_name(one), _kind(one), _default(one), plain(getattr(one, "help", None) or ""))
-        for one in command.params
-        if one.name not in SHOWN_TO_ALL and not getattr(one, "hidden", False)
-    ]
+    told = [one for one in command.params if one.name not in SHOWN_TO_ALL and not getattr(one, "hidden", False)]
+    if untold := [one.name for one in told if not getattr(one, "help", None)]:
+        raise ConfigError(f"{name}: {', '.join(untold)}: has no help: write one in its typer.Option(...)")
+    rows = [(_name(one), _kind(one), _default(one), plain(one.help)) for one in told]
     heads = ("argument or option", "type", "default", "what it says")
     return f"## {name}\n\n{plain(prose(command.help))}\n\n" + table(heads, rows)
 

@@ -93,6 +93,17 @@ def test_a_command_tells_its_arguments_and_options() -> None:
     assert text.endswith("## pinfunnel two\n\nLeave.\n\n")
 
 
+def test_an_option_without_help_is_an_error() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def one(times: int = 3) -> None:
+        """Greet."""
+
+    with pytest.raises(ConfigError, match=r"pinfunnel: times: has no help"):
+        commands(app)
+
+
 def test_every_type_that_the_openapi_document_names_is_in_it() -> None:
     api = document()
     named: set[str] = set()
