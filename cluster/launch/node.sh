@@ -16,6 +16,8 @@ export RAY_gcs_rpc_server_reconnect_timeout_s=600
 export RAY_TRAIN_V2_ENABLED=1
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0
 export RAY_USAGE_STATS_ENABLED=0
+# Where Numba keeps what it compiled: in the checkout it would be news to a head that comes back, which restarts workers then.
+export NUMBA_CACHE_DIR=$HOME/.cache/pinfunnel-numba
 # Who holds the token (~/.ray/auth_token, made by `ray get-auth-token --generate`) may run any code on the cluster.
 export RAY_AUTH_MODE=token
 # On the head, a Redis that keeps the cluster's state while the head is away (docs/cluster.md): RAY_REDIS_ADDRESS=host:port,

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from os import environ
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -66,6 +67,12 @@ def wait_until_listed(cluster: Machines, host: Host, listed: bool) -> None:
     while (f'"{host.address}"' in (nodes := cluster.run(listing).stdout)) != listed:
         assert time.monotonic() - began < 240, nodes
         time.sleep(2)
+
+
+def replicas_of(host: Host) -> set[int]:
+    """The processes of a host that serve."""
+    names = {pid: (Path("/proc") / str(pid) / "cmdline").read_bytes() for pid in host.processes()}
+    return {pid for pid, name in names.items() if name.startswith(b"ray::ServeReplica")}
 
 
 def lay(cluster: Machines, name: str, source: str, change: dict[str, Any]) -> None:

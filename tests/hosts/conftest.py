@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.hosts.calls import KEY
+from tests.hosts.head_state import redis_for_the_head
 from tests.hosts.hosts import SHARED, Machines, machines
 from tests.worlds.toy import toy_project
 
@@ -44,4 +45,5 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         entry = {"name": "all", "sha256": sha256(KEY.encode()).hexdigest(), "scopes": ["recommend", "events", "admin"]}
         (made.root / "shared" / "keys.yaml").write_text(yaml.safe_dump({"keys": [entry]}))
         subprocess.run(["chmod", "-R", "a+rX", str(made.root / "shared")], check=True)
-        yield made
+        with redis_for_the_head(made):
+            yield made

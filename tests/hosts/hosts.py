@@ -128,11 +128,15 @@ class Host:
             time.sleep(0.1)
         raise RuntimeError(f"{self.name} does not start: {(self.root / f'{self.short}.sshd.log').read_text()[-500:]}")
 
+    def processes(self) -> list[int]:
+        """All that run on it, by their numbers outside."""
+        return children(self._init.pid) if self._init is not None else []
+
     def power_off(self) -> None:
         """The network first, as the kernel would tell others that connections end; then SIGKILL to everything on it."""
         if self._init is not None:
             _do("ip", "link", "set", self.link, "down")
-            for child in children(self._init.pid):
+            for child in self.processes():
                 with suppress(ProcessLookupError):  # with the init of its processes the kernel kills the others
                     os.kill(child, signal.SIGKILL)
             self._init.kill()
