@@ -5,7 +5,7 @@ After test_cluster.py, on its cluster.
 
 import pytest
 
-from tests.hosts.calls import ON_PREM, UP, WHY_NOT, Load, Said, replicas_of, wait_until_listed, wait_until_whole
+from tests.hosts.calls import UP, WHY_NOT, Load, Said, replicas_of, wait_until_listed, wait_until_whole
 from tests.hosts.head_state import redis_program
 from tests.hosts.hosts import Machines
 from tests.worlds.outside import soon
@@ -40,4 +40,3 @@ def test_workers_serve_without_the_head_and_it_finds_them_again(cluster: Machine
     assert {worker.name: replicas_of(worker) for worker in workers} == before, "no replica was started anew"
     assert load.lost(cluster) == set()
     assert load.errors == {}
-    assert "application: RUNNING" in cluster.run(f"pinfunnel status --cluster {ON_PREM}").stdout
