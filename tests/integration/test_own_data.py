@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,7 +107,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Opene
 
 
 def test_the_calls_of_the_page_are_answered(opened: Opened) -> None:
-    calls = re.findall(r"curl -s http://127.0.0.1:8000(/\S+) .*? -d '(.*?)'", PAGE)
+    page = PAGE.replace("'$(date -u +%FT%TZ)'", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    calls = re.findall(r"curl -s http://127.0.0.1:8000(/\S+) .*? -d '(.*?)'", page)
     assert [path for path, _ in calls] == ["/v1/homefeed/recommendations", "/v1/events"]
     with InProcess(opened) as local:
         face = Face(local.app)
