@@ -33,12 +33,12 @@ class Site:
         return dict(answer.json())
 
     def row(self, request_id: str) -> dict[str, Any]:
-        """What the log holds of a request, but for its id."""
+        """What the log holds of a request, but for its id and how long it took."""
         self.inside.flush()
         for path in self.world.new_process().logs.serving_files().paths[::-1]:
             for row in pq.ParquetFile(path).read().to_pylist():
                 if row["request_id"] == request_id:
-                    return {name: value for name, value in row.items() if name != "request_id"}
+                    return {name: value for name, value in row.items() if name not in OWN}
         raise AssertionError(f"{request_id} was not logged")
 
 

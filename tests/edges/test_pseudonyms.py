@@ -29,7 +29,7 @@ from tests.unit.serving.http.faces import Face
 KEY = "0123456789abcdef" * 4
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC).isoformat()
 PLAN = ReplayPlan(graphs=1, every=60, min_history=2, horizon_hours=240.0, unseen=10_000)
-OWN = ("request_id", "event_id", "user_id", "received_at", "graph_version")
+OWN = ("request_id", "event_id", "user_id", "received_at", "graph_version", "milliseconds")
 """Columns that name users, by their words or by ours, or say when a test ran."""
 
 

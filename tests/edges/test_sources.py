@@ -68,7 +68,7 @@ class Sources:
         process = self.process(name if slow else "")
         logic = process.sources
         if work is not None:
-            _hand(logic._sources["homefeed", name], work)
+            _hand(source_of(process, name), work)
         stages = InPlaceStages(logic, process.lightweight, process.full)
         funnel = Funnel(stages, logic, process.clients, PATIENT_MS, observer=told)
 
@@ -77,6 +77,11 @@ class Sources:
             return list(await asyncio.gather(*(funnel.recommend(one) for one in asks)))
 
         return asyncio.run(all_of_them())
+
+
+def source_of(process: Process, name: str) -> CandidateGenerator:
+    """What the process asks for pins of that name."""
+    return process.sources._of.of(ask()).sources[name]
 
 
 def _hand(source: CandidateGenerator, work: Generate) -> None:
@@ -197,7 +202,7 @@ def test_what_a_source_should_not_have_found_is_not_shown(sources: Sources, name
 def test_every_source_broken_at_once_is_answered_with_popular_pins(sources: Sources) -> None:
     process = sources.process()
     for name in NAMES:
-        _hand(process.sources._sources["homefeed", name], _raise)
+        _hand(source_of(process, name), _raise)
     told = Told()
     stages = InPlaceStages(process.sources, process.lightweight, process.full)
     funnel = Funnel(stages, process.sources, process.clients, PATIENT_MS, observer=told)
