@@ -39,6 +39,9 @@ CHECKS = [
 ]
 """Not `positive_data_acceptance`: which ids, clients and attributes there are is the project's, not the document's."""
 
+REFUSED_BY_ROW = ("/v1/events",)
+"""A batch with something that is no event is answered 200: it names that row and stores the rest (test_event_faults)."""
+
 CALLS = [(path, method, mode) for path, method, _ in operations() for mode in GenerationMode]
 NAMES = [f"{method} {path} {mode}" for path, method, mode in CALLS]
 seen: Counter[int] = Counter()
@@ -67,6 +70,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 def test_every_call_is_answered_as_the_document_says(api: Api, path: str, method: str, mode: Any) -> None:
     operation = api.schema[path][method]
     bodies = "requestBody" in operation.definition.raw
+    checks = [check for check in CHECKS if check is not negative_data_rejection or path not in REFUSED_BY_ROW]
     if not bodies and "{" not in path and mode.is_negative:
         pytest.skip("there is nothing about it that could be wrong")
 
@@ -75,7 +79,7 @@ def test_every_call_is_answered_as_the_document_says(api: Api, path: str, method
     def call(case: Any, client: str) -> None:
         if client and mode.is_positive and "client" in case.path_parameters:
             case.path_parameters["client"] = client  # any text is a client to the document
-        seen[case.call_and_validate(headers=api.headers, checks=CHECKS).status_code] += 1
+        seen[case.call_and_validate(headers=api.headers, checks=checks).status_code] += 1
 
     call()
 
