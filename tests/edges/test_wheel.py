@@ -1,6 +1,7 @@
-"""The wheel: all that a user needs is in it, and it works in a folder whose own packages have our names."""
+"""The wheel has all that a user needs, and runs what README prints, where a user's own packages have our names, too."""
 
 import email
+import json
 import os
 import shutil
 import subprocess
@@ -8,11 +9,14 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worlds.as_printed import LONG_RUNNING, printed
 from tests.worlds.toy import toy_project
+from tests.worlds.without_torch import BLOCKER
 
 ROOT = Path(__file__).parents[2]
 FLOORS = ("apps", "cluster", "serving", "training")
@@ -104,3 +108,42 @@ def test_it_tells_its_extras_its_command_and_that_it_is_typed(wheel: Path) -> No
     assert torch == [line for line in torch if "extra ==" in line], "torch belongs to extras alone"
     assert torch
     assert "pinfunnel = apps.cli:main" in command
+
+
+def as_printed(installed: Path, folder: Path, what: str, *before: Path) -> dict[str, Any]:
+    """What `tests/worlds/as_printed.py` says of the installed wheel; `before` stand first on the path."""
+    folders = os.pathsep.join(str(one) for one in (*before, installed))
+    environment = {**os.environ, "PYTHONPATH": folders, "COLUMNS": "300"}
+    script = shutil.copy(ROOT / "tests" / "worlds" / "as_printed.py", folder)  # Python looks beside a script first
+    command = [sys.executable, str(script), str(ROOT / "README.md"), what]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def test_the_commands_that_the_readme_prints_run_from_it(installed: Path, tmp_path: Path) -> None:
+    toy_project(tmp_path, settings={"ranker": {"size": "debug", "epochs": 2}, "gbdt": {"rounds": 8}})
+    edges = pq.read_table(tmp_path / "edges")
+    pq.write_table(edges.slice(0, 20), tmp_path / "day.parquet")
+    told = as_printed(installed, tmp_path, "commands")
+    assert list(told) == [one for one in printed((ROOT / "README.md").read_text()) if one != LONG_RUNNING]
+    assert len(told) >= 8
+    for command, (code, text) in told.items():
+        assert code == 0, f"{command}: {text}"
+    assert (tmp_path / "strategies.html").stat().st_size > 1000
+    assert (tmp_path / "stages.html").stat().st_size > 1000
+
+
+def test_the_demo_runs_from_it_where_no_torch_is_installed(installed: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "sitecustomize.py").write_text(BLOCKER)
+    told = as_printed(installed, tmp_path, "demo", blocked)
+    assert told["requests"] == 480
+    assert len(told["seconds"]) == 11, "ten steps and their sum"
+    assert "pip install 'pinfunnel[full]'" in told["gate"]["full"]
+    assert "9/10 Train the full ranker" in told["said"]
+    assert "left out: " in told["said"]
+    assert (tmp_path / "demo" / "report.html").exists()
+    assert told["versions"]["full"] is None
