@@ -40,7 +40,7 @@ CHECKS = [
 """Not `positive_data_acceptance`: which ids, clients and attributes there are is the project's, not the document's."""
 
 REFUSED_BY_ROW = ("/v1/events",)
-"""A batch with something that is no event is answered 200: it names that row and stores the rest (test_event_faults)."""
+"""A batch with what is no event is answered 200: it names that row, and stores the rest (test_event_faults)."""
 
 CALLS = [(path, method, mode) for path, method, _ in operations() for mode in GenerationMode]
 NAMES = [f"{method} {path} {mode}" for path, method, mode in CALLS]
