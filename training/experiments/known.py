@@ -29,7 +29,7 @@ def started_experiments(project: Project) -> dict[str, KnownExperiment]:
     kept = Register(control_root(project.home, project.control)).kept()
     known = [
         KnownExperiment(one.experiment, "runs" if one.runs else "stopped", one.started, one.stopped or "")
-        for one in reversed(kept.values())  # times are whole seconds, and some were started within one
+        for one in reversed([*kept.values()])  # times are whole seconds, and some were started within one
     ]
     known.sort(key=lambda one: one.started, reverse=True)
     known.sort(key=lambda one: one.state != "runs")
