@@ -88,7 +88,7 @@ test-xgboost-ray: setup ## the extra pinfunnel[xgboost-ray], in an environment o
 	export PINFUNNEL_MODELS="$$PWD/build/models-of-both"
 	rm -rf "$$PINFUNNEL_MODELS"
 	$(BIN)/python -m tests.extra.models_of_both "$$PINFUNNEL_MODELS"
-	$(EXTRA_VENV)/bin/python -m pytest tests/extra $(ARGS)
+	$(EXTRA_VENV)/bin/python -m pytest tests/extra/test_xgboost_ray.py $(ARGS)
 	$(BIN)/python -m tests.extra.models_of_both "$$PINFUNNEL_MODELS" --check 2.0.
 
 clean: ## remove environments and caches (never your data, nor pinfunnel-home)
