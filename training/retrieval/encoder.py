@@ -1,7 +1,6 @@
 """From a user's actions to a vector that is near the items of the next ones. No user id: a new user works at once."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -23,10 +22,6 @@ class EncoderConfig:
     dropout: float = 0.3
     gated: bool = True
     of_time: bool = True  # whether `seconds` are a clock, not mere steps
-
-    def plain(self) -> dict[str, Any]:
-        """For a manifest."""
-        return asdict(self)
 
 
 class NextItemEncoder(nn.Module):

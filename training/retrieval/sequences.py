@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from cluster.data.casting import EXACT_FLOAT, Fault, cast_column
+from cluster.data.schema import TIMESTAMP
 from cluster.errors import DataError
+from training.retrieval.id_columns import cast_ids, holds_text
 
 MICROSECONDS = 1_000_000  # of a second
 
@@ -45,11 +47,6 @@ class UserSequences:
         before = np.concatenate([[0], np.cumsum(keep)])
         return UserSequences(before[self.offsets], self.items[keep], self.seconds[keep], self.n_items)
 
-    def without_last(self, n: int = 1) -> UserSequences:
-        """Each user without the last n actions."""
-        from_end = np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.items))
-        return self.kept(from_end > n)
-
     def pieces(self, length: int) -> Iterator[slice]:
         """Each user's actions in runs of at most length + 1, of which the last is the first of the next.
 
@@ -74,8 +71,11 @@ def read_sequences(table: pa.Table, user: str, item: str, time: str) -> tuple[Us
             raise DataError(f"column {name!r}: {nulls:,} rows are null")
     if not len(table):
         raise DataError("no interactions: the file has no rows")
-    exact, seconds = _times(table[time].combine_chunks(), time)
-    users, items = (table[name].combine_chunks().dictionary_encode() for name in (user, item))
+    exact, seconds = _times(table[time], time)
+    users, items = (
+        cast_ids(table[name], name, "interactions", holds_text(table[name].type)).combine_chunks().dictionary_encode()
+        for name in (user, item)
+    )
     codes = users.indices.to_numpy(zero_copy_only=False)
     order = np.lexsort((exact, codes))  # stable: ties keep the order of the file
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(users.dictionary)))])
@@ -83,16 +83,21 @@ def read_sequences(table: pa.Table, user: str, item: str, time: str) -> tuple[Us
     return UserSequences(offsets, found, seconds[order], len(items.dictionary)), users.dictionary, items.dictionary
 
 
-def _times(column: pa.Array, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _times(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """What rows are ordered by, as exact as the file is, and whole seconds int64[N]."""
     kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        exact = np.asarray(column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None))).cast(pa.int64()))
-        return exact, exact // MICROSECONDS
-    if pa.types.is_integer(kind):
-        exact = np.asarray(column.cast(pa.int64()))
-        return exact, exact
-    if pa.types.is_floating(kind) and pc.all(pc.is_finite(column)).as_py():
-        exact = np.asarray(column)
-        return exact, np.floor(exact).astype(np.int64)
+    values = column.combine_chunks()
+    try:
+        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            exact = np.asarray(cast_column(values, TIMESTAMP).cast(pa.int64()))
+            return exact, exact // MICROSECONDS
+        if pa.types.is_integer(kind):
+            exact = np.asarray(cast_column(values, pa.int64()))
+            return exact, exact
+    except Fault as fault:
+        raise DataError(f"column {name!r}, row {fault.row}: {fault.value} is no time: it is too large") from None
+    if pa.types.is_floating(kind):
+        exact = np.asarray(values)
+        if (np.abs(exact) <= EXACT_FLOAT[kind]).all():  # not so of NaN either
+            return exact, np.floor(exact).astype(np.int64)
     raise DataError(f"column {name!r}: {kind} is no time: use a timestamp, a date or finite seconds")

@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.data.casting import FIX, Fault, cast_column
 from cluster.errors import DataError
 from cluster.graph.csr import Graph
 from cluster.graph.ids import IdMap
@@ -30,6 +29,7 @@ from training.metrics.cases import Answered
 from training.metrics.metric import Cuts, figures
 from training.metrics.ranking import ndcg
 from training.metrics.registry import ANSWERS
+from training.retrieval.id_columns import cast_ids, holds_text
 
 DEFAULTS = WalkParams(steps=200_000, restart=1.0, hub_power=0.75, boost=0.9, popularity_discount=0.25)
 REPORTED = ("steps", "restart", "hub", "hub_power", "boost", "popularity_discount")
@@ -205,25 +205,8 @@ def _pairs(boards: np.ndarray, pins: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _alike(train: pa.ChunkedArray, test: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Ids of both as int64, or as text when either is text: by the rules for any input, or 1 and "1" never meet."""
-    text = any(_holds_text(ids.type) for ids in (train, test))
-    want = pa.string() if text else pa.int64()
-    out = []
-    for what, ids in (("train", train), ("test", test)):
-        try:
-            out.append(pa.chunked_array([cast_column(chunk, want) for chunk in ids.chunks], want))
-        except Fault as fault:
-            raise DataError(
-                f"{what} edges: column {name!r} is {ids.type} and holds {fault.value} (row {fault.row} of its part), "
-                f"which is no {fault.want} id: {FIX[fault.want]}"
-            ) from None
-        if out[-1].null_count:
-            raise DataError(f"{what} edges: column {name!r} has {out[-1].null_count} NaN; remove those rows")
-    return out[0], out[1]
-
-
-def _holds_text(kind: pa.DataType) -> bool:
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value))
+    text = any(holds_text(ids.type) for ids in (train, test))
+    return cast_ids(train, name, "train edges", text), cast_ids(test, name, "test edges", text)
 
 
 def _columns(table: pa.Table, board: str, pin: str, what: str) -> tuple[Any, Any]:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -31,6 +30,7 @@ def test_each_user_in_order_of_time_and_ties_in_that_of_the_file() -> None:
         [1.5, 0.5],
         pa.array([2, 1], pa.int32()),
         pa.array([2, 1], pa.timestamp("ms", tz="UTC")),
+        pa.array([2001, 1], pa.timestamp("ns")),
     ],
 )
 def test_times_of_all_kinds(times: object) -> None:
@@ -45,6 +45,12 @@ def test_times_of_all_kinds(times: object) -> None:
         ({"u": [1, None], "i": [1, 2], "t": [1, 2]}, "column 'u': 1 rows are null"),
         ({"u": [1], "i": [1], "t": ["monday"]}, "is no time"),
         ({"u": [1], "i": [1], "t": [float("nan")]}, "is no time"),
+        ({"u": [1], "i": [1], "t": [1e300]}, "is no time"),
+        ({"u": [1], "i": [1], "t": pa.array([2**64 - 1], pa.uint64())}, "column 't', row 0: 18446744073709551615"),
+        ({"u": [[1]], "i": [1], "t": [1]}, r"column 'u' is list<.*which is no int64 id: write it as int64"),
+        ({"u": [1], "i": [{"a": 1}], "t": [1]}, "column 'i' is struct<.*which is no int64 id"),
+        ({"u": [1.0, float("nan")], "i": [1, 2], "t": [1, 2]}, "column 'u' has 1 NaN"),
+        ({"u": [1.5], "i": [1], "t": [1]}, "column 'u' is double and holds 1.5"),
         ({"u": pa.array([], pa.int64()), "i": pa.array([], pa.int64()), "t": pa.array([], pa.int64())}, "no rows"),
     ],
 )
@@ -62,9 +68,3 @@ def test_every_action_but_the_first_is_predicted_once(lengths: list[int], length
         predicted += range(piece.start + 1, piece.stop)
     firsts = sequences.offsets[:-1][sequences.lengths > 0]
     assert sorted(predicted) == sorted(set(range(len(sequences.items))) - set(firsts.tolist()))
-
-
-def test_without_the_last() -> None:
-    sequences = sequences_of([[1, 2, 3], [4], []]).without_last()
-    assert sequences.items.tolist() == [1, 2]
-    assert np.diff(sequences.offsets).tolist() == [2, 0, 0]
