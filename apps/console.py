@@ -119,6 +119,19 @@ def guarded() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+def read_parquet(path: Path) -> Any:
+    """A file that a user names, as an Arrow table. Raises DataError, in one line, for one that is no Parquet."""
+    import pyarrow.parquet as pq
+
+    from cluster.data.files import UNREADABLE
+    from cluster.errors import DataError, in_short
+
+    try:
+        return pq.read_table(path)
+    except UNREADABLE as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {in_short(error)}") from None
+
+
 def write_json(path: Path | None, figures: Any) -> None:
     """Write `figures` for scripts when a path was given."""
     if path is not None:

@@ -19,7 +19,7 @@ from apps.commands.options import (
     Until,
     moment,
 )
-from apps.console import console, guarded, progress_bar, write_json
+from apps.console import console, guarded, progress_bar, read_parquet, write_json
 from apps.project import open_project, pick_clients
 from apps.reports.figures_table import actions_table, figures_table
 from apps.tables import Table
@@ -49,15 +49,13 @@ def evaluate_retrieval(
     out: JsonFile = None,
 ) -> None:
     """Recall@k and NDCG@k of walks alone: from each board's train pins, without them, against its test pins."""
-    import pyarrow.parquet as pq
-
     from training.metrics.registry import ANSWERS
     from training.retrieval.walks import evaluate_retrieval as evaluate
 
     with guarded():
         parts = shards or _shards_of(project)
         with progress_bar() as bars:
-            tables = pq.read_table(train), pq.read_table(test)
+            tables = read_parquet(train), read_parquet(test)
             figures = evaluate(*tables, board, pin, k, seed=seed, progress=bars.at("retrieval"), shards=parts)
         told = f", {parts} shards" if parts > 1 else ""
         table = Table(title=f"Walks alone, {figures['boards']:,} boards{told}, {figures['seconds']:.1f} s")

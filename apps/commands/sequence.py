@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from apps.commands.options import JsonFile, Seed
-from apps.console import console, guarded, progress_bar, write_json
+from apps.console import console, guarded, progress_bar, read_parquet, write_json
 
 
 def evaluate_sequence(
@@ -35,8 +35,6 @@ def evaluate_sequence(
     What a user has had is left out of the ranking; the figures with it in stand beside. Actions at the same time keep
     the order of the file. The last seven days' most popular items are ranked in the same way.
     """
-    import pyarrow.parquet as pq
-
     from cluster.extras import require_torch
 
     with guarded():
@@ -46,9 +44,7 @@ def evaluate_sequence(
 
         settings = FitSettings(epochs=epochs, minutes=minutes, seed=seed)
         with progress_bar() as bars:
-            figures = evaluate(
-                pq.read_table(interactions), user, item, time, k, protocol, settings, bars.at("sequence")
-            )
+            figures = evaluate(read_parquet(interactions), user, item, time, k, protocol, settings, bars.at("sequence"))
         console.print(_table(figures, k))
         write_json(out, figures)
 

@@ -58,3 +58,11 @@ def test_a_column_that_is_not_there_is_named(file: Path) -> None:
     code, told = run("--interactions", file, "--user", "who", "--item", "which", "--time", "when")
     assert code == 1
     assert "no column 'which'" in told
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+    junk = tmp_path / "junk.parquet"
+    junk.write_text("no parquet")
+    code, told = run("--interactions", junk)
+    assert code == 1
+    assert "junk.parquet: cannot be read as Parquet" in " ".join(told.split()).replace("- ", "-")
